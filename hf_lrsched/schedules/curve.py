@@ -1,0 +1,163 @@
+"""Curve: a schedule resolved against a horizon, step -> factor."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .errors import ScheduleError
+from .shapes import Array
+from .units import Horizon
+
+if TYPE_CHECKING:
+    from .schedule import Schedule
+
+# Long arrays are computed in blocks that fit into a core's cache; most blocks then lie within one phase.
+_BLOCK = 32_768
+
+
+@dataclass(frozen=True)
+class Part:
+    """A phase at its place in a run, as pictures and tables need it.
+
+    Args:
+        text (`str`): The phase as text, e.g. `warmup(10%)`.
+        start (`int`): The first update that it covers, counted from 0.
+        end (`int`): The update after its last.
+        arithmetic (`tuple[str, ...]`): How its lengths came out, e.g. `10% of 345 updates = 35`.
+    """
+
+    text: str
+    start: int
+    end: int
+    arithmetic: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Factors over a stretch of updates. At `end` and after, they stay at what `values` gives for `end`."""
+
+    start: int
+    end: int
+    values: Callable[[Array], Array]  # update -> factor; called with start <= t <= end only
+    parts: tuple[Part, ...]
+
+    def __call__(self, t: Array) -> Array:
+        return self.values(np.minimum(t, float(self.end)))
+
+    def level_at_end(self) -> float:
+        return float(self(np.array([float(self.end)]))[0])
+
+
+def join(pieces: Sequence[Piece]) -> Piece:
+    """Pieces one after another, as one piece."""
+    if len(pieces) == 1:
+        return pieces[0]
+    starts = np.array([piece.start for piece in pieces], dtype=np.float64)
+
+    def values(t: Array) -> Array:
+        if not t.size:
+            return t
+        first, last = np.searchsorted(starts, [t.min(), t.max()], side="right") - 1
+        if first == last:
+            return pieces[first](t)
+        which = np.searchsorted(starts, t, side="right") - 1
+        factors = np.empty_like(t)
+        for index in range(first, last + 1):
+            here = which == index
+            factors[here] = pieces[index](t[here])
+        return factors
+
+    parts = tuple(part for piece in pieces for part in piece.parts)
+    return Piece(pieces[0].start, pieces[-1].end, values, parts)
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A schedule resolved against a horizon: `curve(t)` is the factor of update t+1.
+
+    `t` runs from 0 to `num_updates` - 1; past the end the factor stays at its last value and never rises again. `t` is
+    a number or an array of any shape; an array gives the same values, to the bit, as a loop over its elements.
+
+    Args:
+        schedule ([`Schedule`]): What was resolved.
+        horizon ([`Horizon`]): Against what.
+        piece ([`Piece`]): The factors.
+        notes (`tuple[str, ...]`): What is doubtful about this schedule in this run.
+
+    Raises:
+        ScheduleError: `t` is negative or NaN.
+
+    Example:
+    ```python
+    >>> from hf_lrsched.schedules import linear, warmup
+    >>> curve = (warmup(2) >> linear()).resolve(6)
+    >>> [curve(t) for t in range(7)]
+    [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
+    >>> curve([0, 1, 100])
+    array([0. , 0.5, 0. ])
+
+    ```
+    """
+
+    schedule: "Schedule"
+    horizon: Horizon
+    piece: Piece
+    notes: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The phases, each with its place in the run."""
+        return self.piece.parts
+
+    @overload
+    def __call__(self, t: float) -> float: ...
+    @overload
+    def __call__(self, t: ArrayLike) -> Array: ...
+    def __call__(self, t: ArrayLike) -> float | Array:
+        given = np.asarray(t)
+        flat = given.reshape(-1)
+        if flat.size and not flat.min() >= 0:  # also true of NaN
+            raise ScheduleError(f"an update is counted from 0, got {flat.min()}.")
+        factors = np.empty(flat.shape, dtype=np.float64)
+        for first in range(0, flat.size, _BLOCK):
+            block = flat[first : first + _BLOCK].astype(np.float64)
+            factors[first : first + _BLOCK] = self.piece(block)
+        return float(factors[0]) if given.ndim == 0 else factors.reshape(given.shape)
+
+    def explain(self) -> str:
+        """The phases with their updates (counted from 1), their factors and the arithmetic of their lengths.
+
+        Example:
+        ```python
+        >>> from hf_lrsched.schedules import linear, warmup
+        >>> print((warmup("10%") >> linear()).resolve(345).explain())
+        warmup(10%) >> linear() over 345 updates
+          warmup(10%)  updates   1 to  35  factor 0 to 1  10% of 345 updates = 35
+          linear()     updates  36 to 345  factor 1 to 0  what is left: 310 updates
+
+        ```
+        """
+        lines = [f"{self.schedule} over {self.horizon}"]
+        name_width = max(len(part.text) for part in self.parts)
+        digits = len(str(self.horizon.num_updates))
+        ranges = [f"{self.at_start(part):.3g} to {self.at_end(part):.3g}" for part in self.parts]
+        range_width = max(map(len, ranges))
+        for part, levels in zip(self.parts, ranges, strict=True):
+            updates = f"updates {part.start + 1:>{digits}} to {part.end:>{digits}}"
+            arithmetic = "; ".join(part.arithmetic)
+            lines.append(
+                f"  {part.text:<{name_width}}  {updates}  factor {levels:<{range_width}}  {arithmetic}".rstrip()
+            )
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+    def at_start(self, part: Part) -> float:
+        """The factor of a phase's first update."""
+        return self(part.start)
+
+    def at_end(self, part: Part) -> float:
+        """The factor at which a phase ends: where the next one begins, unless that one jumps."""
+        return self(part.end)

@@ -1,0 +1,224 @@
+"""Phase: one named shape with its arguments; @phase makes one of a function; the register of all names."""
+
+import functools
+import inspect
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from numbers import Integral, Real
+from typing import Annotated, Any, ParamSpec, TypeAlias
+
+from .curve import Part, Piece
+from .errors import ScheduleError, brief, nearest
+from .schedule import Schedule, Shape, Span
+from .units import Horizon, Length
+
+P = ParamSpec("P")
+Converter: TypeAlias = Callable[[Any, str], Any]
+
+
+def as_factor(value: object, name: str) -> float:
+    """A factor: a finite number of at least 0, or a text in percent (`"1%"` is 0.01)."""
+    number = value
+    if isinstance(value, str):
+        try:
+            number = float(value[:-1]) / 100 if value.endswith("%") else float(value)
+        except ValueError:
+            number = None
+    if isinstance(number, bool) or not isinstance(number, Real):
+        raise ScheduleError(f"{name} must be a factor like 0.01 or 1%, got {brief(value)}.")
+    number = float(number)
+    if not math.isfinite(number) or number < 0:
+        raise ScheduleError(f"{name} must be a finite factor of at least 0, got {brief(value)}.")
+    return number + 0.0  # -0.0 becomes 0.0
+
+
+def as_decay_factor(value: object, name: str) -> float:
+    """What one drop of a decay multiplies by: above 0, at most 1."""
+    number = as_factor(value, name)
+    if not 0 < number <= 1:
+        raise ScheduleError(
+            f"{name} must be above 0 and at most 1, got {brief(value)}: a decay multiplies the LR by it at every drop."
+        )
+    return number
+
+
+# What a phase declares for its arguments, beside LengthArgument: how each is read. To a type checker they are Any, for
+# the caller may pass a text where the function gets what was read.
+FactorArgument: TypeAlias = Annotated[Any, as_factor]
+DecayFactorArgument: TypeAlias = Annotated[Any, as_decay_factor]
+
+
+@dataclass(frozen=True, repr=False)
+class Phase(Schedule):
+    """One named shape with its arguments. Made by the functions of [`hf_lrsched.schedules.library`].
+
+    Args:
+        name (`str`): The function's name.
+        arguments (`tuple[tuple[str, object], ...]`): What differs from the function's defaults, in its order.
+    """
+
+    name: str
+    arguments: tuple[tuple[str, object], ...] = ()
+
+    def length(self, horizon: Horizon) -> Fraction | None:
+        over = dict(self.arguments).get("over")
+        return over.updates(horizon) if isinstance(over, Length) else None
+
+    def place(self, span: Span) -> Piece:
+        span = replace(span, text=str(self))
+        definition = _definition(self)
+        shape = definition.function(**definition.defaults | dict(self.arguments))
+        values = shape(span)
+        arithmetic = [value.explain(span.horizon) for _, value in self.arguments if isinstance(value, Length)]
+        if self.length(span.horizon) is None:
+            arithmetic.insert(0, f"what is left: {span.size} update{'s' * (span.size != 1)}")
+        start = float(span.start)
+        part = Part(span.text, span.start, span.end, tuple(arithmetic))
+        return Piece(span.start, span.end, lambda t: values(t - start), (part,))
+
+    def __str__(self) -> str:
+        parameters = _definition(self).signature.parameters.values()
+        positional = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        written = [
+            _written(value) if positional[index : index + 1] == [name] else f"{name}={_written(value)}"
+            for index, (name, value) in enumerate(self.arguments)
+        ]
+        return f"{self.name}({', '.join(written)})"
+
+
+class _Definition:
+    """A phase's function with what its signature says."""
+
+    def __init__(self, function: Callable[..., Shape]):
+        self.function = function
+        self.name = function.__name__
+        self.signature = inspect.signature(function)
+        hints = typing.get_type_hints(function, include_extras=True)
+        self.converters = {name: _converter(hints[name]) for name in self.signature.parameters}
+        self.defaults = {
+            name: self.convert(name, parameter.default)
+            for name, parameter in self.signature.parameters.items()
+            if parameter.default is not parameter.empty
+        }
+
+    def convert(self, name: str, value: object) -> object:
+        converter = self.converters[name]
+        return value if value is None or converter is None else converter(value, f"{name} of {self.name}()")
+
+    def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
+        """All arguments, converted. Raises for what the signature does not have, or lacks."""
+        parameters = self.signature.parameters
+        for name in kwargs:
+            if name not in parameters:
+                raise ScheduleError(
+                    f"{self.name}() has no argument {brief(name)}; allowed are {_listed(parameters)}."
+                    f"{nearest(name, parameters)}"
+                )
+        positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        if len(args) > len(positional):
+            allowed = f"only {_listed(positional)} goes" if positional else "no argument goes"
+            raise ScheduleError(
+                f"{self.name}(): {allowed} without a name, got {brief(args[len(positional)])}. Name it; allowed are "
+                f"{_listed(parameters)}."
+            )
+        given = dict(zip(positional, args, strict=False))
+        for name in given.keys() & kwargs.keys():
+            raise ScheduleError(f"{self.name}() got {name!r} twice.")
+        given |= kwargs
+        values = {}
+        for name, parameter in parameters.items():
+            if name in given:
+                values[name] = self.convert(name, given[name])
+                if values[name] is None and not (name in self.defaults and self.defaults[name] is None):
+                    raise ScheduleError(f"{name} of {self.name}() can't be None.")
+            elif parameter.default is parameter.empty:
+                raise ScheduleError(f"{self.name}() needs {name!r}.")
+            else:
+                values[name] = self.defaults[name]
+        return values
+
+
+def _converter(hint: Any) -> Converter | None:
+    """The converter that an argument's annotation carries, also within a union with None."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next((found for part in typing.get_args(hint) if (found := _converter(part))), None)
+    return next((extra for extra in getattr(hint, "__metadata__", ()) if callable(extra)), None)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+_DEFINITIONS: dict[str, _Definition] = {}
+
+#: Every name that a text may use, with the function that it calls.
+NAMES: dict[str, Callable[..., Schedule]] = {}
+
+
+def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
+    """Makes a function of arguments, which returns a shape, into a phase of the language.
+
+    The arguments' annotations say how they are read ([`LengthArgument`], [`FactorArgument`], …); one called `over` is
+    the phase's length. The function is called once when a phase is made, to refuse what can't be meant, and once for
+    every curve.
+
+    Raises:
+        ScheduleError: The name is taken.
+
+    Example:
+    ```python
+    >>> from hf_lrsched.schedules import LengthArgument, phase, warmup
+    >>> @phase
+    ... def parabola(*, over: LengthArgument | None = None):
+    ...     return lambda span: lambda u: span.height * (1 - (u / span.size) ** 2)
+    >>> curve = (warmup(2) >> parabola()).resolve(6)
+    >>> curve([2, 4, 6])
+    array([1.  , 0.75, 0.  ])
+
+    ```
+    """
+    definition = _Definition(function)
+
+    @functools.wraps(function)
+    def construct(*args: P.args, **kwargs: P.kwargs) -> Phase:
+        values = definition.bind(args, kwargs)
+        definition.function(**values)
+        return Phase(
+            definition.name,
+            tuple((n, v) for n, v in values.items() if n not in definition.defaults or v != definition.defaults[n]),
+        )
+
+    add_name(definition.name, construct)
+    _DEFINITIONS[definition.name] = definition
+    return construct
+
+
+def add_name(name: str, function: Callable[..., Schedule]) -> None:
+    """Adds a name to the language. Raises where it is taken or can't be read in a text."""
+    if not name.isidentifier() or not name.isascii():
+        raise ScheduleError(f"a schedule's name must be letters, digits and '_', got {brief(name)}.")
+    if name in NAMES:
+        raise ScheduleError(f"the name {name!r} is taken.")
+    NAMES[name] = function
+
+
+def _definition(made: Phase) -> _Definition:
+    if made.name not in _DEFINITIONS:
+        raise ScheduleError(
+            f"the phase {made.name!r} is not known in this process: import the module that defines it with @phase."
+        )
+    return _DEFINITIONS[made.name]
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    if isinstance(value, Integral | Length | Schedule | str):
+        return str(value)
+    if isinstance(value, float):
+        return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    raise TypeError(f"{value!r} has no text")

@@ -1,0 +1,257 @@
+"""Schedule: phases joined by >> and stacked by *, resolved against a horizon into a curve."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import reduce
+from itertools import pairwise
+from typing import TypeAlias
+
+from .curve import Curve, Part, Piece, join
+from .errors import ScheduleError, brief
+from .shapes import Array, Function
+from .units import Horizon, Length
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a phase stands: what its shape may depend on.
+
+    Args:
+        start (`int`): Its first update.
+        end (`int`): The update after its last.
+        level (`float`, *optional*): The factor at which the phase before it ended; `None` at the start of the run.
+        horizon ([`Horizon`]): The run.
+        peak (`float`, *optional*): The peak LR of the group, where it is known.
+        text (`str`): The phase as text, for errors.
+        notes (`list[str]`): To add to: what is doubtful.
+    """
+
+    start: int
+    end: int
+    level: float | None
+    horizon: Horizon
+    peak: float | None = None
+    text: str = ""
+    notes: list[str] = field(default_factory=list, compare=False)
+
+    @property
+    def size(self) -> int:
+        """Updates in this span."""
+        return self.end - self.start
+
+    @property
+    def height(self) -> float:
+        """The factor that a decay starts from: where the phase before it ended, the peak at the start of the run."""
+        return 1.0 if self.level is None else self.level
+
+    def updates(self, length: Length) -> Fraction:
+        """The exact updates of a length, close enough to it for integer arithmetic on arrays."""
+        return length.updates(self.horizon).limit_denominator(1_000_000)
+
+
+#: What a phase is made of: given its place, the factor as a function of the updates since its start.
+Shape: TypeAlias = Callable[[Span], Function]
+
+
+class Schedule:
+    """A learning-rate schedule: a sentence of phases, from which any run's curve follows.
+
+    Immutable; equal and hashed by meaning; `str(schedule)` is its text, and [`parse`] reads it back.
+    `a >> b` is a, then b. `a * b` is the product of their factors.
+    """
+
+    def __rshift__(self, other: "Schedule") -> "Sequence":
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return Sequence((*_parts_of(self, Sequence), *_parts_of(other, Sequence)))
+
+    def __mul__(self, other: "Schedule") -> "Product":
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return Product((*_parts_of(self, Product), *_parts_of(other, Product)))
+
+    def resolve(
+        self,
+        num_updates: int | Horizon,
+        updates_per_epoch: int | None = None,
+        *,
+        peak: float | None = None,
+    ) -> Curve:
+        """The curve of this schedule in a run.
+
+        Lengths become whole updates: a boundary is rounded up, so that `10%` of 345 updates is 35, as Trainer rounds a
+        warmup. Phases after the one that takes what is left are counted from the end of the run. So phases always add
+        up, and a length that stands alone is rounded up.
+
+        Args:
+            num_updates (`int` or [`Horizon`]): All updates of the run, or all that is known of it.
+            updates_per_epoch (`int`, *optional*): Needed by lengths in epochs.
+            peak (`float`, *optional*): The group's peak LR; needed only where the schedule names an absolute LR
+                (`to_lr=`).
+
+        Returns:
+            [`Curve`]: update -> factor.
+
+        Raises:
+            ScheduleError: The lengths don't fit into the run, or have no meaning in it.
+
+        Example:
+        ```python
+        >>> from hf_lrsched.schedules import cosine, warmup
+        >>> curve = (warmup("1ep") >> cosine(to=0.1)).resolve(300, updates_per_epoch=100)
+        >>> curve([0, 50, 100, 200, 300])
+        array([0.  , 0.5 , 1.  , 0.55, 0.1 ])
+
+        ```
+        """
+        if isinstance(num_updates, Horizon):
+            if updates_per_epoch is not None:
+                raise ScheduleError("give updates_per_epoch in the Horizon or beside a number of updates, not both.")
+            horizon = num_updates
+        else:
+            horizon = Horizon(num_updates, updates_per_epoch)
+        span = Span(0, horizon.num_updates, None, horizon, peak, text=str(self))
+        length = self.length(horizon)
+        if length is not None:
+            updates = math.ceil(length)
+            if updates > horizon.num_updates:
+                raise ScheduleError(_too_long(self, updates, span))
+            span = Span(0, updates, None, horizon, peak, span.text, span.notes)
+        piece = self.place(span)
+        if piece.end < horizon.num_updates:
+            level = piece.level_at_end()
+            span.notes.append(
+                f"the schedule ends at update {piece.end} of {horizon.num_updates}; the LR then stays at {level:.3g} of its "
+                "peak. Leave out the length of one phase to let it take what is left."
+            )
+        return Curve(self, horizon, piece, tuple(span.notes))
+
+    def explain(self, num_updates: int | Horizon, updates_per_epoch: int | None = None) -> str:
+        """The arithmetic of every length in a run, as text. See [`Curve.explain`]."""
+        return self.resolve(num_updates, updates_per_epoch).explain()
+
+    def length(self, horizon: Horizon) -> Fraction | None:
+        """The exact updates that this takes, or `None` if it takes what is left."""
+        raise NotImplementedError
+
+    def place(self, span: Span) -> Piece:
+        """The factors of this over a span."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _parts_of(schedule: Schedule, kind: "type[Sequence | Product]") -> tuple[Schedule, ...]:
+    return schedule.parts if isinstance(schedule, kind) else (schedule,)
+
+
+@dataclass(frozen=True, repr=False)
+class Sequence(Schedule):
+    """Phases one after another: `a >> b`. Each begins where the one before it ended."""
+
+    parts: tuple[Schedule, ...]
+
+    def length(self, horizon: Horizon) -> Fraction | None:
+        lengths = [part.length(horizon) for part in self.parts]
+        return None if None in lengths else sum((x for x in lengths if x is not None), Fraction(0))
+
+    def place(self, span: Span) -> Piece:
+        level = span.level
+        pieces = []
+        ends = self._ends(span)
+        for part, start, end in zip(self.parts, [span.start, *ends], ends, strict=False):
+            piece = part.place(Span(start, end, level, span.horizon, span.peak, str(part), span.notes))
+            level = piece.level_at_end()
+            pieces.append(piece)
+        return join(pieces)
+
+    def _ends(self, span: Span) -> list[int]:
+        """Where each phase ends."""
+        lengths = [part.length(span.horizon) for part in self.parts]
+        takes_rest = [i for i, length in enumerate(lengths) if length is None]
+        if len(takes_rest) > 1:
+            first, second = (str(self.parts[i]) for i in takes_rest[:2])
+            raise ScheduleError(
+                f"two phases without a length, {first} and {second}: only one can take what is left. Give the other one "
+                f"a length, e.g. over=50%."
+            )
+        known = [length or Fraction(0) for length in lengths]
+        front = takes_rest[0] if takes_rest else len(known)
+        ends = [span.start + math.ceil(sum(known[: i + 1])) for i in range(front)]
+        back = [span.end - math.ceil(sum(known[i + 1 :])) for i in range(front, len(known))]
+        ends += back
+        if takes_rest and back[0] - (ends[front - 1] if front else span.start) < 1:
+            others = " + ".join(
+                f"{part} {math.ceil(length)}"
+                for part, length in zip(self.parts, lengths, strict=True)
+                if length is not None
+            )
+            raise ScheduleError(
+                f"nothing is left for {self.parts[front]}: {others} updates in a run of {span.size}. Make the other phases "
+                "shorter or the run longer."
+            )
+        if ends[-1] > span.end:
+            raise ScheduleError(_too_long(self, ends[-1] - span.start, span))
+        for part, start, end in zip(self.parts, [span.start, *ends], ends, strict=False):
+            if end == start:
+                span.notes.append(f"{part} comes out as 0 updates of {span.horizon.num_updates} and has no effect.")
+        return ends
+
+    def __str__(self) -> str:
+        return " >> ".join(map(str, self.parts))
+
+
+@dataclass(frozen=True, repr=False)
+class Product(Schedule):
+    """The product of several schedules' factors: `a * b`. One that ends before the others stays at its last value."""
+
+    parts: tuple[Schedule, ...]
+
+    def length(self, horizon: Horizon) -> Fraction | None:
+        lengths = [part.length(horizon) for part in self.parts]
+        return None if None in lengths else max(x for x in lengths if x is not None)
+
+    def place(self, span: Span) -> Piece:
+        pieces = []
+        for i, part in enumerate(self.parts):
+            length = part.length(span.horizon)
+            end = span.end if length is None else min(span.end, span.start + math.ceil(length))
+            if length is not None and span.start + math.ceil(length) > span.end:
+                raise ScheduleError(_too_long(part, math.ceil(length), span))
+            # The level carries over through the first factor alone; the others multiply it.
+            level = span.level if i == 0 else None
+            pieces.append(part.place(Span(span.start, end, level, span.horizon, span.peak, str(part), span.notes)))
+
+        def values(t: Array) -> Array:
+            return reduce(lambda product, piece: product * piece(t), pieces[1:], pieces[0](t))
+
+        return Piece(span.start, span.end, values, _overlay(pieces, span))
+
+    def __str__(self) -> str:
+        return " * ".join(f"({part})" if isinstance(part, Sequence) else str(part) for part in self.parts)
+
+
+def _overlay(pieces: list[Piece], span: Span) -> tuple[Part, ...]:
+    """The stretches between all boundaries of several pieces, each named after the phases that hold there."""
+    bounds = sorted(
+        {span.start, span.end, *(x for piece in pieces for part in piece.parts for x in (part.start, part.end))}
+    )
+    stretches = []
+    for start, end in pairwise(bounds):
+        here = [part for piece in pieces for part in piece.parts if part.start <= start and end <= part.end]
+        arithmetic = tuple(line for part in here if part.start == start for line in part.arithmetic)
+        stretches.append(Part(" * ".join(part.text for part in here), start, end, arithmetic))
+    return tuple(stretches)
+
+
+def _too_long(schedule: Schedule, updates: int, span: Span) -> str:
+    parts = schedule.parts if isinstance(schedule, Sequence) else (schedule,)
+    lengths = [(part, part.length(span.horizon)) for part in parts]
+    sums = ", ".join(f"{part} {math.ceil(length)}" for part, length in lengths if length is not None)
+    return (
+        f"{brief(str(schedule))[1:-1]} takes {updates} updates, but only {span.size} are there ({sums}). Shorten a phase, "
+        "or leave out its length to let it take what is left."
+    )

@@ -1,0 +1,245 @@
+"""Lengths: 500 updates, 10% of the run, 2ep epochs; each means a number of updates once the horizon is known."""
+
+import math
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Integral, Real
+from typing import Annotated, Any, TypeAlias
+
+from .errors import ScheduleError, brief, nearest
+
+NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_QUANTITY = re.compile(rf"\s*(?P<amount>[+-]?{NUMBER})\s*(?P<unit>%|[A-Za-z]\w*)?\s*")
+
+#: Spelling of each unit in a text, with its name in a sentence.
+UNITS = {"": "updates", "%": "share of the run", "ep": "epochs", "sa": "samples", "tok": "tokens"}
+
+#: What people write for a unit, for the nearest right spelling.
+_MISSPELT = {
+    "e": "ep",
+    "epoch": "ep",
+    "epochs": "ep",
+    "step": "",
+    "steps": "",
+    "update": "",
+    "updates": "",
+    "ba": "",
+    "it": "",
+    "percent": "%",
+    "sample": "sa",
+    "samples": "sa",
+    "sp": "sa",
+    "token": "tok",
+    "tokens": "tok",
+}
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """All that a schedule must know of a run to turn its lengths into updates.
+
+    Args:
+        num_updates (`int`): All updates (`optimizer.step()`) of the run.
+        updates_per_epoch (`int`, *optional*): Updates in one pass over the data. Without it `2ep` has no meaning.
+        samples_per_update (`int`, *optional*): Samples of one update, over all processes and accumulated batches.
+        tokens_per_update (`int`, *optional*): Tokens of one update, likewise.
+
+    Raises:
+        ScheduleError: A value is not a whole number of at least 1.
+    """
+
+    num_updates: int
+    updates_per_epoch: int | None = None
+    samples_per_update: int | None = None
+    tokens_per_update: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("num_updates", "updates_per_epoch", "samples_per_update", "tokens_per_update"):
+            value = getattr(self, name)
+            if value is None and name != "num_updates":
+                continue
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+                raise ScheduleError(f"{name} must be a whole number of at least 1, got {brief(value)}.")
+            object.__setattr__(self, name, int(value))
+
+    def __str__(self) -> str:
+        per_epoch = f", {self.updates_per_epoch} per epoch" if self.updates_per_epoch else ""
+        return f"{self.num_updates} updates{per_epoch}"
+
+
+@dataclass(frozen=True)
+class Length:
+    """A length of time in a run: an exact amount of a unit.
+
+    Use [`as_length`] to make one. Amounts are exact fractions, so that `7%` of 100 updates is 7 and not 8, as it is
+    where `0.07 * 100 = 7.000000000000001` is rounded up.
+
+    Args:
+        amount (`Fraction`): How much of the unit; a share is a fraction of 1.
+        unit (`str`): `""` (updates), `"%"` (share of the run), `"ep"` (epochs), `"sa"` (samples) or `"tok"` (tokens).
+    """
+
+    amount: Fraction
+    unit: str = ""
+
+    def updates(self, horizon: Horizon) -> Fraction:
+        """The exact number of updates, not yet rounded.
+
+        Raises:
+            ScheduleError: The horizon does not know what the unit needs.
+        """
+        if self.unit == "":
+            return self.amount
+        if self.unit == "%":
+            return self.amount * horizon.num_updates
+        if self.unit == "ep":
+            if horizon.updates_per_epoch is None:
+                raise ScheduleError(
+                    f"{self} has no meaning here: the number of updates per epoch is not known. Give updates_per_epoch, "
+                    "or write the length in updates (500) or as a share of the run (10%)."
+                )
+            return self.amount * horizon.updates_per_epoch
+        known = horizon.samples_per_update if self.unit == "sa" else horizon.tokens_per_update
+        field = "samples_per_update" if self.unit == "sa" else "tokens_per_update"
+        if known is None:
+            raise ScheduleError(
+                f"{self} has no meaning here: {field} is not known. Give it, or write the length in updates (500), as a "
+                "share of the run (10%) or in epochs (2ep)."
+            )
+        return self.amount / known
+
+    def explain(self, horizon: Horizon) -> str:
+        """The arithmetic, with a length that stands alone rounded up to a whole update.
+
+        Example:
+        ```python
+        >>> as_length("10%").explain(Horizon(345))
+        '10% of 345 updates = 35'
+        >>> as_length("2ep").explain(Horizon(345, updates_per_epoch=115))
+        '2ep = 2 x 115 = 230 updates'
+
+        ```
+        """
+        updates = math.ceil(self.updates(horizon))
+        if self.unit == "%":
+            return f"{self} of {horizon.num_updates} updates = {updates}"
+        if self.unit == "ep":
+            amount = _decimal(self.amount)
+            return f"{self} = {amount} x {horizon.updates_per_epoch} = {updates} updates"
+        if self.unit in ("sa", "tok"):
+            known = horizon.samples_per_update if self.unit == "sa" else horizon.tokens_per_update
+            return f"{self} = {_decimal(self.amount)} / {known} = {updates} updates"
+        return f"{updates} updates"
+
+    def __str__(self) -> str:
+        amount = self.amount * 100 if self.unit == "%" else self.amount
+        return f"{_decimal(amount)}{self.unit}"
+
+
+def as_length(value: object, name: str = "length") -> Length:
+    """Reads a length: a whole number of updates, a share below 1, or a text with a unit.
+
+    | written | means |
+    |---|---|
+    | `500`, `"500"` | 500 updates |
+    | `0.1`, `"10%"`, `"0.1"` | a tenth of the run |
+    | `"2ep"`, `"0.5ep"` | epochs |
+    | `"50000sa"` | samples, over all processes |
+    | `"1000000tok"` | tokens, over all processes |
+
+    Args:
+        value: The length.
+        name (`str`, defaults to `"length"`): How an error calls it.
+
+    Raises:
+        ScheduleError: Not a length, or 0 or below.
+
+    Example:
+    ```python
+    >>> as_length(0.1) == as_length("10%")
+    True
+    >>> str(as_length("2.5ep"))
+    '2.5ep'
+
+    ```
+    """
+    if isinstance(value, Length):
+        return value
+    if isinstance(value, str):
+        return _read_length(value, name)
+    if isinstance(value, Real) and not isinstance(value, bool):
+        if isinstance(value, Integral):
+            length = Length(Fraction(int(value)))
+        else:
+            number = float(value)
+            if not math.isfinite(number):
+                raise ScheduleError(f"{name} must be finite, got {number}.")
+            # The fraction that the float is written as (0.1 is a tenth), not the binary one beside it.
+            length = Length(Fraction(repr(number)), "%")
+        return _checked(length, name, value)
+    raise ScheduleError(
+        f"{name} must be a number of updates (500), a share of the run (0.1 or '10%') or a text with a unit ('2ep'), "
+        f"got {brief(value)} of type {type(value).__name__}."
+    )
+
+
+#: What a phase declares for a length among its arguments.
+LengthArgument: TypeAlias = Annotated[Any, as_length]
+
+
+def _read_length(text: str, name: str) -> Length:
+    if len(text) > 60 or not (match := _QUANTITY.fullmatch(text)):
+        raise ScheduleError(f"{name} must be a length like 500, 10%, 0.1 or 2ep, got {brief(text)}.")
+    amount, unit = match["amount"], match["unit"] or ""
+    if unit not in UNITS:
+        spelling = _MISSPELT.get(unit.lower())
+        if spelling is None:
+            hint = nearest(unit, [known for known in UNITS if known])
+        else:
+            hint = f" Did you mean '{amount}{spelling}'?"
+        raise ScheduleError(
+            f"{name} has the unknown unit {unit!r} in {text!r}; allowed are none (updates), % (share of the run), "
+            f"ep (epochs), sa (samples) and tok (tokens).{hint}"
+        )
+    if not math.isfinite(float(amount)) or (float(amount) != 0 and abs(float(amount)) < 1e-30):
+        raise ScheduleError(f"{name} is out of range: {text!r}.")
+    exact = Fraction(amount)
+    if unit == "%":
+        exact /= 100
+    elif unit == "" and not re.fullmatch(r"[+-]?\d+", amount):
+        unit = "%"  # 0.1 is a share, in a text as in Python
+    return _checked(Length(exact, unit), name, text)
+
+
+def _checked(length: Length, name: str, written: object) -> Length:
+    if length.amount <= 0:
+        raise ScheduleError(
+            f"{name} must be above 0, got {brief(written)}. To have no such phase, leave it out of the schedule."
+        )
+    if length.unit == "%" and length.amount >= 1 and not (isinstance(written, str) and "%" in written):
+        whole = _decimal(length.amount)
+        raise ScheduleError(
+            f"{name} is ambiguous: {brief(written)}. A fraction is a share of the run and must be below 1; write "
+            f"{math.ceil(length.amount)} (a whole number) for updates, '{whole}ep' for epochs or '100%' for the whole run."
+        )
+    if length.unit == "%" and length.amount > 1:
+        raise ScheduleError(f"{name} must be at most 100% of the run, got {brief(written)}.")
+    return length
+
+
+def _decimal(value: Fraction) -> str:
+    """The exact decimal text of a fraction that has one."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    twos = fives = 0
+    rest = value.denominator
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        raise ScheduleError(f"{value} has no finite decimal form.")
+    places = max(twos, fives)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"

@@ -1,0 +1,198 @@
+"""Schedules in Trainer: ScheduledTrainer, ScheduleMixin, scheduled() and ScheduleArguments."""
+
+import functools
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import has_length
+from transformers.utils import logging
+
+from .callbacks import LRLogger
+from .scheduler import ScheduleLR, as_schedule
+from .schedules import Horizon, Schedule, ScheduleError, parse
+
+logger = logging.get_logger(__name__)
+
+# A mixin: its methods speak of a Trainer, which the class it is mixed into brings.
+_Trainer = Trainer if TYPE_CHECKING else object
+
+
+@dataclass
+class ScheduleArguments:
+    """The schedule on a command line or in YAML, beside `TrainingArguments` in `HfArgumentParser`.
+
+    Args:
+        schedule (`str`, *optional*): The text of a schedule.
+
+    Raises:
+        ScheduleError: The text is not a schedule.
+
+    Example:
+    ```python
+    >>> from transformers import HfArgumentParser, TrainingArguments
+    >>> parser = HfArgumentParser((ScheduleArguments, TrainingArguments))
+    >>> arguments = ["--schedule", "warmup(10%) >> linear()", "--output_dir", "out"]
+    >>> schedule_args, training_args = parser.parse_args_into_dataclasses(arguments)
+    >>> schedule_args.schedule
+    'warmup(10%) >> linear()'
+
+    ```
+    """
+
+    schedule: str | None = field(
+        default=None,
+        metadata={"help": "The learning-rate schedule, e.g. 'warmup(10%%) >> linear()' or 'warmup(500) >> cosine()'."},
+    )
+
+    def __post_init__(self) -> None:
+        if self.schedule is not None:
+            self.schedule = str(parse(self.schedule))
+
+
+class ScheduleMixin(_Trainer):
+    """Gives any subclass of Trainer a `schedule=` and the LR beside every metric.
+
+    Every `train()` makes a fresh scheduler from the schedule and that run's updates: also a second `train()`, every
+    try of `auto_find_batch_size` and every trial of `hyperparameter_search`. What the lengths came out as is printed
+    before the first update.
+
+    Args:
+        schedule ([`Schedule`] or `str`, *optional*): The schedule. Without it, `args.schedule` is used: put
+            [`ScheduleArguments`] among the bases of the training arguments to search over schedules.
+
+    Raises:
+        ScheduleError: No schedule is given; or it contradicts `lr_scheduler_type`, `warmup_steps`, `warmup_ratio`,
+            `lr_scheduler_kwargs` or a scheduler in `optimizers=`; or it can't be meant in this run.
+
+    Example:
+    ```python
+    class MyTrainer(ScheduleMixin, Trainer): ...
+
+    trainer = MyTrainer(model=model, args=args, train_dataset=train, schedule="warmup(10%) >> linear()")
+    ```
+    """
+
+    def __init__(self, *args: Any, schedule: Schedule | str | None = None, **kwargs: Any):
+        given = None if schedule is None else as_schedule(schedule)
+        super().__init__(*args, **kwargs)
+        self._given_schedule = given
+        self._updates_per_epoch: int | None = None
+        _refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
+        self._lr_logger = LRLogger()
+        self.add_callback(self._lr_logger)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the next `train()`."""
+        in_args = getattr(self.args, "schedule", None)
+        if self._given_schedule is None and in_args is None:
+            raise ScheduleError(
+                f"{type(self).__name__} needs a schedule, e.g. schedule='warmup(10%) >> linear()'; the stock Trainer is "
+                "for runs without one."
+            )
+        if self._given_schedule is None:
+            return as_schedule(in_args)
+        if in_args is not None and as_schedule(in_args) != self._given_schedule:
+            raise ScheduleError(
+                f"two schedules: schedule={str(self._given_schedule)!r} and args.schedule={str(in_args)!r}. Give one."
+            )
+        return self._given_schedule
+
+    def set_initial_training_values(self, args: TrainingArguments, dataloader: Any, *rest: Any, **kwargs: Any) -> Any:
+        values = super().set_initial_training_values(args, dataloader, *rest, **kwargs)
+        # Without a length Trainer calls the whole run one epoch; here an epoch then has no meaning.
+        self._updates_per_epoch = values[1] if has_length(dataloader) else None
+        return values
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.lr_scheduler is None:
+            horizon = Horizon(num_training_steps, self._updates_per_epoch)
+            scheduler = ScheduleLR(self.optimizer if optimizer is None else optimizer, self.schedule, horizon)
+            self.lr_scheduler = scheduler
+            self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
+            if self.is_world_process_zero():
+                print(scheduler.curves[0].explain(), flush=True)
+                for note in scheduler.curves[0].notes:
+                    logger.warning(note)
+        return self.lr_scheduler
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        added = self._lr_logger.entries(logs)
+        record = {**logs, **added}
+        super().log(record, *args, **kwargs)
+        # Trainer's own additions (the epoch) stay visible to the caller of evaluate(), as ever. The LR does not: the
+        # default objective of hyperparameter_search is the sum of all metrics.
+        logs.update({key: value for key, value in record.items() if key not in added})
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        super().create_model_card(*args, **kwargs)
+        card = Path(self.args.output_dir, "README.md")
+        if self.is_world_process_zero() and card.exists():
+            # Trainer writes the scheduler of its arguments, which did not run.
+            text = card.read_text(encoding="utf-8")
+            true = f"- learning_rate_schedule: `{self.schedule}`"
+            card.write_text(
+                re.sub(r"^- lr_scheduler_type: .*$", lambda _: true, text, count=1, flags=re.MULTILINE),
+                encoding="utf-8",
+            )
+
+
+class ScheduledTrainer(ScheduleMixin, Trainer):
+    """`transformers.Trainer` with a `schedule=`. See [`ScheduleMixin`].
+
+    Example:
+    ```python
+    trainer = ScheduledTrainer(model=model, args=args, train_dataset=train, eval_dataset=dev,
+                               schedule=warmup("10%") >> linear())
+    trainer.train()
+    ```
+    """
+
+
+@functools.cache
+def scheduled(trainer_class: type[Trainer]) -> type[Trainer]:
+    """Any subclass of Trainer, with a `schedule=`: `scheduled(SFTTrainer)(..., schedule="warmup(10%) >> cosine()")`.
+
+    Args:
+        trainer_class (`type[Trainer]`): The class; one that has a schedule already is returned as it is.
+
+    Raises:
+        TypeError: Not a subclass of `transformers.Trainer`.
+
+    Example:
+    ```python
+    >>> from transformers import Seq2SeqTrainer
+    >>> scheduled(Seq2SeqTrainer).__name__
+    'ScheduledSeq2SeqTrainer'
+
+    ```
+    """
+    if not (isinstance(trainer_class, type) and issubclass(trainer_class, Trainer)):
+        raise TypeError(f"scheduled() takes a subclass of transformers.Trainer, got {trainer_class!r}")
+    if issubclass(trainer_class, ScheduleMixin):
+        return trainer_class
+    doc = f"`{trainer_class.__name__}` with a `schedule=`. See [`ScheduleMixin`]."
+    return type(f"Scheduled{trainer_class.__name__}", (ScheduleMixin, trainer_class), {"__doc__": doc})
+
+
+def _refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:
+    """Two schedules for one run: a mistake, whichever would win."""
+    settings = {
+        "lr_scheduler_type": getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) not in ("linear", None),
+        "lr_scheduler_kwargs": bool(args.lr_scheduler_kwargs),
+        "warmup_steps": bool(args.warmup_steps),
+        "warmup_ratio": bool(getattr(args, "warmup_ratio", None)),  # gone in transformers 5
+    }
+    for name in (name for name, is_set in settings.items() if is_set):
+        raise ScheduleError(
+            f"two schedules: schedule={str(schedule)!r} and {name}={str(getattr(args, name))!r} in the training arguments. "
+            f"Delete {name}; a warmup is part of the schedule, e.g. 'warmup(10%) >> linear()'."
+        )
+    if scheduler is not None:
+        raise ScheduleError(
+            f"two schedules: schedule={str(schedule)!r} and a {type(scheduler).__name__} in optimizers=. Give one; "
+            "optimizers=(optimizer, None) passes an optimizer alone."
+        )
