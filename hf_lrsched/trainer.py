@@ -17,7 +17,10 @@ from .schedules import Horizon, Schedule, ScheduleError, parse
 logger = logging.get_logger(__name__)
 
 # A mixin: its methods speak of a Trainer, which the class it is mixed into brings.
-_Trainer = Trainer if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    _Trainer = Trainer
+else:
+    _Trainer = object
 
 
 @dataclass

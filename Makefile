@@ -1,0 +1,45 @@
+# make demo: fine-tunes a BERT with warmup and linear decay, and draws the metric and the learning rate.
+# make test: all tests. Both set up what they need in .venv, from the package registry, and reuse it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+OLDEST := .venv-oldest/bin
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test test-fast test-oldest lint clean
+
+demo: .venv/demo
+	$(BIN)/python recipes/text_classification.py recipes/configs/demo.yaml --output_dir runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+test: .venv/dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-fast: .venv/dev
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+# The fast tests on the oldest transformers that is supported.
+test-oldest: .venv-oldest/dev
+	$(OLDEST)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[demo]"
+	touch $@
+
+.venv/dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[dev]"
+	touch $@ .venv/demo
+
+.venv-oldest/dev: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	$(OLDEST)/python $(PIP_INSTALL) --constraint constraints-oldest.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
