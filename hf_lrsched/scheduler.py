@@ -7,7 +7,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .schedules import Curve, Horizon, Schedule, ScheduleError, parse
+from .schedules import Curve, Horizon, Schedule, ScheduleError, from_transformers, parse
+from .schedules.transformers_names import ENDLESS, WITHOUT_END
 
 STATE_VERSION = 1
 
@@ -150,31 +151,62 @@ def as_schedule(schedule: Schedule | str) -> Schedule:
 def get_schedule(
     schedule: Schedule | str,
     optimizer: Optimizer,
-    num_training_steps: int | Horizon,
+    num_training_steps: int | Horizon | None = None,
+    *,
+    num_warmup_steps: int | None = None,
     updates_per_epoch: int | None = None,
+    scheduler_specific_kwargs: dict[str, Any] | None = None,
+    **transformers_kwargs: Any,
 ) -> ScheduleLR:
-    """A scheduler to pass to the stock Trainer in `optimizers=(optimizer, scheduler)`, or to step in a loop of one's own.
+    """A scheduler for `optimizers=(optimizer, scheduler)` of the stock Trainer, or for a loop of one's own.
+
+    It also takes the names of `transformers.get_scheduler` with their arguments, so that code moves over by changing
+    one import; the two names that follow a metric are the exception.
 
     Args:
-        schedule ([`Schedule`] or `str`): E.g. `"warmup(10%) >> linear()"`.
+        schedule ([`Schedule`] or `str`): E.g. `"warmup(10%) >> linear()"`; or a bare name of transformers, `"cosine"`.
         optimizer (`torch.optim.Optimizer`): The optimizer that steps.
         num_training_steps (`int`): All updates of the run: batches / gradient accumulation steps, never batches.
+            transformers' `constant`, `constant_with_warmup` and `inverse_sqrt` do without.
+        num_warmup_steps (`int`, *optional*): For transformers' names only.
         updates_per_epoch (`int`, *optional*): Needed by lengths in epochs.
+        scheduler_specific_kwargs (`dict`, *optional*): transformers' way to pass what `transformers_kwargs` takes.
+        transformers_kwargs: For transformers' names only: `num_cycles`, `min_lr_rate`, `lr_end`, ….
 
     Returns:
         [`ScheduleLR`]
 
     Raises:
-        ScheduleError: The schedule can't be meant in this run.
+        ScheduleError: The schedule can't be meant in this run, or an argument is unknown: none is swallowed.
 
     Example:
     ```python
     >>> import torch
     >>> optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
-    >>> scheduler = get_schedule("warmup(10%) >> cosine()", optimizer, num_training_steps=345)
-    >>> scheduler.get_last_lr()
+    >>> get_schedule("warmup(10%) >> cosine()", optimizer, num_training_steps=345).get_last_lr()
     [0.0]
+    >>> get_schedule("cosine", optimizer, num_warmup_steps=0, num_training_steps=345).get_last_lr()
+    [2e-05]
 
     ```
     """
-    return ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch)
+    name = getattr(schedule, "value", schedule)  # transformers' names are an enum, too
+    if isinstance(name, str) and name.strip().isidentifier():
+        total = num_training_steps.num_updates if isinstance(num_training_steps, Horizon) else num_training_steps
+        kwargs = {**(scheduler_specific_kwargs or {}), **transformers_kwargs}
+        sentence = from_transformers(name.strip(), num_warmup_steps, total, **kwargs)
+        if num_training_steps is None and (name in WITHOUT_END or kwargs.get("num_stable_steps") is not None):
+            num_training_steps = ENDLESS
+    else:
+        sentence = as_schedule(schedule)
+        surplus = [*(scheduler_specific_kwargs or {}), *transformers_kwargs]
+        if num_warmup_steps is not None:
+            surplus.insert(0, "num_warmup_steps")
+        if surplus:
+            raise ScheduleError(
+                f"{', '.join(surplus)}: for transformers' own names such as 'cosine' only; {str(sentence)!r} says all of "
+                "that itself."
+            )
+    if num_training_steps is None:
+        raise ScheduleError(f"{str(schedule)!r} needs num_training_steps.")
+    return ScheduleLR(optimizer, sentence, num_training_steps, updates_per_epoch)

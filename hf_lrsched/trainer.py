@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import has_length
-from transformers.utils import logging
 
 from .callbacks import LRLogger
 from .scheduler import ScheduleLR, as_schedule
 from .schedules import Horizon, Schedule, ScheduleError, parse
-
-logger = logging.get_logger(__name__)
 
 # A mixin: its methods speak of a Trainer, which the class it is mixed into brings.
 if TYPE_CHECKING:
@@ -90,19 +87,16 @@ class ScheduleMixin(_Trainer):
     @property
     def schedule(self) -> Schedule:
         """The schedule of the next `train()`."""
-        in_args = getattr(self.args, "schedule", None)
-        if self._given_schedule is None and in_args is None:
+        given, in_args = self._given_schedule, getattr(self.args, "schedule", None)
+        found = [as_schedule(schedule) for schedule in (given, in_args) if schedule is not None]
+        if not found:
             raise ScheduleError(
                 f"{type(self).__name__} needs a schedule, e.g. schedule='warmup(10%) >> linear()'; the stock Trainer is "
                 "for runs without one."
             )
-        if self._given_schedule is None:
-            return as_schedule(in_args)
-        if in_args is not None and as_schedule(in_args) != self._given_schedule:
-            raise ScheduleError(
-                f"two schedules: schedule={str(self._given_schedule)!r} and args.schedule={str(in_args)!r}. Give one."
-            )
-        return self._given_schedule
+        if found[0] != found[-1]:
+            raise ScheduleError(f"two schedules: schedule={str(given)!r} and args.schedule={str(in_args)!r}. Give one.")
+        return found[0]
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: Any, *rest: Any, **kwargs: Any) -> Any:
         values = super().set_initial_training_values(args, dataloader, *rest, **kwargs)
@@ -113,13 +107,12 @@ class ScheduleMixin(_Trainer):
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
             horizon = Horizon(num_training_steps, self._updates_per_epoch)
-            scheduler = ScheduleLR(self.optimizer if optimizer is None else optimizer, self.schedule, horizon)
+            optimizer = self.optimizer if optimizer is None else optimizer
+            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon)
             self.lr_scheduler = scheduler
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
                 print(scheduler.curves[0].explain(), flush=True)
-                for note in scheduler.curves[0].notes:
-                    logger.warning(note)
         return self.lr_scheduler
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -132,7 +125,7 @@ class ScheduleMixin(_Trainer):
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         super().create_model_card(*args, **kwargs)
-        card = Path(self.args.output_dir, "README.md")
+        card = Path(str(self.args.output_dir), "README.md")
         if self.is_world_process_zero() and card.exists():
             # Trainer writes the scheduler of its arguments, which did not run.
             text = card.read_text(encoding="utf-8")

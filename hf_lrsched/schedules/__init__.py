@@ -1,32 +1,101 @@
 """Schedules: pure mathematics on NumPy, without torch and without transformers."""
 
+from .arguments import (
+    CountArgument,
+    DecayFactorArgument,
+    FactorArgument,
+    LengthArgument,
+    LRArgument,
+    NumberArgument,
+    PositiveArgument,
+)
 from .curve import Curve, Part
+from .cycles import floor, one_cycle, repeat, triangular
+from .data import from_data, to_data
 from .errors import ScheduleError
-from .library import cosine, hold, linear, step, warmup
-from .phase import FactorArgument, Phase, phase
+from .library import (
+    cosine,
+    custom,
+    exponential,
+    hold,
+    inverse_sqrt,
+    linear,
+    multistep,
+    one_minus_sqrt,
+    piecewise,
+    polynomial,
+    power,
+    rex,
+    step,
+    tanh,
+    warmup,
+)
+from .named import (
+    bert,
+    cosine_restarts,
+    exponential_decay,
+    noam,
+    register,
+    slanted_triangular,
+    step_decay,
+    wsd,
+)
+from .phase import Phase, named, phase
 from .schedule import Product, Schedule, Sequence, Span
 from .text import parse
-from .units import Horizon, Length, LengthArgument, as_length
+from .transformers_names import from_transformers
+from .units import Horizon, Length, as_length
 
 __all__ = [
+    "CountArgument",
     "Curve",
+    "DecayFactorArgument",
     "FactorArgument",
     "Horizon",
+    "LRArgument",
     "Length",
     "LengthArgument",
+    "NumberArgument",
     "Part",
     "Phase",
+    "PositiveArgument",
     "Product",
     "Schedule",
     "ScheduleError",
     "Sequence",
     "Span",
     "as_length",
+    "bert",
     "cosine",
+    "cosine_restarts",
+    "custom",
+    "exponential",
+    "exponential_decay",
+    "floor",
+    "from_data",
+    "from_transformers",
     "hold",
+    "inverse_sqrt",
     "linear",
+    "multistep",
+    "named",
+    "noam",
+    "one_cycle",
+    "one_minus_sqrt",
     "parse",
     "phase",
+    "piecewise",
+    "polynomial",
+    "power",
+    "register",
+    "repeat",
+    "rex",
+    "slanted_triangular",
     "step",
+    "step_decay",
+    "tanh",
+    "to_data",
+    "triangular",
     "warmup",
+    "wsd",
 ]

@@ -39,16 +39,16 @@ class Part:
 class Piece:
     """Factors over a stretch of updates. At `end` and after, they stay at what `values` gives for `end`."""
 
-    start: int
-    end: int
+    start: float
+    end: float
     values: Callable[[Array], Array]  # update -> factor; called with start <= t <= end only
     parts: tuple[Part, ...]
 
     def __call__(self, t: Array) -> Array:
-        return self.values(np.minimum(t, float(self.end)))
+        return self.values(np.minimum(t, self.end))
 
     def level_at_end(self) -> float:
-        return float(self(np.array([float(self.end)]))[0])
+        return float(self(np.array([self.end]))[0])
 
 
 def join(pieces: Sequence[Piece]) -> Piece:
@@ -62,7 +62,8 @@ def join(pieces: Sequence[Piece]) -> Piece:
             return t
         first, last = np.searchsorted(starts, [t.min(), t.max()], side="right") - 1
         if first == last:
-            return pieces[first](t)
+            only: Piece = pieces[first]
+            return only(t)
         which = np.searchsorted(starts, t, side="right") - 1
         factors = np.empty_like(t)
         for index in range(first, last + 1):
@@ -151,7 +152,7 @@ class Curve:
             lines.append(
                 f"  {part.text:<{name_width}}  {updates}  factor {levels:<{range_width}}  {arithmetic}".rstrip()
             )
-        lines += [f"  note: {note}" for note in self.notes]
+        lines += [f"  warning: {note}" for note in self.notes]
         return "\n".join(lines)
 
     def at_start(self, part: Part) -> float:

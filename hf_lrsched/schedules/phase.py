@@ -8,48 +8,16 @@ import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from numbers import Integral, Real
-from typing import Annotated, Any, ParamSpec, TypeAlias
+from numbers import Integral
+from typing import Any, ParamSpec
 
+from .arguments import Reader
 from .curve import Part, Piece
 from .errors import ScheduleError, brief, nearest
 from .schedule import Schedule, Shape, Span
 from .units import Horizon, Length
 
 P = ParamSpec("P")
-Converter: TypeAlias = Callable[[Any, str], Any]
-
-
-def as_factor(value: object, name: str) -> float:
-    """A factor: a finite number of at least 0, or a text in percent (`"1%"` is 0.01)."""
-    number = value
-    if isinstance(value, str):
-        try:
-            number = float(value[:-1]) / 100 if value.endswith("%") else float(value)
-        except ValueError:
-            number = None
-    if isinstance(number, bool) or not isinstance(number, Real):
-        raise ScheduleError(f"{name} must be a factor like 0.01 or 1%, got {brief(value)}.")
-    number = float(number)
-    if not math.isfinite(number) or number < 0:
-        raise ScheduleError(f"{name} must be a finite factor of at least 0, got {brief(value)}.")
-    return number + 0.0  # -0.0 becomes 0.0
-
-
-def as_decay_factor(value: object, name: str) -> float:
-    """What one drop of a decay multiplies by: above 0, at most 1."""
-    number = as_factor(value, name)
-    if not 0 < number <= 1:
-        raise ScheduleError(
-            f"{name} must be above 0 and at most 1, got {brief(value)}: a decay multiplies the LR by it at every drop."
-        )
-    return number
-
-
-# What a phase declares for its arguments, beside LengthArgument: how each is read. To a type checker they are Any, for
-# the caller may pass a text where the function gets what was read.
-FactorArgument: TypeAlias = Annotated[Any, as_factor]
-DecayFactorArgument: TypeAlias = Annotated[Any, as_decay_factor]
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,19 +34,27 @@ class Phase(Schedule):
 
     def length(self, horizon: Horizon) -> Fraction | None:
         over = dict(self.arguments).get("over")
-        return over.updates(horizon) if isinstance(over, Length) else None
+        if isinstance(over, Length):
+            return over.updates(horizon)
+        own = getattr(self._shape(), "length", None)  # a shape may know how long it takes: repeat() does
+        length: Fraction | None = own(horizon) if own else None
+        return length
 
     def place(self, span: Span) -> Piece:
         span = replace(span, text=str(self))
-        definition = _definition(self)
-        shape = definition.function(**definition.defaults | dict(self.arguments))
-        values = shape(span)
+        values = self._shape()(span)
         arithmetic = [value.explain(span.horizon) for _, value in self.arguments if isinstance(value, Length)]
         if self.length(span.horizon) is None:
-            arithmetic.insert(0, f"what is left: {span.size} update{'s' * (span.size != 1)}")
+            updates = math.ceil(span.end) - math.ceil(span.start)
+            arithmetic.insert(0, f"what is left: {updates} update{'s' * (updates != 1)}")
         start = float(span.start)
-        part = Part(span.text, span.start, span.end, tuple(arithmetic))
-        return Piece(span.start, span.end, lambda t: values(t - start), (part,))
+        part = Part(span.text, math.ceil(span.start), math.ceil(span.end), tuple(arithmetic))
+        return Piece(start, float(span.end), lambda t: values(t - start), (part,))
+
+    def _shape(self) -> Shape:
+        definition = _definition(self)
+        shape: Shape = definition.function(**definition.defaults | dict(self.arguments))
+        return shape
 
     def __str__(self) -> str:
         parameters = _definition(self).signature.parameters.values()
@@ -93,24 +69,30 @@ class Phase(Schedule):
 class _Definition:
     """A phase's function with what its signature says."""
 
-    def __init__(self, function: Callable[..., Shape]):
+    def __init__(self, function: Callable[..., Any]):
         self.function = function
         self.name = function.__name__
         self.signature = inspect.signature(function)
         hints = typing.get_type_hints(function, include_extras=True)
-        self.converters = {name: _converter(hints[name]) for name in self.signature.parameters}
+        self.readers = {name: _reader(hints[name]) for name in self.signature.parameters}
+        self.optional = {name for name in self.signature.parameters if types.NoneType in typing.get_args(hints[name])}
         self.defaults = {
-            name: self.convert(name, parameter.default)
+            name: self.read(name, parameter.default)
             for name, parameter in self.signature.parameters.items()
             if parameter.default is not parameter.empty
         }
 
-    def convert(self, name: str, value: object) -> object:
-        converter = self.converters[name]
-        return value if value is None or converter is None else converter(value, f"{name} of {self.name}()")
+    def read(self, name: str, value: object) -> object:
+        """An argument's value; `none` in a text is None, where that is allowed."""
+        if value is None or (value == "none" and name in self.optional):
+            if name not in self.optional:
+                raise ScheduleError(f"{name} of {self.name}() can't be None.")
+            return None
+        reader = self.readers[name]
+        return reader(value, f"{name} of {self.name}()") if reader else value
 
     def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
-        """All arguments, converted. Raises for what the signature does not have, or lacks."""
+        """All arguments, as read. Raises for what the signature does not have, or lacks."""
         parameters = self.signature.parameters
         for name in kwargs:
             if name not in parameters:
@@ -132,9 +114,7 @@ class _Definition:
         values = {}
         for name, parameter in parameters.items():
             if name in given:
-                values[name] = self.convert(name, given[name])
-                if values[name] is None and not (name in self.defaults and self.defaults[name] is None):
-                    raise ScheduleError(f"{name} of {self.name}() can't be None.")
+                values[name] = self.read(name, given[name])
             elif parameter.default is parameter.empty:
                 raise ScheduleError(f"{self.name}() needs {name!r}.")
             else:
@@ -142,10 +122,10 @@ class _Definition:
         return values
 
 
-def _converter(hint: Any) -> Converter | None:
-    """The converter that an argument's annotation carries, also within a union with None."""
+def _reader(hint: Any) -> Reader | None:
+    """The reader that an argument's annotation carries, also within a union with None."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return next((found for part in typing.get_args(hint) if (found := _converter(part))), None)
+        return next((found for part in typing.get_args(hint) if (found := _reader(part))), None)
     return next((extra for extra in getattr(hint, "__metadata__", ()) if callable(extra)), None)
 
 
@@ -194,6 +174,36 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
 
     add_name(definition.name, construct)
     _DEFINITIONS[definition.name] = definition
+    return construct
+
+
+def named(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
+    """Makes a function that returns a schedule into a name of the language: a sentence with blanks.
+
+    What it returns prints as the sentence that it is. Arguments are read as those of a [`phase`].
+
+    Raises:
+        ScheduleError: The name is taken.
+
+    Example:
+    ```python
+    >>> from hf_lrsched.schedules import LengthArgument, cosine, named, parse, warmup
+    >>> @named
+    ... def house_style(*, climb: LengthArgument = "6%"):
+    ...     return warmup(climb) >> cosine(to=0.1)
+    >>> parse("house_style(climb=500)")
+    warmup(500) >> cosine(to=0.1)
+
+    ```
+    """
+    definition = _Definition(function)
+
+    @functools.wraps(function)
+    def construct(*args: P.args, **kwargs: P.kwargs) -> Schedule:
+        made: Schedule = definition.function(**definition.bind(args, kwargs))
+        return made
+
+    add_name(definition.name, construct)
     return construct
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import reduce
 from itertools import pairwise
@@ -19,32 +19,46 @@ class Span:
     """Where a phase stands: what its shape may depend on.
 
     Args:
-        start (`int`): Its first update.
-        end (`int`): The update after its last.
+        start (`int` or `Fraction`): Its first update; a fraction only within a cycle that is repeated.
+        end (`int` or `Fraction`): The update after its last.
         level (`float`, *optional*): The factor at which the phase before it ended; `None` at the start of the run.
         horizon ([`Horizon`]): The run.
         peak (`float`, *optional*): The peak LR of the group, where it is known.
         text (`str`): The phase as text, for errors.
         notes (`list[str]`): To add to: what is doubtful.
+        restart (`float`, *optional*): Where a decay starts although the phase before it ended elsewhere: a new cycle.
     """
 
-    start: int
-    end: int
+    start: int | Fraction
+    end: int | Fraction
     level: float | None
     horizon: Horizon
     peak: float | None = None
     text: str = ""
     notes: list[str] = field(default_factory=list, compare=False)
+    restart: float | None = None
 
     @property
-    def size(self) -> int:
+    def size(self) -> float:
         """Updates in this span."""
-        return self.end - self.start
+        return float(self.end - self.start)
 
     @property
     def height(self) -> float:
         """The factor that a decay starts from: where the phase before it ended, the peak at the start of the run."""
+        if self.restart is not None:
+            return self.restart
         return 1.0 if self.level is None else self.level
+
+    def factor(self, to: float, to_lr: float | None) -> float:
+        """The factor of an end that is given as a factor, or as an LR that holds for each group by itself."""
+        if to_lr is None:
+            return to
+        if self.peak is None:
+            raise ScheduleError(f"to_lr={to_lr:g} of {self.text} needs the peak LR: resolve(..., peak=2e-5).")
+        if self.peak == 0:
+            raise ScheduleError(f"to_lr={to_lr:g} of {self.text} can't be reached by a group whose peak LR is 0.")
+        return to_lr / self.peak
 
     def updates(self, length: Length) -> Fraction:
         """The exact updates of a length, close enough to it for integer arithmetic on arrays."""
@@ -118,12 +132,12 @@ class Schedule:
             updates = math.ceil(length)
             if updates > horizon.num_updates:
                 raise ScheduleError(_too_long(self, updates, span))
-            span = Span(0, updates, None, horizon, peak, span.text, span.notes)
+            span = replace(span, end=updates)
         piece = self.place(span)
         if piece.end < horizon.num_updates:
             level = piece.level_at_end()
             span.notes.append(
-                f"the schedule ends at update {piece.end} of {horizon.num_updates}; the LR then stays at {level:.3g} of its "
+                f"the schedule ends at update {piece.end:g} of {horizon.num_updates}; the LR then stays at {level:.3g} of its "
                 "peak. Leave out the length of one phase to let it take what is left."
             )
         return Curve(self, horizon, piece, tuple(span.notes))
@@ -160,15 +174,16 @@ class Sequence(Schedule):
 
     def place(self, span: Span) -> Piece:
         level = span.level
-        pieces = []
+        pieces: list[Piece] = []
         ends = self._ends(span)
         for part, start, end in zip(self.parts, [span.start, *ends], ends, strict=False):
-            piece = part.place(Span(start, end, level, span.horizon, span.peak, str(part), span.notes))
+            restart = span.restart if not pieces else None
+            piece = part.place(replace(span, start=start, end=end, level=level, restart=restart))
             level = piece.level_at_end()
             pieces.append(piece)
         return join(pieces)
 
-    def _ends(self, span: Span) -> list[int]:
+    def _ends(self, span: Span) -> list[int | Fraction]:
         """Where each phase ends."""
         lengths = [part.length(span.horizon) for part in self.parts]
         takes_rest = [i for i, length in enumerate(lengths) if length is None]
@@ -180,7 +195,7 @@ class Sequence(Schedule):
             )
         known = [length or Fraction(0) for length in lengths]
         front = takes_rest[0] if takes_rest else len(known)
-        ends = [span.start + math.ceil(sum(known[: i + 1])) for i in range(front)]
+        ends: list[int | Fraction] = [span.start + math.ceil(sum(known[: i + 1])) for i in range(front)]
         back = [span.end - math.ceil(sum(known[i + 1 :])) for i in range(front, len(known))]
         ends += back
         if takes_rest and back[0] - (ends[front - 1] if front else span.start) < 1:
@@ -190,11 +205,11 @@ class Sequence(Schedule):
                 if length is not None
             )
             raise ScheduleError(
-                f"nothing is left for {self.parts[front]}: {others} updates in a run of {span.size}. Make the other phases "
+                f"nothing is left for {self.parts[front]}: {others} updates in {span.size:g}. Make the other phases "
                 "shorter or the run longer."
             )
         if ends[-1] > span.end:
-            raise ScheduleError(_too_long(self, ends[-1] - span.start, span))
+            raise ScheduleError(_too_long(self, math.ceil(ends[-1] - span.start), span))
         for part, start, end in zip(self.parts, [span.start, *ends], ends, strict=False):
             if end == start:
                 span.notes.append(f"{part} comes out as 0 updates of {span.horizon.num_updates} and has no effect.")
@@ -215,20 +230,20 @@ class Product(Schedule):
         return None if None in lengths else max(x for x in lengths if x is not None)
 
     def place(self, span: Span) -> Piece:
-        pieces = []
+        pieces: list[Piece] = []
         for i, part in enumerate(self.parts):
             length = part.length(span.horizon)
             end = span.end if length is None else min(span.end, span.start + math.ceil(length))
             if length is not None and span.start + math.ceil(length) > span.end:
                 raise ScheduleError(_too_long(part, math.ceil(length), span))
             # The level carries over through the first factor alone; the others multiply it.
-            level = span.level if i == 0 else None
-            pieces.append(part.place(Span(span.start, end, level, span.horizon, span.peak, str(part), span.notes)))
+            carried = span if i == 0 else replace(span, level=None, restart=None)
+            pieces.append(part.place(replace(carried, end=end)))
 
         def values(t: Array) -> Array:
             return reduce(lambda product, piece: product * piece(t), pieces[1:], pieces[0](t))
 
-        return Piece(span.start, span.end, values, _overlay(pieces, span))
+        return Piece(float(span.start), float(span.end), values, _overlay(pieces, span))
 
     def __str__(self) -> str:
         return " * ".join(f"({part})" if isinstance(part, Sequence) else str(part) for part in self.parts)
@@ -236,9 +251,8 @@ class Product(Schedule):
 
 def _overlay(pieces: list[Piece], span: Span) -> tuple[Part, ...]:
     """The stretches between all boundaries of several pieces, each named after the phases that hold there."""
-    bounds = sorted(
-        {span.start, span.end, *(x for piece in pieces for part in piece.parts for x in (part.start, part.end))}
-    )
+    inner = {bound for piece in pieces for part in piece.parts for bound in (part.start, part.end)}
+    bounds = sorted({math.ceil(span.start), math.ceil(span.end), *inner})
     stretches = []
     for start, end in pairwise(bounds):
         here = [part for piece in pieces for part in piece.parts if part.start <= start and end <= part.end]
@@ -252,6 +266,6 @@ def _too_long(schedule: Schedule, updates: int, span: Span) -> str:
     lengths = [(part, part.length(span.horizon)) for part in parts]
     sums = ", ".join(f"{part} {math.ceil(length)}" for part, length in lengths if length is not None)
     return (
-        f"{brief(str(schedule))[1:-1]} takes {updates} updates, but only {span.size} are there ({sums}). Shorten a phase, "
+        f"{brief(str(schedule))[1:-1]} takes {updates} updates, but only {span.size:g} are there ({sums}). Shorten a phase, "
         "or leave out its length to let it take what is left."
     )

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import Annotated, Any, TypeAlias
 
 from .errors import ScheduleError, brief, nearest
 
@@ -168,7 +167,7 @@ def as_length(value: object, name: str = "length") -> Length:
         return value
     if isinstance(value, str):
         return _read_length(value, name)
-    if isinstance(value, Real) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Real):
         if isinstance(value, Integral):
             length = Length(Fraction(int(value)))
         else:
@@ -182,10 +181,6 @@ def as_length(value: object, name: str = "length") -> Length:
         f"{name} must be a number of updates (500), a share of the run (0.1 or '10%') or a text with a unit ('2ep'), "
         f"got {brief(value)} of type {type(value).__name__}."
     )
-
-
-#: What a phase declares for a length among its arguments.
-LengthArgument: TypeAlias = Annotated[Any, as_length]
 
 
 def _read_length(text: str, name: str) -> Length:

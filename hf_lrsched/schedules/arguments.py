@@ -1,0 +1,146 @@
+"""How the arguments of a phase are read: one function for each kind, and the annotation that declares it.
+
+To a type checker the annotations are `Any`, for a caller may pass a text where the function gets what was read.
+"""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Annotated, Any, TypeAlias
+
+from .errors import ScheduleError, brief, nearest
+from .schedule import Schedule
+from .units import Length, as_length
+
+Reader: TypeAlias = Callable[[Any, str], Any]
+
+
+def as_factor(value: object, name: str) -> float:
+    """A factor: a finite number of at least 0, or a text in percent (`"1%"` is 0.01)."""
+    number = _number(value)
+    if number is None or number < 0:
+        raise ScheduleError(f"{name} must be a finite factor of at least 0, like 0.01 or 1%, got {brief(value)}.")
+    return number
+
+
+def as_decay_factor(value: object, name: str) -> float:
+    """What one drop of a decay multiplies by: above 0, at most 1."""
+    number = _number(value)
+    if number is None or not 0 < number <= 1:
+        raise ScheduleError(
+            f"{name} must be above 0 and at most 1, got {brief(value)}: a decay multiplies the LR by it at every drop."
+        )
+    return number
+
+
+def as_lr(value: object, name: str) -> float:
+    """A learning rate: a finite number of at least 0."""
+    number = _number(value, percent=False)
+    if number is None or number < 0:
+        raise ScheduleError(f"{name} must be a finite learning rate of at least 0, like 1e-6, got {brief(value)}.")
+    return number
+
+
+def as_positive(value: object, name: str) -> float:
+    """A finite number above 0."""
+    number = _number(value)
+    if number is None or number <= 0:
+        raise ScheduleError(f"{name} must be a finite number above 0, got {brief(value)}.")
+    return number
+
+
+def as_number(value: object, name: str) -> float:
+    """A finite number."""
+    number = _number(value)
+    if number is None:
+        raise ScheduleError(f"{name} must be a finite number, got {brief(value)}.")
+    return number
+
+
+def as_count(value: object, name: str) -> int:
+    """A whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ScheduleError(f"{name} must be a whole number of at least 1, got {brief(value)}.")
+    return int(value)
+
+
+def as_milestones(value: object, name: str) -> tuple[Length, ...]:
+    """A list of lengths, counted from the start of the run; in order as far as that is known without a horizon."""
+    if not isinstance(value, list | tuple) or not value:
+        raise ScheduleError(f"{name} must be a list of lengths like [1ep, 2ep] or [50%, 75%], got {brief(value)}.")
+    milestones = tuple(as_length(item, f"{name}, item {index}") for index, item in enumerate(value, 1))
+    for before, after in pairwise(milestones):
+        if before.unit == after.unit and before.amount >= after.amount:
+            raise ScheduleError(f"{name} must rise from each milestone to the next, got {before} before {after}.")
+    return milestones
+
+
+def as_points(value: object, name: str) -> tuple[tuple[Length, float], ...]:
+    """A list of points `[time, factor]`; the first time may be 0."""
+    if not isinstance(value, list | tuple) or len(value) < 2:
+        raise ScheduleError(
+            f"{name} must be a list of 2 points or more, like [[0, 1], [50%, 0.1]], got {brief(value)}."
+        )
+    points = []
+    for index, item in enumerate(value, 1):
+        where = f"{name}, point {index}"
+        if not isinstance(item, list | tuple) or len(item) != 2:
+            raise ScheduleError(f"{where} must be [time, factor], got {brief(item)}.")
+        time, factor = item
+        at_start = time in (0, "0") and not isinstance(time, bool)
+        length = Length(Fraction(0)) if at_start else as_length(time, f"the time of {where}")
+        points.append((length, as_factor(factor, f"the factor of {where}")))
+    as_milestones([time for time, _ in points if time.amount], name)
+    return tuple(points)
+
+
+def as_schedule(value: object, name: str) -> Schedule:
+    """A schedule within a schedule."""
+    if not isinstance(value, Schedule):
+        raise ScheduleError(f"{name} must be a schedule like cosine(), got {brief(value)}.")
+    return value
+
+
+def one_of(*allowed: str) -> Reader:
+    """A word from a list."""
+
+    def as_choice(value: object, name: str) -> str:
+        if value not in allowed:
+            raise ScheduleError(
+                f"{name} must be one of {', '.join(allowed)}, got {brief(value)}.{nearest(str(value), allowed)}"
+            )
+        return str(value)
+
+    return as_choice
+
+
+FactorArgument: TypeAlias = Annotated[Any, as_factor]
+DecayFactorArgument: TypeAlias = Annotated[Any, as_decay_factor]
+LRArgument: TypeAlias = Annotated[Any, as_lr]
+PositiveArgument: TypeAlias = Annotated[Any, as_positive]
+NumberArgument: TypeAlias = Annotated[Any, as_number]
+CountArgument: TypeAlias = Annotated[Any, as_count]
+LengthArgument: TypeAlias = Annotated[Any, as_length]
+MilestonesArgument: TypeAlias = Annotated[Any, as_milestones]
+ScheduleArgument: TypeAlias = Annotated[Any, as_schedule]
+PointsArgument: TypeAlias = Annotated[Any, as_points]
+
+
+def _number(value: object, percent: bool = True) -> float | None:
+    """A finite number, or `None`."""
+    if isinstance(value, str):
+        in_percent = percent and value.endswith("%")
+        try:
+            number = float(value[:-1]) / 100 if in_percent else float(value)
+        except ValueError:
+            return None
+    elif not isinstance(value, bool) and isinstance(value, Real):
+        try:
+            number = float(value)
+        except OverflowError:
+            return None
+    else:
+        return None
+    return number + 0.0 if math.isfinite(number) else None  # + 0.0 makes -0.0 0.0
