@@ -43,7 +43,8 @@ from .schedules import (
 )
 
 if TYPE_CHECKING:
-    from .callbacks import LRLogger
+    from .callbacks import LRCheck, LRLogger
+    from .loop import prepare_schedule
     from .scheduler import ScheduleLR, get_schedule
     from .trainer import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
 
@@ -51,18 +52,21 @@ __version__ = "0.1.0"
 
 # What needs torch and transformers is imported on first use: the schedules alone come up in a tenth of a second.
 _LAZY = {
+    "LRCheck": "callbacks",
     "LRLogger": "callbacks",
     "ScheduleArguments": "trainer",
     "ScheduleLR": "scheduler",
     "ScheduleMixin": "trainer",
     "ScheduledTrainer": "trainer",
     "get_schedule": "scheduler",
+    "prepare_schedule": "loop",
     "scheduled": "trainer",
 }
 
 __all__ = [
     "Curve",
     "Horizon",
+    "LRCheck",
     "LRLogger",
     "Schedule",
     "ScheduleArguments",
@@ -92,6 +96,7 @@ __all__ = [
     "piecewise",
     "polynomial",
     "power",
+    "prepare_schedule",
     "register",
     "repeat",
     "rex",

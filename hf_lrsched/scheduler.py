@@ -1,5 +1,6 @@
 """ScheduleLR: the one torch LRScheduler of this package, and the factory for a stock Trainer."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .course import RESUME_CHOICES, Course, Settings, check_on_resume, lrs_at, refusal, resume, rewarmed
 from .schedules import Curve, Horizon, Schedule, ScheduleError, from_transformers, parse
 from .schedules.transformers_names import ENDLESS, WITHOUT_END
 
@@ -27,6 +29,9 @@ class ScheduleLR(LRScheduler):
         schedule ([`Schedule`] or `str`): What to follow.
         num_training_steps (`int` or [`Horizon`]): All updates of the run.
         updates_per_epoch (`int`, *optional*): Needed by lengths in epochs.
+        on_resume (`str`, defaults to `strict`): What a checkpoint with other settings (length, epochs, peak LRs,
+            schedule) means: `strict` refuses it; `keep`, `stretch`, `switch` and `rewarm` go on as [`RESUME_CHOICES`]
+            says.
 
     Raises:
         ScheduleError: The schedule can't be meant in this run.
@@ -53,29 +58,37 @@ class ScheduleLR(LRScheduler):
         schedule: Schedule | str,
         num_training_steps: int | Horizon,
         updates_per_epoch: int | None = None,
+        on_resume: str = "strict",
     ):
+        check_on_resume(on_resume)
+        self.on_resume = on_resume
         self.schedule = as_schedule(schedule)
         self.peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+        # Once for each peak: 200 groups need not resolve 200 times.
         resolved = {
             peak: self.schedule.resolve(num_training_steps, updates_per_epoch, peak=peak) for peak in set(self.peaks)
         }
         #: The curve of each parameter group.
         self.curves: list[Curve] = [resolved[peak] for peak in self.peaks]
         self.horizon = self.curves[0].horizon
+        self.settings = Settings(str(self.schedule), self.horizon, tuple(self.peaks))
+        self.course = Course(self.settings)
+        #: What changed the course: resumes with other settings.
+        self.events: list[dict[str, Any]] = []
         self._block_start = -1
         self._blocks: list[list[float]] = []
+        self._optimizer_steps_seen = False
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float]:  # type: ignore[override]
         """The LR of each group for the next update."""
         start = self.last_epoch - self.last_epoch % _BLOCK
         if start != self._block_start:
-            updates = np.arange(start, start + _BLOCK)
-            blocks = {id(curve): curve(updates).tolist() for curve in self.curves}
-            self._blocks = [blocks[id(curve)] for curve in self.curves]
+            updates = np.arange(start, start + _BLOCK, dtype=np.float64)
+            self._blocks = [lrs.tolist() for lrs in self.course.lrs(updates, self.curves)]
             self._block_start = start
         offset = self.last_epoch - start
-        return [peak * block[offset] for peak, block in zip(self.peaks, self._blocks, strict=True)]
+        return [block[offset] for block in self._blocks]
 
     def step(self, epoch: int | None = None) -> None:
         """To be called once after every `optimizer.step()` that was not skipped."""
@@ -83,9 +96,28 @@ class ScheduleLR(LRScheduler):
             super().step(epoch)  # torch's own checks of the order of calls are in its first steps
             self._last_lr = [*map(float, self._last_lr)]
             return
+        self._refuse_two_steps_for_one_update()
         self._step_count += 1
         self.last_epoch += 1
         self._write(self.get_lr())
+
+    def advance_to(self, t: int) -> None:
+        """Goes to a position: the number of updates that are over, also those whose step was skipped."""
+        self.last_epoch = t
+        self._write(self.get_lr())
+
+    def _refuse_two_steps_for_one_update(self) -> None:
+        # torch marks the optimizer at each of its steps, which the base class arranged. Without a first mark nothing is
+        # known: the curve may be looked at by stepping, and some optimizers step without being called.
+        if getattr(self.optimizer, "_opt_called", False):
+            self._optimizer_steps_seen = True
+            self.optimizer._opt_called = False  # type: ignore[attr-defined]
+        elif self._optimizer_steps_seen:
+            raise ScheduleError(
+                f"the scheduler was stepped twice after update {self.last_epoch}, so the schedule would be spent too early. "
+                "accelerator.prepare(scheduler) steps it once for every process: use prepare_schedule() instead, and step "
+                "it once after each optimizer.step()."
+            )
 
     def _write(self, lrs: list[float]) -> None:
         for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
@@ -99,41 +131,90 @@ class ScheduleLR(LRScheduler):
         """Plain data, which `torch.load(weights_only=True)` reads."""
         return {
             "version": STATE_VERSION,
-            "schedule": str(self.schedule),
-            "num_updates": self.horizon.num_updates,
-            "updates_per_epoch": self.horizon.updates_per_epoch,
             "t": self.last_epoch,
-            "peaks": list(self.peaks),
+            "settings": self.settings.to_data(),
+            "course": None if self.course == Course(self.settings) else self.course.to_data(),
+            "events": [dict(event) for event in self.events],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on where a checkpoint stopped.
+        """Goes on where a checkpoint stopped; to the bit if the settings are the same, else as `on_resume` says.
+
+        A checkpoint of another scheduler, such as the stock Trainer's, is taken over where its LRs are those of this
+        curve, or with `on_resume` `switch` or `rewarm`.
 
         Raises:
-            ScheduleError: The checkpoint was made by another schedule, over another run, with other peak LRs, or by
-                another scheduler. Nothing is changed then.
+            ScheduleError: The settings differ and `on_resume` is `strict`, its choice is not possible here, or the state is
+                damaged or of a newer version. Nothing is changed then.
         """
-        if state_dict.get("version") != STATE_VERSION:
-            raise ScheduleError(
-                f"this scheduler's state has version {state_dict.get('version')!r}, expected {STATE_VERSION}; was the "
-                "checkpoint made by another scheduler, or by a newer version of hf-lrsched?"
-            )
-        mine = self.state_dict()
-        names = {"schedule": "the schedule", "num_updates": "the number of updates", "peaks": "the peak LRs"}
-        names["updates_per_epoch"] = "the number of updates per epoch"
-        differing = [
-            f"{name} was {state_dict.get(key)!r} and is {mine[key]!r}"
-            for key, name in names.items()
-            if state_dict.get(key) != mine[key]
-        ]
-        if differing:
-            raise ScheduleError(
-                f"can't resume at update {state_dict.get('t')} of the checkpoint, the LR would jump: "
-                f"{'; '.join(differing)}. Resume with the checkpoint's settings, or start a new run from its weights."
-            )
-        self.last_epoch = int(state_dict["t"])
-        self._step_count = self.last_epoch + 1
+        t, course, events = self._resumed(state_dict) if "version" in state_dict else self._taken_over(state_dict)
+        if course != self.course:
+            self.course = course
+            self.curves = course.curves()
+            self.peaks = list(course.settings.peaks)
+            self.schedule = self.curves[0].schedule
+        self.events = events
+        self.last_epoch = t
+        self._step_count = t + 1
+        self._block_start = -1
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["initial_lr"] = peak  # the optimizer's state brought the checkpoint's
         self._write(self.get_lr())
+
+    def explain_resume(self) -> str:
+        """One line: the LR before and after the position at which this run goes on."""
+        t = self.last_epoch
+        now = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(self._last_lr))
+        latest = self.events[-1] if self.events else {}
+        if latest.get("kind") != "resume" or latest["t"] != t:
+            return f"resumed after update {t}: the next LR is {now}, as it was to be"
+        before = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(latest["lr_before"]))
+        return f"resumed after update {t} with on_resume={latest['how']!r}: the next LR was to be {before} and is {now}"
+
+    def _resumed(self, state: dict[str, Any]) -> tuple[int, Course, list[dict[str, Any]]]:
+        version = state["version"]
+        if version != STATE_VERSION:
+            raise ScheduleError(
+                f"the checkpoint's schedule state has version {version!r}; this hf-lrsched reads {STATE_VERSION}. Was it "
+                "written by a newer version?"
+            )
+        try:
+            t, events = int(state["t"]), [dict(event) for event in state["events"]]
+            settings = Settings.from_data(state["settings"])
+            old = Course(settings) if state["course"] is None else Course.from_data(state["course"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ScheduleError(f"the checkpoint's schedule state is damaged: {error!r}.") from error
+        if settings == self.settings:
+            return t, old, events
+        course = resume(old, settings, self.settings, t, self.on_resume)
+        return t, course, [*events, _resume_event(t, self.on_resume, lrs_at(old, t), lrs_at(course, t))]
+
+    def _taken_over(self, state: dict[str, Any]) -> tuple[int, Course, list[dict[str, Any]]]:
+        """From the state of torch's own schedulers: what they have in common are a position and the last LRs."""
+        try:
+            t, before = int(state["last_epoch"]), [float(lr) for lr in state["_last_lr"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ScheduleError(
+                f"the checkpoint's scheduler state is neither of hf-lrsched nor of a torch scheduler: {error!r}."
+            ) from error
+        after = lrs_at(self.course, t)
+        if len(before) != len(after):
+            raise ScheduleError(
+                f"can't resume: the checkpoint's optimizer has {len(before)} parameter groups, this one {len(after)}."
+            )
+        if all(math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-15) for x, y in zip(before, after, strict=True)):
+            return t, self.course, []
+        choice, over = check_on_resume(self.on_resume)
+        possible = {name: what for name, what in RESUME_CHOICES.items() if name in ("switch", "rewarm")}
+        if choice not in possible:
+            differences = ["the checkpoint is another scheduler's, whose curve is not known"]
+            raise ScheduleError(refusal(differences, t, before, after, possible))
+        course = self.course if choice == "switch" else rewarmed(self.settings, t, before, over or "5%")
+        return t, course, [_resume_event(t, self.on_resume, before, lrs_at(course, t))]
+
+
+def _resume_event(t: int, how: str, before: list[float], after: list[float]) -> dict[str, Any]:
+    return {"kind": "resume", "t": t, "how": how, "lr_before": before, "lr_after": after}
 
 
 def as_schedule(schedule: Schedule | str) -> Schedule:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import has_length
 
-from .callbacks import LRLogger
+from .callbacks import LRCheck, LRLogger
+from .course import check_on_resume
 from .scheduler import ScheduleLR, as_schedule
 from .schedules import Horizon, Schedule, ScheduleError, parse
 
@@ -26,9 +27,10 @@ class ScheduleArguments:
 
     Args:
         schedule (`str`, *optional*): The text of a schedule.
+        on_resume (`str`, defaults to `strict`): See [`ScheduleMixin`].
 
     Raises:
-        ScheduleError: The text is not a schedule.
+        ScheduleError: The text is not a schedule, or `on_resume` no choice.
 
     Example:
     ```python
@@ -47,9 +49,18 @@ class ScheduleArguments:
         metadata={"help": "The learning-rate schedule, e.g. 'warmup(10%%) >> linear()' or 'warmup(500) >> cosine()'."},
     )
 
+    on_resume: str = field(
+        default="strict",
+        metadata={
+            "help": "What a checkpoint of a run with other settings means: strict (refuse), keep (finish the old curve), "
+            "stretch (its rest over the rest of the new run), switch (the new curve at the same position), rewarm(LENGTH)."
+        },
+    )
+
     def __post_init__(self) -> None:
         if self.schedule is not None:
             self.schedule = str(parse(self.schedule))
+        check_on_resume(self.on_resume)
 
 
 class ScheduleMixin(_Trainer):
@@ -62,6 +73,11 @@ class ScheduleMixin(_Trainer):
     Args:
         schedule ([`Schedule`] or `str`, *optional*): The schedule. Without it, `args.schedule` is used: put
             [`ScheduleArguments`] among the bases of the training arguments to search over schedules.
+        on_resume (`str`, *optional*): What it means to resume a checkpoint whose run had another length, other peak LRs
+            or another schedule. `strict` (default) refuses, with both LRs; `keep` finishes the old curve and stays at its
+            end; `stretch` lets the rest of the old curve last for the rest of the new run; `switch` takes the new curve
+            at the same position, as the stock Trainer does in silence; `rewarm(5%)` goes in a straight line from the
+            checkpoint's LR to the new curve.
 
     Raises:
         ScheduleError: No schedule is given; or it contradicts `lr_scheduler_type`, `warmup_steps`, `warmup_ratio`,
@@ -75,14 +91,19 @@ class ScheduleMixin(_Trainer):
     ```
     """
 
-    def __init__(self, *args: Any, schedule: Schedule | str | None = None, **kwargs: Any):
+    def __init__(self, *args: Any, schedule: Schedule | str | None = None, on_resume: str | None = None, **kwargs: Any):
         given = None if schedule is None else as_schedule(schedule)
+        if on_resume is not None:
+            check_on_resume(on_resume)
         super().__init__(*args, **kwargs)
         self._given_schedule = given
+        self._on_resume: Any = on_resume or getattr(self.args, "on_resume", "strict")
         self._updates_per_epoch: int | None = None
+        self._samples_per_update: int | None = None
         _refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
         self._lr_logger = LRLogger()
         self.add_callback(self._lr_logger)
+        self.add_callback(LRCheck())
 
     @property
     def schedule(self) -> Schedule:
@@ -102,18 +123,25 @@ class ScheduleMixin(_Trainer):
         values = super().set_initial_training_values(args, dataloader, *rest, **kwargs)
         # Without a length Trainer calls the whole run one epoch; here an epoch then has no meaning.
         self._updates_per_epoch = values[1] if has_length(dataloader) else None
+        self._samples_per_update = int(self.get_total_train_batch_size(args))
         return values
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
-            horizon = Horizon(num_training_steps, self._updates_per_epoch)
+            horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
             optimizer = self.optimizer if optimizer is None else optimizer
-            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon)
+            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume)
             self.lr_scheduler = scheduler
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
                 print(scheduler.curves[0].explain(), flush=True)
         return self.lr_scheduler
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        scheduler: Any = self.lr_scheduler
+        if checkpoint is not None and isinstance(scheduler, ScheduleLR) and self.is_world_process_zero():
+            print(scheduler.explain_resume(), flush=True)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         added = self._lr_logger.entries(logs)

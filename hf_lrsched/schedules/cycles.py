@@ -86,7 +86,7 @@ class _Repeat:
     def length(self, horizon: Horizon) -> Fraction | None:
         """The sum of the cycles, where their number and length are known."""
         first = self._first(horizon)
-        return None if first is None or self.cycles is None else first * self._sizes(self.cycles)[-1]
+        return None if first is None or self.cycles is None else first * self._ends(self.cycles)[-1]
 
     def _first(self, horizon: Horizon) -> Fraction | None:
         own = self.schedule.length(horizon)
@@ -97,12 +97,16 @@ class _Repeat:
             )
         return self.first.updates(horizon) if self.first else own
 
-    def _sizes(self, cycles: int) -> list[Fraction]:
-        """The ends of the cycles, in units of the first one."""
+    def _ends(self, cycles: int, enough: Fraction | None = None) -> list[Fraction]:
+        """The ends of the cycles, in units of the first one; no more of them than reach `enough`."""
         growth = Fraction(repr(self.growth))
-        ends = []
+        ends: list[Fraction] = []
         end, size = Fraction(0), Fraction(1)
-        for _ in range(cycles):
+        while len(ends) < cycles and (enough is None or end < enough):
+            if size > 10**30:
+                raise ScheduleError(
+                    f"the cycles of repeat() grow out of range: growth={self.growth:g}, cycles={cycles}."
+                )
             end += size
             # Exact while the numbers are small; far beyond any run's resolution otherwise.
             size = (size * growth).limit_denominator(10**9)
@@ -119,8 +123,12 @@ class _Repeat:
         ends = self._ends_within(first, total)
         pieces: list[Piece] = []
         for index, (start, end) in enumerate(zip([Fraction(0), *ends], ends, strict=False)):
+            if end - start < 1:
+                raise ScheduleError(
+                    f"cycle {index + 1} of {span.text} is shorter than an update. Give fewer cycles, or longer ones."
+                )
             scale = self.decay**index
-            level = span.level if index == 0 else pieces[-1].level_at_end() / scale
+            level = span.level if index == 0 else pieces[-1].level_at_end() / scale if scale else 0.0
             cycle = replace(span, start=span.start + start, end=span.start + end, level=level, restart=span.height)
             pieces.append(_scaled(self.schedule.place(cycle), scale))
         joined = join(pieces)
@@ -132,16 +140,14 @@ class _Repeat:
 
     def _ends_within(self, first: Fraction | None, total: Fraction) -> list[Fraction]:
         if first is None:
-            sizes = self._sizes(self.cycles or 1)
-            return [total * end / sizes[-1] for end in sizes]
+            ends = self._ends(self.cycles or 1)
+            return [total * end / ends[-1] for end in ends]
         if self.cycles is not None:
-            return [first * end for end in self._sizes(self.cycles)]
-        ends: list[Fraction] = []
-        for end in self._sizes(_MOST_CYCLES):
-            ends.append(first * end)
-            if ends[-1] >= total:
-                return ends
-        raise ScheduleError(f"more than {_MOST_CYCLES:,} cycles in {float(total):g} updates; make them longer.")
+            return [first * end for end in self._ends(self.cycles)]
+        ends = [first * end for end in self._ends(_MOST_CYCLES, enough=total / first)]
+        if ends[-1] < total:
+            raise ScheduleError(f"more than {_MOST_CYCLES:,} cycles in {float(total):g} updates; make them longer.")
+        return ends
 
 
 def _scaled(piece: Piece, scale: float) -> Piece:

@@ -314,7 +314,7 @@ def step(
     def place(span: Span) -> Function:
         end = _checked_end(span, to, to_lr)
         size = span.updates(every)
-        if size >= span.size:
+        if span.start + size > min(span.end, span.horizon.num_updates - 1):
             span.notes.append(
                 f"{span.text} never drops: {every.explain(span.horizon)}, and the phase has {span.size:g} updates."
             )
@@ -369,7 +369,7 @@ def multistep(
                     f"the milestone {milestone} of {span.text} lies at update {drop:g}, before its phase, which starts at "
                     f"{float(span.start):g}: milestones count from the start of the run."
                 )
-            if drop >= span.end:
+            if drop > min(span.end, span.horizon.num_updates - 1):
                 span.notes.append(f"the milestone {milestone} of {span.text} lies after its phase and has no effect.")
         offset = float(span.start)
         return lambda u: np.maximum(end, span.height * factor ** np.searchsorted(drops, u + offset, side="right"))

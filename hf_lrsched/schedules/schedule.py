@@ -62,7 +62,10 @@ class Span:
 
     def updates(self, length: Length) -> Fraction:
         """The exact updates of a length, close enough to it for integer arithmetic on arrays."""
-        return length.updates(self.horizon).limit_denominator(1_000_000)
+        updates = length.updates(self.horizon).limit_denominator(1_000_000)
+        if not updates:
+            raise ScheduleError(f"{length} of {self.text} is less than a millionth of an update.")
+        return updates
 
 
 #: What a phase is made of: given its place, the factor as a function of the updates since its start.

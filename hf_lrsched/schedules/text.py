@@ -172,8 +172,9 @@ class _Reader:
         try:
             return NAMES[name.text](*args, **kwargs)
         except ScheduleError as error:
-            # Point at the argument that the message speaks of, else at the name.
-            blamed = [at for key, at in positions.items() if re.search(rf"\b{key}\b", error.message.split(";")[0])]
+            # Point at the argument that the message speaks of first, else at the name.
+            spoken_of = re.findall(r"\w+", error.message.split(";")[0])
+            blamed = [positions[word] for word in spoken_of if word in positions]
             where = blamed[0] if blamed else unnamed if args else name.position
             raise error.at(self.text, where) from None
 

@@ -10,6 +10,8 @@ from .errors import ScheduleError, brief, nearest
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _QUANTITY = re.compile(rf"\s*(?P<amount>[+-]?{NUMBER})\s*(?P<unit>%|[A-Za-z]\w*)?\s*")
+# Characters of a length; no length has a text that can't be read again.
+_LONGEST = 60
 
 #: Spelling of each unit in a text, with its name in a sentence.
 UNITS = {"": "updates", "%": "share of the run", "ep": "epochs", "sa": "samples", "tok": "tokens"}
@@ -184,7 +186,7 @@ def as_length(value: object, name: str = "length") -> Length:
 
 
 def _read_length(text: str, name: str) -> Length:
-    if len(text) > 60 or not (match := _QUANTITY.fullmatch(text)):
+    if len(text) > _LONGEST or not (match := _QUANTITY.fullmatch(text)):
         raise ScheduleError(f"{name} must be a length like 500, 10%, 0.1 or 2ep, got {brief(text)}.")
     amount, unit = match["amount"], match["unit"] or ""
     if unit not in UNITS:
@@ -197,9 +199,10 @@ def _read_length(text: str, name: str) -> Length:
             f"{name} has the unknown unit {unit!r} in {text!r}; allowed are none (updates), % (share of the run), "
             f"ep (epochs), sa (samples) and tok (tokens).{hint}"
         )
-    if not math.isfinite(float(amount)) or (float(amount) != 0 and abs(float(amount)) < 1e-30):
+    if not math.isfinite(float(amount)):
         raise ScheduleError(f"{name} is out of range: {text!r}.")
-    exact = Fraction(amount)
+    # What is 0 as a float may have a billion digits as a fraction: 1e-999999999.
+    exact = Fraction(amount) if float(amount) else Fraction(0)
     if unit == "%":
         exact /= 100
     elif unit == "" and not re.fullmatch(r"[+-]?\d+", amount):
@@ -212,6 +215,8 @@ def _checked(length: Length, name: str, written: object) -> Length:
         raise ScheduleError(
             f"{name} must be above 0, got {brief(written)}. To have no such phase, leave it out of the schedule."
         )
+    if not 1e-30 <= length.amount <= 1e30 or len(str(length)) > _LONGEST:
+        raise ScheduleError(f"{name} is out of range: {brief(written)}.")
     if length.unit == "%" and length.amount >= 1 and not (isinstance(written, str) and "%" in written):
         whole = _decimal(length.amount)
         raise ScheduleError(

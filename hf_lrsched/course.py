@@ -1,0 +1,223 @@
+"""Course: the LR of every update of a run, also one that was resumed with other settings. Pure data and mathematics."""
+
+import math
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .schedules import Curve, Horizon, ScheduleError, as_length, parse
+from .schedules.errors import brief, nearest
+from .schedules.shapes import Array
+
+RESUME_CHOICES = {
+    "strict": "refuse",
+    "keep": "finish the old curve, then stay at its end",
+    "stretch": "the rest of the old curve over the rest of the new run",
+    "switch": "the new curve at the same position",
+    "rewarm": "climb, or fall, from the checkpoint's LR to the new curve, over 5% of the run; 'rewarm(200)' over 200 updates",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run's LRs follow from.
+
+    Args:
+        schedule (`str`): The schedule's text.
+        horizon ([`Horizon`]): The run.
+        peaks (`tuple[float, ...]`): The peak LR of each parameter group.
+    """
+
+    schedule: str
+    horizon: Horizon
+    peaks: tuple[float, ...]
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"schedule": self.schedule, **asdict(self.horizon), "peaks": list(self.peaks)}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> "Settings":
+        horizon = Horizon(*(data.get(name) for name in Horizon.__dataclass_fields__))  # type: ignore[arg-type]
+        return cls(str(data["schedule"]), horizon, tuple(map(float, data["peaks"])))
+
+    def differences(self, other: "Settings") -> list[str]:
+        """What `other` has otherwise, in words."""
+        mine, others = self.to_data(), other.to_data()
+        return [f"{name} was {mine[name]!r} and is {others[name]!r}" for name in mine if mine[name] != others[name]]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """From update `at` on, what was to last until `old_end` lasts until `new_end`."""
+
+    at: int
+    old_end: int
+    new_end: int
+
+    def __call__(self, t: Array) -> Array:
+        later = self.at + (t - self.at) * ((self.old_end - self.at) / (self.new_end - self.at))
+        return np.where(t < self.at, t, later)
+
+
+@dataclass(frozen=True)
+class Rewarm:
+    """From update `at` on, over `over` updates, in a straight line from these LRs to the curve."""
+
+    at: int
+    over: int
+    lrs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Course:
+    """The LR of every update: `peak * curve(t)`, and what resumes with other settings made of it.
+
+    Args:
+        settings ([`Settings`]): What the LRs follow from.
+        stretches (`tuple[Stretch, ...]`): The latest one first.
+        rewarm ([`Rewarm`], *optional*): A climb onto the curve.
+    """
+
+    settings: Settings
+    stretches: tuple[Stretch, ...] = ()
+    rewarm: Rewarm | None = None
+
+    def curves(self) -> list[Curve]:
+        """The curve of each group: one object for all with the same peak."""
+        schedule = parse(self.settings.schedule)
+        peaks = self.settings.peaks
+        resolved = {peak: schedule.resolve(self.settings.horizon, peak=peak) for peak in set(peaks)}
+        return [resolved[peak] for peak in peaks]
+
+    def lrs(self, t: Array, curves: list[Curve] | None = None) -> list[Array]:
+        """The LRs of updates, for each group."""
+        peaks = self.settings.peaks
+        curves = self.curves() if curves is None else curves
+        stretched = t
+        for stretch in self.stretches:
+            stretched = stretch(stretched)
+        factors = {id(curve): curve(stretched) for curve in curves}
+        lrs = [peak * factors[id(curve)] for peak, curve in zip(peaks, curves, strict=True)]
+        return lrs if self.rewarm is None else self._rewarmed(self.rewarm, t, lrs, curves)
+
+    def _rewarmed(self, rewarm: Rewarm, t: Array, lrs: list[Array], curves: list[Curve]) -> list[Array]:
+        within = (t >= rewarm.at) & (t < rewarm.at + rewarm.over)
+        if not within.any():
+            return lrs
+        goals = replace(self, rewarm=None).lrs(np.array([float(rewarm.at + rewarm.over)]), curves)
+        p = (t - rewarm.at) / rewarm.over
+        return [
+            np.where(within, start + (goal[0] - start) * p, lr)
+            for lr, start, goal in zip(lrs, rewarm.lrs, goals, strict=True)
+        ]
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data, from which [`from_data`] makes an equal course."""
+        return {
+            **self.settings.to_data(),
+            "stretches": [asdict(stretch) for stretch in self.stretches],
+            "rewarm": None if self.rewarm is None else {**asdict(self.rewarm), "lrs": list(self.rewarm.lrs)},
+        }
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> "Course":
+        stretches = tuple(Stretch(**stretch) for stretch in data["stretches"])
+        rewarm = data["rewarm"]
+        return cls(
+            Settings.from_data(data),
+            stretches,
+            None if rewarm is None else Rewarm(rewarm["at"], rewarm["over"], tuple(rewarm["lrs"])),
+        )
+
+
+def check_on_resume(on_resume: str) -> tuple[str, str | None]:
+    """A choice and, for `rewarm(LENGTH)`, its length.
+
+    Raises:
+        ScheduleError: Not a choice.
+
+    Example:
+    ```python
+    >>> check_on_resume("rewarm(2%)")
+    ('rewarm', '2%')
+
+    ```
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*", on_resume) if isinstance(on_resume, str) else None
+    choice = match[1] if match else ""
+    if choice not in RESUME_CHOICES or (match and match[2] is not None and choice != "rewarm"):
+        raise ScheduleError(
+            f"on_resume must be one of {', '.join(RESUME_CHOICES)} or rewarm(LENGTH), got {brief(on_resume)}."
+            f"{nearest(str(on_resume), RESUME_CHOICES)}"
+        )
+    over = match[2] if match else None
+    if choice == "rewarm":
+        over = str(as_length("5%" if over is None else over, "the length of rewarm()"))
+    return choice, over
+
+
+def resume(old: Course, was: Settings, new: Settings, t: int, on_resume: str) -> Course:
+    """The course of a run that goes on at update t with settings that have changed.
+
+    Args:
+        old ([`Course`]): The checkpoint's; what earlier resumes made of it included.
+        was ([`Settings`]): Those of the run that wrote the checkpoint.
+        new ([`Settings`]): Those of this run.
+        t (`int`): Updates done.
+        on_resume (`str`): One of [`RESUME_CHOICES`].
+
+    Raises:
+        ScheduleError: `on_resume` is `strict`; or the choice is not possible here.
+    """
+    choice, over = check_on_resume(on_resume)
+    if len(old.settings.peaks) != len(new.peaks):
+        raise ScheduleError(
+            f"can't resume: the checkpoint's optimizer has {len(old.settings.peaks)} parameter groups, this one "
+            f"{len(new.peaks)}."
+        )
+    fresh = Course(new)
+    if choice == "strict":
+        raise ScheduleError(refusal(was.differences(new), t, lrs_at(old, t), lrs_at(fresh, t), RESUME_CHOICES))
+    if choice == "keep":
+        return old
+    if choice == "switch":
+        return fresh
+    if choice == "stretch":
+        old_end = old.stretches[0].new_end if old.stretches else old.settings.horizon.num_updates
+        if t >= min(old_end, new.horizon.num_updates):
+            raise ScheduleError(
+                f"on_resume='stretch': at update {t} nothing is left of the old curve's {old_end} updates."
+            )
+        return replace(old, stretches=(Stretch(t, old_end, new.horizon.num_updates), *old.stretches))
+    return rewarmed(new, t, lrs_at(old, t), over or "5%")
+
+
+def rewarmed(new: Settings, t: int, lrs: list[float], over: str) -> Course:
+    """The new curve, reached from these LRs in a straight line."""
+    updates = math.ceil(as_length(over).updates(new.horizon))
+    if t + updates > new.horizon.num_updates:
+        raise ScheduleError(
+            f"rewarm({over}): {updates} updates from update {t} on, but the run has {new.horizon.num_updates}."
+        )
+    return Course(new, rewarm=Rewarm(t, updates, tuple(lrs)))
+
+
+def lrs_at(course: Course, t: int) -> list[float]:
+    """The LR of each group for update t."""
+    return [float(lr[0]) for lr in course.lrs(np.array([float(t)]))]
+
+
+def refusal(differences: list[str], t: int, before: list[float], after: list[float], choices: dict[str, str]) -> str:
+    """Why a resume is refused, with the LRs and the choices."""
+    listed = "\n".join(f"  {name!r}: {what}" for name, what in choices.items() if name != "strict")
+    return (
+        f"can't resume at update {t}: {'; '.join(differences)}. The next update's LR is {_listed(before)} by the checkpoint "
+        f"and {_listed(after)} by the new settings. Resume with the checkpoint's settings, or choose on_resume=\n{listed}"
+    )
+
+
+def _listed(lrs: list[float]) -> str:
+    return ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(lrs))

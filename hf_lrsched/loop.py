@@ -1,0 +1,46 @@
+"""prepare_schedule: the right LR in a training loop of one's own under accelerate."""
+
+from typing import Any
+
+from accelerate import Accelerator
+
+from .scheduler import ScheduleLR
+from .schedules import Horizon, Schedule
+
+
+def prepare_schedule(
+    schedule: Schedule | str,
+    optimizer: Any,
+    accelerator: Accelerator,
+    num_training_steps: int | Horizon,
+    updates_per_epoch: int | None = None,
+    on_resume: str = "strict",
+) -> Any:
+    """A scheduler that moves by one update whenever the optimizer makes one, at any number of processes.
+
+    `accelerator.prepare(scheduler)` steps a scheduler once for every process unless `split_batches` is set, so that a
+    schedule made for the updates of the run is spent at 1/N of it. This one counts updates: call `scheduler.step()`
+    after every `optimizer.step()`, also within `accelerator.accumulate(model)`, where steps that only accumulate and steps
+    that were skipped do not count. `accelerator.save_state` and `load_state` know it.
+
+    Args:
+        schedule ([`Schedule`] or `str`): What to follow.
+        optimizer: What `accelerator.prepare(optimizer)` returned.
+        accelerator (`accelerate.Accelerator`): The loop's.
+        num_training_steps (`int`): All updates of the run: batches of one process / gradient accumulation steps, rounded
+            up in each epoch, times epochs; with the prepared dataloader `math.ceil(len(dataloader) / accumulation)`.
+        updates_per_epoch (`int`, *optional*): Needed by lengths in epochs.
+        on_resume (`str`, defaults to `strict`): See [`ScheduleLR`].
+
+    Returns:
+        `accelerate.scheduler.AcceleratedScheduler`: Do not prepare it again.
+
+    Raises:
+        ScheduleError: The schedule can't be meant in this run.
+    """
+    prepared = accelerator.prepare_scheduler(
+        ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume)
+    )
+    # What this says in accelerate is that one scheduler step belongs to one update, whatever the processes.
+    prepared.split_batches = True
+    return prepared
