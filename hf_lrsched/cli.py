@@ -1,7 +1,6 @@
 """The command hf-lrsched."""
 
 import argparse
-import importlib
 import math
 import shutil
 import sys
@@ -13,6 +12,7 @@ from . import __version__
 from .preview import Preview
 from .schedules import Horizon, Schedule, ScheduleError, parse
 from .schedules.errors import nearest
+from .schedules.named import import_names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         for module in arguments.modules:
-            _import(module)
+            import_names(module)
         return int(arguments.run(arguments))
     except ScheduleError as error:
         print(f"hf-lrsched {arguments.command}: {error}", file=sys.stderr)
@@ -151,14 +151,6 @@ def _read_config(path: str) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ScheduleError(f"the config {path} must be a mapping of names to values.")
     return config
-
-
-def _import(module: str) -> None:
-    sys.path.insert(0, str(Path.cwd()))  # as `python -m` does: a user's module lies beside the run
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        raise ScheduleError(f"can't import {module!r}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from .callbacks import LRCheck, LRLogger
 from .course import check_on_resume
 from .scheduler import ScheduleLR, as_schedule
 from .schedules import Horizon, Schedule, ScheduleError, parse
+from .schedules.named import import_names
 
 # A mixin: its methods speak of a Trainer, which the class it is mixed into brings.
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ class ScheduleArguments:
     Args:
         schedule (`str`, *optional*): The text of a schedule.
         on_resume (`str`, defaults to `strict`): See [`ScheduleMixin`].
+        schedule_module (`str`, *optional*): A Python module to import first: it registers names of its own.
 
     Raises:
-        ScheduleError: The text is not a schedule, or `on_resume` no choice.
+        ScheduleError: The text is not a schedule, `on_resume` is no choice, or the module can't be imported.
 
     Example:
     ```python
@@ -57,7 +59,13 @@ class ScheduleArguments:
         },
     )
 
+    schedule_module: str | None = field(
+        default=None, metadata={"help": "A Python module to import first, which registers names of schedules."}
+    )
+
     def __post_init__(self) -> None:
+        if self.schedule_module is not None:
+            import_names(self.schedule_module)
         if self.schedule is not None:
             self.schedule = str(parse(self.schedule))
         check_on_resume(self.on_resume)

@@ -1,6 +1,9 @@
 """Named schedules: sentences of the language that have a name, and register() for one's own."""
 
+import importlib
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from .arguments import CountArgument, DecayFactorArgument, FactorArgument, LengthArgument, PositiveArgument
 from .cycles import repeat
@@ -206,6 +209,21 @@ def register(name: str, schedule: str | Schedule | Callable[..., Schedule]) -> N
     if not callable(schedule):
         raise ScheduleError(f"{name!r} must stand for a text, a schedule or a function that returns one.")
     add_name(name, schedule)
+
+
+def import_names(module: str) -> None:
+    """Imports a Python module that registers names; one beside the run is found, as `python -m` finds it.
+
+    Raises:
+        ScheduleError: It can't be imported.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ScheduleError(f"can't import {module!r}, which is to register names of schedules: {error}") from error
 
 
 def _after(warmup: Length | None, schedule: Schedule) -> Schedule:

@@ -142,6 +142,10 @@ def _warmup_stable_decay(
             )
     if num_stable_steps is None:
         num_stable_steps = _required(total, "warmup_stable_decay") - steps - num_decay_steps
+        if num_stable_steps < 0:
+            raise ScheduleError(
+                f"num_warmup_steps and num_decay_steps are {steps} + {num_decay_steps} updates, but the run has {total}."
+            )
     decays = {
         "linear": lambda: linear(to=min_lr_ratio, over=num_decay_steps),
         "cosine": lambda: cosine(to=min_lr_ratio, cycles=num_cycles, over=num_decay_steps),
