@@ -77,7 +77,7 @@ class ScheduleLR(LRScheduler):
         self.events: list[dict[str, Any]] = []
         self._block_start = -1
         self._blocks: list[list[float]] = []
-        self._optimizer_steps_seen = False
+        self._steps_for_update = self._doubled_updates = 0
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float]:  # type: ignore[override]
@@ -96,7 +96,7 @@ class ScheduleLR(LRScheduler):
             super().step(epoch)  # torch's own checks of the order of calls are in its first steps
             self._last_lr = [*map(float, self._last_lr)]
             return
-        self._refuse_two_steps_for_one_update()
+        self._refuse_two_steps_for_each_update()
         self._step_count += 1
         self.last_epoch += 1
         self._write(self.get_lr())
@@ -106,18 +106,21 @@ class ScheduleLR(LRScheduler):
         self.last_epoch = t
         self._write(self.get_lr())
 
-    def _refuse_two_steps_for_one_update(self) -> None:
-        # torch marks the optimizer at each of its steps, which the base class arranged. Without a first mark nothing is
-        # known: the curve may be looked at by stepping, and some optimizers step without being called.
-        if getattr(self.optimizer, "_opt_called", False):
-            self._optimizer_steps_seen = True
-            self.optimizer._opt_called = False  # type: ignore[attr-defined]
-        elif self._optimizer_steps_seen:
+    def _refuse_two_steps_for_each_update(self) -> None:
+        # torch marks the optimizer at each of its steps, which the base class arranged. One surplus step may be meant, at
+        # an update whose optimizer step was skipped; at three updates in a row it is a mistake.
+        if not getattr(self.optimizer, "_opt_called", False):
+            self._steps_for_update += 1
+            return
+        self.optimizer._opt_called = False  # type: ignore[attr-defined]
+        self._doubled_updates = self._doubled_updates + 1 if self._steps_for_update > 1 else 0
+        if self._doubled_updates == 3:
             raise ScheduleError(
-                f"the scheduler was stepped twice after update {self.last_epoch}, so the schedule would be spent too early. "
-                "accelerator.prepare(scheduler) steps it once for every process: use prepare_schedule() instead, and step "
-                "it once after each optimizer.step()."
+                f"the scheduler is stepped {self._steps_for_update} times for each optimizer.step(), so the schedule would be "
+                "spent too early. accelerator.prepare(scheduler) steps it once for every process: use prepare_schedule() "
+                "instead, and step it once after each update."
             )
+        self._steps_for_update = 1
 
     def _write(self, lrs: list[float]) -> None:
         for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
@@ -126,6 +129,15 @@ class ScheduleLR(LRScheduler):
             else:
                 group["lr"] = lr
         self._last_lr = [*lrs]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What follows from the course is computed anew: curves are functions, which can't be pickled.
+        return {
+            name: value for name, value in self.__dict__.items() if name not in ("curves", "_blocks", "_block_start")
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, curves=state["course"].curves(), _blocks=[], _block_start=-1)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data, which `torch.load(weights_only=True)` reads."""

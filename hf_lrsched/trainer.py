@@ -69,6 +69,9 @@ class ScheduleArguments:
         if self.schedule is not None:
             self.schedule = str(parse(self.schedule))
         check_on_resume(self.on_resume)
+        following = getattr(super(), "__post_init__", None)  # TrainingArguments', where this is one of its bases
+        if following is not None:
+            following()
 
 
 class ScheduleMixin(_Trainer):
@@ -136,6 +139,7 @@ class ScheduleMixin(_Trainer):
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         if self.lr_scheduler is None:
+            _refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
             horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
             optimizer = self.optimizer if optimizer is None else optimizer
             scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume)
@@ -163,13 +167,7 @@ class ScheduleMixin(_Trainer):
         super().create_model_card(*args, **kwargs)
         card = Path(str(self.args.output_dir), "README.md")
         if self.is_world_process_zero() and card.exists():
-            # Trainer writes the scheduler of its arguments, which did not run.
-            text = card.read_text(encoding="utf-8")
-            true = f"- learning_rate_schedule: `{self.schedule}`"
-            card.write_text(
-                re.sub(r"^- lr_scheduler_type: .*$", lambda _: true, text, count=1, flags=re.MULTILINE),
-                encoding="utf-8",
-            )
+            card.write_text(_true_card(card.read_text(encoding="utf-8"), self), encoding="utf-8")
 
 
 class ScheduledTrainer(ScheduleMixin, Trainer):
@@ -208,6 +206,32 @@ def scheduled(trainer_class: type[Trainer]) -> type[Trainer]:
         return trainer_class
     doc = f"`{trainer_class.__name__}` with a `schedule=`. See [`ScheduleMixin`]."
     return type(f"Scheduled{trainer_class.__name__}", (ScheduleMixin, trainer_class), {"__doc__": doc})
+
+
+def _true_card(text: str, trainer: Any) -> str:
+    """Trainer's model card with the schedule that ran, and with LRs that are not rounded to 0."""
+    schedule = f"- learning_rate_schedule: `{trainer.schedule}`"
+    text = re.sub(r"^- lr_scheduler_type: .*$", lambda _: schedule, text, count=1, flags=re.MULTILINE)
+    lrs = {
+        str(record["step"]): record["eval_learning_rate"]
+        for record in trainer.state.log_history
+        if "eval_learning_rate" in record
+    }
+    rows = text.splitlines()
+    header = next((i for i, row in enumerate(rows) if row.startswith("|") and "| Learning Rate" in row), None)
+    if header is None:
+        return text
+    names = [cell.strip() for cell in rows[header].strip("|").split("|")]
+    update, column = names.index("Step"), names.index("Learning Rate")
+    for i in range(header + 2, len(rows)):
+        cells = rows[i].strip("|").split("|")
+        if not rows[i].startswith("|") or len(cells) != len(names):
+            break
+        lr = lrs.get(cells[update].strip())
+        if lr is not None:
+            cells[column] = f" {lr:.4g}".ljust(len(cells[column]))
+            rows[i] = f"|{'|'.join(cells)}|"
+    return "\n".join(rows) + "\n"
 
 
 def _refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:

@@ -84,7 +84,7 @@ def test_files_are_kept_unless_forced(tmp_path, capsys):
 
 @pytest.mark.parametrize("config", sorted(Path("recipes/configs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_recipes_can_be_previewed(config, capsys):
-    assert main(["preview", "--config", str(config), "--updates-per-epoch", "50"]) == 0
+    assert main(["preview", "--config", str(config), "--updates-per-epoch", "2105"]) == 0
     assert "over " in capsys.readouterr().out
 
 

@@ -1,15 +1,15 @@
 """LRCheck: the scheduler's LR is the one that trains, at every update."""
 
+import logging
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.utils import logging
 
 from ..scheduler import ScheduleLR
 from ..schedules import ScheduleError
 
-logger = logging.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class LRCheck(TrainerCallback):

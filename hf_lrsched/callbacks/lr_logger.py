@@ -36,7 +36,7 @@ class LRLogger(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._used = []
+        self._used, self._names = [], []
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -109,9 +109,11 @@ def group_names(groups: list[dict[str, Any]]) -> list[str]:
 def _evaluation_prefix(record: dict[str, Any]) -> str | None:
     """`eval` for a record of `evaluate()`, or the caller's `metric_key_prefix`; `None` for any other record.
 
+    The summary at the end of a run has a `train_runtime`, too; it alone has `total_flos`.
+
     With several evaluation sets the prefix is `eval_<set>`; the LR is the same for all, so it goes under one name.
     """
     for key in record:
-        if key.endswith("_runtime") and key != "train_runtime":
+        if key.endswith("_runtime") and not (key == "train_runtime" and "total_flos" in record):
             return "eval" if key.startswith("eval_") else key.removesuffix("_runtime")
     return None

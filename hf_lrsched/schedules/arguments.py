@@ -89,7 +89,7 @@ def as_points(value: object, name: str) -> tuple[tuple[Length, float], ...]:
         if not isinstance(item, list | tuple) or len(item) != 2:
             raise ScheduleError(f"{where} must be [time, factor], got {brief(item)}.")
         time, factor = item
-        at_start = time in (0, "0") and not isinstance(time, bool)
+        at_start = index == 1 and time in (0, "0") and not isinstance(time, bool)
         length = Length(Fraction(0)) if at_start else as_length(time, f"the time of {where}")
         points.append((length, as_factor(factor, f"the factor of {where}")))
     as_milestones([time for time, _ in points if time.amount], name)

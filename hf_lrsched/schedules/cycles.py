@@ -235,9 +235,10 @@ def one_cycle(
         ScheduleError: `peak_at` is not between 0 and 1, or an end is above the peak.
 
     When: training from scratch with a high LR. When not: fine-tuning, where a shorter warmup and a linear decay do the
-    same with two numbers fewer. torch also cycles the momentum; this does not.
+    same with two numbers fewer.
 
-    Source: Smith & Topin 2017, https://arxiv.org/abs/1708.07120; torch's `OneCycleLR`.
+    Source: torch's `OneCycleLR`, whose two phases are fastai's form of Smith & Topin 2017,
+    https://arxiv.org/abs/1708.07120. torch also cycles the momentum; this does not.
 
     Example:
     ```python
@@ -281,7 +282,11 @@ def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: LRArgu
         to_lr (LR, *optional*): The same as an LR, for each group by itself.
 
     Raises:
-        ScheduleError: Two floors are given.
+        ScheduleError: Two floors are given, or the floor is above the peak.
+
+    When: a floor under a shape that has none of its own, such as a product. When not: the decay's own `to=` does it.
+
+    Source: the standard form.
 
     Example:
     ```python
@@ -309,6 +314,10 @@ class _Floor:
 
     def __call__(self, span: Span) -> Function:
         level = span.factor(self.to, self.to_lr)
+        if level > span.height:
+            raise ScheduleError(
+                f"{span.text} lies above the peak: at {level:g}, where the schedule has {span.height:g}."
+            )
         piece = self.schedule.place(span)
         offset = float(span.start)
         return lambda u: np.maximum(level, piece(u + offset))

@@ -58,5 +58,8 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
 
 def brief(value: object, limit: int = 80) -> str:
     """`repr(value)`, cut in the middle where it is long."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write out a whole number of thousands of digits
+        text = f"a very long {type(value).__name__}"
     return text if len(text) <= limit else f"{text[: limit // 2]}…{text[-limit // 4 :]}"

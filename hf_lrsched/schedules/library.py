@@ -103,6 +103,8 @@ def hold(
     When: between warmup and cooldown, in a run whose end is not decided yet. When not: as a whole schedule; what a
     decay brings is never had.
 
+    Source: the standard form; transformers' `constant`.
+
     Example:
     ```python
     >>> (hold(2) >> linear()).resolve(4)(range(5))
@@ -209,7 +211,7 @@ def polynomial(
     Raises:
         ScheduleError: It would rise.
 
-    When: between linear and cosine there is rarely a reason. When not: to tune one more number.
+    When: to follow a recipe that has it, or for a steeper or a flatter end than linear's. When not: first.
 
     Source: transformers' `polynomial`, after BERT's own code with power 1.
 
@@ -554,7 +556,7 @@ def tanh(
 
     When: to follow a recipe that has it. When not: first; it has two numbers to tune.
 
-    Source: Hsueh et al. 2018, https://arxiv.org/abs/1806.01593; timm's `TanhLRScheduler`.
+    Source: Hsueh et al. 2018, https://arxiv.org/abs/1806.01593, whose code has -4 and 4; the defaults are timm's.
 
     Example:
     ```python
@@ -664,7 +666,10 @@ def custom(
     Raises:
         ScheduleError: It has no name; or what it returns is not an array of finite factors of at least 0.
 
-    For a shape with arguments of its own, write a phase: see [`phase`].
+    When: a shape that no family has. When not: a family has it. For a shape with arguments of its own, write a phase:
+    see [`phase`].
+
+    Source: your own.
 
     Example:
     ```python

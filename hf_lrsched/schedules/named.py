@@ -24,6 +24,8 @@ def bert(*, warmup: LengthArgument | None = "10%", to: FactorArgument = 0.0) -> 
         warmup (length or `None`, defaults to `10%`): The climb; `None` for none.
         to (factor, defaults to 0): Where the decay ends.
 
+    When: fine-tuning, first of all. When not: the end of the run is not known.
+
     Source: Devlin et al. 2018, https://arxiv.org/abs/1810.04805; 10 % as in Mosbach et al. 2021,
     https://arxiv.org/abs/2006.04884.
 
@@ -47,6 +49,8 @@ def wsd(
         warmup (length or `None`, defaults to `5%`): The climb; `None` for none.
         cooldown (length, defaults to `20%`): The decay at the end.
         to (factor, defaults to 0): Where the decay ends.
+
+    When: the length is not decided yet, or runs of several lengths are to come from one. When not: a short fine-tuning.
 
     Source: Hu et al. 2024, MiniCPM, https://arxiv.org/abs/2404.06395; the shape of the cooldown: Hägele et al. 2024,
     https://arxiv.org/abs/2405.18392.
@@ -79,6 +83,8 @@ def cosine_restarts(
         decay (factor, defaults to 1): What each cycle's peak is multiplied by for the next.
         to (factor, defaults to 0): Where each cycle ends.
 
+    When: snapshots, one at the end of each cycle. When not: plain fine-tuning.
+
     Source: Loshchilov & Hutter 2016, SGDR, https://arxiv.org/abs/1608.03983.
 
     Example:
@@ -102,6 +108,8 @@ def step_decay(
         factor (factor, defaults to 0.1): What each drop multiplies by.
         warmup (length or `None`, defaults to `10%`): The climb; `None` for none.
 
+    When: long runs in which the loss flattens between drops. When not: 3 epochs; a tenth after each is harsh there.
+
     Source: the standard form.
 
     Example:
@@ -116,11 +124,13 @@ def step_decay(
 
 @named
 def exponential_decay(*, rate: PositiveArgument = 0.1, warmup: LengthArgument | None = None) -> Schedule:
-    """`lr = initial_lr * exp(-rate * epoch)`: `exponential(rate=0.1)`.
+    """The exponential decay of the textbooks, `lr = initial_lr * exp(-rate * epoch)`: by default `exponential(rate=0.1)`.
 
     Args:
         rate (`float`, defaults to 0.1): Decay per epoch.
         warmup (length or `None`, defaults to `None`): The climb before it.
+
+    When: to follow a recipe that has it. When not: first; the rate must fit the length of the run.
 
     Source: the standard form.
 
@@ -142,6 +152,8 @@ def slanted_triangular(*, cut: LengthArgument = "10%", ratio: PositiveArgument =
         cut (length, defaults to `10%`): The climb.
         ratio (`float`, defaults to 32): How far the lowest LR is below the peak; at least 1.
 
+    When: to follow ULMFiT. When not: else; `bert()` has the same shape and ends at 0.
+
     Source: Howard & Ruder 2018, ULMFiT, https://arxiv.org/abs/1801.06146. Its formula rounds the cut down, so that, where
     `10%` of the run is not whole, its last LRs fall below the lowest; this one ends where it says.
 
@@ -162,10 +174,13 @@ def noam(*, warmup: LengthArgument = 4000) -> Schedule:
     """The Transformer's: `warmup(4000) >> inverse_sqrt()`, as factors of its peak.
 
     The paper's `d_model ** -0.5 * min(t ** -0.5, t * warmup ** -1.5)` has its peak `(d_model * warmup) ** -0.5` at the
-    end of the warmup: give that as the learning rate, and the LRs are the paper's.
+    end of the warmup: give that as the learning rate. The paper counts t from 1 and this from 0, so each LR comes one
+    update later, and the first update has LR 0.
 
     Args:
         warmup (length, defaults to 4000 updates): The climb.
+
+    When: to repeat the Transformer. When not: fine-tuning, which it ends with a high LR.
 
     Source: Vaswani et al. 2017, https://arxiv.org/abs/1706.03762.
 

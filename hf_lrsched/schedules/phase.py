@@ -43,7 +43,7 @@ class Phase(Schedule):
     def place(self, span: Span) -> Piece:
         span = replace(span, text=str(self))
         values = self._shape()(span)
-        arithmetic = [value.explain(span.horizon) for _, value in self.arguments if isinstance(value, Length)]
+        arithmetic = [length.explain(span.horizon) for length in _lengths_in(self.arguments)]
         if self.length(span.horizon) is None:
             updates = math.ceil(span.end) - math.ceil(span.start)
             arithmetic.insert(0, f"what is left: {updates} update{'s' * (updates != 1)}")
@@ -84,7 +84,7 @@ class _Definition:
 
     def read(self, name: str, value: object) -> object:
         """An argument's value; `none` in a text is None, where that is allowed."""
-        if value is None or (value == "none" and name in self.optional):
+        if value is None or (value in ("none", "None") and name in self.optional):
             if name not in self.optional:
                 raise ScheduleError(f"{name} of {self.name}() can't be None.")
             return None
@@ -222,6 +222,13 @@ def _definition(made: Phase) -> _Definition:
             f"the phase {made.name!r} is not known in this process: import the module that defines it with @phase."
         )
     return _DEFINITIONS[made.name]
+
+
+def _lengths_in(value: object) -> list[Length]:
+    """The lengths above 0 in a phase's arguments, those of milestones and points included."""
+    if isinstance(value, tuple):
+        return [length for item in value for length in _lengths_in(item)]
+    return [value] if isinstance(value, Length) and value.amount else []
 
 
 def _written(value: object) -> str:

@@ -40,8 +40,8 @@ class Span:
 
     @property
     def size(self) -> float:
-        """Updates in this span."""
-        return float(self.end - self.start)
+        """Updates in this span: exactly what a shape is given at its end, also where a cycle's bounds are rounded."""
+        return float(self.end) - float(self.start)
 
     @property
     def height(self) -> float:
@@ -145,9 +145,11 @@ class Schedule:
             )
         return Curve(self, horizon, piece, tuple(span.notes))
 
-    def explain(self, num_updates: int | Horizon, updates_per_epoch: int | None = None) -> str:
-        """The arithmetic of every length in a run, as text. See [`Curve.explain`]."""
-        return self.resolve(num_updates, updates_per_epoch).explain()
+    def explain(
+        self, num_updates: int | Horizon, updates_per_epoch: int | None = None, *, peak: float | None = None
+    ) -> str:
+        """The arithmetic of every length in a run, as text. See [`resolve`] and [`Curve.explain`]."""
+        return self.resolve(num_updates, updates_per_epoch, peak=peak).explain()
 
     def length(self, horizon: Horizon) -> Fraction | None:
         """The exact updates that this takes, or `None` if it takes what is left."""
@@ -202,13 +204,13 @@ class Sequence(Schedule):
         back = [span.end - math.ceil(sum(known[i + 1 :])) for i in range(front, len(known))]
         ends += back
         if takes_rest and back[0] - (ends[front - 1] if front else span.start) < 1:
-            others = " + ".join(
-                f"{part} {math.ceil(length)}"
+            others = ", ".join(
+                f"{part} takes {math.ceil(length)}"
                 for part, length in zip(self.parts, lengths, strict=True)
                 if length is not None
             )
             raise ScheduleError(
-                f"nothing is left for {self.parts[front]}: {others} updates in {span.size:g}. Make the other phases "
+                f"nothing is left for {self.parts[front]}: of {span.size:g} updates {others}. Make the other phases "
                 "shorter or the run longer."
             )
         if ends[-1] > span.end:

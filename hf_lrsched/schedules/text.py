@@ -18,6 +18,13 @@ from .units import NUMBER
 
 _LONGEST = 10_000
 _DEEPEST = 32
+_HINTS = {
+    ">": " Phases are joined by '>>'.",
+    "%": " Write a share without a blank: 10%.",
+    "+": " Phases are joined by '>>', factors by '*'.",
+    "|": " Phases are joined by '>>'.",
+    ";": " Phases are joined by '>>'.",
+}
 _TOKEN = re.compile(
     rf"(?P<space>\s+)|(?P<number>[+-]?{NUMBER}(?:%|[A-Za-z]\w*)?)|(?P<word>[A-Za-z_]\w*)|(?P<sign>>>|[()\[\],=*])"
 )
@@ -71,7 +78,8 @@ def _tokens(text: str) -> list[_Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ScheduleError(f"the character {text[position]!r} has no meaning in a schedule.", text, position)
+            hint = _HINTS.get(text[position], "")
+            raise ScheduleError(f"the character {text[position]!r} has no meaning in a schedule.{hint}", text, position)
         if match.lastgroup != "space":
             tokens.append(_Token(match.lastgroup or "", match[0], position))
         position = match.end()

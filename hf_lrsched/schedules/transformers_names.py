@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from .arguments import as_count
 from .cycles import repeat
 from .errors import ScheduleError, brief, nearest
 from .library import cosine, hold, inverse_sqrt, linear, one_minus_sqrt, polynomial, warmup
@@ -53,6 +54,8 @@ def from_transformers(
             raise ScheduleError(
                 f"{name!r} has no argument {key!r}; allowed are {', '.join(allowed) or 'none'}.{nearest(key, allowed)}"
             )
+    if num_warmup_steps is not None and num_warmup_steps != 0:
+        as_count(num_warmup_steps, "num_warmup_steps")
     if name != "constant" and num_warmup_steps is None:
         raise ScheduleError(f"{name!r} needs num_warmup_steps; 0 for none.")
     return build(num_warmup_steps or 0, num_training_steps, **kwargs)
@@ -118,6 +121,10 @@ def _cosine_warmup_with_min_lr(
     total = _required(total, "cosine_warmup_with_min_lr")
     decay = cosine(cycles=num_cycles, over=max(total - max(steps, 1), 1), **_end(min_lr, min_lr_rate))
     if steps < 2:
+        if warmup_lr_rate is not None:
+            raise ScheduleError(
+                f"warmup_lr_rate={warmup_lr_rate} has no effect with num_warmup_steps={steps}; leave it out."
+            )
         return decay
     return warmup(steps - 1, start=1 / steps if warmup_lr_rate is None else warmup_lr_rate) >> decay
 

@@ -1,0 +1,94 @@
+"""The documentation: its examples run, its links lead somewhere, its catalogue is what the docstrings say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_lrsched.schedules import text as language
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def read(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def anchor(heading: str) -> str:
+    """GitHub's anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def run(*command: object) -> None:
+    """Runs Python in a process of its own: pages define names, and so do other tests."""
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_pages():
+    assert {"language.md", "schedules.md"} <= {page.name for page in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_examples_run(page):
+    run(Path(__file__).with_name("run_examples.py"), page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_links_lead_somewhere(page):
+    for target in LINK.findall(re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)):
+        if re.match(r"https?://", target):
+            continue
+        file, _, fragment = target.partition("#")
+        linked = (page.parent / file).resolve() if file else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        if fragment:
+            assert fragment in map(anchor, HEADING.findall(read(linked))), f"{page.name} links to {target}"
+
+
+def test_the_grammar_on_the_page_is_the_parsers():
+    grammar = language.__doc__.partition("\n\n")[2].strip()
+    assert grammar.startswith("schedule = product")
+    assert f"```ebnf\n{grammar}\n" in read(DOCS / "language.md")
+
+
+def test_the_catalogue_has_every_name_and_is_what_the_docstrings_say():
+    run(DOCS / "draw_catalogue.py", "--check")
+
+
+def test_a_picture_is_drawn_the_same_again():
+    pytest.importorskip("matplotlib")
+    run("-c", DRAW_TWICE, DOCS)
+
+
+DRAW_TWICE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import draw_catalogue as script
+entry = next(entry for entry in script.entries() if entry.others)
+many = [(text, script.parse(text).resolve(script.RUN)) for text in script.OVERVIEW[:2]]
+assert script.draw(entry) == script.draw(entry)
+assert script.draw_many(many, 2) == script.draw_many(many, 2)
+"""
+
+
+@pytest.mark.parametrize("picture", sorted((DOCS / "pictures").iterdir()), ids=lambda path: path.name)
+def test_a_picture_is_small_and_shown(picture):
+    assert picture.stat().st_size <= 30 * 1024
+    assert any(f"pictures/{picture.name}" in read(page) for page in [*PAGES, ROOT / "README.md"] if page.exists())
+
+
+def test_the_schedules_that_the_advice_names_are_schedules():
+    advice = re.sub(r"```.*?```", "", read(DOCS / "schedules.md").partition("## The catalogue")[0], flags=re.DOTALL)
+    texts = [text for text in re.findall(r"`([^`]+)`", advice) if re.match(r"\w+\(", text)]
+    assert len(texts) > 10
+    for text in texts:
+        curve = language.parse(text).resolve(100_000, updates_per_epoch=2_000)
+        assert 0 <= curve(99_999) <= 1, text

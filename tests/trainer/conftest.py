@@ -1,0 +1,161 @@
+"""A tiny model, a tiny data set, and a Trainer on them that records the LR of every update."""
+
+import dataclasses
+import gc
+
+import pytest
+import torch
+from torch import nn
+from transformers import PretrainedConfig, Trainer, TrainerCallback, TrainingArguments
+
+from hf_lrsched import ScheduledTrainer
+
+PEAK = 1e-3
+
+
+class Net(nn.Module):
+    """Four numbers in, two classes out; dropout, so that a run depends on its random numbers."""
+
+    def __init__(self, dropout=0.3):
+        super().__init__()
+        self.config = PretrainedConfig()  # which model cards ask for
+        self.encoder = nn.Linear(4, 8)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x, labels=None):
+        logits = self.head(self.dropout(torch.tanh(self.encoder(x))))
+        return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+
+class Recorder(TrainerCallback):
+    """The LRs that the optimizer holds when it is about to step, and what the callbacks are told of evaluations."""
+
+    def __init__(self):
+        self.groups = []  # [update][group]
+        self.metrics = []
+
+    @property
+    def used(self):
+        return [lrs[0] for lrs in self.groups]
+
+    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
+        self.groups.append([float(group["lr"]) for group in optimizer.param_groups])
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        self.metrics.append(dict(metrics))
+
+
+def samples(count):
+    generator = torch.Generator().manual_seed(count)
+    features = torch.randn(count, 4, generator=generator)
+    return [{"x": row, "labels": int(row.sum() > 0)} for row in features]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _fast():
+    """What a run of milliseconds would spend its time on: threads, and the garbage collections of accelerate."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()  # all that the imports made is not looked through again
+    yield
+    gc.unfreeze()
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def data():
+    """`data(24)`: so many samples, always the same."""
+    return samples
+
+
+@pytest.fixture
+def net():
+    def make(**kwargs):
+        torch.manual_seed(0)
+        return Net(**kwargs)
+
+    return make
+
+
+@pytest.fixture
+def grouped(net):
+    """A model and an optimizer with a group for each LR; `names` names the groups."""
+
+    def make(*lrs, names=None, optimizer=torch.optim.SGD):
+        model = net()
+        parts = [model.encoder, model.head] if len(lrs) == 2 else [model]
+        groups = [{"params": list(part.parameters()), "lr": lr} for part, lr in zip(parts, lrs, strict=True)]
+        for group, name in zip(groups, names or [], strict=False):
+            group["name"] = name
+        return model, optimizer(groups, lr=1.0)
+
+    return make
+
+
+@pytest.fixture
+def training_args(tmp_path):
+    """Arguments for a silent run on the CPU. What a version of transformers does not have is dropped only by name."""
+
+    def make(cls=TrainingArguments, **kwargs):
+        defaults = {
+            "output_dir": str(tmp_path / "out"),
+            "per_device_train_batch_size": 4,
+            "num_train_epochs": 1,
+            "learning_rate": PEAK,
+            "weight_decay": 0.01,
+            "report_to": "none",
+            "save_strategy": "no",
+            "use_cpu": True,
+            "disable_tqdm": True,
+            "dataloader_pin_memory": False,
+        }
+        return cls(**defaults | kwargs)
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(training_args, net):
+    """`make_trainer(schedule, **training_arguments)`, with `trainer.recorder`; 24 samples in batches of 4."""
+
+    def make(
+        schedule=None,
+        *,
+        cls=ScheduledTrainer,
+        args_class=TrainingArguments,
+        model=None,
+        train=24,
+        dev=None,
+        compute_metrics=None,
+        callbacks=(),
+        optimizers=(None, None),
+        model_init=None,
+        **kwargs,
+    ):
+        recorder = Recorder()
+        fields = {"schedule": schedule} if schedule is not None and cls is not Trainer else {}
+        if "schedule_in_args" in kwargs:
+            kwargs["schedule"] = kwargs.pop("schedule_in_args")
+        trainer = cls(
+            model=None if model_init else (net() if model is None else model),
+            args=training_args(args_class, **kwargs),
+            train_dataset=samples(train) if isinstance(train, int) else train,
+            eval_dataset=samples(8) if dev is None else dev,
+            compute_metrics=compute_metrics,
+            callbacks=[recorder, *callbacks],
+            optimizers=optimizers,
+            model_init=(lambda: model_init()) if model_init else None,  # Trainer counts its arguments
+            **fields,
+        )
+        trainer.recorder = recorder
+        return trainer
+
+    return make
+
+
+@pytest.fixture
+def has_argument():
+    """Whether this version of transformers has a training argument."""
+    return {field.name for field in dataclasses.fields(TrainingArguments)}.__contains__

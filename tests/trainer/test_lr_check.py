@@ -1,0 +1,120 @@
+"""What makes a log show an LR that no parameter had is found at once."""
+
+import pytest
+import torch
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from hf_lrsched import LRCheck, ScheduledTrainer, ScheduleError, get_schedule
+
+
+class Line(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, x, labels=None):
+        return {"loss": ((self.weight * x - labels) ** 2).mean(), "logits": self.weight * x}
+
+
+DATA = [{"x": torch.tensor([1.0]), "labels": torch.tensor([0.0])} for _ in range(8)]
+
+
+def arguments(tmp_path, **kwargs):
+    kwargs = {"max_steps": 8, "per_device_train_batch_size": 1, "learning_rate": 0.1} | kwargs
+    return TrainingArguments(str(tmp_path), use_cpu=True, report_to=[], disable_tqdm=True, save_strategy="no", **kwargs)
+
+
+def said(caplog):
+    return " ".join(record.getMessage() for record in caplog.records)
+
+
+class UsedLR(TrainerCallback):
+    def __init__(self):
+        self.used = []
+
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
+        self.used.append(kwargs["optimizer"].param_groups[0]["lr"])
+
+
+def test_a_scheduler_of_another_optimizer_is_refused_before_the_first_update(tmp_path):
+    model = Line()
+    other = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = get_schedule("linear()", other, 8)
+    trainer = Trainer(
+        model, arguments(tmp_path), train_dataset=DATA, optimizers=(None, scheduler), callbacks=[LRCheck()]
+    )
+    with pytest.raises(ScheduleError, match="another optimizer"):
+        trainer.train()
+    assert trainer.state.global_step == 0 and model.weight.item() == 1.0
+
+
+def test_the_stock_trainer_accepts_it_and_shows_an_lr_that_does_not_train(tmp_path):
+    model, used = Line(), UsedLR()
+    scheduler = get_schedule("linear()", torch.optim.SGD(model.parameters(), lr=0.1), 8)
+    args = arguments(tmp_path, logging_steps=1)
+    trainer = Trainer(model, args, train_dataset=DATA, optimizers=(None, scheduler), callbacks=[used])
+    trainer.train()
+    shown = [record["learning_rate"] for record in trainer.state.log_history if "learning_rate" in record]
+    assert shown == pytest.approx([0.1 * (1 - t / 8) for t in range(8)])
+    assert used.used == [0.1] * 8
+
+
+def test_its_own_optimizer_is_fine(tmp_path, caplog):
+    model = Line()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    pair = (optimizer, get_schedule("linear()", optimizer, 8))
+    Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[LRCheck()]).train()
+    assert said(caplog) == ""
+
+
+def test_an_lr_that_something_else_writes_is_told_once(tmp_path, caplog):
+    class Writer(TrainerCallback):
+        def on_step_begin(self, args, state, control, **kwargs):
+            if state.global_step in (2, 4):
+                kwargs["optimizer"].param_groups[0]["lr"] = 7.0
+
+    trainer = ScheduledTrainer(
+        Line(), arguments(tmp_path), train_dataset=DATA, schedule="linear()", callbacks=[Writer()]
+    )
+    trainer.train()
+    message = said(caplog)
+    assert "update 3: group 0 is trained with LR 7" in message and "schedule says 0.075" in message
+    assert message.count("Something else") == 1
+
+
+def skip(trainer, updates):
+    """Makes accelerate report the steps of some updates as skipped, as after an fp16 overflow."""
+
+    class Skipped(TrainerCallback):
+        def on_optimizer_step(self, args, state, control, **kwargs):
+            kwargs["optimizer"]._is_overflow = state.global_step + 1 in updates
+
+    trainer.add_callback(Skipped())
+
+
+def test_skipped_steps_do_not_shift_the_end_of_the_curve(tmp_path):
+    used = UsedLR()
+    trainer = ScheduledTrainer(Line(), arguments(tmp_path), train_dataset=DATA, schedule="linear()", callbacks=[used])
+    skip(trainer, {2, 5})
+    trainer.train()
+    assert used.used == pytest.approx([0.1 * (1 - t / 8) for t in range(8)], rel=1e-12)
+    assert trainer.lr_scheduler.get_last_lr() == [0.0, 0.0]
+
+
+def test_the_stock_trainer_ends_too_high_after_skipped_steps_and_is_told(tmp_path, caplog):
+    used = UsedLR()
+    trainer = Trainer(Line(), arguments(tmp_path), train_dataset=DATA, callbacks=[used, LRCheck()])
+    skip(trainer, {2, 5})
+    trainer.train()
+    assert trainer.lr_scheduler.get_last_lr()[0] == pytest.approx(0.1 * 2 / 8)
+    assert "1 behind" in said(caplog)
+
+
+def test_a_spent_scheduler_is_told(tmp_path, caplog):
+    model = Line()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    pair = (optimizer, get_schedule("linear()", optimizer, 8))
+    trainer = Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[LRCheck()])
+    trainer.train()
+    trainer.train()
+    assert "used by an earlier train()" in said(caplog)
