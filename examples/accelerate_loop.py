@@ -54,6 +54,7 @@ def main() -> None:
                 scheduler.step()
                 optimizer.zero_grad()
     print(f"process {accelerator.process_index} of {accelerator.num_processes}: {' '.join(f'{lr:.6f}' for lr in used)}")
+    accelerator.wait_for_everyone()
     accelerator.end_training()
 
 

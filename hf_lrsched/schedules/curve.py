@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from .errors import ScheduleError
 from .shapes import Array
 from .units import Horizon
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from .schedule import Schedule
 
 # Long arrays are computed in blocks that fit into a core's cache; most blocks then lie within one phase.
@@ -116,8 +117,8 @@ class Curve:
     @overload
     def __call__(self, t: float) -> float: ...
     @overload
-    def __call__(self, t: ArrayLike) -> Array: ...
-    def __call__(self, t: ArrayLike) -> float | Array:
+    def __call__(self, t: "ArrayLike") -> Array: ...
+    def __call__(self, t: "ArrayLike") -> float | Array:
         given = np.asarray(t)
         flat = given.reshape(-1)
         if flat.size and not flat.min() >= 0:  # also true of NaN

@@ -1,9 +1,9 @@
 """Named schedules: sentences of the language that have a name, and register() for one's own."""
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from .arguments import CountArgument, DecayFactorArgument, FactorArgument, LengthArgument, PositiveArgument
 from .cycles import repeat
@@ -232,7 +232,7 @@ def import_names(module: str) -> None:
     Raises:
         ScheduleError: It can't be imported.
     """
-    here = str(Path.cwd())
+    here = os.getcwd()  # noqa: PTH109 - pathlib would be imported for this alone
     if here not in sys.path:
         sys.path.insert(0, here)
     try:

@@ -67,16 +67,31 @@ class Phase(Schedule):
 
 
 class _Definition:
-    """A phase's function with what its signature says."""
+    """A phase's function with what its signature says, which is read at its first use: imports stay fast."""
 
     def __init__(self, function: Callable[..., Any]):
         self.function = function
         self.name = function.__name__
-        self.signature = inspect.signature(function)
-        hints = typing.get_type_hints(function, include_extras=True)
-        self.readers = {name: _reader(hints[name]) for name in self.signature.parameters}
-        self.optional = {name for name in self.signature.parameters if types.NoneType in typing.get_args(hints[name])}
-        self.defaults = {
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        return inspect.signature(self.function)
+
+    @functools.cached_property
+    def hints(self) -> dict[str, Any]:
+        return typing.get_type_hints(self.function, include_extras=True)
+
+    @functools.cached_property
+    def readers(self) -> dict[str, Reader | None]:
+        return {name: _reader(self.hints[name]) for name in self.signature.parameters}
+
+    @functools.cached_property
+    def optional(self) -> set[str]:
+        return {name for name in self.signature.parameters if types.NoneType in typing.get_args(self.hints[name])}
+
+    @functools.cached_property
+    def defaults(self) -> dict[str, Any]:
+        return {
             name: self.read(name, parameter.default)
             for name, parameter in self.signature.parameters.items()
             if parameter.default is not parameter.empty
