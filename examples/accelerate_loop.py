@@ -11,6 +11,7 @@ import math
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate.utils import gather_object
 
 from hf_lrsched import prepare_schedule
 
@@ -53,7 +54,10 @@ def main() -> None:
                 optimizer.step()
                 scheduler.step()
                 optimizer.zero_grad()
-    print(f"process {accelerator.process_index} of {accelerator.num_processes}: {' '.join(f'{lr:.6f}' for lr in used)}")
+    line = f"process {accelerator.process_index} of {accelerator.num_processes}: {' '.join(f'{lr:.6f}' for lr in used)}"
+    # One process prints for all: lines of several would run into each other. Nobody leaves before it has printed:
+    # gloo's threads can abort a process that is leaving, whereupon the launcher stops all the others.
+    accelerator.print(*gather_object([line]), sep="\n", flush=True)
     accelerator.wait_for_everyone()
     accelerator.end_training()
 

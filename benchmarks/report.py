@@ -1,0 +1,115 @@
+"""What every benchmark prints: Markdown tables, bounds with pass or FAIL, and the machine that it ran on."""
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_LIBRARIES = ("hf-lrsched", "numpy", "torch", "transformers")
+
+
+@dataclass
+class Report:
+    """A page of Markdown that grows section by section, and the bounds that were checked on the way.
+
+    Args:
+        title (`str`): The page's title.
+        script (`str`): The script's file name, for the note on how the page was made.
+    """
+
+    title: str
+    script: str
+    blocks: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def text(self, block: str) -> None:
+        """Adds a paragraph or a heading."""
+        self.blocks.append(block)
+        print(f"\n{block}", flush=True)
+
+    def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Adds a table; the first column is left-aligned, the others to the right."""
+        self.text(markdown(header, rows))
+
+    def bound(self, name: str, holds: bool) -> str:
+        """`pass` or `FAIL`, for a cell of a table; a failure is remembered under its name."""
+        if not holds:
+            self.failed.append(name)
+        return "pass" if holds else "**FAIL**"
+
+    def finish(self, output: Path | None) -> int:
+        """Says how it ended, writes the page where a file was asked for, and gives the exit status."""
+        verdict = f"Bounds that do not hold: {'; '.join(self.failed)}." if self.failed else "All bounds hold."
+        self.text(verdict)
+        self.text(machine())
+        if output is not None:
+            command = " ".join([f"benchmarks/{self.script}", *_without_paths(sys.argv[1:])])
+            page = [f"# {self.title}", f"Made by `python {command}`.", *self.blocks]
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text("\n\n".join(page) + "\n", encoding="utf-8")
+        return 1 if self.failed else 0
+
+
+def parser(doc: str | None) -> argparse.ArgumentParser:
+    """An argument parser with the script's docstring as help, and `--output`."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--output", type=Path, help="write the page to this file, too; an older page there is replaced")
+    return made
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table that also reads well as plain text."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [cells[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(cells[1:], widths[1:], strict=True))]
+        return f"| {' | '.join(padded)} |"
+
+    rule = ["-" * max(widths[0], 3), *("-" * (max(width, 3) - 1) + ":" for width in widths[1:])]
+    return "\n".join([line(header), f"|{'|'.join(f' {cell} ' for cell in rule)}|", *map(line, rows)])
+
+
+def machine() -> str:
+    """The machine and the versions, as a line of text."""
+    versions = [f"{name} {_version(name)}" for name in _LIBRARIES]
+    parts = [
+        f"{_cpu_model()}, {cores()} cores",
+        f"{platform.system()} {platform.machine()}",
+        f"Python {platform.python_version()}",
+        *versions,
+        datetime.date.today().isoformat(),
+    ]
+    return f"Machine: {'; '.join(parts)}."
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "from the checkout"
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown CPU"
+
+
+def _without_paths(arguments: Sequence[str]) -> list[str]:
+    """The command line without folders of this machine: they say nothing to a reader elsewhere."""
+    return [Path(argument).name if Path(argument).is_absolute() else argument for argument in arguments]

@@ -1,0 +1,99 @@
+"""What a run leaves behind: a table, tidy files and a picture, all with the learning rate beside the metrics."""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+#: Not results: how long an evaluation took.
+_TIMES = ("runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "jit_compilation_time")
+_TITLES = {"learning_rate": "LR used", "matthews_correlation": "Matthews", "f1": "F1"}
+
+Row = dict[str, float | int | None]
+
+
+def rows(log_history: Sequence[dict[str, Any]]) -> list[Row]:
+    """One row for each evaluation: epoch, update, LR used, training loss, validation loss, metrics.
+
+    The training loss is the mean over the updates since the evaluation before. Without any evaluation there is one row
+    for each record of the training.
+    """
+    evaluations = [record for record in log_history if "eval_loss" in record]
+    if not evaluations:
+        return [_row(record, record["loss"]) for record in log_history if "loss" in record]
+    starts = [0, *(record["step"] for record in evaluations)]
+    return [
+        _row(record, mean_loss(log_history, start, record["step"]))
+        for start, record in zip(starts, evaluations, strict=False)
+    ]
+
+
+def mean_loss(log_history: Sequence[dict[str, Any]], start: int, end: int) -> float | None:
+    """The mean training loss of updates start+1 … end. A record holds the mean since the record before it."""
+    records = [record for record in log_history if "loss" in record]
+    befores = [0, *(record["step"] for record in records)]
+    within = [
+        (record["loss"], record["step"] - before)
+        for before, record in zip(befores, records, strict=False)
+        if start < record["step"] <= end
+    ]
+    updates = sum(count for _, count in within)
+    return sum(loss * count for loss, count in within) / updates if updates else None
+
+
+def _row(record: dict[str, Any], training_loss: float | None) -> Row:
+    metrics = {
+        name: value
+        for key, value in record.items()
+        if key.startswith("eval_") and (name := key.removeprefix("eval_")) not in ("loss", "learning_rate", *_TIMES)
+    }
+    row = {
+        "epoch": record.get("epoch"),
+        "update": record["step"],
+        "learning_rate": record.get("eval_learning_rate", record.get("learning_rate")),
+        "training_loss": training_loss,
+        "validation_loss": record.get("eval_loss"),
+        **metrics,
+    }
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+
+
+def write(table: Sequence[Row], folder: Path) -> None:
+    """`metrics.csv` and `metrics.json`: the rows of the table, in full precision."""
+    with (folder / "metrics.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, _names(table))
+        writer.writeheader()
+        writer.writerows(table)
+    (folder / "metrics.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+
+
+def show(table: Sequence[Row], title: str, caption: str) -> None:
+    """The rows as a table on the terminal."""
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)  # a file has no width, and nothing should be cut there
+    shown = Table(title=title, caption=caption)
+    for name in _names(table):
+        shown.add_column(_TITLES.get(name, name.replace("_", " ")), justify="right")
+    for row in table:
+        shown.add_row(*(_text(name, row.get(name)) for name in _names(table)))
+    console.print(shown)
+
+
+def _names(table: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in table for name in row))
+
+
+def _text(name: str, value: float | int | None) -> str:
+    if value is None:
+        return "–"
+    if name == "learning_rate" or name.startswith("lr/"):
+        return f"{value:.3e}"
+    if name == "epoch":
+        return f"{value:.2f}"
+    return str(value) if isinstance(value, int) else f"{value:.4f}"
