@@ -217,6 +217,9 @@ def _true_card(text: str, trainer: Any) -> str:
         for record in trainer.state.log_history
         if "eval_learning_rate" in record
     }
+    if lrs:
+        latest = f"- Learning Rate: {list(lrs.values())[-1]:.4g}"
+        text = re.sub(r"^- Learning Rate: .*$", latest, text, count=1, flags=re.MULTILINE)
     rows = text.splitlines()
     header = next((i for i, row in enumerate(rows) if row.startswith("|") and "| Learning Rate" in row), None)
     if header is None:

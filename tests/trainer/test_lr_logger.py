@@ -121,6 +121,8 @@ def test_model_card_shows_no_0_for_the_lr_of_a_bert(make_trainer, tmp_path):
     table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
     shown = {int(row["Step"]): float(row["Learning Rate"]) for row in table}
     assert shown == pytest.approx({2: 2.5e-5, 4: 3.75e-5, 6: 1.25e-5}, rel=0.05)
+    card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert "- Learning Rate: 1.25e-05" in card.splitlines()
 
 
 def test_model_card_names_the_schedule_that_ran(make_trainer, tmp_path):
