@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for module in arguments.modules:
             import_names(module)
         return int(arguments.run(arguments))
-    except ScheduleError as error:
+    except (ScheduleError, ImportError) as error:  # the latter names the extra to install
         print(f"hf-lrsched {arguments.command}: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""Pictures: a run's metrics and the learning rate that it used, on one axis of updates."""
+"""Pictures: schedules before training; a run's metrics and the learning rate that it used."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +24,8 @@ _METRIC_STYLES = (
     {"color": "#56B4E9", "linestyle": (0, (7, 2)), "marker": "D"},
 )
 _TRAINING_STYLE = {"color": "#555555", "linestyle": "-", "linewidth": 1.1}
+_SCHEDULE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_SCHEDULE_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (4, 1.5, 1, 1.5)))
 _SHADES = ("#ECECEC", "#FFFFFF")
 
 #: Entries of an evaluation record that are no metrics.
@@ -110,6 +112,53 @@ def draw_run(
         _shade(main if lr_axes is None else lr_axes, curve, 1 - strip)
         for axes in panels[1:]:
             _shade(axes, curve)
+    if path is not None:
+        figure.savefig(path)
+    return figure
+
+
+def draw_schedules(
+    curves: Sequence[Curve], lr: float = 1.0, updates: Any = None, path: str | Path | None = None
+) -> "Figure":
+    """Draws schedules before training on one axis: updates below, epochs above, thin lines where phases begin.
+
+    Args:
+        curves (`Sequence[Curve]`): Over the same run.
+        lr (`float`, defaults to 1): The peak LR; 1 draws factors.
+        updates (`np.ndarray`, *optional*): The updates to draw, from 0. Defaults to all.
+        path (`str` or `Path`, *optional*): Where to save the picture; the ending gives its format, e.g. `.png`.
+
+    Returns:
+        `matplotlib.figure.Figure`
+
+    Raises:
+        ImportError: Matplotlib is missing.
+
+    Example:
+    ```python
+    draw_schedules([bert().resolve(345, 115), wsd().resolve(345, 115)], lr=2e-5, path="schedules.png")
+    ```
+    """
+    figure = _import_figure()(figsize=(8, 4.2 + 0.22 * len(curves)), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    horizon = curves[0].horizon
+    updates = np.arange(horizon.num_updates) if updates is None else updates
+    for index, curve in enumerate(curves):
+        colour = _SCHEDULE_COLOURS[index % len(_SCHEDULE_COLOURS)]
+        dashes = _SCHEDULE_DASHES[index % len(_SCHEDULE_DASHES)]
+        lrs = lr * curve(updates)
+        axes.plot(updates + 1, lrs, color=colour, linestyle=dashes, linewidth=1.8, label=str(curve.schedule))
+        for part in curve.parts[1:]:
+            axes.axvline(part.start + 1, color=colour, linewidth=0.6, alpha=0.35)
+    axes.set_xlabel("update (optimizer step)")
+    axes.set_ylabel("factor of the peak learning rate" if lr == 1 else "learning rate")
+    axes.set_xlim(1, max(horizon.num_updates, 2))
+    axes.set_ylim(bottom=0)
+    axes.grid(color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    _draw_epochs(axes, horizon.updates_per_epoch)
+    figure.legend(loc="outside lower center", frameon=False, fontsize=9, ncols=1)
+    figure.suptitle("Learning rate before training", fontsize=11)
     if path is not None:
         figure.savefig(path)
     return figure
@@ -232,7 +281,8 @@ def _shade(axes: "Axes", curve: Curve, top: float = 1.0) -> None:
 def _draw_epochs(axes: "Axes", updates_per_epoch: float | None) -> None:
     if updates_per_epoch is None:
         return
-    top = axes.secondary_xaxis("top", functions=(lambda x: x / updates_per_epoch, lambda x: x * updates_per_epoch))  # type: ignore[operator]
+    there, back = (lambda x: np.asarray(x) / updates_per_epoch), (lambda x: np.asarray(x) * updates_per_epoch)
+    top = axes.secondary_xaxis("top", functions=(there, back))
     top.set_xlabel("epoch")
 
 

@@ -5,21 +5,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .pictures import draw_schedules
 from .schedules import Curve, Horizon, Schedule, ScheduleError, to_data
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 # A file holds every update of a run of up to this length, and this many of a longer one, with all boundaries.
 _MOST_ROWS = 100_000
-# Okabe and Ito's colours stay apart for colour-blind readers; dashes keep them apart in print.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _MARKERS = ("hd", "•", "x", "o", "+", "*")
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (4, 1.5, 1, 1.5)))
 
 
 @dataclass(frozen=True)
@@ -117,49 +112,6 @@ class Preview:
         lines = [f"  {'▞' if marker == 'hd' else marker}  {curve.schedule}" for marker, curve in key]
         return "\n".join([*lines, *(line.rstrip() for line in text.splitlines())])
 
-    def figure(self) -> "Figure":
-        """All schedules on one axis: updates below, epochs above, boundaries as thin lines.
-
-        Raises:
-            ScheduleError: The package matplotlib is missing.
-        """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise ScheduleError('pictures need matplotlib: pip install "hf-lrsched[plot]"') from error
-        figure = Figure(figsize=(8, 4.2 + 0.22 * len(self.curves)), dpi=150, layout="constrained", facecolor="white")
-        axes = figure.add_subplot()
-        updates = self.updates(4000)
-        colours, dashes = _cycled(_COLOURS, self.curves), _cycled(_DASHES, self.curves)
-        for curve, colour, dash in zip(self.curves, colours, dashes, strict=True):
-            axes.plot(
-                updates + 1,
-                self.lr * curve(updates),
-                color=colour,
-                linestyle=dash,
-                linewidth=1.8,
-                label=str(curve.schedule),
-            )
-            for part in curve.parts[1:]:
-                axes.axvline(part.start + 1, color=colour, linewidth=0.6, alpha=0.35)
-        axes.set_xlabel("update")
-        axes.set_ylabel("learning rate" if self.lr != 1 else "factor of the peak learning rate")
-        axes.set_xlim(1, max(self.horizon.num_updates, 2))
-        axes.set_ylim(bottom=0)
-        axes.margins(y=0.05)
-        axes.grid(color="#DDDDDD", linewidth=0.6)
-        axes.set_axisbelow(True)
-        per_epoch = self.horizon.updates_per_epoch
-        if per_epoch:
-            above = axes.secondary_xaxis(
-                "top", functions=(lambda t: np.asarray(t) / per_epoch, lambda epoch: np.asarray(epoch) * per_epoch)
-            )
-            above.set_xlabel("epoch")
-        axes.spines[["right"] if per_epoch else ["top", "right"]].set_visible(False)
-        figure.legend(loc="outside lower center", frameon=False, fontsize=9, ncols=1)
-        figure.suptitle("Learning rate before training", fontsize=11)
-        return figure
-
     def rows(self) -> tuple[list[str], list[list[float]]]:
         """Header and rows of data: update, epoch where it is known, and the LR of each schedule."""
         updates = self.updates(_MOST_ROWS)
@@ -214,7 +166,7 @@ class Preview:
         if not path.parent.is_dir():
             raise ScheduleError(f"the folder {path.parent} does not exist.")
         if path.suffix in (".png", ".svg", ".pdf"):
-            self.figure().savefig(path)
+            draw_schedules(self.curves, self.lr, self.updates(4000), path)
         elif path.suffix == ".csv":
             header, rows = self.rows()
             with path.open("w", encoding="utf-8", newline="") as file:

