@@ -32,8 +32,10 @@ data = load_dataset("csv", data_files=files).map(
     remove_columns=["text", "label"],
 )
 
+model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=len(LABELS))
+model.accepts_loss_kwargs = False  # else the loss is multiplied by gradient accumulation x processes
 trainer = ScheduledTrainer(
-    model=AutoModelForSequenceClassification.from_pretrained(name, num_labels=len(LABELS)),
+    model=model,
     args=TrainingArguments(
         tempfile.mkdtemp(),
         learning_rate=2e-4,

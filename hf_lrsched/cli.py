@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .modules import import_names
 from .preview import Preview
 from .schedules import Horizon, Schedule, ScheduleError, parse
 from .schedules.errors import nearest
-from .schedules.named import import_names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,12 +23,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         for module in arguments.modules:
             import_names(module)
         return int(arguments.run(arguments))
-    except (ScheduleError, ImportError) as error:  # the latter names the extra to install
-        print(f"hf-lrsched {arguments.command}: {error}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the output, such as head, has left
         return 0
+    except (ScheduleError, ImportError, OSError) as error:  # a missing extra names itself, a file its trouble
+        print(f"hf-lrsched {arguments.command}: {error}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _preview(arguments: argparse.Namespace) -> int:
     config = _read_config(arguments.config) if arguments.config else {}
+    if config.get("schedule_module"):
+        import_names(str(config["schedule_module"]))
     texts = [*arguments.schedules, *([config["schedule"]] if config.get("schedule") else [])]
     if not texts:
         raise ScheduleError("no schedule: give one such as 'warmup(10%) >> linear()', or a --config that has one.")
@@ -83,8 +85,8 @@ def _preview(arguments: argparse.Namespace) -> int:
         arguments.samples_per_update,
         arguments.tokens_per_update,
     )
-    lr = _peak(arguments.lr if arguments.lr is not None else config.get("learning_rate", 1.0))
-    preview = Preview.of(schedules, horizon, lr)
+    lr = arguments.lr if arguments.lr is not None else config.get("learning_rate")
+    preview = Preview.of(schedules, horizon, None if lr is None else _peak(lr))
     if arguments.json == "-":
         import json
 
@@ -116,15 +118,26 @@ def _print_preview(preview: Preview) -> None:
 def _updates(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
     if arguments.updates is not None:
         return int(arguments.updates)
-    if (config.get("max_steps") or 0) > 0:
-        return int(config["max_steps"])
+    max_steps = _number(config, "max_steps", -1)
+    if max_steps > 0:
+        return int(max_steps)
     if arguments.updates_per_epoch and arguments.config:
-        epochs = float(config.get("num_train_epochs", 3))
-        return math.ceil(epochs * int(arguments.updates_per_epoch))
+        return math.ceil(_number(config, "num_train_epochs", 3) * int(arguments.updates_per_epoch))
     raise ScheduleError(
         "the number of updates is not known; give --updates N (batches / gradient accumulation, over all epochs)"
         + (", or --updates-per-epoch N for the epochs of the config." if arguments.config else ".")
     )
+
+
+def _number(config: dict[str, Any], name: str, default: float) -> float:
+    value = config.get(name, default)
+    try:
+        number = float(str(value))  # YAML reads 2e-5 as a text
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ScheduleError(f"{name} of the config must be a finite number, got {value!r}.")
+    return number
 
 
 def _peak(value: object) -> float:

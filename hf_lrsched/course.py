@@ -2,12 +2,13 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from .schedules import Curve, Horizon, ScheduleError, as_length, parse
+from .schedules import Curve, Horizon, Schedule, ScheduleError, as_length, parse
 from .schedules.errors import brief, nearest
 from .schedules.shapes import Array
 
@@ -33,6 +34,21 @@ class Settings:
     schedule: str
     horizon: Horizon
     peaks: tuple[float, ...]
+
+    @classmethod
+    def of(cls, schedule: Schedule, horizon: Horizon, peaks: Sequence[float]) -> "Settings":
+        """The settings, without the batch's size where the schedule does not use it: then it can't change the curve.
+
+        The updates per epoch stay: where they change, a resumed run goes on at another place in the data.
+        """
+        for name in ("samples_per_update", "tokens_per_update"):
+            without = replace(horizon, **{name: None})  # type: ignore[arg-type]
+            try:
+                schedule.resolve(without, peak=peaks[0])
+            except ScheduleError:
+                continue
+            horizon = without
+        return cls(str(schedule), horizon, tuple(peaks))
 
     def to_data(self) -> dict[str, Any]:
         """Plain data."""

@@ -41,6 +41,7 @@ def prepare_schedule(
     prepared = accelerator.prepare_scheduler(
         ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume)
     )
+    accelerator.print(prepared.scheduler.curves[0].explain(), flush=True)
     # What this says in accelerate is that one scheduler step belongs to one update, whatever the processes.
     prepared.split_batches = True
     return prepared

@@ -30,8 +30,8 @@ class Preview:
     lr: float
 
     @classmethod
-    def of(cls, schedules: Sequence[Schedule], horizon: Horizon, lr: float = 1.0) -> "Preview":
-        """Resolves schedules for a look at them.
+    def of(cls, schedules: Sequence[Schedule], horizon: Horizon, lr: float | None = None) -> "Preview":
+        """Resolves schedules for a look at them; without a peak LR, as factors.
 
         Raises:
             ScheduleError: A schedule can't be meant in this run.
@@ -47,7 +47,7 @@ class Preview:
 
         ```
         """
-        return cls([schedule.resolve(horizon, peak=lr) for schedule in schedules], lr)
+        return cls([schedule.resolve(horizon, peak=lr) for schedule in schedules], 1.0 if lr is None else lr)
 
     @property
     def horizon(self) -> Horizon:

@@ -1,6 +1,7 @@
 """ScheduleLR: the one torch LRScheduler of this package, and the factory for a stock Trainer."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from .course import RESUME_CHOICES, Course, Settings, check_on_resume, lrs_at, refusal, resume, rewarmed
 from .schedules import Curve, Horizon, Schedule, ScheduleError, from_transformers, parse
-from .schedules.transformers_names import ENDLESS, WITHOUT_END
+from .schedules.phase import NAMES
+from .schedules.transformers_names import ENDLESS, TRANSFORMERS_NAMES, WITHOUT_END
 
 STATE_VERSION = 1
 
@@ -71,7 +73,7 @@ class ScheduleLR(LRScheduler):
         #: The curve of each parameter group.
         self.curves: list[Curve] = [resolved[peak] for peak in self.peaks]
         self.horizon = self.curves[0].horizon
-        self.settings = Settings(str(self.schedule), self.horizon, tuple(self.peaks))
+        self.settings = Settings.of(self.schedule, self.horizon, self.peaks)
         self.course = Course(self.settings)
         #: What changed the course: resumes with other settings.
         self.events: list[dict[str, Any]] = []
@@ -284,11 +286,16 @@ def get_schedule(
     ```
     """
     name = getattr(schedule, "value", schedule)  # transformers' names are an enum, too
-    if isinstance(name, str) and name.strip().isidentifier():
+    if isinstance(name, str) and name.strip() in NAMES.keys() - set(TRANSFORMERS_NAMES):
+        schedule = name = f"{name.strip()}()"  # a name of this language's own, such as bert
+    transformers_name = name.strip() if isinstance(name, str) and name.strip().isidentifier() else None
+    if transformers_name is not None:
         total = num_training_steps.num_updates if isinstance(num_training_steps, Horizon) else num_training_steps
         kwargs = {**(scheduler_specific_kwargs or {}), **transformers_kwargs}
-        sentence = from_transformers(name.strip(), num_warmup_steps, total, **kwargs)
-        if num_training_steps is None and (name in WITHOUT_END or kwargs.get("num_stable_steps") is not None):
+        sentence = from_transformers(transformers_name, num_warmup_steps, total, **kwargs)
+        if num_training_steps is None and (
+            transformers_name in WITHOUT_END or kwargs.get("num_stable_steps") is not None
+        ):
             num_training_steps = ENDLESS
     else:
         sentence = as_schedule(schedule)
@@ -302,4 +309,8 @@ def get_schedule(
             )
     if num_training_steps is None:
         raise ScheduleError(f"{str(schedule)!r} needs num_training_steps.")
-    return ScheduleLR(optimizer, sentence, num_training_steps, updates_per_epoch)
+    scheduler = ScheduleLR(optimizer, sentence, num_training_steps, updates_per_epoch)
+    if transformers_name is None:  # whose shapes are as transformers has them, doubtful or not
+        for note in scheduler.curves[0].notes:
+            warnings.warn(note, stacklevel=2)
+    return scheduler

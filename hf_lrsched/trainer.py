@@ -11,9 +11,9 @@ from transformers.trainer_utils import has_length
 
 from .callbacks import LRCheck, LRLogger
 from .course import check_on_resume
+from .modules import import_names
 from .scheduler import ScheduleLR, as_schedule
 from .schedules import Horizon, Schedule, ScheduleError, parse
-from .schedules.named import import_names
 
 # A mixin: its methods speak of a Trainer, which the class it is mixed into brings.
 if TYPE_CHECKING:

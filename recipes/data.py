@@ -123,7 +123,14 @@ def load(args: DataArguments, cache_dir: str | None = None, token: str | None = 
     names = _order(splits["train"].features[columns.label], labels["train"])
     _check_labels(labels)
     loaded = LabelledSplits(splits, columns, labels, names)
-    return _take_first(loaded, args)
+    first = _take_first(loaded, args)
+    _check_labels(first.labels)
+    if len(set(first.labels["train"])) < 2:
+        raise RecipeError(
+            f"the first {args.max_train_samples} rows of the training split have one label only; add --shuffle_train_dataset "
+            "true, or take more."
+        )
+    return first
 
 
 def tokenise(data: LabelledSplits, tokenizer: Any, names: Sequence[str], max_seq_length: int) -> dict[str, Dataset]:

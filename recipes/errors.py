@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from hf_lrsched import ScheduleError
+
 
 class RecipeError(ValueError):
     """A setting or a file that can't be meant. Raised before the first update; the script prints it and exits with 2."""
@@ -13,7 +15,7 @@ def told_as(what: str, *kinds: type[Exception]) -> Iterator[None]:
     """Libraries' errors of these kinds, as one line that begins with what was tried."""
     try:
         yield
-    except RecipeError:
+    except (RecipeError, ScheduleError):
         raise
     except kinds as error:
         raise RecipeError(f"{what}: {_root(error)}") from error

@@ -12,6 +12,8 @@ In the output folder are afterwards: the model and its card (README.md), `metric
 `learning_rate_and_metrics.png`, and Trainer's own `*_results.json`, `trainer_state.json` and checkpoints.
 """
 
+import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -133,7 +135,12 @@ def run(argv: Sequence[str]) -> None:
         describe(data, splits, names, max_seq_length)
 
     trainer = make_trainer(arguments, model, tokenizer, splits)
+    done_before = None if checkpoint is None else updates_of(checkpoint)
     result = trainer.train(resume_from_checkpoint=checkpoint)
+    if trainer.state.global_step == done_before:
+        raise RecipeError(
+            f"{checkpoint} is at the end of its run: nothing was trained, and its results stay as they are."
+        )
     report(trainer, arguments, result.metrics, splits)
     # Nobody leaves before the main process has written all: a process that fails on its way out stops the others.
     trainer.accelerator.wait_for_everyone()
@@ -149,9 +156,19 @@ def read_arguments(argv: Sequence[str]) -> Arguments:
     with told_as("settings", ValueError, TypeError, ImportError):
         values = recipe_defaults(settings.values) | settings.values
         model, data, schedule, training = parser.parse_dict(values)
+    check_numbers(training)
     if training.eval_strategy != "no" and not data.has_validation:
         raise RecipeError(f"--eval_strategy {training.eval_strategy.value} needs --validation_file.")
     return Arguments(model, data, schedule.schedule or DEFAULT_SCHEDULE, schedule.on_resume, training)
+
+
+def check_numbers(args: TrainingArguments) -> None:
+    """What Trainer would only stumble over in the run."""
+    if not (math.isfinite(args.learning_rate) and args.learning_rate > 0):
+        raise RecipeError(f"--learning_rate must be a finite number above 0, got {args.learning_rate}.")
+    for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+        if getattr(args, name) < 1:
+            raise RecipeError(f"--{name} must be at least 1, got {getattr(args, name)}.")
 
 
 def recipe_defaults(given: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +187,7 @@ def recipe_defaults(given: dict[str, Any]) -> dict[str, Any]:
 
 def refuse_stock_schedule(settings: Settings) -> None:
     """Trainer's own settings of a schedule, beside which --schedule would be a second one."""
-    unset = (None, 0, "linear", "", {})
+    unset = (None, 0, "", {})
     for name in ("lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"):
         value = settings.values.get(name)
         if getattr(value, "value", value) not in unset:
@@ -220,7 +237,7 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
         return None
     if wanted is True or str(wanted).lower() in ("true", "yes", "1"):
         # The state is the last file that Trainer writes: a checkpoint without it was cut off.
-        complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+        complete = [path.parent for path in folder.glob("checkpoint-[0-9]*/trainer_state.json")]
         if not complete:
             raise RecipeError(f"{folder} has no complete checkpoint to resume from.")
         return str(max(complete, key=lambda path: int(path.name.rpartition("-")[2])))
@@ -231,6 +248,11 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
     if checkpoint.resolve().parent != folder.resolve():
         refuse_another_run(folder)
     return str(checkpoint)
+
+
+def updates_of(checkpoint: str) -> int:
+    """The updates that a checkpoint has behind it."""
+    return int(json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))["global_step"])
 
 
 def refuse_another_run(folder: Path) -> None:

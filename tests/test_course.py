@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hf_lrsched import ScheduleError, ScheduleLR
+from hf_lrsched import Horizon, ScheduleError, ScheduleLR
 from hf_lrsched.course import check_on_resume
 
 
@@ -88,6 +88,20 @@ def test_strict_names_what_differs(tmp_path, other, says):
     with pytest.raises(ScheduleError) as error:
         make(**other).load_state_dict(state)
     assert says in str(error.value)
+
+
+def test_the_size_of_a_batch_matters_where_the_schedule_uses_it(tmp_path):
+    def resolved_over(samples, schedule):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        return ScheduleLR(optimizer, schedule, Horizon(8, samples_per_update=samples))
+
+    state = checkpoint(tmp_path, advanced(resolved_over(16, "linear()"), 4))
+    resumed = resolved_over(32, "linear()")
+    resumed.load_state_dict(state)
+    assert rest(resumed, 4) == [0.5, 0.375, 0.25, 0.125]
+    state = checkpoint(tmp_path, advanced(resolved_over(16, "step(every=32sa)"), 1))
+    with pytest.raises(ScheduleError, match="samples_per_update was 16 and is 32"):
+        resolved_over(32, "step(every=32sa)").load_state_dict(state)
 
 
 def test_another_number_of_groups_is_refused_whatever_the_choice(tmp_path):

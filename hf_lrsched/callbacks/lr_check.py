@@ -26,12 +26,13 @@ class LRCheck(TrainerCallback):
 
     def __init__(self) -> None:
         self._told: set[Any] = set()
+        self._lag = 0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._told = set()
-        position = getattr(kwargs.get("lr_scheduler"), "last_epoch", state.global_step)
+        position = _position(kwargs.get("lr_scheduler"), state.global_step)
         self._lag = state.global_step - position
         if self._lag < 0:
             logger.warning(
@@ -67,7 +68,7 @@ class LRCheck(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         scheduler = kwargs.get("lr_scheduler")
-        behind = state.global_step - self._lag - getattr(scheduler, "last_epoch", state.global_step - self._lag)
+        behind = state.global_step - self._lag - _position(scheduler, state.global_step - self._lag)
         if behind <= 0:
             return
         if isinstance(scheduler, ScheduleLR):
@@ -78,6 +79,14 @@ class LRCheck(TrainerCallback):
                 f"update {state.global_step}: the scheduler is {behind} behind, since skipped optimizer steps do not count "
                 "for it. The run will end before the schedule does."
             )
+
+
+def _position(scheduler: Any, unknown: int) -> int:
+    """The updates that a scheduler has counted; those that follow a metric count evaluations."""
+    follows_a_metric = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) or hasattr(
+        scheduler, "patience"
+    )
+    return unknown if follows_a_metric else int(getattr(scheduler, "last_epoch", unknown))
 
 
 def _inner(optimizer: Any) -> Any:

@@ -131,6 +131,8 @@ PointsArgument: TypeAlias = Annotated[Any, as_points]
 def _number(value: object, percent: bool = True) -> float | None:
     """A finite number, or `None`."""
     if isinstance(value, str):
+        if "_" in value or not value.isascii():
+            return None  # Python's 1_0 is no number of this language
         in_percent = percent and value.endswith("%")
         try:
             number = float(value[:-1]) / 100 if in_percent else float(value)

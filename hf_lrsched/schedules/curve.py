@@ -127,6 +127,10 @@ class Curve:
         for first in range(0, flat.size, _BLOCK):
             block = flat[first : first + _BLOCK].astype(np.float64)
             factors[first : first + _BLOCK] = self.piece(block)
+        if flat.size and flat.max() >= (end := self.horizon.num_updates):
+            # Some shapes would go on to climb: a triangle, a wave. Past the end the LR never rises again.
+            last, after = self.piece(np.array([end - 1.0, float(end)]))
+            factors[flat >= end] = min(last, after)
         return float(factors[0]) if given.ndim == 0 else factors.reshape(given.shape)
 
     def explain(self) -> str:

@@ -127,6 +127,9 @@ class _Repeat:
                 raise ScheduleError(
                     f"cycle {index + 1} of {span.text} is shorter than an update. Give fewer cycles, or longer ones."
                 )
+            span.budget[0] -= 1
+            if span.budget[0] < 0:
+                raise ScheduleError(f"{span.text}: more than {_MOST_CYCLES:,} cycles in all; make them longer.")
             scale = self.decay**index
             level = span.level if index == 0 else pieces[-1].level_at_end() / scale if scale else 0.0
             cycle = replace(span, start=span.start + start, end=span.start + end, level=level, restart=span.height)

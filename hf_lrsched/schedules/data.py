@@ -4,7 +4,7 @@ from typing import Any
 
 from .errors import ScheduleError, brief, nearest
 from .phase import NAMES, Phase
-from .schedule import Product, Schedule, Sequence
+from .schedule import DEEPEST, Product, Schedule, Sequence
 from .units import Length
 
 
@@ -27,7 +27,7 @@ def to_data(schedule: Schedule) -> dict[str, Any]:
     raise TypeError(f"{schedule!r} is not a schedule")
 
 
-def from_data(data: Any) -> Schedule:
+def from_data(data: Any, depth: int = 0) -> Schedule:
     """Reads what [`to_data`] wrote, or the same written by hand.
 
     Raises:
@@ -40,20 +40,26 @@ def from_data(data: Any) -> Schedule:
 
     ```
     """
+    if depth > DEEPEST:
+        raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.")
     if isinstance(data, dict) and data.keys() in ({"sequence"}, {"product"}):
         ((kind, parts),) = data.items()
         if not isinstance(parts, list) or not parts:
             raise ScheduleError(f"{kind!r} must be a list of schedules, got {brief(parts)}.")
-        made = from_data(parts[0])
+        made = from_data(parts[0], depth + 1)
         for part in parts[1:]:
-            made = made >> from_data(part) if kind == "sequence" else made * from_data(part)
+            made = made >> from_data(part, depth + 1) if kind == "sequence" else made * from_data(part, depth + 1)
         return made
-    if not isinstance(data, dict) or not isinstance(data.get("phase"), str):
+    if (
+        not isinstance(data, dict)
+        or not isinstance(data.get("phase"), str)
+        or not all(isinstance(k, str) for k in data)
+    ):
         raise ScheduleError(f"a schedule as data is a dict with 'phase', 'sequence' or 'product', got {brief(data)}.")
     name = data["phase"]
     if name not in NAMES:
         raise ScheduleError(f"unknown schedule {brief(name)}.{nearest(name, NAMES)}")
-    return NAMES[name](**{key: _value_from_data(value) for key, value in data.items() if key != "phase"})
+    return NAMES[name](**{key: _value_from_data(value, depth + 1) for key, value in data.items() if key != "phase"})
 
 
 def _value_to_data(value: object) -> Any:
@@ -64,7 +70,9 @@ def _value_to_data(value: object) -> Any:
     return str(value) if isinstance(value, Length) else value
 
 
-def _value_from_data(value: Any) -> Any:
+def _value_from_data(value: Any, depth: int) -> Any:
+    if depth > DEEPEST:
+        raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.")
     if isinstance(value, dict):
-        return from_data(value)
-    return tuple(_value_from_data(item) for item in value) if isinstance(value, list) else value
+        return from_data(value, depth)
+    return tuple(_value_from_data(item, depth + 1) for item in value) if isinstance(value, list) else value

@@ -19,7 +19,7 @@ from .arguments import (
     one_of,
 )
 from .errors import ScheduleError, brief
-from .phase import phase
+from .phase import phase, same_definition
 from .schedule import Shape, Span
 from .shapes import Array, Function
 from .units import Length
@@ -633,7 +633,9 @@ def _function(value: object, name: str) -> str:
         called = getattr(value, "__name__", "")
         if not called.isidentifier():
             raise ScheduleError(f"{name} must be a function with a name of its own (def), got {brief(value)}.")
-        if _FUNCTIONS.setdefault(called, value) is not value:
+        held = _FUNCTIONS.setdefault(called, value)
+        _FUNCTIONS[called] = value if same_definition(held, value) else held
+        if _FUNCTIONS[called] is not value:
             raise ScheduleError(f"{name}: another function called {called!r} is in use; rename one of them.")
         return called
     if value not in _FUNCTIONS:

@@ -1,8 +1,5 @@
 """Named schedules: sentences of the language that have a name, and register() for one's own."""
 
-import importlib
-import os
-import sys
 from collections.abc import Callable
 
 from .arguments import CountArgument, DecayFactorArgument, FactorArgument, LengthArgument, PositiveArgument
@@ -10,7 +7,7 @@ from .cycles import repeat
 from .errors import ScheduleError
 from .library import cosine, exponential, hold, inverse_sqrt, linear, one_minus_sqrt, step
 from .library import warmup as climb
-from .phase import add_name, named
+from .phase import named
 from .schedule import Schedule
 from .text import parse
 from .units import Length
@@ -220,25 +217,11 @@ def register(name: str, schedule: str | Schedule | Callable[..., Schedule]) -> N
         def stand_for() -> Schedule:
             return sentence
 
+        stand_for.__qualname__ = f"register({str(sentence)!r})"  # the same sentence again is no other definition
         schedule = stand_for
     if not callable(schedule):
         raise ScheduleError(f"{name!r} must stand for a text, a schedule or a function that returns one.")
-    add_name(name, schedule)
-
-
-def import_names(module: str) -> None:
-    """Imports a Python module that registers names; one beside the run is found, as `python -m` finds it.
-
-    Raises:
-        ScheduleError: It can't be imported.
-    """
-    here = os.getcwd()  # noqa: PTH109 - pathlib would be imported for this alone
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        raise ScheduleError(f"can't import {module!r}, which is to register names of schedules: {error}") from error
+    named(schedule, name)
 
 
 def _after(warmup: Length | None, schedule: Schedule) -> Schedule:

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec
 from .arguments import Reader
 from .curve import Part, Piece
 from .errors import ScheduleError, brief, nearest
-from .schedule import Schedule, Shape, Span
+from .schedule import Schedule, Shape, Span, within_limits
 from .units import Horizon, Length
 
 P = ParamSpec("P")
@@ -83,11 +83,11 @@ class _Definition:
 
     @functools.cached_property
     def readers(self) -> dict[str, Reader | None]:
-        return {name: _reader(self.hints[name]) for name in self.signature.parameters}
+        return {name: _reader(self.hints.get(name)) for name in self.signature.parameters}
 
     @functools.cached_property
     def optional(self) -> set[str]:
-        return {name for name in self.signature.parameters if types.NoneType in typing.get_args(self.hints[name])}
+        return {name for name in self.signature.parameters if types.NoneType in typing.get_args(self.hints.get(name))}
 
     @functools.cached_property
     def defaults(self) -> dict[str, Any]:
@@ -182,9 +182,11 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
     def construct(*args: P.args, **kwargs: P.kwargs) -> Phase:
         values = definition.bind(args, kwargs)
         definition.function(**values)
-        return Phase(
-            definition.name,
-            tuple((n, v) for n, v in values.items() if n not in definition.defaults or v != definition.defaults[n]),
+        return within_limits(
+            Phase(
+                definition.name,
+                tuple((n, v) for n, v in values.items() if n not in definition.defaults or v != definition.defaults[n]),
+            )
         )
 
     add_name(definition.name, construct)
@@ -192,7 +194,7 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
     return construct
 
 
-def named(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
+def named(function: Callable[P, Schedule], name: str | None = None) -> Callable[P, Schedule]:
     """Makes a function that returns a schedule into a name of the language: a sentence with blanks.
 
     What it returns prints as the sentence that it is. Arguments are read as those of a [`phase`].
@@ -212,10 +214,13 @@ def named(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
     ```
     """
     definition = _Definition(function)
+    definition.name = definition.name if name is None else name
 
     @functools.wraps(function)
     def construct(*args: P.args, **kwargs: P.kwargs) -> Schedule:
-        made: Schedule = definition.function(**definition.bind(args, kwargs))
+        made = definition.function(**definition.bind(args, kwargs))
+        if not isinstance(made, Schedule):
+            raise ScheduleError(f"{definition.name}() must return a schedule, got {brief(made)}.")
         return made
 
     add_name(definition.name, construct)
@@ -223,12 +228,22 @@ def named(function: Callable[P, Schedule]) -> Callable[P, Schedule]:
 
 
 def add_name(name: str, function: Callable[..., Schedule]) -> None:
-    """Adds a name to the language. Raises where it is taken or can't be read in a text."""
-    if not name.isidentifier() or not name.isascii():
+    """Adds a name to the language; the same definition again, as when a notebook's cell is run twice, replaces it.
+
+    Raises:
+        ScheduleError: The name is taken, or can't be read in a text.
+    """
+    if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
         raise ScheduleError(f"a schedule's name must be letters, digits and '_', got {brief(name)}.")
-    if name in NAMES:
+    if name in NAMES and not same_definition(NAMES[name], function):
         raise ScheduleError(f"the name {name!r} is taken.")
     NAMES[name] = function
+
+
+def same_definition(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Were both made by the same lines of a module or a notebook? Functions made within functions may differ."""
+    names = [(getattr(f, "__module__", None), getattr(f, "__qualname__", "<locals>")) for f in (one, other)]
+    return one is other or (names[0] == names[1] and "<locals>" not in names[0][1])
 
 
 def _definition(made: Phase) -> _Definition:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import reduce
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+
+import numpy as np
 
 from .curve import Curve, Part, Piece, join
 from .errors import ScheduleError, brief
@@ -26,6 +28,7 @@ class Span:
         peak (`float`, *optional*): The peak LR of the group, where it is known.
         text (`str`): The phase as text, for errors.
         notes (`list[str]`): To add to: what is doubtful.
+        budget (`list[int]`): What is left of the cycles that one schedule may have, repeats within repeats included.
         restart (`float`, *optional*): Where a decay starts although the phase before it ended elsewhere: a new cycle.
     """
 
@@ -37,6 +40,7 @@ class Span:
     text: str = ""
     notes: list[str] = field(default_factory=list, compare=False)
     restart: float | None = None
+    budget: list[int] = field(default_factory=lambda: [10_000], compare=False)
 
     @property
     def size(self) -> float:
@@ -72,6 +76,11 @@ class Span:
 Shape: TypeAlias = Callable[[Span], Function]
 
 
+# What a text may be, and so what may be built: else it could not be read back.
+MOST_CHARACTERS = 10_000
+DEEPEST = 32
+
+
 class Schedule:
     """A learning-rate schedule: a sentence of phases, from which any run's curve follows.
 
@@ -82,12 +91,12 @@ class Schedule:
     def __rshift__(self, other: "Schedule") -> "Sequence":
         if not isinstance(other, Schedule):
             return NotImplemented
-        return Sequence((*_parts_of(self, Sequence), *_parts_of(other, Sequence)))
+        return within_limits(Sequence((*_parts_of(self, Sequence), *_parts_of(other, Sequence))))
 
     def __mul__(self, other: "Schedule") -> "Product":
         if not isinstance(other, Schedule):
             return NotImplemented
-        return Product((*_parts_of(self, Product), *_parts_of(other, Product)))
+        return within_limits(Product((*_parts_of(self, Product), *_parts_of(other, Product))))
 
     def resolve(
         self,
@@ -123,6 +132,8 @@ class Schedule:
 
         ```
         """
+        if peak is not None and not (isinstance(peak, int | float) and math.isfinite(peak) and peak >= 0):
+            raise ScheduleError(f"the peak LR must be a finite number of at least 0, got {brief(peak)}.")
         if isinstance(num_updates, Horizon):
             if updates_per_epoch is not None:
                 raise ScheduleError("give updates_per_epoch in the Horizon or beside a number of updates, not both.")
@@ -143,6 +154,7 @@ class Schedule:
                 f"the schedule ends at update {piece.end:g} of {horizon.num_updates}; the LR then stays at {level:.3g} of its "
                 "peak. Leave out the length of one phase to let it take what is left."
             )
+        _check_values(piece, span)
         return Curve(self, horizon, piece, tuple(span.notes))
 
     def explain(
@@ -161,6 +173,27 @@ class Schedule:
 
     def __repr__(self) -> str:
         return str(self)
+
+
+S = TypeVar("S", bound=Schedule)
+
+
+def within_limits(schedule: S) -> S:
+    """The schedule, if its text can be read back.
+
+    Raises:
+        ScheduleError: It is longer or deeper than a text may be.
+    """
+    text = str(schedule)
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        deepest = max(deepest, depth)
+    if len(text) > MOST_CHARACTERS:
+        raise ScheduleError(f"a schedule's text has at most {MOST_CHARACTERS:,} characters, this one {len(text):,}.")
+    if deepest > DEEPEST:
+        raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep, this one {deepest}.")
+    return schedule
 
 
 def _parts_of(schedule: Schedule, kind: "type[Sequence | Product]") -> tuple[Schedule, ...]:
@@ -252,6 +285,19 @@ class Product(Schedule):
 
     def __str__(self) -> str:
         return " * ".join(f"({part})" if isinstance(part, Sequence) else str(part) for part in self.parts)
+
+
+def _check_values(piece: Piece, span: Span) -> None:
+    """Factors must be finite; a phase whose LR is 0 throughout is doubtful."""
+    for part in piece.parts:
+        if part.end == part.start:
+            continue
+        points = np.array([part.start, (part.start + part.end) // 2, part.end - 1, part.end], dtype=np.float64)
+        factors = piece(points)
+        if not np.isfinite(factors).all():
+            raise ScheduleError(f"{part.text} gives factors that are not finite numbers; its arguments are too large.")
+        if part.start > 0 and not factors[:-1].any() and not part.text.startswith("hold("):
+            span.notes.append(f"the LR is 0 for updates {part.start + 1} to {part.end}: {part.text} starts from 0.")
 
 
 def _overlay(pieces: list[Piece], span: Span) -> tuple[Part, ...]:

@@ -13,11 +13,9 @@ from typing import Any, NoReturn
 
 from .errors import ScheduleError, brief, nearest
 from .phase import NAMES
-from .schedule import Schedule
+from .schedule import DEEPEST, MOST_CHARACTERS, Schedule
 from .units import NUMBER
 
-_LONGEST = 10_000
-_DEEPEST = 32
 _HINTS = {
     ">": " Phases are joined by '>>'.",
     "%": " Write a share without a blank: 10%.",
@@ -26,7 +24,8 @@ _HINTS = {
     ";": " Phases are joined by '>>'.",
 }
 _TOKEN = re.compile(
-    rf"(?P<space>\s+)|(?P<number>[+-]?{NUMBER}(?:%|[A-Za-z]\w*)?)|(?P<word>[A-Za-z_]\w*)|(?P<sign>>>|[()\[\],=*])"
+    rf"(?P<space>\s+)|(?P<number>[+-]?{NUMBER}(?:%|[A-Za-z]\w*)?)|(?P<word>[A-Za-z_]\w*)|(?P<sign>>>|[()\[\],=*])",
+    re.ASCII,
 )
 
 
@@ -61,9 +60,9 @@ def parse(text: str) -> Schedule:
     """
     if not isinstance(text, str):
         raise ScheduleError(f"a schedule's text must be a str, got {type(text).__name__}.")
-    if len(text) > _LONGEST:
+    if len(text) > MOST_CHARACTERS:
         raise ScheduleError(
-            f"a schedule's text has at most {_LONGEST:,} characters, got {len(text):,}.", text, _LONGEST
+            f"a schedule's text has at most {MOST_CHARACTERS:,} characters, got {len(text):,}.", text, MOST_CHARACTERS
         )
     reader = _Reader(text)
     schedule = reader.schedule()
@@ -118,8 +117,8 @@ class _Reader:
 
     def schedule(self) -> Schedule:
         self.depth += 1
-        if self.depth > _DEEPEST:
-            raise ScheduleError(f"a schedule is nested at most {_DEEPEST} deep.", self.text, self.token.position)
+        if self.depth > DEEPEST:
+            raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.", self.text, self.token.position)
         made = self.product()
         while self.has(">>"):
             self.take()
@@ -205,8 +204,8 @@ class _Reader:
 
     def list(self) -> tuple[Any, ...]:
         self.depth += 1
-        if self.depth > _DEEPEST:
-            raise ScheduleError(f"a schedule is nested at most {_DEEPEST} deep.", self.text, self.token.position)
+        if self.depth > DEEPEST:
+            raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.", self.text, self.token.position)
         self.take()
         values = []
         while not self.has("]"):

@@ -4,12 +4,12 @@ import math
 import re
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Integral, Rational, Real
 
 from .errors import ScheduleError, brief, nearest
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_QUANTITY = re.compile(rf"\s*(?P<amount>[+-]?{NUMBER})\s*(?P<unit>%|[A-Za-z]\w*)?\s*")
+_QUANTITY = re.compile(rf"\s*(?P<amount>[+-]?{NUMBER})\s*(?P<unit>%|[A-Za-z]\w*)?\s*", re.ASCII)
 # Characters of a length; no length has a text that can't be read again.
 _LONGEST = 60
 
@@ -60,8 +60,10 @@ class Horizon:
             value = getattr(self, name)
             if value is None and name != "num_updates":
                 continue
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
                 raise ScheduleError(f"{name} must be a whole number of at least 1, got {brief(value)}.")
+            if int(value) > 10**16:
+                raise ScheduleError(f"{name} must be at most 10**16, got {brief(value)}.")
             object.__setattr__(self, name, int(value))
 
     def __str__(self) -> str:
@@ -173,7 +175,8 @@ def as_length(value: object, name: str = "length") -> Length:
         if isinstance(value, Integral):
             length = Length(Fraction(int(value)))
         else:
-            number = float(value)
+            # np.float32(0.1) means 0.1, though its value is 0.10000000149.
+            number = float(value) if isinstance(value, Rational) else float(str(value))
             if not math.isfinite(number):
                 raise ScheduleError(f"{name} must be finite, got {number}.")
             # The fraction that the float is written as (0.1 is a tenth), not the binary one beside it.

@@ -555,3 +555,77 @@ def test_errors_stay_readable(own_names):
             make()
         assert len(str(caught.value)) < 500
         assert re.search(r"\w", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cosine(cycles=1e308)",
+        "hold(to=1e308) * hold(to=1e308)",
+        "warmup(2, to=1e308) * warmup(2, to=1e308) >> linear()",
+    ],
+)
+def test_factors_that_are_not_finite_are_refused_at_resolve(text):
+    with np.errstate(all="ignore"):
+        refused(lambda: parse(text).resolve(10), "not finite")
+
+
+@pytest.mark.parametrize("peak", [NAN, float("inf"), -1e-4, "2e-5"])
+def test_a_peak_that_can_not_be_one(peak):
+    refused(lambda: parse("linear()").resolve(10, peak=peak), "the peak LR must be")
+
+
+def test_repeats_within_repeats_are_bounded():
+    inner = parse("repeat(linear(over=1), cycles=10000)")
+    refused(lambda: repeat(repeat(inner, cycles=10000), cycles=10000).resolve(10**13), "cycles in all")
+
+
+def test_what_could_not_be_read_back_can_not_be_built():
+    long = parse("linear()")
+    with pytest.raises(ScheduleError, match="10,000 characters"):
+        for _ in range(1500):
+            long = long >> parse("hold(1)")
+    deep = parse("linear()")
+    with pytest.raises(ScheduleError, match="32 deep"):
+        for _ in range(40):
+            deep = ls.floor(deep)
+    data = {"phase": "linear"}
+    for _ in range(2000):
+        data = {"phase": "floor", "schedule": data}
+    refused(lambda: ls.from_data(data), "32 deep")
+    refused(lambda: ls.from_data({"phase": "linear", 3: 1}), "a schedule as data")
+
+
+def test_a_registered_function_must_return_a_schedule(own_names):
+    register("five", lambda: 5)
+    refused(lambda: parse("five()"), "must return a schedule")
+    register("house", lambda *, climb="6%": warmup(climb) >> parse("linear()"))
+    assert parse("house(climb=3)") == parse("warmup(3) >> linear()")
+    refused(lambda: parse("house(clim=3)"), "Did you mean 'climb'?")
+    refused(lambda: register(5, "linear()"), "a schedule's name")
+
+
+def test_the_same_definition_again_as_in_a_notebook(own_names):
+    register("house", "warmup(6%) >> linear()")
+    register("house", "warmup(6%) >> linear()")
+    refused(lambda: register("house", "linear()"), "is taken")
+
+
+@pytest.mark.parametrize("text", ["triangular(up=2, to=0)", "cosine(cycles=1)", "piecewise(points=[[0, 0], [10, 1]])"])
+@pytest.mark.parametrize("updates", [5, 6, 7, 8])
+def test_past_the_end_nothing_rises(text, updates):
+    curve = parse(text).resolve(updates)
+    last = curve(updates - 1)
+    assert all(curve(t) <= last for t in (updates, updates + 1, 10 * updates))
+
+
+def test_a_phase_whose_lr_is_0_throughout_is_told():
+    (note,) = parse("linear(over=5) >> cosine()").resolve(20).notes
+    assert note.startswith("the LR is 0 for updates 6 to 20")
+    assert parse("linear(over=5) >> hold()").resolve(20).notes == ()
+
+
+def test_digits_of_other_alphabets_and_underscores():
+    refused(lambda: parse("warmup(\u0665)"), "no meaning")
+    refused(lambda: ls.linear(to="1_0"), "factor")
+    assert str(warmup(np.float32(0.1))) == "warmup(10%)"

@@ -58,7 +58,7 @@ FULL = [
     ("cosine()", 4, [1, COSINE_1_4, 0.5, COSINE_3_4, 0]),
     ("cosine(to=0.2)", 4, [1, 0.882842712474619, 0.6, 0.317157287525381, 0.2]),
     ("cosine(k=2)", 4, [1, 0.990392640201615, COSINE_1_4, 0.40245483899193585, 0]),
-    ("cosine(cycles=1)", 4, [1, 0.5, 0, 0.5, 1]),
+    ("cosine(cycles=1)", 4, [1, 0.5, 0, 0.5, 0.5]),
     ("cosine(cycles=0.25)", 2, [1, COSINE_1_4, 0.5]),
     ("warmup(2) >> cosine()", 6, [0, 0.5, 1, COSINE_1_4, 0.5, COSINE_3_4, 0]),
     # -- polynomial
@@ -131,7 +131,7 @@ FULL = [
     ("hold(2) >> piecewise(points=[[2, 0.5], [4, 0]])", 4, [1, 1, 0.5, 0.25, 0]),
     # -- triangular
     ("triangular(up=2, to=0, decay=0.5)", 8, [0, 0.5, 1, 0.5, 0, 0.25, 0.5, 0.25, 0]),
-    ("triangular(up=2, down=1)", 7, [0.1, 0.55, 1, 0.1, 0.55, 1, 0.1, 0.55]),
+    ("triangular(up=2, down=1)", 7, [0.1, 0.55, 1, 0.1, 0.55, 1, 0.1, 0.1]),
     ("triangular(up=1, to=0, gamma=0.5)", 4, [0, 0.5, 0, 0.125, 0]),
     ("triangular(up=1.5ep, to=0)", Horizon(6, 1), [0, 2 / 3, 2 / 3, 0, 2 / 3, 2 / 3, 0]),
     # -- one_cycle: the peak one update before its share, the end at the last update
@@ -215,7 +215,7 @@ FULL = [
         ]
     ],
     ("one_cycle()", 1, [4e-6, 4e-6]),
-    ("triangular(up=1)", 1, [0.1, 1]),
+    ("triangular(up=1)", 1, [0.1, 0.1]),
 ]
 
 
