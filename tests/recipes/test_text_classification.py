@@ -326,9 +326,9 @@ def test_resume_gives_the_uninterrupted_run(recipe, flags, tmp_path, monkeypatch
 
 
 def test_a_finished_run_keeps_its_results(recipe, flags, capfd):
-    assert recipe.main(as_flags({**flags, "num_train_epochs": 1})) == 0
+    assert recipe({**flags, "num_train_epochs": 1}) == 0
     results = Path(flags["output_dir"], "train_results.json").read_text()
-    assert recipe.main(as_flags({**flags, "num_train_epochs": 1, "resume_from_checkpoint": True})) == 2
+    assert recipe({**flags, "num_train_epochs": 1, "resume_from_checkpoint": True}) == 2
     assert "at the end of its run" in capfd.readouterr().err
     assert Path(flags["output_dir"], "train_results.json").read_text() == results
 
