@@ -37,6 +37,21 @@ def prepare_schedule(
 
     Raises:
         ScheduleError: The schedule can't be meant in this run.
+
+    Example:
+    ```python
+    >>> import torch
+    >>> accelerator = Accelerator(cpu=True)
+    >>> optimizer = accelerator.prepare(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1))
+    >>> scheduler = prepare_schedule("linear()", optimizer, accelerator, num_training_steps=4)
+    linear() over 4 updates
+      linear()  updates 1 to 4  factor 1 to 0  what is left: 4 updates
+    >>> optimizer.step()
+    >>> scheduler.step()
+    >>> scheduler.get_last_lr()
+    [0.075]
+
+    ```
     """
     prepared = accelerator.prepare_scheduler(
         ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume)

@@ -21,7 +21,11 @@ class LRCheck(TrainerCallback):
     - A schedule that lags behind because steps were skipped (fp16 overflow): a [`ScheduleLR`] is taken to the right
       position, so that its end stays where it was drawn; for another scheduler, a warning.
 
-    [`ScheduledTrainer`] has one. Add it to a stock Trainer as `callbacks=[LRCheck()]`.
+    [`ScheduledTrainer`] has one. For a stock Trainer:
+
+    ```python
+    trainer = Trainer(..., optimizers=(optimizer, scheduler), callbacks=[LRCheck()])
+    ```
     """
 
     def __init__(self) -> None:

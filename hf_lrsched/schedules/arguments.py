@@ -96,7 +96,7 @@ def as_points(value: object, name: str) -> tuple[tuple[Length, float], ...]:
     return tuple(points)
 
 
-def as_schedule(value: object, name: str) -> Schedule:
+def as_inner_schedule(value: object, name: str) -> Schedule:
     """A schedule within a schedule."""
     if not isinstance(value, Schedule):
         raise ScheduleError(f"{name} must be a schedule like cosine(), got {brief(value)}.")
@@ -124,7 +124,7 @@ NumberArgument: TypeAlias = Annotated[Any, as_number]
 CountArgument: TypeAlias = Annotated[Any, as_count]
 LengthArgument: TypeAlias = Annotated[Any, as_length]
 MilestonesArgument: TypeAlias = Annotated[Any, as_milestones]
-ScheduleArgument: TypeAlias = Annotated[Any, as_schedule]
+ScheduleArgument: TypeAlias = Annotated[Any, as_inner_schedule]
 PointsArgument: TypeAlias = Annotated[Any, as_points]
 
 

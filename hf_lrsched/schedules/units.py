@@ -48,6 +48,13 @@ class Horizon:
 
     Raises:
         ScheduleError: A value is not a whole number of at least 1.
+
+    Example:
+    ```python
+    >>> print(Horizon(345, updates_per_epoch=115))
+    345 updates, 115 per epoch
+
+    ```
     """
 
     num_updates: int
@@ -107,8 +114,8 @@ class Length:
         field = "samples_per_update" if self.unit == "sa" else "tokens_per_update"
         if known is None:
             raise ScheduleError(
-                f"{self} has no meaning here: {field} is not known. Give it, or write the length in updates (500), as a "
-                "share of the run (10%) or in epochs (2ep)."
+                f"{self} has no meaning here: {field} is not known. Write the length in updates (500), as a share of the "
+                f"run (10%) or in epochs (2ep), or resolve against a Horizon that has {field}."
             )
         return self.amount / known
 
