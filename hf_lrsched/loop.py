@@ -42,14 +42,14 @@ def prepare_schedule(
     ```python
     >>> import torch
     >>> accelerator = Accelerator(cpu=True)
-    >>> optimizer = accelerator.prepare(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1))
+    >>> optimizer = accelerator.prepare(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0))
     >>> scheduler = prepare_schedule("linear()", optimizer, accelerator, num_training_steps=4)
     linear() over 4 updates
       linear()  updates 1 to 4  factor 1 to 0  what is left: 4 updates
     >>> optimizer.step()
     >>> scheduler.step()
     >>> scheduler.get_last_lr()
-    [0.075]
+    [0.75]
 
     ```
     """
