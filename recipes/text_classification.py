@@ -179,6 +179,7 @@ def recipe_defaults(given: dict[str, Any]) -> dict[str, Any]:
     return {
         **(grouped or {"group_by_length": True}),
         "eval_strategy": "epoch" if {"validation_file", "dataset_name"} & set(given) else "no",
+        "per_device_eval_batch_size": 64,  # without gradients more fits
         "save_strategy": "epoch",
         "save_total_limit": 1,
         "report_to": "none",
