@@ -3,6 +3,7 @@
 from .arguments import (
     CountArgument,
     DecayFactorArgument,
+    DurationArgument,
     FactorArgument,
     LengthArgument,
     LRArgument,
@@ -17,6 +18,7 @@ from .library import (
     cosine,
     custom,
     exponential,
+    freeze,
     hold,
     inverse_sqrt,
     linear,
@@ -41,6 +43,7 @@ from .named import (
     wsd,
 )
 from .phase import Phase, named, phase
+from .reactive import cooldown, plateau
 from .schedule import Product, Schedule, Sequence, Span
 from .text import parse
 from .transformers_names import from_transformers
@@ -50,6 +53,7 @@ __all__ = [
     "CountArgument",
     "Curve",
     "DecayFactorArgument",
+    "DurationArgument",
     "FactorArgument",
     "Horizon",
     "LRArgument",
@@ -66,12 +70,14 @@ __all__ = [
     "Span",
     "as_length",
     "bert",
+    "cooldown",
     "cosine",
     "cosine_restarts",
     "custom",
     "exponential",
     "exponential_decay",
     "floor",
+    "freeze",
     "from_data",
     "from_transformers",
     "hold",
@@ -85,6 +91,7 @@ __all__ = [
     "parse",
     "phase",
     "piecewise",
+    "plateau",
     "polynomial",
     "power",
     "register",

@@ -4,6 +4,7 @@ To a type checker the annotations are `Any`, for a caller may pass a text where 
 """
 
 import math
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -12,9 +13,12 @@ from typing import Annotated, Any, TypeAlias
 
 from .errors import ScheduleError, brief, nearest
 from .schedule import Schedule
-from .units import Length, as_length
+from .units import Length, as_duration, as_length
 
 Reader: TypeAlias = Callable[[Any, str], Any]
+
+#: A word of a text: a name, or a metric such as `eval_mnli-mm_accuracy`.
+WORD = r"[A-Za-z_]\w*(?:[-./@:]\w+)*"
 
 
 def as_factor(value: object, name: str) -> float:
@@ -66,6 +70,28 @@ def as_count(value: object, name: str) -> int:
     return int(value)
 
 
+def as_whole(value: object, name: str) -> int:
+    """A whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+        raise ScheduleError(f"{name} must be a whole number of at least 0, got {brief(value)}.")
+    return int(value)
+
+
+def as_not_negative(value: object, name: str) -> float:
+    """A finite number of at least 0."""
+    number = _number(value)
+    if number is None or number < 0:
+        raise ScheduleError(f"{name} must be a finite number of at least 0, got {brief(value)}.")
+    return number
+
+
+def as_metric(value: object, name: str) -> str:
+    """The name of a metric as it stands in an evaluation's record; `eval_` is added where it is left out."""
+    if not isinstance(value, str) or not re.fullmatch(WORD, value, re.ASCII):
+        raise ScheduleError(f"{name} must be the name of a metric, like eval_loss or eval_f1, got {brief(value)}.")
+    return value if value.startswith("eval_") else f"eval_{value}"
+
+
 def as_milestones(value: object, name: str) -> tuple[Length, ...]:
     """A list of lengths, counted from the start of the run; in order as far as that is known without a horizon."""
     if not isinstance(value, list | tuple) or not value:
@@ -100,7 +126,15 @@ def as_inner_schedule(value: object, name: str) -> Schedule:
     """A schedule within a schedule."""
     if not isinstance(value, Schedule):
         raise ScheduleError(f"{name} must be a schedule like cosine(), got {brief(value)}.")
+    if _reacts(value):
+        raise ScheduleError(
+            f"{name} can't be {value}: what follows the run stands outside, e.g. floor(linear(), to=1%) * plateau()."
+        )
     return value
+
+
+def _reacts(schedule: Schedule) -> bool:
+    return schedule.reacts or any(_reacts(part) for part in getattr(schedule, "parts", ()))
 
 
 def one_of(*allowed: str) -> Reader:
@@ -116,6 +150,17 @@ def one_of(*allowed: str) -> Reader:
     return as_choice
 
 
+def words_of(*allowed: str) -> Reader:
+    """Any number of words from a list; one alone needs no brackets. Their order means nothing."""
+    read = one_of(*allowed)
+
+    def as_words(value: object, name: str) -> tuple[str, ...]:
+        words = {read(word, name) for word in (value if isinstance(value, list | tuple) else [value])}
+        return tuple(word for word in allowed if word in words)
+
+    return as_words
+
+
 FactorArgument: TypeAlias = Annotated[Any, as_factor]
 DecayFactorArgument: TypeAlias = Annotated[Any, as_decay_factor]
 LRArgument: TypeAlias = Annotated[Any, as_lr]
@@ -123,6 +168,7 @@ PositiveArgument: TypeAlias = Annotated[Any, as_positive]
 NumberArgument: TypeAlias = Annotated[Any, as_number]
 CountArgument: TypeAlias = Annotated[Any, as_count]
 LengthArgument: TypeAlias = Annotated[Any, as_length]
+DurationArgument: TypeAlias = Annotated[Any, as_duration]
 MilestonesArgument: TypeAlias = Annotated[Any, as_milestones]
 ScheduleArgument: TypeAlias = Annotated[Any, as_inner_schedule]
 PointsArgument: TypeAlias = Annotated[Any, as_points]

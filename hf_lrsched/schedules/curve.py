@@ -36,6 +36,30 @@ class Part:
     arithmetic: tuple[str, ...] = ()
 
 
+class Rule:
+    """A phase's shape that also follows what happens in the run, such as `plateau()`'s."""
+
+    #: Does it only scale what it is multiplied with, so that it takes that one's length?
+    neutral = False
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """A rule at its place in a run.
+
+    Args:
+        rule ([`Rule`]): What it does.
+        phase ([`Schedule`]): Its phase.
+        start (`int`): The first update in which it watches, counted from 0.
+        end (`int`): The update after the last.
+    """
+
+    rule: Rule
+    phase: "Schedule"
+    start: int
+    end: int
+
+
 @dataclass(frozen=True)
 class Piece:
     """Factors over a stretch of updates. At `end` and after, they stay at what `values` gives for `end`."""
@@ -44,6 +68,7 @@ class Piece:
     end: float
     values: Callable[[Array], Array]  # update -> factor; called with start <= t <= end only
     parts: tuple[Part, ...]
+    reactions: tuple[Reaction, ...] = ()
 
     def __call__(self, t: Array) -> Array:
         return self.values(np.minimum(t, self.end))
@@ -73,7 +98,8 @@ def join(pieces: Sequence[Piece]) -> Piece:
         return factors
 
     parts = tuple(part for piece in pieces for part in piece.parts)
-    return Piece(pieces[0].start, pieces[-1].end, values, parts)
+    reactions = tuple(reaction for piece in pieces for reaction in piece.reactions)
+    return Piece(pieces[0].start, pieces[-1].end, values, parts, reactions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +140,11 @@ class Curve:
         """The phases, each with its place in the run."""
         return self.piece.parts
 
+    @property
+    def reactions(self) -> tuple[Reaction, ...]:
+        """What in it follows the run: each `plateau()` and `cooldown()`, in order."""
+        return self.piece.reactions
+
     @overload
     def __call__(self, t: float) -> float: ...
     @overload
@@ -152,7 +183,7 @@ class Curve:
         ranges = [f"{self.at_start(part):.3g} to {self.at_end(part):.3g}" for part in self.parts]
         range_width = max(map(len, ranges))
         for part, levels in zip(self.parts, ranges, strict=True):
-            updates = f"updates {part.start + 1:>{digits}} to {part.end:>{digits}}"
+            updates = f"{self.horizon.unit} {part.start + 1:>{digits}} to {part.end:>{digits}}"
             arithmetic = "; ".join(part.arithmetic)
             lines.append(
                 f"  {part.text:<{name_width}}  {updates}  factor {levels:<{range_width}}  {arithmetic}".rstrip()

@@ -5,7 +5,7 @@ from typing import Any
 from .errors import ScheduleError, brief, nearest
 from .phase import NAMES, Phase
 from .schedule import DEEPEST, Product, Schedule, Sequence
-from .units import Length
+from .units import Duration, Length
 
 
 def to_data(schedule: Schedule) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _value_to_data(value: object) -> Any:
         return to_data(value)
     if isinstance(value, tuple):
         return [_value_to_data(item) for item in value]
-    return str(value) if isinstance(value, Length) else value
+    return str(value) if isinstance(value, Length | Duration) else value
 
 
 def _value_from_data(value: Any, depth: int) -> Any:

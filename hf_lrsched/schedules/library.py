@@ -122,6 +122,39 @@ def hold(
 
 
 @phase
+def freeze(over: LengthArgument | None = None) -> Shape:
+    """LR 0, then on from where it was: `factor(u) = 0` for u < D, and `level` at u = D.
+
+    As a phase of a parameter group it keeps that group as it is: `freeze(1ep) >> linear()`. As a factor it is a mask,
+    `(warmup(10%) >> linear()) * freeze(2ep)`: nothing for two epochs, then the main curve. A group with a schedule of its
+    own whose factor is 0 is left alone: no update, no weight decay, and the optimizer's moments do not move.
+
+    Args:
+        over (length, *optional*): How long. Defaults to what is left: never thawed.
+
+    When: layers that are to keep what they learnt in pretraining, for a while or for good. When not: the whole model;
+    that is a run that does nothing.
+
+    Source: gradual unfreezing, Howard & Ruder 2018, https://arxiv.org/abs/1801.06146.
+
+    Example:
+    ```python
+    >>> (freeze(2) >> linear()).resolve(4)(range(4))
+    array([0. , 0. , 1. , 0.5])
+    >>> ((warmup(2) >> linear()) * freeze(3)).resolve(4)(range(4))
+    array([0. , 0. , 0. , 0.5])
+
+    ```
+    """
+
+    def place(span: Span) -> Function:
+        frozen_to_the_end = span.end == span.horizon.num_updates
+        return lambda u: np.where((u < span.size) | frozen_to_the_end, 0.0, span.height)
+
+    return place
+
+
+@phase
 def linear(*, to: FactorArgument = 0.0, to_lr: LRArgument | None = None, over: LengthArgument | None = None) -> Shape:
     """Falls in a straight line: `factor(u) = to + (level - to) * (1 - u / D)`, u = 0 … D-1 of D updates.
 

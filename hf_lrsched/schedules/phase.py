@@ -12,10 +12,10 @@ from numbers import Integral
 from typing import Any, ParamSpec
 
 from .arguments import Reader
-from .curve import Part, Piece
+from .curve import Part, Piece, Reaction, Rule
 from .errors import ScheduleError, brief, nearest
 from .schedule import Schedule, Shape, Span, within_limits
-from .units import Horizon, Length
+from .units import Duration, Horizon, Length
 
 P = ParamSpec("P")
 
@@ -42,14 +42,26 @@ class Phase(Schedule):
 
     def place(self, span: Span) -> Piece:
         span = replace(span, text=str(self))
-        values = self._shape()(span)
+        shape = self._shape()
+        values = shape(span)
         arithmetic = [length.explain(span.horizon) for length in _lengths_in(self.arguments)]
-        if self.length(span.horizon) is None:
-            updates = math.ceil(span.end) - math.ceil(span.start)
-            arithmetic.insert(0, f"what is left: {updates} update{'s' * (updates != 1)}")
+        first, end = math.ceil(span.start), math.ceil(span.end)
+        if self.length(span.horizon) is None and not self.neutral:
+            unit = span.horizon.unit.removesuffix("s" if end - first == 1 else "")
+            arithmetic.insert(0, f"what is left: {end - first} {unit}")
         start = float(span.start)
-        part = Part(span.text, math.ceil(span.start), math.ceil(span.end), tuple(arithmetic))
-        return Piece(start, float(span.end), lambda t: values(t - start), (part,))
+        part = Part(span.text, first, end, tuple(arithmetic))
+        reactions = (Reaction(shape, self, first, end),) if isinstance(shape, Rule) else ()
+        return Piece(start, float(span.end), lambda t: values(t - start), (part,), reactions)
+
+    @property
+    def neutral(self) -> bool:
+        shape: Any = self._shape()
+        return isinstance(shape, Rule) and shape.neutral
+
+    @property
+    def reacts(self) -> bool:
+        return isinstance(self._shape(), Rule)
 
     def _shape(self) -> Shape:
         definition = _definition(self)
@@ -264,7 +276,7 @@ def _lengths_in(value: object) -> list[Length]:
 def _written(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_written, value))}]"
-    if isinstance(value, Integral | Length | Schedule | str):
+    if isinstance(value, Integral | Length | Duration | Schedule | str):
         return str(value)
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -155,6 +155,7 @@ class Schedule:
                 "peak. Leave out the length of one phase to let it take what is left."
             )
         _check_values(piece, span)
+        _check_reactions(piece)
         return Curve(self, horizon, piece, tuple(span.notes))
 
     def explain(
@@ -170,6 +171,16 @@ class Schedule:
     def place(self, span: Span) -> Piece:
         """The factors of this over a span."""
         raise NotImplementedError
+
+    @property
+    def neutral(self) -> bool:
+        """Whether this only scales what it is multiplied with, and takes that one's length."""
+        return False
+
+    @property
+    def reacts(self) -> bool:
+        """Whether this, and not a part of it, follows what happens in the run."""
+        return False
 
     def __repr__(self) -> str:
         return str(self)
@@ -264,8 +275,12 @@ class Product(Schedule):
     parts: tuple[Schedule, ...]
 
     def length(self, horizon: Horizon) -> Fraction | None:
-        lengths = [part.length(horizon) for part in self.parts]
-        return None if None in lengths else max(x for x in lengths if x is not None)
+        lengths = [part.length(horizon) for part in self.parts if not part.neutral]
+        return None if None in lengths else max((x for x in lengths if x is not None), default=None)
+
+    @property
+    def neutral(self) -> bool:
+        return all(part.neutral for part in self.parts)
 
     def place(self, span: Span) -> Piece:
         pieces: list[Piece] = []
@@ -281,7 +296,14 @@ class Product(Schedule):
         def values(t: Array) -> Array:
             return reduce(lambda product, piece: product * piece(t), pieces[1:], pieces[0](t))
 
-        return Piece(float(span.start), float(span.end), values, _overlay(pieces, span))
+        reactions = tuple(reaction for piece in pieces for reaction in piece.reactions)
+        for reaction in reactions:
+            if not reaction.rule.neutral and sum(not part.neutral for part in self.parts) > 1:
+                raise ScheduleError(
+                    f"{reaction.phase} can't be multiplied: of {self}, it would not be known what the other factors are when it "
+                    "begins early. Only plateau() may stand beside it."
+                )
+        return Piece(float(span.start), float(span.end), values, _overlay(pieces, span), reactions)
 
     def __str__(self) -> str:
         return " * ".join(f"({part})" if isinstance(part, Sequence) else str(part) for part in self.parts)
@@ -296,8 +318,17 @@ def _check_values(piece: Piece, span: Span) -> None:
         factors = piece(points)
         if not np.isfinite(factors).all():
             raise ScheduleError(f"{part.text} gives factors that are not finite numbers; its arguments are too large.")
-        if part.start > 0 and not factors[:-1].any() and not part.text.startswith("hold("):
+        if part.start > 0 and not factors[:-1].any() and not part.text.startswith(("hold(", "freeze(")):
             span.notes.append(f"the LR is 0 for updates {part.start + 1} to {part.end}: {part.text} starts from 0.")
+
+
+def _check_reactions(piece: Piece) -> None:
+    """A phase that may begin early, and ends the run, is the last one."""
+    for reaction in piece.reactions:
+        if not reaction.rule.neutral and reaction.end != piece.parts[-1].end:
+            raise ScheduleError(
+                f"{reaction.phase} ends the run and must be the last phase; {piece.parts[-1].text} follows."
+            )
 
 
 def _overlay(pieces: list[Piece], span: Span) -> tuple[Part, ...]:

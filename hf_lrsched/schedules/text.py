@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from .arguments import WORD
 from .errors import ScheduleError, brief, nearest
 from .phase import NAMES
 from .schedule import DEEPEST, MOST_CHARACTERS, Schedule
@@ -24,7 +25,7 @@ _HINTS = {
     ";": " Phases are joined by '>>'.",
 }
 _TOKEN = re.compile(
-    rf"(?P<space>\s+)|(?P<number>[+-]?{NUMBER}(?:%|[A-Za-z]\w*)?)|(?P<word>[A-Za-z_]\w*)|(?P<sign>>>|[()\[\],=*])",
+    rf"(?P<space>\s+)|(?P<number>[+-]?{NUMBER}(?:%|[A-Za-z]\w*)?)|(?P<word>{WORD})|(?P<sign>>>|[()\[\],=*])",
     re.ASCII,
 )
 

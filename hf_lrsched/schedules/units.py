@@ -1,4 +1,4 @@
-"""Lengths: 500 updates, 10% of the run, 2ep epochs; each means a number of updates once the horizon is known."""
+"""Lengths: 500 updates, 10% of the run, 2ep epochs, 30min; each means a number of updates once the horizon is known."""
 
 import math
 import re
@@ -14,7 +14,19 @@ _QUANTITY = re.compile(rf"\s*(?P<amount>[+-]?{NUMBER})\s*(?P<unit>%|[A-Za-z]\w*)
 _LONGEST = 60
 
 #: Spelling of each unit in a text, with its name in a sentence.
-UNITS = {"": "updates", "%": "share of the run", "ep": "epochs", "sa": "samples", "tok": "tokens"}
+UNITS = {
+    "": "updates",
+    "%": "share of the run",
+    "ep": "epochs",
+    "sa": "samples",
+    "tok": "tokens",
+    "s": "seconds",
+    "min": "minutes",
+    "h": "hours",
+}
+
+#: The units of time, in seconds.
+SECONDS = {"s": 1, "min": 60, "h": 3600}
 
 #: What people write for a unit, for the nearest right spelling.
 _MISSPELT = {
@@ -33,6 +45,13 @@ _MISSPELT = {
     "sp": "sa",
     "token": "tok",
     "tokens": "tok",
+    "sec": "s",
+    "seconds": "s",
+    "m": "min",
+    "mins": "min",
+    "minutes": "min",
+    "hour": "h",
+    "hours": "h",
 }
 
 
@@ -45,6 +64,8 @@ class Horizon:
         updates_per_epoch (`int`, *optional*): Updates in one pass over the data. Without it `2ep` has no meaning.
         samples_per_update (`int`, *optional*): Samples of one update, over all processes and accumulated batches.
         tokens_per_update (`int`, *optional*): Tokens of one update, likewise.
+        unit (`str`, defaults to `updates`): What is counted instead of updates where the schedule follows another clock:
+            `tokens` or `seconds`. `num_updates` is then the number of those.
 
     Raises:
         ScheduleError: A value is not a whole number of at least 1.
@@ -61,6 +82,7 @@ class Horizon:
     updates_per_epoch: int | None = None
     samples_per_update: int | None = None
     tokens_per_update: int | None = None
+    unit: str = "updates"
 
     def __post_init__(self) -> None:
         for name in ("num_updates", "updates_per_epoch", "samples_per_update", "tokens_per_update"):
@@ -75,7 +97,7 @@ class Horizon:
 
     def __str__(self) -> str:
         per_epoch = f", {self.updates_per_epoch} per epoch" if self.updates_per_epoch else ""
-        return f"{self.num_updates} updates{per_epoch}"
+        return f"{self.num_updates} {self.unit}{per_epoch}"
 
 
 @dataclass(frozen=True)
@@ -87,7 +109,7 @@ class Length:
 
     Args:
         amount (`Fraction`): How much of the unit; a share is a fraction of 1.
-        unit (`str`): `""` (updates), `"%"` (share of the run), `"ep"` (epochs), `"sa"` (samples) or `"tok"` (tokens).
+        unit (`str`): One of [`UNITS`]: `""` (updates), `"%"` (share of the run), `"ep"` (epochs), ….
     """
 
     amount: Fraction
@@ -100,7 +122,19 @@ class Length:
             ScheduleError: The horizon does not know what the unit needs.
         """
         if self.unit == "":
+            if horizon.unit != "updates":
+                raise ScheduleError(
+                    f"{self} has no meaning here: the schedule counts {horizon.unit}, not updates. Write the length as a "
+                    f"share of the run (10%) or in {horizon.unit} ({'2min' if horizon.unit == 'seconds' else '5000tok'})."
+                )
             return self.amount
+        if self.unit in SECONDS:
+            if horizon.unit != "seconds":
+                raise ScheduleError(
+                    f"{self} has no meaning here: the schedule counts {horizon.unit}. Let it follow the time, "
+                    "clock='time(30min)', or write the length in updates (500) or as a share of the run (10%)."
+                )
+            return self.amount * SECONDS[self.unit]
         if self.unit == "%":
             return self.amount * horizon.num_updates
         if self.unit == "ep":
@@ -133,7 +167,9 @@ class Length:
         """
         updates = math.ceil(self.updates(horizon))
         if self.unit == "%":
-            return f"{self} of {horizon.num_updates} updates = {updates}"
+            return f"{self} of {horizon.num_updates} {horizon.unit} = {updates}"
+        if self.unit in SECONDS:
+            return f"{self} = {updates} seconds"
         if self.unit == "ep":
             amount = _decimal(self.amount)
             return f"{self} = {amount} x {horizon.updates_per_epoch} = {updates} updates"
@@ -147,6 +183,48 @@ class Length:
         return f"{_decimal(amount)}{self.unit}"
 
 
+@dataclass(frozen=True)
+class Duration:
+    """A time by the clock on the wall. Use [`as_duration`] to make one.
+
+    Args:
+        amount (`Fraction`): How much of the unit.
+        unit (`str`): `s`, `min` or `h`.
+    """
+
+    amount: Fraction
+    unit: str
+
+    @property
+    def seconds(self) -> float:
+        return float(self.amount * SECONDS[self.unit])
+
+    def __str__(self) -> str:
+        return f"{_decimal(self.amount)}{self.unit}"
+
+
+def as_duration(value: object, name: str) -> Duration:
+    """Reads a time: `90s`, `30min`, `2h`.
+
+    Raises:
+        ScheduleError: Not a time, or 0 or below.
+
+    Example:
+    ```python
+    >>> as_duration("30min", "time_limit").seconds
+    1800.0
+
+    ```
+    """
+    if isinstance(value, Duration):
+        return value
+    if isinstance(value, str):
+        length = _read_length(value, name)
+        if length.unit in SECONDS:
+            return Duration(length.amount, length.unit)
+    raise ScheduleError(f"{name} must be a time like 90s, 30min or 2h, got {brief(value)}.")
+
+
 def as_length(value: object, name: str = "length") -> Length:
     """Reads a length: a whole number of updates, a share below 1, or a text with a unit.
 
@@ -157,6 +235,7 @@ def as_length(value: object, name: str = "length") -> Length:
     | `"2ep"`, `"0.5ep"` | epochs |
     | `"50000sa"` | samples, over all processes |
     | `"1000000tok"` | tokens, over all processes |
+    | `"30min"`, `"90s"`, `"2h"` | time, where the schedule follows it |
 
     Args:
         value: The length.
@@ -207,7 +286,7 @@ def _read_length(text: str, name: str) -> Length:
             hint = f" Did you mean '{amount}{spelling}'?"
         raise ScheduleError(
             f"{name} has the unknown unit {unit!r} in {text!r}; allowed are none (updates), % (share of the run), "
-            f"ep (epochs), sa (samples) and tok (tokens).{hint}"
+            f"ep (epochs), sa (samples), tok (tokens), s, min and h (time).{hint}"
         )
     if not math.isfinite(float(amount)):
         raise ScheduleError(f"{name} is out of range: {text!r}.")
