@@ -9,12 +9,14 @@ from .schedules import (
     Schedule,
     ScheduleError,
     bert,
+    cooldown,
     cosine,
     cosine_restarts,
     custom,
     exponential,
     exponential_decay,
     floor,
+    freeze,
     from_data,
     hold,
     inverse_sqrt,
@@ -27,6 +29,7 @@ from .schedules import (
     parse,
     phase,
     piecewise,
+    plateau,
     polynomial,
     power,
     register,
@@ -43,31 +46,64 @@ from .schedules import (
 )
 
 if TYPE_CHECKING:
-    from .callbacks import LRCheck, LRLogger
+    from .callbacks import ClockCallback, CooldownCallback, LRCheck, LRLogger, PlateauCallback
+    from .clocks import Clock, epochs, tokens
+    from .clocks import time as time
+    from .factory import get_schedule
+    from .groups import (
+        GroupArguments,
+        LayerwiseGroups,
+        explain_groups,
+        freeze_groups,
+        gradual_unfreezing,
+        layerwise_groups,
+        regex_groups,
+    )
     from .loop import prepare_schedule
-    from .scheduler import ScheduleLR, get_schedule
+    from .scheduler import ScheduleLR
     from .trainer import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
 
 __version__ = "0.1.0"
 
 # What needs torch and transformers is imported on first use: the schedules alone come up in a tenth of a second.
 _LAZY = {
+    "GroupArguments": "groups",
+    "Clock": "clocks",
+    "ClockCallback": "callbacks",
+    "CooldownCallback": "callbacks",
     "LRCheck": "callbacks",
     "LRLogger": "callbacks",
+    "PlateauCallback": "callbacks",
+    "LayerwiseGroups": "groups",
     "ScheduleArguments": "trainer",
     "ScheduleLR": "scheduler",
     "ScheduleMixin": "trainer",
     "ScheduledTrainer": "trainer",
-    "get_schedule": "scheduler",
+    "explain_groups": "groups",
+    "freeze_groups": "groups",
+    "epochs": "clocks",
+    "get_schedule": "factory",
+    "gradual_unfreezing": "groups",
+    "layerwise_groups": "groups",
     "prepare_schedule": "loop",
+    "regex_groups": "groups",
     "scheduled": "trainer",
+    "time": "clocks",
+    "tokens": "clocks",
 }
 
+# time() is left out: `import *` must not hide Python's own module.
 __all__ = [
+    "Clock",
+    "ClockCallback",
+    "CooldownCallback",
     "Curve",
+    "GroupArguments",
     "Horizon",
     "LRCheck",
     "LRLogger",
+    "LayerwiseGroups",
+    "PlateauCallback",
     "Schedule",
     "ScheduleArguments",
     "ScheduleError",
@@ -75,16 +111,23 @@ __all__ = [
     "ScheduleMixin",
     "ScheduledTrainer",
     "bert",
+    "cooldown",
     "cosine",
     "cosine_restarts",
     "custom",
+    "epochs",
+    "explain_groups",
     "exponential",
     "exponential_decay",
     "floor",
+    "freeze",
+    "freeze_groups",
     "from_data",
     "get_schedule",
+    "gradual_unfreezing",
     "hold",
     "inverse_sqrt",
+    "layerwise_groups",
     "linear",
     "multistep",
     "named",
@@ -94,9 +137,11 @@ __all__ = [
     "parse",
     "phase",
     "piecewise",
+    "plateau",
     "polynomial",
     "power",
     "prepare_schedule",
+    "regex_groups",
     "register",
     "repeat",
     "rex",
@@ -106,6 +151,7 @@ __all__ = [
     "step_decay",
     "tanh",
     "to_data",
+    "tokens",
     "triangular",
     "warmup",
     "wsd",

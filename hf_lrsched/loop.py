@@ -4,6 +4,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from .clocks import Clock
 from .scheduler import ScheduleLR
 from .schedules import Horizon, Schedule
 
@@ -15,6 +16,7 @@ def prepare_schedule(
     num_training_steps: int | Horizon,
     updates_per_epoch: int | None = None,
     on_resume: str = "strict",
+    clock: Clock | str = "updates",
 ) -> Any:
     """A scheduler that moves by one update whenever the optimizer makes one, at any number of processes.
 
@@ -31,6 +33,8 @@ def prepare_schedule(
             up in each epoch, times epochs; with the prepared dataloader `math.ceil(len(dataloader) / accumulation)`.
         updates_per_epoch (`int`, *optional*): Needed by lengths in epochs.
         on_resume (`str`, defaults to `strict`): See [`ScheduleLR`].
+        clock ([`Clock`] or `str`, defaults to `updates`): See [`ScheduleLR`]. What is returned has it as `.scheduler`, whose
+            `move_to`, `observe` and `start_cooldown` are for the loop to call.
 
     Returns:
         `accelerate.scheduler.AcceleratedScheduler`: Do not prepare it again.
@@ -54,7 +58,7 @@ def prepare_schedule(
     ```
     """
     prepared = accelerator.prepare_scheduler(
-        ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume)
+        ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume, clock)
     )
     accelerator.print(prepared.scheduler.curves[0].explain(), flush=True)
     # What this says in accelerate is that one scheduler step belongs to one update, whatever the processes.

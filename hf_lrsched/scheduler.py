@@ -1,7 +1,9 @@
-"""ScheduleLR: the one torch LRScheduler of this package, and the factory for a stock Trainer."""
+"""ScheduleLR: the one torch LRScheduler of this package."""
 
+import logging
 import math
-import warnings
+import weakref
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,22 +11,62 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .course import RESUME_CHOICES, Course, Settings, check_on_resume, lrs_at, refusal, resume, rewarmed
-from .schedules import Curve, Horizon, Schedule, ScheduleError, from_transformers, parse
-from .schedules.phase import NAMES
-from .schedules.transformers_names import ENDLESS, TRANSFORMERS_NAMES, WITHOUT_END
+from .clocks import Clock, as_clock, moved
+from .course import (
+    RESUME_CHOICES,
+    Course,
+    Settings,
+    check_on_resume,
+    lrs_at,
+    refusal,
+    resume,
+    rewarmed,
+    same_data,
+)
+from .schedules import Curve, Horizon, Schedule, ScheduleError, parse
+from .schedules.curve import Reaction
+from .schedules.reactive import Plateau, PlateauState, cooldown_of
 
-STATE_VERSION = 1
+logger = logging.getLogger(__name__)
+
+STATE_VERSION = 2
 
 # Factors are computed for this many updates at a time: a curve is fastest on arrays.
 _BLOCK = 1024
 
+# The state must not grow with the run.
+_MOST_EVENTS = 16
+
+
+@dataclass
+class Watcher:
+    """A `plateau()` of one of the schedules, with what it has seen."""
+
+    schedule: str
+    reaction: Reaction
+    state: PlateauState
+
+    @property
+    def rule(self) -> Plateau:
+        rule = self.reaction.rule
+        assert isinstance(rule, Plateau)
+        return rule
+
+    def watches(self, position: float) -> bool:
+        """Whether an evaluation after so many updates is this one's."""
+        return self.reaction.start < position <= self.reaction.end
+
 
 class ScheduleLR(LRScheduler):
-    """Sets the LR of every parameter group to `peak * curve(t)`, t = updates done so far.
+    """Sets the LR of every parameter group to `peak * curve(t) * scale`, t = updates done so far.
 
     The LR is computed from t alone, never from the LR before it. A group's peak is its `initial_lr` where another
-    scheduler left one (torch's convention), else its `lr`. LRs that are tensors are written in place.
+    scheduler left one (torch's convention), else its `lr`. LRs that are tensors are written in place. A group that has a
+    `"schedule"`, a text or a [`Schedule`], follows that instead; where its factor is 0, the group's gradients are dropped
+    before the optimizer steps, so that neither its weights nor the optimizer's moments of it move.
+
+    The scale is 1 until something changes it: a `plateau()` in the schedule, which has to be told of each evaluation
+    ([`observe`]), or [`rescale`].
 
     Args:
         optimizer (`torch.optim.Optimizer`): The optimizer that steps.
@@ -34,6 +76,8 @@ class ScheduleLR(LRScheduler):
         on_resume (`str`, defaults to `strict`): What a checkpoint with other settings (length, epochs, peak LRs,
             schedule) means: `strict` refuses it; `keep`, `stretch`, `switch` and `rewarm` go on as [`RESUME_CHOICES`]
             says.
+        clock ([`Clock`] or `str`, defaults to `updates`): What the schedule counts. With `tokens(...)` or `time(...)`,
+            [`move_to`] says how many those are.
 
     Raises:
         ScheduleError: The schedule can't be meant in this run.
@@ -61,40 +105,82 @@ class ScheduleLR(LRScheduler):
         num_training_steps: int | Horizon,
         updates_per_epoch: int | None = None,
         on_resume: str = "strict",
+        clock: Clock | str = "updates",
     ):
         check_on_resume(on_resume)
         self.on_resume = on_resume
+        self.clock = as_clock(clock)
         self.schedule = as_schedule(schedule)
-        self.peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
-        # Once for each peak: 200 groups need not resolve 200 times.
-        resolved = {
-            peak: self.schedule.resolve(num_training_steps, updates_per_epoch, peak=peak) for peak in set(self.peaks)
-        }
+        groups = optimizer.param_groups
+        own = [None if group.get("schedule") is None else as_schedule(group["schedule"]) for group in groups]
+        self.peaks = [float(group.get("initial_lr", group["lr"])) for group in groups]
+        run = num_training_steps
+        if not isinstance(run, Horizon):
+            run = Horizon(run, updates_per_epoch)
+        elif updates_per_epoch is not None:
+            raise ScheduleError("give updates_per_epoch in the Horizon or beside a number of updates, not both.")
+        self.horizon = self.clock.horizon(run)
+        # Once for each peak and schedule: 200 groups need not resolve 200 times.
+        wanted = [(each or self.schedule, peak) for each, peak in zip(own, self.peaks, strict=True)]
+        resolved = {each: each[0].resolve(self.horizon, peak=each[1]) for each in dict.fromkeys(wanted)}
         #: The curve of each parameter group.
-        self.curves: list[Curve] = [resolved[peak] for peak in self.peaks]
-        self.horizon = self.curves[0].horizon
-        self.settings = Settings.of(self.schedule, self.horizon, self.peaks)
+        self.curves: list[Curve] = [resolved[each] for each in wanted]
+        self.settings = Settings.of(self.schedule, self.horizon, self.peaks, own, str(self.clock))
         self.course = Course(self.settings)
-        #: What changed the course: resumes with other settings.
+        #: What changed the course or the scale, the latest last: resumes with other settings, drops of a plateau, ….
         self.events: list[dict[str, Any]] = []
+        #: What was to be before the latest resume with other settings: its course or, of another scheduler, its last LRs.
+        self.before_resume: Course | list[float] | None = None
+        #: The factor of [`rescale`], over all groups.
+        self.scale = 1.0
+        #: Seconds of training, resumes included; kept by whoever keeps the time.
+        self.seconds = 0.0
+        #: Has anybody said that evaluations will be told to [`observe`]?
+        self.is_told = False
+        self.watchers = _watchers(self.curves, self.settings.schedules)
+        self._position = 0.0
         self._block_start = -1
         self._blocks: list[list[float]] = []
         self._steps_for_update = self._doubled_updates = 0
+        self._said: tuple[str | None, bool | None] = (None, None)
+        self._scales = [1.0] * len(groups)
         super().__init__(optimizer)
+        self._drop_gradients_of_frozen_groups()
+
+    @property
+    def position(self) -> float:
+        """Where on its curve the next update is: updates done, or what else the clock counts."""
+        return self._position if self.horizon.unit != "updates" else self.last_epoch + self._position
+
+    @property
+    def end(self) -> float:
+        """The position at which the run is over: the end of the curve, or of a cooldown that began early."""
+        return self.course.end(self.curves)
 
     def get_lr(self) -> list[float]:  # type: ignore[override]
         """The LR of each group for the next update."""
-        start = self.last_epoch - self.last_epoch % _BLOCK
+        return _times(self._unscaled(), self._scales)
+
+    def _unscaled(self) -> list[float]:
+        position = self.position
+        if position % 1 or self.horizon.unit != "updates":
+            return lrs_at(self.course, position, self.curves)
+        start = int(position) - int(position) % _BLOCK
         if start != self._block_start:
             updates = np.arange(start, start + _BLOCK, dtype=np.float64)
             self._blocks = [lrs.tolist() for lrs in self.course.lrs(updates, self.curves)]
             self._block_start = start
-        offset = self.last_epoch - start
+        offset = int(position) - start
         return [block[offset] for block in self._blocks]
 
     def step(self, epoch: int | None = None) -> None:
         """To be called once after every `optimizer.step()` that was not skipped."""
         if self._step_count < 2 or epoch is not None:
+            if self._step_count == 1 and self.watchers and not self.is_told:
+                logger.warning(
+                    f"{self.watchers[0].reaction.phase} follows evaluations, and nobody tells of them: give the Trainer "
+                    "callbacks=[PlateauCallback()], or call scheduler.observe(metrics) after each evaluation."
+                )
             super().step(epoch)  # torch's own checks of the order of calls are in its first steps
             self._last_lr = [*map(float, self._last_lr)]
             return
@@ -104,9 +190,161 @@ class ScheduleLR(LRScheduler):
         self._write(self.get_lr())
 
     def advance_to(self, t: int) -> None:
-        """Goes to a position: the number of updates that are over, also those whose step was skipped."""
+        """Goes to a number of updates that are over, also those whose step was skipped."""
         self.last_epoch = t
         self._write(self.get_lr())
+
+    def move_to(self, position: float) -> None:
+        """Goes to a position of the clock: tokens seen, or seconds. It never goes back."""
+        self._position = max(self._position, float(position))
+        self._write(self.get_lr())
+
+    def observe(self, metrics: dict[str, Any]) -> list[dict[str, Any]]:
+        """Tells each `plateau()` that watches now of an evaluation; to be called once for each, on every process.
+
+        Args:
+            metrics (`dict[str, Any]`): By their names in the record: `{"eval_loss": 0.4}`.
+
+        Returns:
+            `list[dict[str, Any]]`: The events: which scales fell.
+
+        Raises:
+            ScheduleError: A metric that is followed is not there; or whether it should rise or fall can't be told.
+
+        Example:
+        ```python
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> scheduler = ScheduleLR(optimizer, "hold() * plateau(factor=0.5, patience=0)", num_training_steps=100)
+        >>> scheduler.is_told = True
+        >>> for loss in (0.5, 0.6):
+        ...     optimizer.step()
+        ...     scheduler.step()
+        ...     events = scheduler.observe({"eval_loss": loss})
+        >>> scheduler.get_last_lr()
+        [0.5]
+
+        ```
+        """
+        watching = [watcher for watcher in self.watchers if watcher.watches(self.position)]
+        seen = [(watcher, watcher.rule.value(metrics), self._direction(watcher)) for watcher in watching]
+        events = [self._after_evaluation(*each) for each in seen]
+        return [event for event in events if event is not None]
+
+    def metrics_wanted(self) -> list[str]:
+        """The metrics that an evaluation at this position should have."""
+        return list(dict.fromkeys(watcher.rule.metric for watcher in self.watchers if watcher.watches(self.position)))
+
+    def follow(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> None:
+        """Says that evaluations will be told, and what the Trainer's arguments say about a metric's direction.
+
+        Args:
+            best_metric (`str`, *optional*): The Trainer's `metric_for_best_model`.
+            greater_is_better (`bool`, *optional*): The Trainer's.
+
+        Raises:
+            ScheduleError: Whether a metric should rise or fall can't be told.
+        """
+        self._said = (best_metric, greater_is_better)
+        for watcher in self.watchers:
+            self._direction(watcher)
+        self.is_told = True
+
+    def _direction(self, watcher: Watcher) -> str:
+        return watcher.rule.direction(*self._said)
+
+    def rescale(self, factor: float, cause: str) -> dict[str, Any]:
+        """Multiplies the LR of every group by a factor from here on; an event with its cause.
+
+        Returns:
+            `dict[str, Any]`: The event.
+
+        Raises:
+            ScheduleError: The factor is not above 0 and finite.
+        """
+        if not (0 < factor < math.inf):
+            raise ScheduleError(f"the factor of rescale() must be a finite number above 0, got {factor!r}.")
+        before = self.scale
+        self.scale *= factor
+        return self._changed({"kind": "scale", "cause": cause, "scale_before": before, "scale_after": self.scale})
+
+    def start_cooldown(self, cause: str = "told to") -> dict[str, Any] | None:
+        """Begins the schedule's `cooldown()` now; the run is over at [`end`]. To be called on every process.
+
+        Returns:
+            `dict[str, Any]`: The event; `None` where the cooldown has begun already.
+
+        Raises:
+            ScheduleError: The schedule has no `cooldown()`.
+        """
+        planned = self.cooldown
+        if planned is None:
+            raise ScheduleError(
+                f"{str(self.schedule)!r} has no cooldown to begin. Write e.g. warmup(2%) >> hold() >> cooldown(20%)."
+            )
+        if self.is_cooling:
+            return None
+        event = {"kind": "cooldown", "cause": cause, "planned": planned.start}
+        self.course = replace(self.course, cooldown_at=self.position)
+        self._block_start = -1
+        return self._changed(event)
+
+    @property
+    def cooldown(self) -> Reaction | None:
+        """Where the schedule has its cooldown, if it has one."""
+        return next(filter(None, map(cooldown_of, self.curves)), None)
+
+    @property
+    def is_cooling(self) -> bool:
+        """Whether the cooldown has begun, early or in its time."""
+        planned = self.cooldown
+        return planned is not None and (self.course.cooldown_at is not None or self.position >= planned.start)
+
+    def _after_evaluation(self, watcher: Watcher, value: float, direction: str) -> dict[str, Any] | None:
+        before = watcher.state
+        watcher.state = after = watcher.rule.after(before, value, direction)
+        if after["scale"] == before["scale"]:
+            return None
+        best = before["best"]
+        return self._changed(
+            {
+                "kind": "plateau",
+                "cause": f"{watcher.rule.metric} {value:.6g}, the best was {math.nan if best is None else best:.6g}",
+                "scale_before": before["scale"],
+                "scale_after": after["scale"],
+            }
+        )
+
+    def _changed(self, event: dict[str, Any]) -> dict[str, Any]:
+        before = list(self._last_lr)
+        self._rescale()
+        self._write(self.get_lr())
+        event = {**event, "t": self.last_epoch, "lr_before": float(before[0]), "lr_after": float(self._last_lr[0])}
+        self.events = [*self.events, event][-_MOST_EVENTS:]
+        return event
+
+    def _rescale(self) -> None:
+        self._scales = _scales(self.course, self.watchers, self.scale)
+
+    def drop_frozen_gradients(self) -> None:
+        """Takes the gradients of groups whose own schedule is at 0: the optimizer then leaves them alone."""
+        for group, own, lr in zip(self.optimizer.param_groups, self.course.settings.own, self._last_lr, strict=False):
+            if own is not None and lr == 0:
+                for parameter in group["params"]:
+                    parameter.grad = None
+
+    def _drop_gradients_of_frozen_groups(self) -> None:
+        optimizer = inner_optimizer(self.optimizer)
+        earlier = getattr(optimizer, "_hf_lrsched_hook", None)
+        if earlier is not None:  # of an earlier train(), whose LRs no longer hold
+            earlier.remove()
+        if self.settings.own:
+            scheduler = weakref.ref(self)
+
+            def before_step(*_: Any) -> None:
+                if (alive := scheduler()) is not None:
+                    alive.drop_frozen_gradients()
+
+            optimizer._hf_lrsched_hook = optimizer.register_step_pre_hook(before_step)
 
     def _refuse_two_steps_for_each_update(self) -> None:
         # torch marks the optimizer at each of its steps, which the base class arranged. One surplus step may be meant, at
@@ -146,8 +384,12 @@ class ScheduleLR(LRScheduler):
         return {
             "version": STATE_VERSION,
             "t": self.last_epoch,
+            "position": self.position,
             "settings": self.settings.to_data(),
             "course": None if self.course == Course(self.settings) else self.course.to_data(),
+            "scale": self.scale,
+            "seconds": self.seconds,
+            "plateaus": [{"phase": str(watcher.reaction.phase), **watcher.state} for watcher in self.watchers],
             "events": [dict(event) for event in self.events],
         }
 
@@ -161,18 +403,26 @@ class ScheduleLR(LRScheduler):
             ScheduleError: The settings differ and `on_resume` is `strict`, its choice is not possible here, or the state is
                 damaged or of a newer version. Nothing is changed then.
         """
-        t, course, events = self._resumed(state_dict) if "version" in state_dict else self._taken_over(state_dict)
-        if course != self.course:
-            self.course = course
-            self.curves = course.curves()
-            self.peaks = list(course.settings.peaks)
-            self.schedule = self.curves[0].schedule
-        self.events = events
-        self.last_epoch = t
-        self._step_count = t + 1
+        found = self._resumed(state_dict) if "version" in state_dict else self._taken_over(state_dict)
+        if found.course != self.course:
+            self.course = found.course
+            self.curves = found.course.curves()
+            self.peaks = list(found.course.settings.peaks)
+            self.schedule = parse(found.course.settings.schedule)
+            self.horizon = found.course.settings.horizon
+        self.watchers, self.scale, self.events = found.watchers, found.scale, found.events
+        self.before_resume, self.seconds = found.before, found.seconds
+        self.last_epoch = found.t
+        self._position = found.position - (found.t if self.horizon.unit == "updates" else 0)
+        self._step_count = found.t + 1
         self._block_start = -1
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+        own = self.course.settings.own or (None,) * len(self.peaks)
+        for group, peak, schedule in zip(self.optimizer.param_groups, self.peaks, own, strict=True):
             group["initial_lr"] = peak  # the optimizer's state brought the checkpoint's
+            group.pop("schedule", None)
+            if schedule is not None:
+                group["schedule"] = schedule
+        self._rescale()
         self._write(self.get_lr())
 
     def explain_resume(self) -> str:
@@ -185,25 +435,57 @@ class ScheduleLR(LRScheduler):
         before = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(latest["lr_before"]))
         return f"resumed after update {t} with on_resume={latest['how']!r}: the next LR was to be {before} and is {now}"
 
-    def _resumed(self, state: dict[str, Any]) -> tuple[int, Course, list[dict[str, Any]]]:
+    def _resumed(self, state: dict[str, Any]) -> "_Found":
         version = state["version"]
-        if version != STATE_VERSION:
+        if not isinstance(version, int) or not 1 <= version <= STATE_VERSION:
             raise ScheduleError(
-                f"the checkpoint's schedule state has version {version!r}; this hf-lrsched reads {STATE_VERSION}. Was it "
-                "written by a newer version?"
+                f"the checkpoint's schedule state has version {version!r}; this hf-lrsched reads 1 to {STATE_VERSION}. Was "
+                "it written by a newer version?"
             )
         try:
             t, events = int(state["t"]), [dict(event) for event in state["events"]]
             settings = Settings.from_data(state["settings"])
             old = Course(settings) if state["course"] is None else Course.from_data(state["course"])
-        except (KeyError, TypeError, ValueError) as error:
+            position = float(state.get("position", t))
+            scale, seconds = float(state.get("scale", 1.0)), float(state.get("seconds", 0.0))
+            remembered = [dict(each) for each in state.get("plateaus", ())]
+            was = _watchers(old.curves(), old.settings.schedules)
+            _restore(was, remembered)
+            if len(was) != len(remembered):
+                raise ValueError(f"{len(remembered)} plateaus for a schedule with {len(was)}")
+            if not (t >= 0 and position >= 0 and scale > 0 and math.isfinite(position * scale)):
+                raise ValueError(f"t={t}, position={position}, scale={scale}")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ScheduleError(f"the checkpoint's schedule state is damaged: {error!r}.") from error
+        found = _Found(t, position, old, was, scale, seconds, events)
         if settings == self.settings:
-            return t, old, events
-        course = resume(old, settings, self.settings, t, self.on_resume)
-        return t, course, [*events, _resume_event(t, self.on_resume, lrs_at(old, t), lrs_at(course, t))]
+            return found
+        plain = old == Course(settings) or replace(old, cooldown_at=None) == Course(settings)
+        if same_data(settings, self.settings) and plain:
+            at = old.cooldown_at
+            course = Course(
+                self.settings, cooldown_at=None if at is None else moved(at, settings.horizon, self.settings.horizon)
+            )
+            found.position = moved(position, settings.horizon, self.settings.horizon)
+        else:
+            course = resume(old, settings, self.settings, position, self.on_resume)
+            found.before = old
+        # What each plateau() has seen stays with it, where the new schedules have the same one.
+        found.watchers = _watchers(course.curves(), course.settings.schedules)
+        _restore(found.watchers, [{"phase": str(each.reaction.phase), **each.state} for each in was])
+        before = _times(lrs_at(old, position), _scales(old, was, scale))
+        scales = _scales(course, found.watchers, scale)
+        if course.rewarm is not None and course.rewarm.at == position:
+            # A climb from the LRs that were used: the scale that will hold is taken out of them.
+            lrs = tuple(lr / scale for lr, scale in zip(before, scales, strict=True))
+            course = replace(course, rewarm=replace(course.rewarm, lrs=lrs))
+        found.course = course
+        after = _times(lrs_at(course, found.position), scales)
+        how = self.on_resume if found.before is not None else "epochs"
+        found.events = [*events, _resume_event(t, how, before, after)][-_MOST_EVENTS:]
+        return found
 
-    def _taken_over(self, state: dict[str, Any]) -> tuple[int, Course, list[dict[str, Any]]]:
+    def _taken_over(self, state: dict[str, Any]) -> "_Found":
         """From the state of torch's own schedulers: what they have in common are a position and the last LRs."""
         try:
             t, before = int(state["last_epoch"]), [float(lr) for lr in state["_last_lr"]]
@@ -211,24 +493,88 @@ class ScheduleLR(LRScheduler):
             raise ScheduleError(
                 f"the checkpoint's scheduler state is neither of hf-lrsched nor of a torch scheduler: {error!r}."
             ) from error
+        if self.horizon.unit != "updates":
+            raise ScheduleError(
+                f"can't resume: the checkpoint is another scheduler's, which counted updates, and this one's clock is "
+                f"{self.clock}."
+            )
+        found = _Found(t, float(t), self.course, self.watchers, 1.0, 0.0, [])
         after = lrs_at(self.course, t)
         if len(before) != len(after):
             raise ScheduleError(
                 f"can't resume: the checkpoint's optimizer has {len(before)} parameter groups, this one {len(after)}."
             )
         if all(math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-15) for x, y in zip(before, after, strict=True)):
-            return t, self.course, []
+            return found
         choice, over = check_on_resume(self.on_resume)
         possible = {name: what for name, what in RESUME_CHOICES.items() if name in ("switch", "rewarm")}
         if choice not in possible:
             differences = ["the checkpoint is another scheduler's, whose curve is not known"]
             raise ScheduleError(refusal(differences, t, before, after, possible))
-        course = self.course if choice == "switch" else rewarmed(self.settings, t, before, over or "5%")
-        return t, course, [_resume_event(t, self.on_resume, before, lrs_at(course, t))]
+        found.course = self.course if choice == "switch" else rewarmed(self.settings, t, before, over or "5%")
+        found.before = before
+        found.events = [_resume_event(t, self.on_resume, before, lrs_at(found.course, t))]
+        return found
+
+
+@dataclass
+class _Found:
+    """What a checkpoint says of where a run goes on."""
+
+    t: int
+    position: float
+    course: Course
+    watchers: list[Watcher]
+    scale: float
+    seconds: float
+    events: list[dict[str, Any]]
+    before: Course | list[float] | None = None
+
+
+def _watchers(curves: list[Curve], schedules: tuple[str, ...]) -> list[Watcher]:
+    """A fresh one for each `plateau()`, once for all groups that follow the same schedule."""
+    return [
+        Watcher(text, reaction, reaction.rule.start())
+        for text, curve in dict(zip(schedules, curves, strict=True)).items()
+        for reaction in curve.reactions
+        if isinstance(reaction.rule, Plateau)
+    ]
+
+
+def _restore(watchers: list[Watcher], remembered: list[dict[str, Any]]) -> None:
+    """Gives each what the one with the same text had seen; the first to the first, where there are several."""
+    left = list(remembered)
+    for watcher in watchers:
+        same = next((each for each in left if each["phase"] == str(watcher.reaction.phase)), None)
+        if same is not None:
+            left.remove(same)
+            best = None if same["best"] is None else float(same["best"])
+            watcher.state = PlateauState(
+                best=best, bad=int(same["bad"]), resting=int(same["resting"]), scale=float(same["scale"])
+            )
+
+
+def _scales(course: Course, watchers: list[Watcher], scale: float) -> list[float]:
+    """What each group's LRs are multiplied by."""
+    scales = dict.fromkeys(course.settings.schedules, scale)
+    for watcher in watchers:
+        scales[watcher.schedule] *= watcher.state["scale"]
+    return [scales[text] for text in course.settings.schedules]
+
+
+def _times(lrs: list[float], scales: list[float]) -> list[float]:
+    return [lr * scale for lr, scale in zip(lrs, scales, strict=True)]
 
 
 def _resume_event(t: int, how: str, before: list[float], after: list[float]) -> dict[str, Any]:
     return {"kind": "resume", "t": t, "how": how, "lr_before": before, "lr_after": after}
+
+
+def inner_optimizer(optimizer: Any) -> Any:
+    """The optimizer within accelerate's wrappers."""
+    while hasattr(optimizer, "optimizer"):
+        optimizer = optimizer.optimizer
+    return optimizer
 
 
 def as_schedule(schedule: Schedule | str) -> Schedule:
@@ -241,76 +587,3 @@ def as_schedule(schedule: Schedule | str) -> Schedule:
             f"{type(schedule).__name__}."
         )
     return schedule
-
-
-def get_schedule(
-    schedule: Schedule | str,
-    optimizer: Optimizer,
-    num_training_steps: int | Horizon | None = None,
-    *,
-    num_warmup_steps: int | None = None,
-    updates_per_epoch: int | None = None,
-    scheduler_specific_kwargs: dict[str, Any] | None = None,
-    **transformers_kwargs: Any,
-) -> ScheduleLR:
-    """A scheduler for `optimizers=(optimizer, scheduler)` of the stock Trainer, or for a loop of one's own.
-
-    It also takes the names of `transformers.get_scheduler` with their arguments, so that code moves over by changing
-    one import; the two names that follow a metric are the exception.
-
-    Args:
-        schedule ([`Schedule`] or `str`): E.g. `"warmup(10%) >> linear()"`; or a bare name of transformers, `"cosine"`.
-        optimizer (`torch.optim.Optimizer`): The optimizer that steps.
-        num_training_steps (`int`): All updates of the run: batches / gradient accumulation steps, never batches.
-            transformers' `constant`, `constant_with_warmup` and `inverse_sqrt` do without.
-        num_warmup_steps (`int`, *optional*): For transformers' names only.
-        updates_per_epoch (`int`, *optional*): Needed by lengths in epochs.
-        scheduler_specific_kwargs (`dict`, *optional*): transformers' way to pass what `transformers_kwargs` takes.
-        transformers_kwargs: For transformers' names only: `num_cycles`, `min_lr_rate`, `lr_end`, ….
-
-    Returns:
-        [`ScheduleLR`]
-
-    Raises:
-        ScheduleError: The schedule can't be meant in this run, or an argument is unknown: none is swallowed.
-
-    Example:
-    ```python
-    >>> import torch
-    >>> optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
-    >>> get_schedule("warmup(10%) >> cosine()", optimizer, num_training_steps=345).get_last_lr()
-    [0.0]
-    >>> get_schedule("cosine", optimizer, num_warmup_steps=0, num_training_steps=345).get_last_lr()
-    [2e-05]
-
-    ```
-    """
-    name = getattr(schedule, "value", schedule)  # transformers' names are an enum, too
-    if isinstance(name, str) and name.strip() in NAMES.keys() - set(TRANSFORMERS_NAMES):
-        schedule = name = f"{name.strip()}()"  # a name of this language's own, such as bert
-    transformers_name = name.strip() if isinstance(name, str) and name.strip().isidentifier() else None
-    if transformers_name is not None:
-        total = num_training_steps.num_updates if isinstance(num_training_steps, Horizon) else num_training_steps
-        kwargs = {**(scheduler_specific_kwargs or {}), **transformers_kwargs}
-        sentence = from_transformers(transformers_name, num_warmup_steps, total, **kwargs)
-        if num_training_steps is None and (
-            transformers_name in WITHOUT_END or kwargs.get("num_stable_steps") is not None
-        ):
-            num_training_steps = ENDLESS
-    else:
-        sentence = as_schedule(schedule)
-        surplus = [*(scheduler_specific_kwargs or {}), *transformers_kwargs]
-        if num_warmup_steps is not None:
-            surplus.insert(0, "num_warmup_steps")
-        if surplus:
-            raise ScheduleError(
-                f"{', '.join(surplus)}: for transformers' own names such as 'cosine' only; {str(sentence)!r} says all of "
-                "that itself."
-            )
-    if num_training_steps is None:
-        raise ScheduleError(f"{str(schedule)!r} needs num_training_steps.")
-    scheduler = ScheduleLR(optimizer, sentence, num_training_steps, updates_per_epoch)
-    if transformers_name is None:  # whose shapes are as transformers has them, doubtful or not
-        for note in scheduler.curves[0].notes:
-            warnings.warn(note, stacklevel=2)
-    return scheduler

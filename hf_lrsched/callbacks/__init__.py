@@ -1,6 +1,9 @@
 """Callbacks for any `transformers.Trainer`, one a file."""
 
+from .clock import ClockCallback
+from .cooldown import CooldownCallback
 from .lr_check import LRCheck
 from .lr_logger import LRLogger
+from .plateau import PlateauCallback
 
-__all__ = ["LRCheck", "LRLogger"]
+__all__ = ["ClockCallback", "CooldownCallback", "LRCheck", "LRLogger", "PlateauCallback"]

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..scheduler import ScheduleLR
+from ..scheduler import ScheduleLR, inner_optimizer
 from ..schedules import ScheduleError
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,10 @@ class LRCheck(TrainerCallback):
                 f"the scheduler is at update {position} and training starts at {state.global_step}: it was used by an earlier "
                 "train(). A scheduler that was passed in optimizers= is never made anew; ScheduledTrainer makes its own."
             )
-        trains, driven = _inner(kwargs.get("optimizer")), _inner(getattr(kwargs.get("lr_scheduler"), "optimizer", None))
+        trains, driven = (
+            inner_optimizer(kwargs.get("optimizer")),
+            inner_optimizer(getattr(kwargs.get("lr_scheduler"), "optimizer", None)),
+        )
         if trains is not None and driven is not None and trains is not driven:
             raise ScheduleError(
                 f"the scheduler ({type(kwargs['lr_scheduler']).__name__}) is tied to another optimizer than the one that "
@@ -91,10 +94,3 @@ def _position(scheduler: Any, unknown: int) -> int:
         scheduler, "patience"
     )
     return unknown if follows_a_metric else int(getattr(scheduler, "last_epoch", unknown))
-
-
-def _inner(optimizer: Any) -> Any:
-    """The optimizer within accelerate's wrappers."""
-    while hasattr(optimizer, "optimizer"):
-        optimizer = optimizer.optimizer
-    return optimizer

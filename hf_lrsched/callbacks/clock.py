@@ -1,0 +1,82 @@
+"""ClockCallback: moves a schedule that does not count updates, and ends the run when its clock is at the end."""
+
+import logging
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..clocks import Clock, Epochs, Time, Tokens
+from ..scheduler import ScheduleLR
+from ..schedules import ScheduleError
+from .ending import end_run
+from .stopwatch import Stopwatch
+
+logger = logging.getLogger(__name__)
+
+
+class ClockCallback(TrainerCallback):
+    """For a [`ScheduleLR`] with a clock: `tokens(...)`, `time(...)` or `epochs`.
+
+    Tokens are those that Trainer counts, over all processes. Time is the main process's, and every process has the same.
+
+    [`ScheduledTrainer`] has one. For a stock Trainer:
+
+    ```python
+    scheduler = ScheduleLR(optimizer, "warmup(10%) >> linear()", num_training_steps, clock="time(30min)")
+    trainer = Trainer(..., optimizers=(optimizer, scheduler), callbacks=[LRCheck(), ClockCallback()])
+    ```
+    """
+
+    def __init__(self) -> None:
+        self._scheduler: ScheduleLR | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        scheduler = kwargs.get("lr_scheduler")
+        self._scheduler = None
+        if not isinstance(scheduler, ScheduleLR) or type(scheduler.clock) is Clock:
+            return
+        self._scheduler = scheduler
+        self._stopwatch = Stopwatch(scheduler.seconds)
+        if isinstance(scheduler.clock, Tokens) and args.include_num_input_tokens_seen in (False, "no"):
+            raise ScheduleError(
+                f"clock={scheduler.clock}: the Trainer does not count tokens. Set include_num_input_tokens_seen='non_padding', "
+                "or 'all' to count padding too."
+            )
+        if scheduler.position >= scheduler.end:
+            raise ScheduleError(
+                f"clock={scheduler.clock} is at its end: the run that is resumed got to {scheduler.position:.6g} of "
+                f"{scheduler.end:g} {scheduler.horizon.unit}. Give it more, and say by on_resume= how to go on."
+            )
+        if isinstance(scheduler.clock, Epochs) and state.global_step >= state.max_steps:
+            raise ScheduleError(
+                f"the checkpoint's {state.global_step} updates are more than the {state.max_steps} of this run, and Trainer "
+                "counts updates: it would end at once. Resume with the checkpoint's batch size."
+            )
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        scheduler = self._scheduler
+        if scheduler is None:
+            return
+        ahead = 0.0
+        if isinstance(scheduler.clock, Time):
+            scheduler.seconds = self._stopwatch.after_update()
+            scheduler.move_to(min(scheduler.seconds, scheduler.end))
+            ahead = self._stopwatch.pace  # the next update would end after the time
+        elif isinstance(scheduler.clock, Tokens):
+            scheduler.move_to(min(state.num_input_tokens_seen, scheduler.end))
+        if scheduler.position + ahead >= scheduler.end:
+            end_run(args, control)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        scheduler = self._scheduler
+        if scheduler is not None and scheduler.position < 0.99 * scheduler.end and state.global_step >= state.max_steps:
+            logger.warning(
+                f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.horizon.unit}, in the middle of "
+                f"its schedule: clock={scheduler.clock}, and the Trainer's own end came first, after {state.max_steps} updates. "
+                "Raise num_train_epochs or max_steps."
+            )
+        self._scheduler = None
