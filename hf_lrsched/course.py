@@ -162,6 +162,12 @@ class Course:
             lrs = self._rewarmed(self.rewarm, t, lrs, curves)
         return lrs if self.cooldown_at is None else self._cooled(self.cooldown_at, t, lrs, curves)
 
+    def stretched(self, t: float) -> float:
+        """The position on the curve itself of an update of this run."""
+        for stretch in self.stretches:
+            t = float(stretch(np.array([t]))[0])
+        return t
+
     def _cooled(self, at: float, t: Array, lrs: list[Array], curves: list[Curve]) -> list[Array]:
         within = t >= at
         if not within.any():

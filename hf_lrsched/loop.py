@@ -5,6 +5,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from .clocks import Clock
+from .deepspeed import refuse_scheduler_of_config
 from .scheduler import ScheduleLR
 from .schedules import Horizon, Schedule
 
@@ -57,9 +58,11 @@ def prepare_schedule(
 
     ```
     """
+    refuse_scheduler_of_config(accelerator, schedule)
     prepared = accelerator.prepare_scheduler(
         ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume, clock)
     )
+    prepared.scheduler.attended |= {"plateau", "cooldown", "clock"}  # by the loop, as said above
     accelerator.print(prepared.scheduler.curves[0].explain(), flush=True)
     # What this says in accelerate is that one scheduler step belongs to one update, whatever the processes.
     prepared.split_batches = True

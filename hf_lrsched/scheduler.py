@@ -52,10 +52,6 @@ class Watcher:
         assert isinstance(rule, Plateau)
         return rule
 
-    def watches(self, position: float) -> bool:
-        """Whether an evaluation after so many updates is this one's."""
-        return self.reaction.start < position <= self.reaction.end
-
 
 class ScheduleLR(LRScheduler):
     """Sets the LR of every parameter group to `peak * curve(t) * scale`, t = updates done so far.
@@ -135,8 +131,8 @@ class ScheduleLR(LRScheduler):
         self.scale = 1.0
         #: Seconds of training, resumes included; kept by whoever keeps the time.
         self.seconds = 0.0
-        #: Has anybody said that evaluations will be told to [`observe`]?
-        self.is_told = False
+        #: Who sees to what in the run the schedule follows, of `plateau`, `cooldown` and `clock`: callbacks, or a loop.
+        self.attended: set[str] = set()
         self.watchers = _watchers(self.curves, self.settings.schedules)
         self._position = 0.0
         self._block_start = -1
@@ -176,11 +172,8 @@ class ScheduleLR(LRScheduler):
     def step(self, epoch: int | None = None) -> None:
         """To be called once after every `optimizer.step()` that was not skipped."""
         if self._step_count < 2 or epoch is not None:
-            if self._step_count == 1 and self.watchers and not self.is_told:
-                logger.warning(
-                    f"{self.watchers[0].reaction.phase} follows evaluations, and nobody tells of them: give the Trainer "
-                    "callbacks=[PlateauCallback()], or call scheduler.observe(metrics) after each evaluation."
-                )
+            if self._step_count == 1:
+                self._warn_of_what_nobody_attends_to()
             super().step(epoch)  # torch's own checks of the order of calls are in its first steps
             self._last_lr = [*map(float, self._last_lr)]
             return
@@ -188,6 +181,29 @@ class ScheduleLR(LRScheduler):
         self._step_count += 1
         self.last_epoch += 1
         self._write(self.get_lr())
+
+    def _warn_of_what_nobody_attends_to(self) -> None:
+        tell = {
+            "plateau": (bool(self.watchers), "plateau() follows evaluations", "PlateauCallback", "observe(metrics)"),
+            "cooldown": (
+                self.cooldown is not None,
+                "cooldown() may begin early",
+                "CooldownCallback",
+                "start_cooldown()",
+            ),
+            "clock": (
+                self.horizon.unit != "updates",
+                f"clock={self.clock} counts",
+                "ClockCallback",
+                "move_to(position)",
+            ),
+        }
+        for what, (is_there, why, callback, method) in tell.items():
+            if is_there and what not in self.attended:
+                logger.warning(
+                    f"{why}, and nobody attends to it: give the Trainer callbacks=[{callback}()]; or, in a loop of your own, call "
+                    f"scheduler.{method}, and say so by scheduler.attended.add({what!r})."
+                )
 
     def advance_to(self, t: int) -> None:
         """Goes to a number of updates that are over, also those whose step was skipped."""
@@ -215,7 +231,7 @@ class ScheduleLR(LRScheduler):
         ```python
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
         >>> scheduler = ScheduleLR(optimizer, "hold() * plateau(factor=0.5, patience=0)", num_training_steps=100)
-        >>> scheduler.is_told = True
+        >>> scheduler.attended.add("plateau")
         >>> for loss in (0.5, 0.6):
         ...     optimizer.step()
         ...     scheduler.step()
@@ -225,17 +241,21 @@ class ScheduleLR(LRScheduler):
 
         ```
         """
-        watching = [watcher for watcher in self.watchers if watcher.watches(self.position)]
+        watching = self._watching()
         seen = [(watcher, watcher.rule.value(metrics), self._direction(watcher)) for watcher in watching]
         events = [self._after_evaluation(*each) for each in seen]
         return [event for event in events if event is not None]
 
+    def _watching(self) -> list[Watcher]:
+        position = self.course.stretched(self.position)
+        return [watcher for watcher in self.watchers if watcher.reaction.start < position <= watcher.reaction.end]
+
     def metrics_wanted(self) -> list[str]:
         """The metrics that an evaluation at this position should have."""
-        return list(dict.fromkeys(watcher.rule.metric for watcher in self.watchers if watcher.watches(self.position)))
+        return list(dict.fromkeys(watcher.rule.metric for watcher in self._watching()))
 
     def follow(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> None:
-        """Says that evaluations will be told, and what the Trainer's arguments say about a metric's direction.
+        """Says what the Trainer's arguments say about a metric's direction.
 
         Args:
             best_metric (`str`, *optional*): The Trainer's `metric_for_best_model`.
@@ -247,7 +267,6 @@ class ScheduleLR(LRScheduler):
         self._said = (best_metric, greater_is_better)
         for watcher in self.watchers:
             self._direction(watcher)
-        self.is_told = True
 
     def _direction(self, watcher: Watcher) -> str:
         return watcher.rule.direction(*self._said)
@@ -297,7 +316,9 @@ class ScheduleLR(LRScheduler):
     def is_cooling(self) -> bool:
         """Whether the cooldown has begun, early or in its time."""
         planned = self.cooldown
-        return planned is not None and (self.course.cooldown_at is not None or self.position >= planned.start)
+        return planned is not None and (
+            self.course.cooldown_at is not None or self.course.stretched(self.position) >= planned.start
+        )
 
     def _after_evaluation(self, watcher: Watcher, value: float, direction: str) -> dict[str, Any] | None:
         before = watcher.state
@@ -327,8 +348,9 @@ class ScheduleLR(LRScheduler):
 
     def drop_frozen_gradients(self) -> None:
         """Takes the gradients of groups whose own schedule is at 0: the optimizer then leaves them alone."""
-        for group, own, lr in zip(self.optimizer.param_groups, self.course.settings.own, self._last_lr, strict=False):
-            if own is not None and lr == 0:
+        # By what each group holds, not by its place: DeepSpeed's ZeRO shows the optimizer one group at a time.
+        for group in self.optimizer.param_groups if self.course.settings.own else ():
+            if group.get("schedule") is not None and float(group["lr"]) == 0:
                 for parameter in group["params"]:
                     parameter.grad = None
 

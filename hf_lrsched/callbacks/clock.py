@@ -38,6 +38,7 @@ class ClockCallback(TrainerCallback):
         if not isinstance(scheduler, ScheduleLR) or type(scheduler.clock) is Clock:
             return
         self._scheduler = scheduler
+        scheduler.attended.add("clock")
         self._stopwatch = Stopwatch(scheduler.seconds)
         if isinstance(scheduler.clock, Tokens) and args.include_num_input_tokens_seen in (False, "no"):
             raise ScheduleError(
@@ -59,15 +60,25 @@ class ClockCallback(TrainerCallback):
         scheduler = self._scheduler
         if scheduler is None:
             return
-        ahead = 0.0
         if isinstance(scheduler.clock, Time):
-            scheduler.seconds = self._stopwatch.after_update()
-            scheduler.move_to(min(scheduler.seconds, scheduler.end))
-            ahead = self._stopwatch.pace  # the next update would end after the time
+            self._move_to_time(scheduler, self._stopwatch.after_update())
         elif isinstance(scheduler.clock, Tokens):
             scheduler.move_to(min(state.num_input_tokens_seen, scheduler.end))
-        if scheduler.position + ahead >= scheduler.end:
+        if self._is_spent(scheduler):
             end_run(args, control)
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        # The next update's LR is that of the time after the evaluation.
+        scheduler = self._scheduler
+        if scheduler is not None and isinstance(scheduler.clock, Time):
+            self._move_to_time(scheduler, self._stopwatch.compare())
+            if self._is_spent(scheduler):
+                control.should_training_stop = control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        scheduler = self._scheduler
+        if scheduler is not None and isinstance(scheduler.clock, Time):
+            self._move_to_time(scheduler, self._stopwatch.compare())
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -80,3 +91,12 @@ class ClockCallback(TrainerCallback):
                 "Raise num_train_epochs or max_steps."
             )
         self._scheduler = None
+
+    def _move_to_time(self, scheduler: ScheduleLR, seconds: float) -> None:
+        scheduler.seconds = seconds
+        scheduler.move_to(min(seconds, scheduler.end))
+
+    def _is_spent(self, scheduler: ScheduleLR) -> bool:
+        # An update that would end after the time is not begun.
+        ahead = self._stopwatch.pace if isinstance(scheduler.clock, Time) else 0.0
+        return scheduler.position + ahead >= scheduler.end

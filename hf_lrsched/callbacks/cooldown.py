@@ -52,6 +52,7 @@ class CooldownCallback(TrainerCallback):
             return
         assert isinstance(scheduler, ScheduleLR) and isinstance(planned.rule, Cooldown)
         self._scheduler, self._rule, self._size = scheduler, planned.rule, planned.end - planned.start
+        scheduler.attended.add("cooldown")
         self._signals = self._updates = 0
         self._stops_anyway = False
         self._start = scheduler.position
@@ -86,11 +87,17 @@ class CooldownCallback(TrainerCallback):
         self._stops_anyway = control.should_training_stop
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self._scheduler is not None and self._stopwatch is not None:
+            self._scheduler.seconds = self._stopwatch.compare()
         if self._scheduler is None or not control.should_training_stop or self._stops_anyway:
             return
         if "early_stopping" in self._rule.on:
             control.should_training_stop = False  # now and later: the run ends with its cooldown
             self._begin(self._scheduler, "early stopping", state)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self._scheduler is not None and self._stopwatch is not None:
+            self._scheduler.seconds = self._stopwatch.compare()
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -113,8 +120,8 @@ class CooldownCallback(TrainerCallback):
             scheduler.seconds = seconds = self._stopwatch.after_update()
             done = scheduler.position - self._start
             pace = self._stopwatch.pace * self._updates / done if done > 0 else 0.0
-            # A tenth to spare: the pace is an average.
-            if seconds + 1.1 * self._size * pace >= self._rule.time_limit.seconds and not scheduler.is_cooling:
+            # One update more, and a tenth to spare: the pace is an average.
+            if seconds + (1 + 1.1 * self._size) * pace >= self._rule.time_limit.seconds and not scheduler.is_cooling:
                 return f"the time limit of {self._rule.time_limit} nears"
         if args.world_size > 1 and self._updates % _UPDATES_BETWEEN:
             return None

@@ -50,6 +50,7 @@ class PlateauCallback(TrainerCallback):
                 f"{self._scheduler.watchers[0].reaction.phase} follows evaluations, and there are none: eval_strategy is "
                 "'no'. Set eval_strategy='epoch', or 'steps' with eval_steps."
             )
+        self._scheduler.attended.add("plateau")
         self._scheduler.follow(args.metric_for_best_model, args.greater_is_better)
 
     def on_step_begin(

@@ -40,6 +40,10 @@ class Stopwatch:
             updates, seconds = self._compared
             self.seconds = seconds + (self._updates - updates) * self.pace
             return self.seconds
+        return self.compare()
+
+    def compare(self) -> float:
+        """Looks at the main process's clock now; to be called on every process, after what takes long."""
         elapsed = on_main_process(lambda: self._now() - self._start)
         self.seconds = max(self.seconds, self._before + elapsed)
         self._compared = (self._updates, self.seconds)

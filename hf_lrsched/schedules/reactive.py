@@ -49,6 +49,10 @@ HIGHER_IS_BETTER = (
 )
 
 
+# As torch's `eps`: a run of a million evaluations must not get to what is 0 for a float.
+_LEAST = 1e-8
+
+
 class PlateauState(TypedDict):
     """What `plateau()` remembers: the best value, evaluations without improvement, those left to rest, the scale."""
 
@@ -97,7 +101,7 @@ class Plateau(Rule):
         if resting:
             resting, bad = resting - 1, 0
         if bad > self.patience:
-            scale, resting, bad = max(scale * self.factor, min(self.to, scale)), self.cooldown, 0
+            scale, resting, bad = max(scale * self.factor, min(max(self.to, _LEAST), scale)), self.cooldown, 0
         return PlateauState(best=best, bad=bad, resting=resting, scale=scale)
 
     def direction(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> str:
@@ -189,7 +193,7 @@ def plateau(
         patience (`int`, defaults to 10): Evaluations without improvement that pass unpunished.
         min_delta (`float`, defaults to 0): An improvement is more than this, in the metric's units.
         cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
-        to (factor, defaults to 0): The scale never falls below.
+        to (factor, defaults to 0): The scale never falls below; nor, whatever this says, below 1e-8.
         mode (`str`, defaults to `auto`): `min` or `max`: is less or more better? `auto` takes the Trainer's
             `greater_is_better` where it speaks of this metric, else the metric's name.
 

@@ -67,19 +67,39 @@ phases = st.one_of(
     _with("multistep", {"at": _whole_milestones | _share_milestones, "factor": above_0}, to=factors),
     _with("power", {"timescale": lengths, "exponent": st.floats(0.1, 2)}, to=factors),
     _with("piecewise", {"points": _points, "shape": st.sampled_from(["linear", "cosine", "constant"])}),
+    st.builds(ls.freeze) | st.builds(ls.freeze, lengths),
+    st.builds(
+        ls.plateau,
+        metric=st.sampled_from(["eval_loss", "f1", "eval_mnli-mm_accuracy"]),
+        factor=st.floats(0.01, 0.99),
+        patience=st.integers(0, 9),
+        min_delta=factors,
+        cooldown=st.integers(0, 9),
+        to=factors,
+        mode=st.sampled_from(["auto", "min", "max"]),
+    ),
+    st.builds(
+        ls.cooldown,
+        lengths,
+        shape=st.sampled_from(["linear", "cosine", "one_minus_sqrt"]),
+        to=factors,
+        on=st.lists(st.sampled_from(["early_stopping", "sigterm"])),
+        time_limit=st.none() | st.sampled_from(["90s", "30min", "1.5h"]),
+    ),
     _with("triangular", {"up": lengths, "to": factors, "decay": above_0, "gamma": above_0}, down=lengths),
     _with("one_cycle", {"peak_at": st.floats(0.01, 0.99), "start": factors, "to": factors}),
 )
 
 
 def _grow(inner):
+    unmoved = inner.filter(lambda schedule: not any(f"{name}(" in str(schedule) for name in ("plateau", "cooldown")))
     return st.one_of(
         st.builds(lambda a, b: a >> b, inner, inner),
         st.builds(lambda a, b: a * b, inner, inner),
-        st.builds(ls.repeat, inner, cycles=st.none() | st.integers(1, 9), growth=st.floats(0.1, 4), decay=above_0),
-        st.builds(ls.repeat, inner, first=lengths, over=st.none() | lengths),
-        st.builds(ls.floor, inner, to=factors),
-        st.builds(ls.floor, inner, to_lr=lrs),
+        st.builds(ls.repeat, unmoved, cycles=st.none() | st.integers(1, 9), growth=st.floats(0.1, 4), decay=above_0),
+        st.builds(ls.repeat, unmoved, first=lengths, over=st.none() | lengths),
+        st.builds(ls.floor, unmoved, to=factors),
+        st.builds(ls.floor, unmoved, to_lr=lrs),
     )
 
 

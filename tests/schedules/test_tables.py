@@ -49,6 +49,19 @@ FULL = [
     ("hold(2) >> linear()", 4, [1, 1, 1, 0.5, 0]),
     ("hold(2, to=0) >> warmup(2) >> linear()", 6, [0, 0, 0, 0.5, 1, 0.5, 0]),
     ("linear(to=0.4, over=2) >> hold()", 4, [1, 0.7, 0.4, 0.4, 0.4]),
+    # -- freeze: nothing, then on from where it was
+    ("freeze(2) >> linear()", 4, [0, 0, 1, 0.5, 0]),
+    ("freeze()", 3, [0, 0, 0, 0]),
+    ("(warmup(2) >> linear()) * freeze(3)", 6, [0, 0, 0, 0.75, 0.5, 0.25, 0]),
+    ("warmup(1, to=0.5) >> hold(1) >> freeze(2) >> hold()", 6, [0, 0.5, 0, 0, 0.5, 0.5, 0.5]),
+    # -- on paper, plateau() is 1, and takes the length of what stands beside it
+    ("(warmup(2) >> linear()) * plateau()", 6, [0, 0.5, 1, 0.75, 0.5, 0.25, 0]),
+    ("hold(2) * plateau() >> linear()", 4, [1, 1, 1, 0.5, 0]),
+    ("warmup(2) >> plateau()", 4, [0, 0.5, 1, 1, 1]),
+    # -- cooldown, in its time
+    ("hold() >> cooldown(4)", 6, [1, 1, 1, 0.5, 1 - SQRT_HALF, 1 - SQRT_3_QUARTERS, 0]),
+    ("hold() >> cooldown(4, shape=linear, to=0.2)", 6, [1, 1, 1, 0.8, 0.6, 0.4, 0.2]),
+    ("hold() >> cooldown(4, shape=cosine)", 6, [1, 1, 1, COSINE_1_4, 0.5, COSINE_3_4, 0]),
     # -- linear
     ("linear()", 4, [1, 0.75, 0.5, 0.25, 0]),
     ("linear(to=0.2)", 4, [1, 0.8, 0.6, 0.4, 0.2]),
