@@ -48,11 +48,17 @@ class Entry:
         name (`str`): The name in the language.
         text (`str`): The schedule of the picture, its title.
         others (`tuple[str, ...]`): Schedules to compare with.
+        told (`str`): What happened in the run that is drawn, for a schedule that follows it.
+        losses (`tuple[float, ...]`): The validation losses of that run, one after each half epoch.
+        stopped_at (`int`, *optional*): The update at which that run was about to be ended.
     """
 
     name: str
     text: str
     others: tuple[str, ...] = ()
+    told: str = ""
+    losses: tuple[float, ...] = ()
+    stopped_at: int | None = None
 
 
 SECTIONS = {
@@ -67,6 +73,23 @@ SECTIONS = {
             ),
         ),
         Entry("hold", "warmup(10%) >> hold() >> linear(over=30%)"),
+        Entry("freeze", "(warmup(10%) >> linear()) * freeze(1ep)", ("warmup(10%) >> linear()",)),
+    ),
+    "What follows the run": (
+        Entry(
+            "plateau",
+            "(warmup(10%) >> linear()) * plateau(factor=0.5, patience=0)",
+            ("warmup(10%) >> linear()",),
+            told="evaluated twice an epoch; the loss was no better at 1 ep and at 2 ep",
+            losses=(0.5, 0.51, 0.4, 0.42, 0.35, 0.3),
+        ),
+        Entry(
+            "cooldown",
+            "warmup(10%) >> hold() >> cooldown(20%)",
+            ("warmup(10%) >> hold() >> one_minus_sqrt(over=20%)",),
+            told="early stopping fired at update 173",
+            stopped_at=173,
+        ),
     ),
     "Decays": (
         Entry("linear", "warmup(10%) >> linear()", ("warmup(10%) >> linear(to=20%)",)),
@@ -190,8 +213,16 @@ def draw(entry: Entry) -> bytes:
         lines = [
             _draw_curve(axes, parse(text).resolve(RUN), **style) for text, style in zip(texts, styles, strict=True)
         ]
+        if entry.told:
+            lines[0].remove()
+            lines[0] = _draw_told(axes, entry, curve)
         _draw_boundaries(axes, curve, numbers=True)
-        axes.set(xlabel="updates", ylabel="LR / peak LR", xlim=(0, RUN.num_updates), ylim=(-0.03, 1.09))
+        axes.set(
+            xlabel=f"updates; {entry.told}" if entry.told else "updates",
+            ylabel="LR / peak LR",
+            xlim=(0, RUN.num_updates),
+            ylim=(-0.03, 1.09),
+        )
         axes.set_xticks([*range(0, 301, 50), RUN.num_updates])
         axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
         epochs = axes.secondary_xaxis("top", functions=(_to_epochs, _to_updates))
@@ -248,6 +279,28 @@ def _draw_curve(axes, curve: Curve, **style):
         points.append((t, factors[t]))
     # The last update's LR holds until its end.
     (line,) = axes.plot(*zip(*points, (RUN.num_updates, factors[-1]), strict=True), **style)
+    return line
+
+
+def _draw_told(axes, entry: Entry, curve: Curve):
+    """The LRs of a run in which something happened, from the scheduler that trains."""
+    import torch
+
+    from hf_lrsched import ScheduleLR
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = ScheduleLR(optimizer, curve.schedule, RUN)
+    scheduler.attended |= {"plateau", "cooldown"}
+    losses, used = iter(entry.losses), []
+    while scheduler.position < scheduler.end:
+        used.append(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+        if entry.losses and scheduler.last_epoch in {58, 115, 173, 230, 288, 345}:
+            scheduler.observe({"eval_loss": next(losses)})
+        if scheduler.last_epoch == entry.stopped_at:
+            scheduler.start_cooldown()
+    (line,) = axes.step(range(len(used) + 1), [*used, used[-1]], where="post", **_BOLD)
     return line
 
 

@@ -33,13 +33,16 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
+    EarlyStoppingCallback,
     TrainingArguments,
     set_seed,
 )
 from transformers.utils import logging
 
-from hf_lrsched import ScheduleArguments, ScheduledTrainer, ScheduleError, ScheduleLR
+from hf_lrsched import GroupArguments, ScheduleArguments, ScheduledTrainer, ScheduleError, ScheduleLR
+from hf_lrsched.checkpoints import checkpoint_to_resume
 from hf_lrsched.pictures import draw_run
+from hf_lrsched.processes import on_main_process
 from hf_lrsched.schedules.errors import nearest
 
 DEFAULT_SCHEDULE = "warmup(10%) >> linear()"
@@ -90,14 +93,32 @@ class ModelArguments:
     )
 
 
+@dataclass
+class StoppingArguments:
+    """When a run ends before its time. With cooldown() in the schedule it then ends annealed."""
+
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={
+            "help": "Stop after so many evaluations without a better --metric_for_best_model (the loss by default)."
+        },
+    )
+    early_stopping_threshold: float = field(default=0.0, metadata={"help": "Better means by more than this."})
+
+    def __post_init__(self) -> None:
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise ValueError(f"early_stopping_patience must be at least 1, got {self.early_stopping_patience}.")
+
+
 @dataclass(frozen=True)
 class Arguments:
     """All settings of a run."""
 
     model: ModelArguments
     data: DataArguments
-    schedule: str
-    on_resume: str
+    schedule: ScheduleArguments
+    groups: GroupArguments
+    stopping: StoppingArguments
     training: TrainingArguments
 
 
@@ -117,7 +138,7 @@ def run(argv: Sequence[str]) -> None:
     arguments = read_arguments(argv)
     args = arguments.training
     refuse_split_launch(args)
-    checkpoint = on_all_processes(args, lambda: find_checkpoint(args))
+    checkpoint = on_main_process(lambda: find_checkpoint(args))
     args.resume_from_checkpoint = checkpoint
     if not args.should_log:
         logging.set_verbosity_error()
@@ -148,18 +169,27 @@ def run(argv: Sequence[str]) -> None:
 
 def read_arguments(argv: Sequence[str]) -> Arguments:
     """The settings from a file and flags, over the recipe's own defaults."""
-    parser = Parser((ModelArguments, DataArguments, ScheduleArguments, TrainingArguments))
+    parser = Parser(
+        (ModelArguments, DataArguments, ScheduleArguments, GroupArguments, StoppingArguments, TrainingArguments)
+    )
     settings = read_settings(parser, argv, _PATHS)
     if "output_dir" not in settings.values:
         raise RecipeError("where shall the results go? Set --output_dir, e.g. --output_dir runs/first.")
     refuse_stock_schedule(settings)
     with told_as("settings", ValueError, TypeError, ImportError):
         values = recipe_defaults(settings.values) | settings.values
-        model, data, schedule, training = parser.parse_dict(values)
+        arguments = Arguments(*parser.parse_dict(values))
+    training, data = arguments.training, arguments.data
     check_numbers(training)
     if training.eval_strategy != "no" and not data.has_validation:
         raise RecipeError(f"--eval_strategy {training.eval_strategy.value} needs --validation_file.")
-    return Arguments(model, data, schedule.schedule or DEFAULT_SCHEDULE, schedule.on_resume, training)
+    if arguments.stopping.early_stopping_patience is not None:
+        if training.eval_strategy == "no":
+            raise RecipeError("--early_stopping_patience counts evaluations, and --eval_strategy is no.")
+        training.metric_for_best_model = training.metric_for_best_model or "loss"
+        if training.greater_is_better is None:
+            training.greater_is_better = not training.metric_for_best_model.endswith("loss")
+    return arguments
 
 
 def check_numbers(args: TrainingArguments) -> None:
@@ -210,23 +240,6 @@ def refuse_split_launch(args: TrainingArguments) -> None:
         )
 
 
-def on_all_processes(args: TrainingArguments, check: Any) -> Any:
-    """The main process's result, or its error, on every process: what one looks at, another may be changing."""
-    from accelerate.utils import broadcast_object_list
-
-    outcome: list[Any] = [None, None]
-    if args.process_index == 0:
-        try:
-            outcome[0] = check()
-        except RecipeError as error:
-            outcome[1] = str(error)
-    if args.world_size > 1:
-        broadcast_object_list(outcome)
-    if outcome[1] is not None:
-        raise RecipeError(outcome[1])
-    return outcome[0]
-
-
 def find_checkpoint(args: TrainingArguments) -> str | None:
     """The checkpoint to go on from; refuses an output folder with another run in it."""
     folder = Path(args.output_dir)
@@ -237,15 +250,12 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
         refuse_another_run(folder)
         return None
     if wanted is True or str(wanted).lower() in ("true", "yes", "1"):
-        # The state is the last file that Trainer writes: a checkpoint without it was cut off.
-        complete = [path.parent for path in folder.glob("checkpoint-[0-9]*/trainer_state.json")]
-        if not complete:
+        newest = checkpoint_to_resume(True, folder)
+        if newest is None:
             raise RecipeError(f"{folder} has no complete checkpoint to resume from.")
-        return str(max(complete, key=lambda path: int(path.name.rpartition("-")[2])))
+        return str(newest)
     checkpoint = Path(str(wanted))
-    if not (checkpoint / "trainer_state.json").is_file():
-        there = [str(path) for path in checkpoint.parent.glob("checkpoint-*")]
-        raise RecipeError(f"--resume_from_checkpoint {checkpoint} is no checkpoint.{nearest(str(checkpoint), there)}")
+    checkpoint_to_resume(checkpoint, folder)  # refuses what is none, and a torn one
     if checkpoint.resolve().parent != folder.resolve():
         refuse_another_run(folder)
     return str(checkpoint)
@@ -334,18 +344,22 @@ def describe(data: LabelledSplits, splits: dict[str, Any], names: Sequence[str],
 
 def make_trainer(arguments: Arguments, model: Any, tokenizer: Any, splits: dict[str, Any]) -> ScheduledTrainer:
     """The Trainer: stock, but for its schedule and an order of batches that a resumed run finds again."""
+    patience, threshold = arguments.stopping.early_stopping_patience, arguments.stopping.early_stopping_threshold
     with told_as("settings", ValueError, TypeError, ImportError):
         try:
             return GroupingTrainer(
                 model=model,
                 args=arguments.training,
-                schedule=arguments.schedule,
-                on_resume=arguments.on_resume,
+                schedule=arguments.schedule.schedule or DEFAULT_SCHEDULE,
+                on_resume=arguments.schedule.on_resume,
+                clock=arguments.schedule.clock,
+                groups=arguments.groups.rule,
                 train_dataset=splits["train"],
                 eval_dataset=splits.get("validation"),
                 processing_class=tokenizer,
                 data_collator=DataCollatorWithPadding(tokenizer),
                 compute_metrics=make_compute_metrics(model.config.num_labels),
+                callbacks=[] if patience is None else [EarlyStoppingCallback(patience, threshold)],
             )
         except ScheduleError as error:
             raise RecipeError(str(error)) from error

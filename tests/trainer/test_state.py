@@ -1,0 +1,180 @@
+"""The scheduler's state in a checkpoint: plain data, small, versioned; a bad one is told as such and changes nothing."""
+
+import copy
+import io
+import pickle
+
+import pytest
+import torch
+
+from hf_lrsched import ScheduleError, ScheduleLR
+
+SCHEDULE = "(warmup(10%) >> hold() >> cooldown(20%)) * plateau(factor=0.9, patience=0)"
+
+
+def made(schedule=SCHEDULE, groups=1, updates=100, **kwargs):
+    names = [f"layer_{index}/no_decay" for index in range(groups)]
+    parameters = [
+        {"params": [torch.nn.Parameter(torch.ones(1))], "lr": 1e-5 * 0.9**k, "name": name}
+        for k, name in enumerate(names)
+    ]
+    scheduler = ScheduleLR(torch.optim.AdamW(parameters), schedule, updates, **kwargs)
+    scheduler.attended |= {"plateau", "cooldown"}
+    return scheduler
+
+
+def run(scheduler, updates, evaluate_every=1):
+    for update in range(1, updates + 1):
+        scheduler.optimizer.step()
+        scheduler.step()
+        if update % evaluate_every == 0:
+            scheduler.observe({"eval_loss": 0.5})
+    return scheduler
+
+
+def size(state):
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return len(buffer.getvalue())
+
+
+def test_below_10_kb_with_28_groups_and_not_growing():
+    sizes = [size(run(made(groups=28, updates=20_000), updates).state_dict()) for updates in (40, 400, 4000)]
+    assert max(sizes) < 10_000
+    assert sizes[2] - sizes[1] < 100  # larger numbers, not more of them
+
+
+def test_below_10_kb_with_every_group_on_its_own_schedule():
+    optimizer = torch.optim.AdamW(
+        [
+            {
+                "params": [torch.nn.Parameter(torch.ones(1))],
+                "lr": 1e-5,
+                "schedule": f"(warmup(10%) >> linear()) * freeze({k + 1})",
+            }
+            for k in range(28)
+        ]
+    )
+    assert size(ScheduleLR(optimizer, "warmup(10%) >> linear()", 100).state_dict()) < 10_000
+
+
+def test_plain_data():
+    state = run(made(), 5).state_dict()
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    assert torch.load(buffer, weights_only=True) == state
+
+    def check(value):
+        assert type(value) in (dict, list, str, int, float, bool, type(None))
+        for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            check(item)
+
+    check(state)
+
+
+def test_the_state_of_version_1():
+    """As the first version wrote it."""
+    state = {
+        "version": 1,
+        "t": 5,
+        "settings": {
+            "schedule": "warmup(2) >> linear()",
+            "num_updates": 10,
+            "updates_per_epoch": None,
+            "samples_per_update": None,
+            "tokens_per_update": None,
+            "peaks": [1e-05],
+        },
+        "course": None,
+        "events": [],
+    }
+    scheduler = made("warmup(2) >> linear()", updates=10)
+    scheduler.load_state_dict(state)
+    assert scheduler.get_last_lr() == pytest.approx([1e-5 * 5 / 8])
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"version": 3}, "has version 3; this hf-lrsched reads 1 to 2. Was it written by a newer version"),
+        ({"version": "2"}, "has version '2'"),
+        ({"version": 0}, "has version 0"),
+        ({"t": None}, "is damaged"),
+        ({"t": -1}, "is damaged"),
+        ({"t": "five"}, "is damaged"),
+        ({"position": float("nan")}, "is damaged"),
+        ({"scale": 0.0}, "is damaged"),
+        ({"scale": float("inf")}, "is damaged"),
+        ({"events": 3}, "is damaged"),
+        ({"events": ["x"]}, "is damaged"),
+        ({"settings": None}, "is damaged"),
+        ({"settings": {}}, "is damaged"),
+        ({"course": {"schedule": "linear()"}}, "is damaged"),
+        ({"plateaus": [{}]}, "is damaged"),
+        ({"plateaus": []}, "is damaged"),
+        (
+            {
+                "plateaus": [
+                    {"phase": "plateau(factor=0.9, patience=0)", "best": "x", "bad": 0, "resting": 0, "scale": 1}
+                ]
+            },
+            "damaged",
+        ),
+        ({"plateaus": None}, "is damaged"),
+    ],
+)
+def test_a_damaged_state_changes_nothing(change, message):
+    state = run(made(), 5).state_dict() | change
+    scheduler = run(made(), 3)
+    before = copy.deepcopy(scheduler.state_dict())
+    with pytest.raises(ScheduleError, match=message):
+        scheduler.load_state_dict(state)
+    assert scheduler.state_dict() == before
+    run(scheduler, 2)
+    assert scheduler.get_last_lr() == run(made(), 5).get_last_lr()
+
+
+@pytest.mark.parametrize("key", ["t", "settings", "course", "events"])
+def test_a_state_without_a_part(key):
+    state = run(made(), 5).state_dict()
+    del state[key]
+    with pytest.raises(ScheduleError, match="is damaged"):
+        made().load_state_dict(state)
+
+
+def test_a_schedule_that_is_none_any_more():
+    state = made("linear()").state_dict()
+    state["settings"]["schedule"] = "gone_with_its_module()"
+    with pytest.raises(ScheduleError, match="gone_with_its_module"):
+        made("linear()").load_state_dict(state)
+
+
+def test_pickled_and_back():
+    scheduler = run(made(), 7)
+    other = pickle.loads(pickle.dumps(scheduler))
+    assert other.state_dict() == scheduler.state_dict()
+    run(other, 3)
+    run(scheduler, 3)
+    assert other.get_last_lr() == scheduler.get_last_lr()
+
+
+def test_rescale():
+    scheduler = run(made("linear()"), 50, evaluate_every=999)
+    event = scheduler.rescale(0.5, "a spike of the loss")
+    assert scheduler.get_last_lr() == pytest.approx([0.25e-5])
+    assert event == {
+        "kind": "scale",
+        "t": 50,
+        "cause": "a spike of the loss",
+        "scale_before": 1.0,
+        "scale_after": 0.5,
+        "lr_before": pytest.approx(0.5e-5),
+        "lr_after": pytest.approx(0.25e-5),
+    }
+    other = made("linear()")
+    other.load_state_dict(scheduler.state_dict())
+    assert other.get_last_lr() == scheduler.get_last_lr()
+    for factor in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ScheduleError, match="above 0"):
+            scheduler.rescale(factor, "")
