@@ -1,19 +1,29 @@
 """Schedules in Trainer: ScheduledTrainer, ScheduleMixin, scheduled() and ScheduleArguments."""
 
 import functools
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
-from .callbacks import LRCheck, LRLogger
+from .callbacks import ClockCallback, CooldownCallback, LRCheck, LRLogger, PlateauCallback
+from .checkpoints import checkpoint_to_resume
+from .clocks import Clock, as_clock
 from .course import check_on_resume
+from .deepspeed import refuse_lost_optimizer, refuse_scheduler_of_config, released
+from .groups import GroupArguments, apply_rule, check_rule, explain_groups
 from .modules import import_names
+from .processes import on_main_process
+from .resume_picture import save_resume
 from .scheduler import ScheduleLR, as_schedule
 from .schedules import Horizon, Schedule, ScheduleError, parse
+
+logger = logging.getLogger(__name__)
 
 # A mixin: its methods speak of a Trainer, which the class it is mixed into brings.
 if TYPE_CHECKING:
@@ -30,6 +40,7 @@ class ScheduleArguments:
         schedule (`str`, *optional*): The text of a schedule.
         on_resume (`str`, defaults to `strict`): See [`ScheduleMixin`].
         schedule_module (`str`, *optional*): A Python module to import first: it registers names of its own.
+        clock (`str`, defaults to `updates`): What the schedule counts. See [`ScheduleMixin`].
 
     Raises:
         ScheduleError: The text is not a schedule, `on_resume` is no choice, or the module can't be imported.
@@ -63,12 +74,21 @@ class ScheduleArguments:
         default=None, metadata={"help": "A Python module to import first, which registers names of schedules."}
     )
 
+    clock: str = field(
+        default="updates",
+        metadata={
+            "help": "What the schedule counts: updates, epochs (right when the batch size changes), tokens(2000000) or "
+            "time(30min); the run ends when the tokens or the time are spent."
+        },
+    )
+
     def __post_init__(self) -> None:
         if self.schedule_module is not None:
             import_names(self.schedule_module)
         if self.schedule is not None:
             self.schedule = str(parse(self.schedule))
         check_on_resume(self.on_resume)
+        self.clock = str(as_clock(self.clock))
         following = getattr(super(), "__post_init__", None)  # TrainingArguments', where this is one of its bases
         if following is not None:
             following()
@@ -89,6 +109,11 @@ class ScheduleMixin(_Trainer):
             end; `stretch` lets the rest of the old curve last for the rest of the new run; `switch` takes the new curve
             at the same position, as the stock Trainer does in silence; `rewarm(5%)` goes in a straight line from the
             checkpoint's LR to the new curve.
+        groups ([`LayerwiseGroups`] or `Callable`, *optional*): Parameter groups: a rule, or a function of the model and
+            Trainer's own groups that returns others. Every option that it does not set stays as Trainer has it. Without
+            it, [`GroupArguments`] among the bases of the training arguments are used.
+        clock ([`Clock`] or `str`, *optional*): What the schedule counts: `updates` (default), `epochs`, for a run that may
+            be resumed with another batch size, `tokens(2_000_000)` or `time("30min")`; the run then ends when they are spent.
 
     Raises:
         ScheduleError: No schedule is given; or it contradicts `lr_scheduler_type`, `warmup_steps`, `warmup_ratio`,
@@ -102,19 +127,48 @@ class ScheduleMixin(_Trainer):
     ```
     """
 
-    def __init__(self, *args: Any, schedule: Schedule | str | None = None, on_resume: str | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        *args: Any,
+        schedule: Schedule | str | None = None,
+        on_resume: str | None = None,
+        groups: Any = None,
+        clock: Clock | str | None = None,
+        **kwargs: Any,
+    ):
         given = None if schedule is None else as_schedule(schedule)
         if on_resume is not None:
             check_on_resume(on_resume)
+        given_clock = None if clock is None else as_clock(clock)
         super().__init__(*args, **kwargs)
         self._given_schedule = given
+        self._given_groups = groups
+        self._has_own_groups = False
+        check_rule(groups, self._groups_in_args, self.optimizer)
         self._on_resume: Any = on_resume or getattr(self.args, "on_resume", "strict")
         self._updates_per_epoch: int | None = None
         self._samples_per_update: int | None = None
         _refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
+        if self.is_deepspeed_enabled:
+            refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
+            refuse_lost_optimizer(self.optimizer, self.schedule)
+        self._clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._lr_logger = LRLogger()
-        self.add_callback(self._lr_logger)
-        self.add_callback(LRCheck())
+        # In this order: the position is put right, then what ends a run, which calls for the last evaluation, then those
+        # that look whether there is one.
+        self._callbacks = [LRCheck(), ClockCallback(), CooldownCallback(), self._lr_logger, PlateauCallback()]
+        for callback in self._callbacks:
+            self.add_callback(callback)
+
+    @property
+    def lr_scheduler(self) -> Any:
+        """The scheduler of the run."""
+        return self._lr_scheduler
+
+    @lr_scheduler.setter
+    def lr_scheduler(self, scheduler: Any) -> None:
+        # A property, since Trainer sets it in the middle of train() to what DeepSpeed's engine would step too early.
+        self._lr_scheduler = released(scheduler, getattr(self, "accelerator", None))
 
     @property
     def schedule(self) -> Schedule:
@@ -130,6 +184,20 @@ class ScheduleMixin(_Trainer):
             raise ScheduleError(f"two schedules: schedule={str(given)!r} and args.schedule={str(in_args)!r}. Give one.")
         return found[0]
 
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if resume_from_checkpoint:
+            wanted, folder = resume_from_checkpoint, str(self.args.output_dir)
+            checkpoint = on_main_process(lambda: checkpoint_to_resume(wanted, folder))
+            resume_from_checkpoint = True if checkpoint is None else str(checkpoint)
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        loss = super().training_step(*args, **kwargs)
+        scheduler: Any = self.lr_scheduler
+        if isinstance(scheduler, ScheduleLR):  # before their norm is taken, in which frozen ones have no part
+            scheduler.drop_frozen_gradients()
+        return loss
+
     def set_initial_training_values(self, args: TrainingArguments, dataloader: Any, *rest: Any, **kwargs: Any) -> Any:
         values = super().set_initial_training_values(args, dataloader, *rest, **kwargs)
         # Without a length Trainer calls the whole run one epoch; here an epoch then has no meaning.
@@ -137,23 +205,75 @@ class ScheduleMixin(_Trainer):
         self._samples_per_update = int(self.get_total_train_batch_size(args))
         return values
 
+    @property
+    def groups(self) -> Any:
+        """The rule for the parameter groups of the next optimizer, or `None`."""
+        return check_rule(self._given_groups, self._groups_in_args)
+
+    @property
+    def _groups_in_args(self) -> Any:
+        return self.args.rule if isinstance(self.args, GroupArguments) else None
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        is_new = self.optimizer is None
+        optimizer: Any = super().create_optimizer(*args, **kwargs)
+        if self.groups is not None and (is_new or self._has_own_groups):
+            given = args[0] if args else kwargs.get("model")
+            model: Any = self.model if given is None else given
+            decayed = self.get_decay_parameter_names(model)
+            try:
+                apply_rule(self.groups, optimizer, model, self.schedule, decayed, is_new=is_new)
+            except Exception:
+                self.optimizer = None if is_new else self.optimizer  # a second try must not train with the stock groups
+                raise
+            self._has_own_groups = True
+        return optimizer
+
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        # Last, whatever was added since: they see what others ask for, such as early stopping.
+        handler = self.callback_handler
+        ours = [callback for callback in self._callbacks if callback in handler.callbacks]
+        handler.callbacks = [callback for callback in handler.callbacks if callback not in ours] + ours
         if self.lr_scheduler is None:
+            if self.groups is not None and not self._has_own_groups:
+                raise ScheduleError(
+                    "groups= had no effect: the optimizer was not made by Trainer's create_optimizer. Take the optimizer out of "
+                    "DeepSpeed's configuration, or leave create_optimizer as it is."
+                )
             _refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
             horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
             optimizer = self.optimizer if optimizer is None else optimizer
-            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume)
+            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self._clock)
             self.lr_scheduler = scheduler
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
                 print(scheduler.curves[0].explain(), flush=True)
+                if self.groups is not None:
+                    print(explain_groups(scheduler.optimizer, self.model), flush=True)
         return self.lr_scheduler
+
+    def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:
+        # Where a run goes on from an older checkpoint, a folder of this name may be left from before. Its state, which is
+        # written last, must not make a whole one of it while its other files are replaced one by one.
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
+            (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
+        super()._save_checkpoint(model, trial, *args, **kwargs)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()  # so that the state, written next, comes after every process's file
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         super()._load_optimizer_and_scheduler(checkpoint)
         scheduler: Any = self.lr_scheduler
         if checkpoint is not None and isinstance(scheduler, ScheduleLR) and self.is_world_process_zero():
             print(scheduler.explain_resume(), flush=True)
+            if scheduler.before_resume is not None:
+                try:
+                    print(save_resume(scheduler, str(self.args.output_dir)), flush=True)
+                except Exception as error:  # whatever a picture can die of, such as a full disk: training goes on
+                    logger.warning(f"the picture of the resume could not be drawn: {type(error).__name__}: {error}")
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         added = self._lr_logger.entries(logs)

@@ -78,10 +78,12 @@ def show(table: Sequence[Row], title: str, caption: str) -> None:
     if not console.is_terminal:
         console = Console(width=140)  # a file has no width, and nothing should be cut there
     shown = Table(title=title, caption=caption)
-    for name in _names(table):
+    # The LRs of a group for each layer would leave no room for the metrics; metrics.csv has them.
+    names = [name for name in _names(table) if not name.startswith("lr/")]
+    for name in names:
         shown.add_column(_TITLES.get(name, name.replace("_", " ")), justify="right")
     for row in table:
-        shown.add_row(*(_text(name, row.get(name)) for name in _names(table)))
+        shown.add_row(*(_text(name, row.get(name)) for name in names))
     console.print(shown)
 
 
@@ -92,7 +94,7 @@ def _names(table: Sequence[Row]) -> list[str]:
 def _text(name: str, value: float | int | None) -> str:
     if value is None:
         return "–"
-    if name == "learning_rate" or name.startswith("lr/"):
+    if name == "learning_rate":
         return f"{value:.3e}"
     if name == "epoch":
         return f"{value:.2f}"

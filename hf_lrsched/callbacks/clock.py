@@ -43,7 +43,7 @@ class ClockCallback(TrainerCallback):
         if isinstance(scheduler.clock, Tokens) and args.include_num_input_tokens_seen in (False, "no"):
             raise ScheduleError(
                 f"clock={scheduler.clock}: the Trainer does not count tokens. Set include_num_input_tokens_seen='non_padding', "
-                "or 'all' to count padding too."
+                "or 'all' to count padding too (on a command line: true, which is 'all')."
             )
         if scheduler.position >= scheduler.end:
             raise ScheduleError(

@@ -8,6 +8,8 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
+from ..deepspeed import steps_within_backward
+
 
 class LRLogger(TrainerCallback):
     """Shows the LR of the update before each evaluation in that evaluation's record.
@@ -38,11 +40,20 @@ class LRLogger(TrainerCallback):
     ) -> None:
         self._used, self._names = [], []
 
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if steps_within_backward(kwargs.get("lr_scheduler")):
+            self._remember(kwargs["optimizer"].param_groups)
+
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        if not steps_within_backward(kwargs.get("lr_scheduler")):
+            self._remember(kwargs["optimizer"].param_groups)
+
+    def _remember(self, groups: list[dict[str, Any]]) -> None:
         # Tensor LRs are written in place, so a reference to one would show the next update's LR.
-        groups = kwargs["optimizer"].param_groups
         self._used = [lr.clone() if isinstance(lr := group["lr"], torch.Tensor) else lr for group in groups]
         if len(self._names) != len(groups):
             self._names = group_names(groups)
