@@ -119,7 +119,9 @@ def checkpoint_to_resume(wanted: bool | str | os.PathLike[str], output_dir: str 
     whole, torn = last_whole_checkpoint(output_dir)
     if whole is None and torn:
         listed = "; ".join(f"{path.name}: {found}" for path, found in torn.items())
-        raise ScheduleError(f"can't resume: no checkpoint in {output_dir} is whole ({listed}).")
+        raise ScheduleError(
+            f"can't resume: no checkpoint in {output_dir} is whole ({listed}). Begin anew, in another folder."
+        )
     for path, found in torn.items():
         logger.warning(f"the checkpoint {path} is torn: {found}. The run goes on from {whole} instead.")
     return whole

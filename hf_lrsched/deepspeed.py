@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from transformers.trainer import SCHEDULER_NAME
+
 from .scheduler import ScheduleLR
 from .schedules import Schedule, ScheduleError
 from .schedules.errors import brief
@@ -47,6 +49,19 @@ def refuse_lost_optimizer(optimizer: Any, schedule: Schedule | str) -> None:
             f"under DeepSpeed, Trainer drops the {type(optimizer).__name__} in optimizers= and makes another one: its learning "
             f"rates would not be the peaks of schedule={str(schedule)!r}. Leave optimizers= out; give learning_rate and optim "
             'in the training arguments, groups= for several LRs, or a section "optimizer" in the DeepSpeed configuration.'
+        )
+
+
+def refuse_checkpoint_of_engine(checkpoint: str | Path) -> None:
+    """A checkpoint whose scheduler DeepSpeed's engine stepped holds that one's state among its own, and none for Trainer.
+
+    Raises:
+        ScheduleError: It is such a checkpoint.
+    """
+    if not Path(checkpoint, SCHEDULER_NAME).is_file():
+        raise ScheduleError(
+            f"can't resume {checkpoint}: it has no {SCHEDULER_NAME}, so DeepSpeed's engine stepped the scheduler of that run and "
+            "its position is not known. Resume it as it was trained, or start anew from its weights."
         )
 
 

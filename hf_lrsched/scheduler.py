@@ -125,6 +125,8 @@ class ScheduleLR(LRScheduler):
         self.course = Course(self.settings)
         #: What changed the course or the scale, the latest last: resumes with other settings, drops of a plateau, ….
         self.events: list[dict[str, Any]] = []
+        #: How many there were in this process: `events` holds the latest alone.
+        self.num_events = 0
         #: What was to be before the latest resume with other settings: its course or, of another scheduler, its last LRs.
         self.before_resume: Course | list[float] | None = None
         #: The factor of [`rescale`], over all groups.
@@ -147,6 +149,11 @@ class ScheduleLR(LRScheduler):
     def position(self) -> float:
         """Where on its curve the next update is: updates done, or what else the clock counts."""
         return self._position if self.horizon.unit != "updates" else self.last_epoch + self._position
+
+    @property
+    def scales(self) -> list[float]:
+        """What each group's LRs are multiplied by now."""
+        return list(self._scales)
 
     @property
     def end(self) -> float:
@@ -341,6 +348,7 @@ class ScheduleLR(LRScheduler):
         self._write(self.get_lr())
         event = {**event, "t": self.last_epoch, "lr_before": float(before[0]), "lr_after": float(self._last_lr[0])}
         self.events = [*self.events, event][-_MOST_EVENTS:]
+        self.num_events += 1
         return event
 
     def _rescale(self) -> None:

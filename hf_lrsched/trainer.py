@@ -11,11 +11,11 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
-from .callbacks import ClockCallback, CooldownCallback, LRCheck, LRLogger, PlateauCallback
+from .callbacks import ClockCallback, CooldownCallback, LRCheck, LRLogger, PlateauCallback, RunRecorder
 from .checkpoints import checkpoint_to_resume
 from .clocks import Clock, as_clock
 from .course import check_on_resume
-from .deepspeed import refuse_lost_optimizer, refuse_scheduler_of_config, released
+from .deepspeed import refuse_checkpoint_of_engine, refuse_lost_optimizer, refuse_scheduler_of_config, released
 from .groups import GroupArguments, apply_rule, check_rule, explain_groups
 from .modules import import_names
 from .processes import on_main_process
@@ -156,7 +156,11 @@ class ScheduleMixin(_Trainer):
         self._lr_logger = LRLogger()
         # In this order: the position is put right, then what ends a run, which calls for the last evaluation, then those
         # that look whether there is one.
-        self._callbacks = [LRCheck(), ClockCallback(), CooldownCallback(), self._lr_logger, PlateauCallback()]
+        self._cooldown = CooldownCallback()
+        self._callbacks = [
+            *(LRCheck(), ClockCallback(), self._cooldown, self._lr_logger, PlateauCallback()),
+            RunRecorder(self._lr_logger),
+        ]
         for callback in self._callbacks:
             self.add_callback(callback)
 
@@ -189,7 +193,10 @@ class ScheduleMixin(_Trainer):
             wanted, folder = resume_from_checkpoint, str(self.args.output_dir)
             checkpoint = on_main_process(lambda: checkpoint_to_resume(wanted, folder))
             resume_from_checkpoint = True if checkpoint is None else str(checkpoint)
-        return super().train(resume_from_checkpoint, *args, **kwargs)
+        try:
+            return super().train(resume_from_checkpoint, *args, **kwargs)
+        finally:
+            self._cooldown.release()  # also where an error ended it
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         loss = super().training_step(*args, **kwargs)
@@ -265,6 +272,8 @@ class ScheduleMixin(_Trainer):
         self.accelerator.wait_for_everyone()  # so that the state, written next, comes after every process's file
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None and self.is_deepspeed_enabled:
+            refuse_checkpoint_of_engine(checkpoint)
         super()._load_optimizer_and_scheduler(checkpoint)
         scheduler: Any = self.lr_scheduler
         if checkpoint is not None and isinstance(scheduler, ScheduleLR) and self.is_world_process_zero():
@@ -276,9 +285,13 @@ class ScheduleMixin(_Trainer):
                     logger.warning(f"the picture of the resume could not be drawn: {type(error).__name__}: {error}")
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        added = self._lr_logger.entries(logs)
+        each_group = self._lr_logger.training_entries(logs)
+        added = {**self._lr_logger.entries(logs), **each_group}
         record = {**logs, **added}
         super().log(record, *args, **kwargs)
+        # trainer_state.json is written anew at each checkpoint: what the record's curve says exactly is not kept there.
+        for key in each_group:
+            self.state.log_history[-1].pop(key, None)
         # Trainer's own additions (the epoch) stay visible to the caller of evaluate(), as ever. The LR does not: the
         # default objective of hyperparameter_search is the sum of all metrics.
         logs.update({key: value for key, value in record.items() if key not in added})

@@ -5,5 +5,6 @@ from .cooldown import CooldownCallback
 from .lr_check import LRCheck
 from .lr_logger import LRLogger
 from .plateau import PlateauCallback
+from .recorder import RunRecorder
 
-__all__ = ["ClockCallback", "CooldownCallback", "LRCheck", "LRLogger", "PlateauCallback"]
+__all__ = ["ClockCallback", "CooldownCallback", "LRCheck", "LRLogger", "PlateauCallback", "RunRecorder"]

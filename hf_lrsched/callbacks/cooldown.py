@@ -1,6 +1,7 @@
 """CooldownCallback: begins the schedule's cooldown() when the run is about to be ended, and ends the run after it."""
 
 import logging
+import os
 import signal
 import threading
 from pathlib import Path
@@ -44,7 +45,7 @@ class CooldownCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._give_back_signals()
+        self.release()
         scheduler = kwargs.get("lr_scheduler")
         planned = scheduler.cooldown if isinstance(scheduler, ScheduleLR) else None
         self._scheduler = None
@@ -102,7 +103,7 @@ class CooldownCallback(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._give_back_signals()
+        self.release()
         self._scheduler = None
 
     def _begin(self, scheduler: ScheduleLR, cause: str, state: TrainerState) -> None:
@@ -141,11 +142,15 @@ class CooldownCallback(TrainerCallback):
 
         def count(number: int, frame: FrameType | None) -> None:
             self._signals += 1
+            if self._signals > 2:  # nobody is there to answer, as where an error ended the training
+                self.release()
+                os.kill(os.getpid(), number)
 
         self._earlier_handler = signal.signal(signal.SIGTERM, count)
         self._handles_signals = True
 
-    def _give_back_signals(self) -> None:
+    def release(self) -> None:
+        """SIGTERM does again what it did before the training."""
         if self._handles_signals:
             self._handles_signals = False
             signal.signal(signal.SIGTERM, self._earlier_handler or signal.SIG_DFL)

@@ -97,6 +97,11 @@ class LRLogger(TrainerCallback):
             entries |= {f"{prefix}_lr/{name}": lr for name, lr in zip(self._names, lrs, strict=True)}
         return entries
 
+    def training_entries(self, record: dict[str, Any]) -> dict[str, float]:
+        """What to add to a training record for the reporters: `lr/<name>` for each group, where their LRs differ."""
+        lrs = [float(lr) for lr in self._used] if "learning_rate" in record and "loss" in record else []
+        return {f"lr/{name}": lr for name, lr in zip(self._names, lrs, strict=False)} if len(set(lrs)) > 1 else {}
+
     def beside(self, compute_metrics: Callable[[Any], dict[str, float]]) -> Callable[[Any], dict[str, float]]:
         """`compute_metrics` with the LR added: the one way on which a callback's value reaches every reporter.
 

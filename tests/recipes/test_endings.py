@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from recipe_runs import ROOT, as_flags, environment, run_script, state_of
-from test_text_classification import finished, used_lrs
+from test_text_classification import finished, launch_two, used_lrs
 
 SCRIPT = ROOT / "recipes" / "text_classification.py"
 PEAK = 5e-5
@@ -132,6 +132,18 @@ def test_two_processes_begin_together(flags, tmp_path, asked_by):
     assert ranks[0] == ranks[1]
     assert ranks[0][-13:] == pytest.approx([PEAK, *(PEAK * (1 - u / 12) for u in range(12))])
     assert text.count("so the cooldown begins now") == 1
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_same_time(flags, tmp_path):
+    probe = tmp_path / "probe.py"
+    probe.write_text(PROBE.format(recipes=str(ROOT / "recipes"), out=str(tmp_path)), encoding="utf-8")
+    settings = {**flags, "num_train_epochs": 100_000, "schedule": "warmup(20%) >> linear()", "clock": "time(5s)"}
+    done = launch_two(probe, *as_flags({**settings, "eval_strategy": "steps", "eval_steps": 50, "save_strategy": "no"}))
+    assert finished(done), done.stderr
+    ranks = [[float(lr) for lr in (tmp_path / f"lrs{rank}").read_text().split()] for rank in (0, 1)]
+    assert ranks[0] == ranks[1]
+    assert len(ranks[0]) > 20 and max(ranks[0]) > 0.8 * PEAK and ranks[0][-1] < 0.1 * PEAK
 
 
 PROBE = """

@@ -105,6 +105,17 @@ def test_a_second_sigterm_saves_and_ends_at_once(run, tmp_path):
     assert (tmp_path / "out" / "checkpoint-9" / "scheduler.pt").exists()
 
 
+def test_after_an_error_sigterm_is_what_it_was(run):
+    def fail(**_):
+        assert signal.getsignal(signal.SIGTERM) is not before
+        raise RuntimeError("out of memory")
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(RuntimeError):
+        run(SCHEDULE, At({3: fail}))
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_sigterm_in_the_warmup_cools_down_from_there(run):
     trainer = run("warmup(10) >> hold() >> cooldown(4, shape=linear)", At({5: lambda **_: os.kill(os.getpid(), 15)}))
     assert factors(trainer) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, *cooled(4, 0.5)], rel=1e-12)
