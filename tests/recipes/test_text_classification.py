@@ -4,10 +4,8 @@ import csv
 import json
 import math
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -426,30 +424,6 @@ def test_two_processes_refuse_another_run(flags, tmp_path):
     assert done.returncode != 0
     assert done.stderr.count("error: ") == 1 or done.stderr.count("holds another run") == 1
     assert [path.name for path in folder.iterdir()] == ["metrics.csv"]
-
-
-@pytest.mark.slow
-def test_kill_and_resume(flags, tmp_path):
-    settings = {**flags, "num_train_epochs": 60, "save_strategy": "steps", "save_steps": 10, "save_total_limit": 2}
-    settings |= {"eval_strategy": "no"}
-    whole = {**settings, "output_dir": tmp_path / "whole"}
-    assert run_script(*as_flags(whole)).returncode == 0
-
-    command = [sys.executable, str(SCRIPT), *as_flags(settings)]
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    folder = Path(settings["output_dir"])
-    while process.poll() is None and not list(folder.glob("checkpoint-*/trainer_state.json")):
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (folder / "metrics.csv").exists(), "it was over before it could be killed"
-
-    done = run_script(*as_flags({**settings, "resume_from_checkpoint": "true"}))
-    assert done.returncode == 0, done.stderr
-    assert used_lrs(folder) == used_lrs(whole["output_dir"])
-    assert len(used_lrs(folder)) == 240
-    losses = [[r["loss"] for r in state_of(f)["log_history"] if "loss" in r] for f in (folder, whole["output_dir"])]
-    assert losses[0] == losses[1]
 
 
 @pytest.mark.slow

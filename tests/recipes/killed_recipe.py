@@ -1,0 +1,107 @@
+"""The recipe as it is, in a process that dies at a chosen moment: `killed_recipe.py PLAN TRACE FLAGS`.
+
+PLAN, in JSON: `event`, at `update`; for `saving`, how much (`part`) of which `file` of that checkpoint is written. Events
+are those of EVENTS. TRACE is a file's beginning, to which the process's rank is added: a line for the start, for each
+update with its LRs, and for the moment. Where there are several processes, this one then waits to be killed.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+EVENTS = ("training", "evaluating", "evaluated", "saving", "saved", "rotating", "outside")
+
+
+def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
+    import text_classification as recipe
+    import torch
+    import transformers
+    from transformers import TrainerCallback, TrainerState
+
+    rank = os.environ.get("RANK", "0")
+    mine = plan.get("rank", "0") == rank
+
+    def write(line: dict[str, Any]) -> None:
+        with trace.with_name(trace.name + rank).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def is_now(event: str, update: int) -> bool:
+        return mine and plan.get("event") == event and plan["update"] == update
+
+    def die() -> None:
+        write({"dies": plan})
+        if "WORLD_SIZE" not in os.environ:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600)
+
+    class Probe(TrainerCallback):
+        update = 0
+
+        def on_train_begin(self, args, state, control, **kwargs):
+            write({"begins": state.global_step})
+
+        def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
+            Probe.update = state.global_step + 1
+            write({"update": Probe.update, "lrs": [float(group["lr"]) for group in optimizer.param_groups]})
+            if is_now("training", Probe.update):
+                die()
+            if plan.get("event") == "outside":  # slowly, and never further than that
+                time.sleep(0.1)
+                while Probe.update == plan["update"]:
+                    time.sleep(1)
+
+        def on_prediction_step(self, args, state, control, **kwargs):
+            if is_now("evaluating", state.global_step):
+                die()
+
+        def on_evaluate(self, args, state, control, **kwargs):
+            if is_now("evaluated", state.global_step):
+                die()
+
+        def on_save(self, args, state, control, **kwargs):
+            if is_now("saved", state.global_step):
+                die()
+
+    def torn(save):
+        def saves(*args: Any, **kwargs: Any) -> None:
+            save(*args, **kwargs)
+            path = Path(args[1])
+            if path.name == plan.get("file") and is_now("saving", int(path.parent.name.partition("-")[2] or -1)):
+                os.truncate(path, int(path.stat().st_size * plan["part"]))
+                die()
+
+        return saves
+
+    remove = shutil.rmtree
+
+    def removes(folder: Any, *args: Any, **kwargs: Any) -> None:
+        if is_now("rotating", Probe.update) and Path(folder).name.startswith("checkpoint-"):
+            for path in sorted(Path(folder).iterdir())[::2]:
+                path.unlink()
+            die()
+        remove(folder, *args, **kwargs)
+
+    torch.save = torn(torch.save)
+    transformers.modeling_utils.safe_save_file = torn(transformers.modeling_utils.safe_save_file)
+    TrainerState.save_to_json = torn(TrainerState.save_to_json)
+    shutil.rmtree = removes
+
+    make = recipe.make_trainer
+
+    def make_with_probe(*arguments: Any) -> Any:
+        trainer = make(*arguments)
+        trainer.add_callback(Probe())
+        return trainer
+
+    recipe.make_trainer = make_with_probe
+    return recipe.main(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main(json.loads(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
