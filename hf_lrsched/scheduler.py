@@ -3,7 +3,7 @@
 import logging
 import math
 import weakref
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,46 +11,18 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .clocks import Clock, as_clock, moved
-from .course import (
-    RESUME_CHOICES,
-    Course,
-    Settings,
-    check_on_resume,
-    lrs_at,
-    refusal,
-    resume,
-    rewarmed,
-    same_data,
-)
+from .clocks import Clock, as_clock
+from .course import Course, Settings, check_on_resume, lrs_at
+from .resuming import MOST_EVENTS, STATE_VERSION, resumed, taken_over
 from .schedules import Curve, Horizon, Schedule, ScheduleError, parse
 from .schedules.curve import Reaction
-from .schedules.reactive import Plateau, PlateauState, cooldown_of
+from .schedules.reactive import cooldown_of
+from .watchers import Watcher, scales_of, times, watchers_of
 
 logger = logging.getLogger(__name__)
 
-STATE_VERSION = 2
-
 # Factors are computed for this many updates at a time: a curve is fastest on arrays.
 _BLOCK = 1024
-
-# The state must not grow with the run.
-_MOST_EVENTS = 16
-
-
-@dataclass
-class Watcher:
-    """A `plateau()` of one of the schedules, with what it has seen."""
-
-    schedule: str
-    reaction: Reaction
-    state: PlateauState
-
-    @property
-    def rule(self) -> Plateau:
-        rule = self.reaction.rule
-        assert isinstance(rule, Plateau)
-        return rule
 
 
 class ScheduleLR(LRScheduler):
@@ -135,7 +107,7 @@ class ScheduleLR(LRScheduler):
         self.seconds = 0.0
         #: Who sees to what in the run the schedule follows, of `plateau`, `cooldown` and `clock`: callbacks, or a loop.
         self.attended: set[str] = set()
-        self.watchers = _watchers(self.curves, self.settings.schedules)
+        self.watchers = watchers_of(self.curves, self.settings.schedules)
         self._position = 0.0
         self._block_start = -1
         self._blocks: list[list[float]] = []
@@ -151,6 +123,11 @@ class ScheduleLR(LRScheduler):
         return self._position if self.horizon.unit != "updates" else self.last_epoch + self._position
 
     @property
+    def offset(self) -> float:
+        """From updates done to the position on the curve; not 0 after a resume with another batch size."""
+        return self._position if self.horizon.unit == "updates" else 0.0
+
+    @property
     def scales(self) -> list[float]:
         """What each group's LRs are multiplied by now."""
         return list(self._scales)
@@ -162,7 +139,7 @@ class ScheduleLR(LRScheduler):
 
     def get_lr(self) -> list[float]:  # type: ignore[override]
         """The LR of each group for the next update."""
-        return _times(self._unscaled(), self._scales)
+        return times(self._unscaled(), self._scales)
 
     def _unscaled(self) -> list[float]:
         position = self.position
@@ -347,12 +324,12 @@ class ScheduleLR(LRScheduler):
         self._rescale()
         self._write(self.get_lr())
         event = {**event, "t": self.last_epoch, "lr_before": float(before[0]), "lr_after": float(self._last_lr[0])}
-        self.events = [*self.events, event][-_MOST_EVENTS:]
+        self.events = [*self.events, event][-MOST_EVENTS:]
         self.num_events += 1
         return event
 
     def _rescale(self) -> None:
-        self._scales = _scales(self.course, self.watchers, self.scale)
+        self._scales = scales_of(self.course, self.watchers, self.scale)
 
     def drop_frozen_gradients(self) -> None:
         """Takes the gradients of groups whose own schedule is at 0: the optimizer then leaves them alone."""
@@ -419,7 +396,7 @@ class ScheduleLR(LRScheduler):
             "course": None if self.course == Course(self.settings) else self.course.to_data(),
             "scale": self.scale,
             "seconds": self.seconds,
-            "plateaus": [{"phase": str(watcher.reaction.phase), **watcher.state} for watcher in self.watchers],
+            "plateaus": [watcher.to_data() for watcher in self.watchers],
             "events": [dict(event) for event in self.events],
         }
 
@@ -433,7 +410,8 @@ class ScheduleLR(LRScheduler):
             ScheduleError: The settings differ and `on_resume` is `strict`, its choice is not possible here, or the state is
                 damaged or of a newer version. Nothing is changed then.
         """
-        found = self._resumed(state_dict) if "version" in state_dict else self._taken_over(state_dict)
+        read = resumed if "version" in state_dict else taken_over
+        found = read(state_dict, self.settings, self.on_resume)
         if found.course != self.course:
             self.course = found.course
             self.curves = found.course.curves()
@@ -464,140 +442,6 @@ class ScheduleLR(LRScheduler):
             return f"resumed after update {t}: the next LR is {now}, as it was to be"
         before = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(latest["lr_before"]))
         return f"resumed after update {t} with on_resume={latest['how']!r}: the next LR was to be {before} and is {now}"
-
-    def _resumed(self, state: dict[str, Any]) -> "_Found":
-        version = state["version"]
-        if not isinstance(version, int) or not 1 <= version <= STATE_VERSION:
-            raise ScheduleError(
-                f"the checkpoint's schedule state has version {version!r}; this hf-lrsched reads 1 to {STATE_VERSION}. Was "
-                "it written by a newer version?"
-            )
-        try:
-            t, events = int(state["t"]), [dict(event) for event in state["events"]]
-            settings = Settings.from_data(state["settings"])
-            old = Course(settings) if state["course"] is None else Course.from_data(state["course"])
-            position = float(state.get("position", t))
-            scale, seconds = float(state.get("scale", 1.0)), float(state.get("seconds", 0.0))
-            remembered = [dict(each) for each in state.get("plateaus", ())]
-            was = _watchers(old.curves(), old.settings.schedules)
-            _restore(was, remembered)
-            if len(was) != len(remembered):
-                raise ValueError(f"{len(remembered)} plateaus for a schedule with {len(was)}")
-            if not (t >= 0 and position >= 0 and scale > 0 and math.isfinite(position * scale)):
-                raise ValueError(f"t={t}, position={position}, scale={scale}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ScheduleError(f"the checkpoint's schedule state is damaged: {error!r}.") from error
-        found = _Found(t, position, old, was, scale, seconds, events)
-        if settings == self.settings:
-            return found
-        plain = old == Course(settings) or replace(old, cooldown_at=None) == Course(settings)
-        if same_data(settings, self.settings) and plain:
-            at = old.cooldown_at
-            course = Course(
-                self.settings, cooldown_at=None if at is None else moved(at, settings.horizon, self.settings.horizon)
-            )
-            found.position = moved(position, settings.horizon, self.settings.horizon)
-        else:
-            course = resume(old, settings, self.settings, position, self.on_resume)
-            found.before = old
-        # What each plateau() has seen stays with it, where the new schedules have the same one.
-        found.watchers = _watchers(course.curves(), course.settings.schedules)
-        _restore(found.watchers, [{"phase": str(each.reaction.phase), **each.state} for each in was])
-        before = _times(lrs_at(old, position), _scales(old, was, scale))
-        scales = _scales(course, found.watchers, scale)
-        if course.rewarm is not None and course.rewarm.at == position:
-            # A climb from the LRs that were used: the scale that will hold is taken out of them.
-            lrs = tuple(lr / scale for lr, scale in zip(before, scales, strict=True))
-            course = replace(course, rewarm=replace(course.rewarm, lrs=lrs))
-        found.course = course
-        after = _times(lrs_at(course, found.position), scales)
-        how = self.on_resume if found.before is not None else "epochs"
-        found.events = [*events, _resume_event(t, how, before, after)][-_MOST_EVENTS:]
-        return found
-
-    def _taken_over(self, state: dict[str, Any]) -> "_Found":
-        """From the state of torch's own schedulers: what they have in common are a position and the last LRs."""
-        try:
-            t, before = int(state["last_epoch"]), [float(lr) for lr in state["_last_lr"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ScheduleError(
-                f"the checkpoint's scheduler state is neither of hf-lrsched nor of a torch scheduler: {error!r}."
-            ) from error
-        if self.horizon.unit != "updates":
-            raise ScheduleError(
-                f"can't resume: the checkpoint is another scheduler's, which counted updates, and this one's clock is "
-                f"{self.clock}."
-            )
-        found = _Found(t, float(t), self.course, self.watchers, 1.0, 0.0, [])
-        after = lrs_at(self.course, t)
-        if len(before) != len(after):
-            raise ScheduleError(
-                f"can't resume: the checkpoint's optimizer has {len(before)} parameter groups, this one {len(after)}."
-            )
-        if all(math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-15) for x, y in zip(before, after, strict=True)):
-            return found
-        choice, over = check_on_resume(self.on_resume)
-        possible = {name: what for name, what in RESUME_CHOICES.items() if name in ("switch", "rewarm")}
-        if choice not in possible:
-            differences = ["the checkpoint is another scheduler's, whose curve is not known"]
-            raise ScheduleError(refusal(differences, t, before, after, possible))
-        found.course = self.course if choice == "switch" else rewarmed(self.settings, t, before, over or "5%")
-        found.before = before
-        found.events = [_resume_event(t, self.on_resume, before, lrs_at(found.course, t))]
-        return found
-
-
-@dataclass
-class _Found:
-    """What a checkpoint says of where a run goes on."""
-
-    t: int
-    position: float
-    course: Course
-    watchers: list[Watcher]
-    scale: float
-    seconds: float
-    events: list[dict[str, Any]]
-    before: Course | list[float] | None = None
-
-
-def _watchers(curves: list[Curve], schedules: tuple[str, ...]) -> list[Watcher]:
-    """A fresh one for each `plateau()`, once for all groups that follow the same schedule."""
-    return [
-        Watcher(text, reaction, reaction.rule.start())
-        for text, curve in dict(zip(schedules, curves, strict=True)).items()
-        for reaction in curve.reactions
-        if isinstance(reaction.rule, Plateau)
-    ]
-
-
-def _restore(watchers: list[Watcher], remembered: list[dict[str, Any]]) -> None:
-    """Gives each what the one with the same text had seen; the first to the first, where there are several."""
-    left = list(remembered)
-    for watcher in watchers:
-        same = next((each for each in left if each["phase"] == str(watcher.reaction.phase)), None)
-        if same is not None:
-            left.remove(same)
-            best = None if same["best"] is None else float(same["best"])
-            watcher.state = PlateauState(
-                best=best, bad=int(same["bad"]), resting=int(same["resting"]), scale=float(same["scale"])
-            )
-
-
-def _scales(course: Course, watchers: list[Watcher], scale: float) -> list[float]:
-    """What each group's LRs are multiplied by."""
-    scales = dict.fromkeys(course.settings.schedules, scale)
-    for watcher in watchers:
-        scales[watcher.schedule] *= watcher.state["scale"]
-    return [scales[text] for text in course.settings.schedules]
-
-
-def _times(lrs: list[float], scales: list[float]) -> list[float]:
-    return [lr * scale for lr, scale in zip(lrs, scales, strict=True)]
-
-
-def _resume_event(t: int, how: str, before: list[float], after: list[float]) -> dict[str, Any]:
-    return {"kind": "resume", "t": t, "how": how, "lr_before": before, "lr_after": after}
 
 
 def inner_optimizer(optimizer: Any) -> Any:

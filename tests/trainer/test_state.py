@@ -178,3 +178,13 @@ def test_rescale():
     for factor in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ScheduleError, match="above 0"):
             scheduler.rescale(factor, "")
+
+
+def test_a_checkpoint_of_the_model_alone_goes_on_where_the_curve_is(make_trainer, tmp_path, caplog):
+    settings = {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 5, "save_only_model": True}
+    whole = make_trainer("warmup(25%) >> linear()", **settings)
+    whole.train()
+    resumed = make_trainer("warmup(25%) >> linear()", **settings)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-5"))
+    assert resumed.recorder.used == whole.recorder.used[5:]
+    assert "has no state of the optimizer and the scheduler" in caplog.text
