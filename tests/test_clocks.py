@@ -128,7 +128,7 @@ def test_another_clock_is_refused():
 def test_more_time_is_another_setting():
     made = scheduler("time(100s)", schedule="linear()")
     made.move_to(50)
-    with pytest.raises(ScheduleError, match="clock was 'time.100s.' and is 'time.200s.'"):
+    with pytest.raises(ScheduleError, match=r"clock was 'time.100s.' and is 'time.200s.'"):
         scheduler("time(200s)", schedule="linear()").load_state_dict(made.state_dict())
     longer = scheduler("time(200s)", schedule="linear()", on_resume="stretch")
     longer.load_state_dict(made.state_dict())

@@ -304,6 +304,14 @@ def test_a_model_of_ones_own():
     assert places["classifier.weight"] == "head"
 
 
+@pytest.mark.parametrize("name", ["pooler", "classifier", "head", "score"])
+def test_what_stands_above_may_be_declared_first(name):
+    """NomicBERT declares its pooler before its layers."""
+    model = nn.ModuleDict({name: nn.Linear(4, 2), "features": nn.Linear(4, 4), "layers": nn.ModuleList([Block()])})
+    places = by_name(model, layerwise_groups(model, lr=LR), "name")
+    assert places[f"{name}.weight"] == "head" and places["features.weight"] == "embeddings"
+
+
 def test_layer_pattern():
     model = make("GPT2ForSequenceClassification", "GPT2Config", n_embd=16, n_layer=12, n_head=2, vocab_size=30)
     groups = layerwise_groups(model, lr=1.0, decay=0.5, layer_pattern=r"\.h\.(\d+)\.")
@@ -481,6 +489,13 @@ def test_lora_plus_raises_only_b(adapted):
         "embeddings",
         "embeddings/lora_B",
     ]
+
+
+def test_lora_in_the_head_has_the_ratio_of_the_heads_lr(adapted):
+    adapted.base_model.model.classifier = Adapter(nn.Linear(4, 2))
+    groups = layerwise_groups(adapted, lr=1e-4, head_lr=1e-3, lora_plus_ratio=16)
+    lrs = {group["name"]: group["lr"] for group in groups}
+    assert (lrs["head"], lrs["head/lora_B"], lrs["layer_1/lora_B"]) == pytest.approx((1e-3, 16e-3, 16e-4))
 
 
 def test_without_a_ratio_lora_has_no_groups_of_its_own(adapted):

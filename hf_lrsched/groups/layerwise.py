@@ -54,21 +54,16 @@ class LayerwiseGroups:
     freeze: Sequence[str] = field(default=())
 
     def __post_init__(self) -> None:
-        values = {
-            "decay": as_layer_decay(self.decay, "decay"),
-            "head_lr": None if self.head_lr is None else as_lr(self.head_lr, "head_lr"),
-            "lora_plus_ratio": None
-            if self.lora_plus_ratio is None
-            else as_positive(self.lora_plus_ratio, "lora_plus_ratio"),
-            "unfreeze_every": None
-            if self.unfreeze_every is None
-            else str(as_length(self.unfreeze_every, "unfreeze_every")),
-            "freeze": as_names(self.freeze, "freeze"),
+        checks: dict[str, Callable[[Any, str], Any]] = {
+            "decay": as_layer_decay,
+            "head_lr": _or_none(as_lr),
+            "lora_plus_ratio": _or_none(as_positive),
+            "layer_pattern": _or_none(lambda value, name: compiled(value, name).pattern),
+            "unfreeze_every": _or_none(lambda value, name: str(as_length(value, name))),
+            "freeze": as_names,
         }
-        if self.layer_pattern is not None:
-            compiled(self.layer_pattern, "layer_pattern")
-        for name, value in values.items():
-            object.__setattr__(self, name, value)
+        for name, check in checks.items():
+            object.__setattr__(self, name, check(getattr(self, name), name))
 
     def split(
         self, model: torch.nn.Module, groups: Sequence[Group], decayed: Collection[str] | None = None
@@ -204,3 +199,8 @@ def as_names(value: object, name: str) -> tuple[str, ...]:
     if not isinstance(given, list | tuple) or not all(isinstance(each, str) and each.strip() for each in given):
         raise ScheduleError(f"{name} must be names of groups, like embeddings,layer_0, got {brief(value)}.")
     return tuple(each.strip() for text in given for each in text.split(","))
+
+
+def _or_none(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """The check of a value that may be left out."""
+    return lambda value, name: None if value is None else check(value, name)

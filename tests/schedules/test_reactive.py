@@ -125,7 +125,7 @@ def test_direction_refused(metric, mode, best_metric, greater_is_better, message
 def test_a_metric_that_is_not_there():
     metrics = {"eval_loss": 0.5, "eval_accuracy": np.float64(0.9), "eval_note": "good"}
     assert rule(metric="accuracy").value(metrics) == 0.9
-    with pytest.raises(ScheduleError, match="it has eval_loss, eval_accuracy. Did you mean 'eval_accuracy'?"):
+    with pytest.raises(ScheduleError, match=r"it has eval_loss, eval_accuracy. Did you mean 'eval_accuracy'?"):
         rule(metric="acuracy", mode="max").value(metrics)
     with pytest.raises(ScheduleError, match="'good' is not a number"):
         rule(metric="note", mode="max").value(metrics)
