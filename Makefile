@@ -33,7 +33,7 @@ lint: .venv/dev
 
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[dev,reporters]"
 	touch $@ .venv/demo
 
 .venv-oldest/dev: pyproject.toml constraints-oldest.txt

@@ -46,9 +46,18 @@ from .schedules import (
 )
 
 if TYPE_CHECKING:
-    from .callbacks import ClockCallback, CooldownCallback, LRCheck, LRLogger, PlateauCallback
+    from .callbacks import (
+        ClockCallback,
+        CooldownCallback,
+        LRCheck,
+        LRLogger,
+        PlateauCallback,
+        RunRecorder,
+        ScheduleProgressCallback,
+    )
     from .clocks import Clock, epochs, tokens
     from .clocks import time as time
+    from .doctor import Finding, diagnose
     from .factory import get_schedule
     from .groups import (
         GroupArguments,
@@ -60,6 +69,7 @@ if TYPE_CHECKING:
         regex_groups,
     )
     from .loop import prepare_schedule
+    from .runs import Run, read_run
     from .scheduler import ScheduleLR
     from .trainer import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
 
@@ -71,21 +81,27 @@ _LAZY = {
     "Clock": "clocks",
     "ClockCallback": "callbacks",
     "CooldownCallback": "callbacks",
+    "Finding": "doctor",
     "LRCheck": "callbacks",
     "LRLogger": "callbacks",
     "PlateauCallback": "callbacks",
+    "Run": "runs",
+    "RunRecorder": "callbacks",
     "LayerwiseGroups": "groups",
     "ScheduleArguments": "trainer",
     "ScheduleLR": "scheduler",
     "ScheduleMixin": "trainer",
+    "ScheduleProgressCallback": "callbacks",
     "ScheduledTrainer": "trainer",
     "explain_groups": "groups",
     "freeze_groups": "groups",
+    "diagnose": "doctor",
     "epochs": "clocks",
     "get_schedule": "factory",
     "gradual_unfreezing": "groups",
     "layerwise_groups": "groups",
     "prepare_schedule": "loop",
+    "read_run": "runs",
     "regex_groups": "groups",
     "scheduled": "trainer",
     "time": "clocks",
@@ -98,16 +114,20 @@ __all__ = [
     "ClockCallback",
     "CooldownCallback",
     "Curve",
+    "Finding",
     "GroupArguments",
     "Horizon",
     "LRCheck",
     "LRLogger",
     "LayerwiseGroups",
     "PlateauCallback",
+    "Run",
+    "RunRecorder",
     "Schedule",
     "ScheduleArguments",
     "ScheduleError",
     "ScheduleLR",
+    "ScheduleProgressCallback",
     "ScheduleMixin",
     "ScheduledTrainer",
     "bert",
@@ -115,6 +135,7 @@ __all__ = [
     "cosine",
     "cosine_restarts",
     "custom",
+    "diagnose",
     "epochs",
     "explain_groups",
     "exponential",
@@ -142,6 +163,7 @@ __all__ = [
     "power",
     "prepare_schedule",
     "regex_groups",
+    "read_run",
     "register",
     "repeat",
     "rex",

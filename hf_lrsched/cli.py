@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .doctor.command import add_doctor
 from .modules import import_names
+from .plot import add_plot
 from .preview import Preview
+from .report.command import add_report
 from .schedules import Horizon, Schedule, ScheduleError, parse
 from .schedules.errors import nearest
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status: 0, or 2 for input that can't be meant."""
+    """Runs the command; returns its exit status: 0, 1 where the doctor finds something wrong, or 2 for input that can't be meant."""
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
@@ -59,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--json", metavar="FILE", help="also write everything as JSON; - prints it and nothing else")
     preview.add_argument("--force", action="store_true", help="replace files that exist")
     preview.set_defaults(run=_preview)
-    for command in (preview,):
+    plot = add_plot(commands)
+    doctor = add_doctor(commands)
+    report = add_report(commands)
+    for command in (preview, plot, doctor, report):
         command.add_argument(
             "--import",
             dest="modules",

@@ -105,7 +105,7 @@ class Preview:
         levels = [low + (high - low) * share / 4 for share in range(5)]
         plotext.yticks(levels, [f"{level:.2e}" if level else "0" for level in levels])
         plotext.ylim(low, high)
-        plotext.xlabel("update")
+        plotext.xlabel("update" if self.horizon.unit == "updates" else self.horizon.unit)
         text: str = plotext.build() if colour else plotext.uncolorize(plotext.build())
         # A key of its own, for plotext lays it over the curves.
         key = zip(_cycled(_MARKERS, self.curves), self.curves, strict=True)

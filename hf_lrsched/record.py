@@ -10,10 +10,12 @@ A folder of four files of JSON lines, one row a line:
 The LR of every update and group follows from the schedule and the events, so it takes no space: see [`Segment`].
 """
 
+import errno
 import json
 import logging
 import math
 import os
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +33,17 @@ RUN, TRAIN, EVALUATIONS, EVENTS = "run.jsonl", "train.jsonl", "evaluations.jsonl
 
 Row = dict[str, Any]
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":"))
+
+# Rows that wait for room on the disk. A schedule has few events: it is training records that would be lost.
+_MOST_WAITING = 1_000
+
 
 class Appender:
     """Appends rows to a file. What can't be written is told once and never ends a training.
 
-    A row is one write, so that a run that is killed leaves whole rows, and at most one torn at the end, after which the next
-    row begins a line of its own.
+    Nothing that was written whole is ever changed. What a crash has torn at the end is cut off before the next row, so that
+    any reader of JSON lines opens the file. Rows that could not be written, as on a full disk, are tried again with the next.
 
     Args:
         path (`Path`): The file; made with its folder at the first row.
@@ -44,59 +51,94 @@ class Appender:
 
     def __init__(self, path: Path):
         self.path = path
-        self._ends_whole: bool | None = None
+        self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
+        self._has_whole_end = False
         self._has_failed = False
 
     def append(self, row: Row) -> None:
-        """Writes a row. NaN and infinity, which JSON does not have, become null; `not_finite` then names them."""
-        strange = [f"{key}={value}" for key, value in row.items() if _is_not_finite(value)]
-        row = {key: None if _is_not_finite(value) else value for key, value in row.items()}
-        if strange:
-            row["not_finite"] = ", ".join(strange)
-        line = json.dumps(row, ensure_ascii=False, allow_nan=False, default=str).encode() + b"\n"
+        """Writes a row, and those before it that wait. NaN and infinity, which JSON does not have, become null."""
+        self._waiting.append(_as_line(row))
         try:
-            if self._ends_whole is None:
+            if not self._has_whole_end:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._ends_whole = _ends_whole(self.path)
-            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            try:
-                line = line if self._ends_whole else b"\n" + line
-                self._ends_whole = os.write(file, line) == len(line)
-            finally:
-                os.close(file)
+                last_row(self.path, mend=True)
+                self._has_whole_end = True
+            self._write()
         except OSError as error:
-            self._ends_whole = None
+            self._has_whole_end = False
             if not self._has_failed:
                 self._has_failed = True
                 logger.warning(f"the record can't be written, and training goes on without: {error}")
 
+    def _write(self) -> None:
+        # Opened for each row: nobody has to close it, whatever ends the training.
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            while self._waiting:
+                line = self._waiting[0]
+                written = os.write(file, line)
+                if written < len(line):
+                    os.ftruncate(file, os.fstat(file).st_size - written)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                self._waiting.popleft()
+        finally:
+            os.close(file)
 
-def _is_not_finite(value: object) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+
+def _as_line(row: Row) -> bytes:
+    try:
+        text = _ENCODER.encode(row)
+    except ValueError:  # NaN and infinity are rare: only then is each value looked at
+        text = _ENCODER.encode(_finite(row))
+    return text.encode("utf-8", "replace") + b"\n"  # a name of a file may hold what is no text
 
 
-def _ends_whole(path: Path) -> bool:
-    if not path.exists() or not path.stat().st_size:
-        return True
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def last_row(path: Path, mend: bool = False) -> Row | None:
+    """The last row of a file that is whole.
+
+    Args:
+        path (`Path`): The file, which need not be there.
+        mend (`bool`, defaults to `False`): Cut off what a crash has torn after it.
+    """
+    if not path.is_file():  # also of a device
+        return None
+    found = None
+    with path.open("rb+" if mend else "rb") as file:
+        line = b"\n"
+        for line in file:
+            found = line if line.endswith(b"\n") else found
+        if line.endswith(b"\n"):
+            return None if found is None else _as_row(found)
+        row = _as_row(line)
+        if mend and row is None:
+            file.truncate(file.tell() - len(line))
+        elif mend:  # the row is whole but for the end of its line
+            file.write(b"\n")
+        return row or (None if found is None else _as_row(found))
 
 
 def read_rows(path: Path) -> list[Row]:
     """The rows of a file, without what a crash has torn."""
-    if not path.exists():
+    if not path.is_file():
         return []
-    rows = []
     with path.open("rb") as file:
-        for line in file:
-            try:
-                row = json.loads(line)
-            except ValueError:  # also of bytes that are no text
-                continue
-            if isinstance(row, dict):
-                rows.append(row)
-    return rows
+        return [row for line in file if (row := _as_row(line)) is not None]
+
+
+def _as_row(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):  # also of bytes that are no text
+        return None
+    return row if isinstance(row, dict) else None
 
 
 @dataclass(frozen=True)
@@ -125,16 +167,16 @@ class Segment:
 
 
 def lrs(segments: list[Segment], t: Array) -> list[Array]:
-    """The LR of each group for updates (counted from 0), exactly as they were used.
+    """The LR of each group for updates (counted from 0), exactly as they were used; NaN for those before the first segment.
 
     Args:
-        segments (`list[Segment]`): In the order of their starts.
+        segments (`list[Segment]`): In the order of their starts; of two with the same start the later one holds.
         t (`np.ndarray`): Updates.
     """
     starts = np.array([segment.start for segment in segments])
-    which = np.maximum(np.searchsorted(starts, t, side="right") - 1, 0)
-    made = [np.empty(len(t)) for _ in segments[-1].scales]
-    for index in np.unique(which):
+    which = np.searchsorted(starts, t, side="right") - 1
+    made = [np.full(len(t), np.nan) for _ in segments[-1].scales]
+    for index in np.unique(which[which >= 0]):
         segment, here = segments[index], which == index
         for lr, values, scale in zip(made, segment.course.lrs(t[here] + segment.offset), segment.scales, strict=True):
             lr[here] = values * scale
@@ -165,19 +207,32 @@ class Record:
         return cls(starts, *rows)
 
     def segments(self) -> list[Segment] | None:
-        """What the LR of every update follows from; `None` where the schedule does not count updates."""
-        rows = [row for row in (*self.starts, *self.events) if row.get("course")]
-        rows = [row for row in _still_true(rows, self.starts) if "step" in row]
+        """What the LR of every update follows from; `None` where that is not known.
+
+        That is where the schedule does not count updates or is another scheduler's, or where the row of a start is lost.
+        """
+        known = {row["start"] for row in self.starts if "start" in row}
+        if not self.starts or not self.starts[-1].get("course"):
+            return None
+        if any(row.get("start", 0) not in known for row in (*self.train, *self.evaluations, *self.events)):
+            return None
+        rows = [row for row in (*self.starts, *self.events) if row.get("course") and "step" in row]
+        rows = _still_true(rows, self.starts)
         if not rows or any(row["course"].get("unit", "updates") != "updates" for row in rows):
             return None
-        return sorted(map(Segment.from_row, rows), key=lambda segment: segment.start)
+        return [Segment.from_row(row) for row in sorted(rows, key=lambda row: (row["step"], row.get("start", 0)))]
 
 
 def _still_true(rows: list[Row], starts: list[Row]) -> list[Row]:
     """Without what lies after the update at which a later start went on: that one made it again."""
-    again = [(row["start"], row["step"]) for row in starts]
-    return [
-        row
-        for row in rows
-        if not any(row.get("start", 0) < start and row.get("step", 0) > step for start, step in again)
-    ]
+    return [row for row in rows if not any(_is_made_again(row, start) for start in starts)]
+
+
+def _is_made_again(row: Row, start: Row) -> bool:
+    if row.get("start", 0) >= start.get("start", 0):
+        return False
+    if row.get("step", 0) != start.get("step", 0):
+        return bool(row.get("step", 0) > start.get("step", 0))
+    # At that very update, records are from before the checkpoint; and so are the events that the checkpoint knew.
+    known = start.get("events", ())
+    return "kind" in row and not any(all(row.get(key) == event[key] for key in event) for event in known)

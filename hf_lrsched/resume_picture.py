@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .course import Course, lrs_at
-from .pictures import Points, _draw_epochs, _import_figure, _short
+from .pictures.style import Points, draw_epochs, house_style, import_figure, plain, short
 from .schedules import ScheduleError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _GROUPS = 3
 _POINTS = 10_000
 
 
+@house_style
 def draw_resume(
     before: Course | Sequence[float],
     after: Course,
@@ -80,7 +81,7 @@ def draw_resume(
     draw_resume(old, new, t=5, path="resume.png", on_resume="switch")
     ```
     """
-    figure_class = _import_figure()
+    figure_class = import_figure()
     groups = range(len(after.settings.peaks))
     dropped = [_drops_of(before, group, drops) for group in groups]
     totals = [math.prod(factor for _, factor in each) for each in dropped]
@@ -110,17 +111,17 @@ def draw_resume(
         axes.plot([t], [was[group]], "o", markerfacecolor="none", markeredgewidth=1.6, color=_OLD, label=known, **_DOTS)
         axes.plot([t], [now[group]], "o", color=_NEW, **_DOTS)
         axes.axvline(t, color="#888888", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
-        name = "" if len(now) == 1 else f"{names[group] if names else f'group_{group}'}: "
+        name = "" if len(now) == 1 else f"{plain(names[group]) if names else f'group_{group}'}: "
         axes.set_title(f"{name}{words.told(was[group], now[group])}", loc="left", fontsize=9.5)
         axes.set_ylabel("learning rate")
-        axes.yaxis.set_major_formatter(lambda value, _: _short(value))
+        axes.yaxis.set_major_formatter(lambda value, _: short(value))
         high = axes.get_ylim()[1]
         axes.set_ylim(-0.015 * high, high)  # a line at 0 is drawn whole
         axes.grid(axis="y", color="#BBBBBB", alpha=0.5, linewidth=0.6)
         axes.set_axisbelow(True)
     panels[-1].set_xlim(-0.01 * last, 1.01 * last)
     panels[-1].set_xlabel(words.unit_in_full)
-    _draw_epochs(panels[0], after.settings.horizon.updates_per_epoch)
+    draw_epochs(panels[0], after.settings.horizon.updates_per_epoch)
     _legend(figure, panels)
     figure.suptitle(words.title + ("" if on_resume is None else f" with on_resume={on_resume!r}"))
     if path is not None:
@@ -259,7 +260,7 @@ class _Words:
             self.next, self.from_here = "the next LR", "from there on"
 
     def told(self, was: float, now: float) -> str:
-        return f"{self.next}: was to be {_short(was)}, is {_short(now)}"
+        return f"{self.next}: was to be {short(was)}, is {short(now)}"
 
     def course(self, course: Course, group: int, end: float = 0) -> str:
         """A course in words; in a run that lasts longer than it, too."""

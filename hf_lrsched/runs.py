@@ -1,9 +1,10 @@
 """A run that is looked at afterwards: from its record, or from any trainer_state.json."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ STATE = "trainer_state.json"
 
 #: Entries of an evaluation that are no metrics.
 _SPEEDS = ("runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "jit_compilation_time")
-_KEYS = ("step", "epoch", "start", "learning_rate", "not_finite")
+_KEYS = ("step", "epoch", "start", "learning_rate", "not_finite", "num_input_tokens_seen")
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,10 @@ class Run:
         return [step for step, _ in points], [value for _, value in points]
 
     def lrs(self, updates: Sequence[int] | Array) -> dict[str, Array] | None:
-        """The LR that each update (counted from 0) used, by group, exactly; `None` where only the records are known."""
+        """The LR that each update (counted from 0) used, by group, exactly; `None` where only the records are known.
+
+        It is NaN for the updates before a record that begins with a resume from another folder.
+        """
         if not self.segments:
             return None
         found = lrs(self.segments, np.asarray(updates, dtype=np.float64))
@@ -127,19 +131,23 @@ def read_run(path: str | Path) -> Run:
     if not path.exists():
         raise ScheduleError(f"no such file or folder: {path}.")
     if path.is_file():
-        return _from_state(path, path.parent.name or path.stem)
+        return _from_state(path, path.resolve().parent.name or path.stem)
     if (path / RUN).exists():
         return _from_record(path, path.parent)
     records = sorted((each for each in path.glob(f"{FOLDER}*") if (each / RUN).exists()), key=_number)
     if records:
         return _from_record(records[-1], path)
-    states = [path / STATE, *sorted(path.glob(f"checkpoint-*/{STATE}"), key=lambda each: -_number(each.parent))]
-    for state in states:
-        if state.exists():
-            return _from_state(state, path.resolve().name)
+    for state in _states(path):
+        return _from_state(state, path.resolve().name)
     raise ScheduleError(
         f"{path} is not a run's folder: it has no {FOLDER}/{RUN}, no {STATE} and no checkpoint-*/{STATE}."
     )
+
+
+def _states(run: Path) -> list[Path]:
+    """The Trainer's own states in a run's folder: that of the run itself first, then those of its checkpoints, newest first."""
+    checkpoints = sorted(run.glob(f"checkpoint-*/{STATE}"), key=lambda each: -_number(each.parent))
+    return [state for state in (run / STATE, *checkpoints) if state.exists()]
 
 
 def _number(path: Path) -> int:
@@ -157,12 +165,13 @@ def _from_record(folder: Path, run: Path) -> Run:
         raise ScheduleError(f"{folder} is damaged: {error!r}.") from error
     last = record.starts[-1]
     settings = last.get("settings") or {}
-    state = _state_of(run)
+    state = _state_of(run, record)
     return Run(
         name=run.resolve().name,
         path=folder,
         train=_in_order(record.train),
-        evaluations=_together(record.evaluations),
+        # What was evaluated after the end of the training is in the Trainer's state alone.
+        evaluations=_together([*_evaluations(state.get("log_history", [])), *record.evaluations]),
         events=record.events,
         segments=segments,
         starts=record.starts,
@@ -174,23 +183,39 @@ def _from_record(folder: Path, run: Path) -> Run:
     )
 
 
-def _state_of(run: Path) -> Row:
-    """What the Trainer's own state adds, where the run has come to write one that is whole."""
-    try:
-        return _read_state(run / STATE)
-    except (ScheduleError, OSError):
-        return {}
+def _state_of(run: Path, record: Record) -> Row:
+    """The Trainer's own state, where the run has come to write one: that of an earlier run in the folder is none."""
+    known = {(row.get("step"), row.get("loss")) for row in record.train}
+    for path in _states(run)[:2]:
+        try:
+            state = _read_state(path)
+        except ScheduleError:
+            continue
+        state["log_history"] = [row for row in state["log_history"] if isinstance(row, dict)]
+        train = [row for row in state["log_history"] if "loss" in row]
+        if train and (train[-1].get("step"), train[-1]["loss"]) in known:
+            return state
+    return {}
 
 
-def _from_state(path: Path, name: str) -> Run:
-    state = _read_state(path)
-    history = [row for row in state["log_history"] if isinstance(row, dict) and isinstance(row.get("step"), int)]
+def run_of_history(log_history: Sequence[Mapping[str, Any]], name: str = "", path: str | Path = "") -> Run:
+    """A run as the Trainer's own history tells it: `trainer.state.log_history`, or that of a trainer_state.json.
+
+    Args:
+        log_history (`Sequence[Mapping]`): Its records; what has no `step` is left out.
+        name (`str`, *optional*): What to call the run.
+        path (`str` or `Path`, *optional*): Where it was read from.
+
+    Example:
+    ```python
+    >>> run = run_of_history([{"step": 5, "loss": 0.7, "learning_rate": 2e-5}, {"step": 5, "eval_accuracy": 0.8}])
+    >>> run.metrics, run.series("loss"), run.recorded_lrs()
+    (['eval_accuracy'], ([5], [0.7]), ([5], [2e-05]))
+
+    ```
+    """
+    history = [dict(row) for row in log_history if isinstance(row, Mapping) and isinstance(row.get("step"), int)]
     train = [row for row in history if "loss" in row]
-    evaluations = []
-    for row in history:
-        if any(key.endswith("_runtime") for key in row) and "train_runtime" not in row:
-            plain = {_without_prefix(key): value for key, value in row.items()}
-            evaluations.append(plain)
     steps, epochs = [], []
     for row in history:
         if isinstance(row.get("epoch"), int | float) and row["epoch"] > 0:
@@ -198,13 +223,36 @@ def _from_state(path: Path, name: str) -> Run:
             epochs.append(row["epoch"])
     return Run(
         name=name,
-        path=path,
+        path=Path(path),
         train=_in_order(train),
-        evaluations=_together(evaluations),
-        num_updates=int(state.get("max_steps") or 0),
+        evaluations=_together(_evaluations(history)),
         updates_per_epoch=steps[-1] / epochs[-1] if steps else None,
-        best_step=state.get("best_global_step"),
     )
+
+
+def _from_state(path: Path, name: str) -> Run:
+    state = _read_state(path)
+    run = run_of_history(state["log_history"], name, path)
+    # The state has the value of the best metric and not its name: it is the one that had this value at that update.
+    best_step, best = state.get("best_global_step"), state.get("best_metric")
+    at_best = next((row for row in run.evaluations if row["step"] == best_step), {})
+    return replace(
+        run,
+        num_updates=int(state.get("max_steps") or 0),
+        best_step=best_step,
+        best_metric=next((key for key in run.metrics if best is not None and at_best.get(key) == best), None),
+    )
+
+
+def _evaluations(history: list[Row]) -> list[Row]:
+    """The records of evaluations, without the evaluation set's name before the LR."""
+    return [
+        {_without_prefix(key): value for key, value in row.items()}
+        for row in history
+        if "loss" not in row
+        and "train_runtime" not in row
+        and any(key.endswith("_runtime") or key.startswith("eval_") for key in row)
+    ]
 
 
 def _without_prefix(key: str) -> str:

@@ -7,17 +7,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import Trainer, TrainingArguments
+from transformers import ProgressCallback, Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
-from .callbacks import ClockCallback, CooldownCallback, LRCheck, LRLogger, PlateauCallback, RunRecorder
+from .callbacks import (
+    ClockCallback,
+    CooldownCallback,
+    LRCheck,
+    LRLogger,
+    PlateauCallback,
+    RunRecorder,
+    ScheduleProgressCallback,
+)
 from .checkpoints import checkpoint_to_resume
 from .clocks import Clock, as_clock
 from .course import check_on_resume
 from .deepspeed import refuse_checkpoint_of_engine, refuse_lost_optimizer, refuse_scheduler_of_config, released
-from .groups import GroupArguments, apply_rule, check_rule, explain_groups
+from .doctor.trainers import tell_findings
+from .groups import GroupArguments, apply_rule, check_rule
 from .modules import import_names
+from .plan import Batch, can_draw, explain_run
 from .processes import on_main_process
 from .resume_picture import save_resume
 from .scheduler import ScheduleLR, as_schedule
@@ -153,6 +163,7 @@ class ScheduleMixin(_Trainer):
             refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
             refuse_lost_optimizer(self.optimizer, self.schedule)
         self._clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
+        self._told_findings: set[Any] = set()
         self._lr_logger = LRLogger()
         # In this order: the position is put right, then what ends a run, which calls for the last evaluation, then those
         # that look whether there is one.
@@ -163,6 +174,11 @@ class ScheduleMixin(_Trainer):
         ]
         for callback in self._callbacks:
             self.add_callback(callback)
+        handler = self.callback_handler
+        handler.callbacks = [
+            ScheduleProgressCallback(each.max_str_len) if type(each) is ProgressCallback else each
+            for each in handler.callbacks
+        ]
 
     @property
     def lr_scheduler(self) -> Any:
@@ -254,10 +270,18 @@ class ScheduleMixin(_Trainer):
             self.lr_scheduler = scheduler
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
-                print(scheduler.curves[0].explain(), flush=True)
-                if self.groups is not None:
-                    print(explain_groups(scheduler.optimizer, self.model), flush=True)
+                print(self._plan(scheduler, num_training_steps), flush=True)
+                tell_findings(self, num_training_steps, self._updates_per_epoch, self._told_findings, logger)
         return self.lr_scheduler
+
+    def _plan(self, scheduler: ScheduleLR, num_updates: int) -> str:
+        run, batch = Horizon(num_updates, self._updates_per_epoch), None
+        per_device = self._train_batch_size // max(1, self.args.n_gpu)  # auto_find_batch_size may have changed it
+        accumulated = self.args.gradient_accumulation_steps
+        processes, rest = divmod(self._samples_per_update or 0, per_device * accumulated)
+        if processes and not rest:
+            batch = Batch(per_device, accumulated, processes)
+        return explain_run(scheduler, run, batch, self.model, all_groups=self.groups is not None, draw=can_draw())
 
     def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:
         # Where a run goes on from an older checkpoint, a folder of this name may be left from before. Its state, which is
@@ -276,7 +300,11 @@ class ScheduleMixin(_Trainer):
             refuse_checkpoint_of_engine(checkpoint)
         super()._load_optimizer_and_scheduler(checkpoint)
         scheduler: Any = self.lr_scheduler
-        if checkpoint is not None and isinstance(scheduler, ScheduleLR) and scheduler.last_epoch < self.state.global_step:
+        if (
+            checkpoint is not None
+            and isinstance(scheduler, ScheduleLR)
+            and scheduler.last_epoch < self.state.global_step
+        ):
             # A checkpoint of the model alone (save_only_model). Where the curve is, follows from the update.
             logger.warning(
                 f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and the LR goes on "

@@ -39,10 +39,11 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from hf_lrsched import GroupArguments, ScheduleArguments, ScheduledTrainer, ScheduleError, ScheduleLR
+from hf_lrsched import GroupArguments, ScheduleArguments, ScheduledTrainer, ScheduleError
 from hf_lrsched.checkpoints import checkpoint_to_resume
 from hf_lrsched.pictures import draw_run
 from hf_lrsched.processes import on_main_process
+from hf_lrsched.runs import read_run
 from hf_lrsched.schedules.errors import nearest
 
 DEFAULT_SCHEDULE = "warmup(10%) >> linear()"
@@ -403,21 +404,9 @@ def evaluate(trainer: ScheduledTrainer) -> dict[str, float]:
 
 
 def draw(trainer: ScheduledTrainer, path: Path) -> None:
-    """The picture of metrics and learning rate, with the LR of every update where the scheduler is ours to ask."""
-    scheduler = trainer.lr_scheduler
-    # After a resume with other settings one curve does not tell the whole run: its records do.
-    exact = isinstance(scheduler, ScheduleLR) and not scheduler.events
-    args = trainer.args
-    metric = (args.metric_for_best_model or "").removeprefix("eval_")
-    draw_run(
-        trainer.state.log_history,
-        path,
-        curve=scheduler.curves[0] if exact else None,
-        peak=scheduler.peaks[0] if exact else None,
-        metrics=[metric] if metric else None,
-        greater_is_better=args.greater_is_better,
-        title=f"{path.parent.name}: {trainer.schedule}",
-    )
+    """The picture of metrics and learning rate: of the run's record, which knows the LR of every update."""
+    metric = trainer.args.metric_for_best_model
+    draw_run(read_run(path.parent), path, metrics=[metric] if metric else None)
 
 
 def card_entries(arguments: Arguments) -> dict[str, Any]:

@@ -5,6 +5,15 @@ from .cooldown import CooldownCallback
 from .lr_check import LRCheck
 from .lr_logger import LRLogger
 from .plateau import PlateauCallback
+from .progress import ScheduleProgressCallback
 from .recorder import RunRecorder
 
-__all__ = ["ClockCallback", "CooldownCallback", "LRCheck", "LRLogger", "PlateauCallback", "RunRecorder"]
+__all__ = [
+    "ClockCallback",
+    "CooldownCallback",
+    "LRCheck",
+    "LRLogger",
+    "PlateauCallback",
+    "RunRecorder",
+    "ScheduleProgressCallback",
+]

@@ -118,8 +118,22 @@ class LRLogger(TrainerCallback):
 
 
 def group_names(groups: list[dict[str, Any]]) -> list[str]:
-    """The names of parameter groups: their `"name"`, else `group_<index>`."""
-    return [str(group.get("name", f"group_{index}")) for index, group in enumerate(groups)]
+    """The names of parameter groups: their `"name"`, else `group_<index>`; one that is taken gets the index behind it.
+
+    Example:
+    ```python
+    >>> group_names([{"name": "body"}, {"name": "body"}, {}])
+    ['body', 'body/1', 'group_2']
+
+    ```
+    """
+    names: list[str] = []
+    for index, group in enumerate(groups):
+        name = str(group.get("name", f"group_{index}"))
+        while name in names:
+            name = f"{name}/{index}"
+        names.append(name)
+    return names
 
 
 def _evaluation_prefix(record: dict[str, Any]) -> str | None:

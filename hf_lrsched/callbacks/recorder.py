@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..record import EVALUATIONS, EVENTS, FOLDER, RUN, TRAIN, VERSION, Appender, Segment, read_rows
+from ..record import EVALUATIONS, EVENTS, FOLDER, RUN, TRAIN, VERSION, Appender, Segment, last_row
 from ..scheduler import ScheduleLR
 from .lr_logger import LRLogger, group_names
 
@@ -25,7 +25,8 @@ class RunRecorder(TrainerCallback):
     A second run in the same folder gets `record-2`, and so on; a resumed run goes on with the newest one. Only the main
     process writes. A trial of a hyperparameter search has no record: all trials have one output folder.
 
-    [`ScheduledTrainer`] has one. For a stock Trainer: `callbacks=[RunRecorder()]`.
+    [`ScheduledTrainer`] has one. For a stock Trainer: `callbacks=[RunRecorder()]`, as the last one; what changes the LR
+    before it at the same update is then seen at once.
 
     Args:
         lr_logger ([`LRLogger`], *optional*): Who knows the LRs that were used. Defaults to one of its own.
@@ -33,9 +34,9 @@ class RunRecorder(TrainerCallback):
 
     def __init__(self, lr_logger: LRLogger | None = None):
         self._own_logger = LRLogger() if lr_logger is None else None
-        self._lr_logger = lr_logger or self._own_logger
+        self._lr_logger: LRLogger = lr_logger or self._own_logger or LRLogger()
         self._files: dict[str, Appender] = {}
-        self._num_events = 0
+        self._known = (0, 0)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -47,42 +48,55 @@ class RunRecorder(TrainerCallback):
             return
         folder = _folder(Path(str(args.output_dir)), is_resumed=state.global_step > 0)
         self._files = {name: Appender(folder / name) for name in (RUN, TRAIN, EVALUATIONS, EVENTS)}
-        self._start = len(read_rows(folder / RUN))
-        scheduler = kwargs.get("lr_scheduler")
+        self._start = _next_start(folder)
+        scheduler, groups = kwargs.get("lr_scheduler"), kwargs["optimizer"].param_groups
         row = {
             "version": VERSION,
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "num_updates": state.max_steps,
             "updates_per_epoch": _updates_per_epoch(args, state, kwargs.get("train_dataloader")),
-            "groups": group_names(kwargs["optimizer"].param_groups),
-            "num_parameters": [
-                sum(parameter.numel() for parameter in group["params"]) for group in kwargs["optimizer"].param_groups
-            ],
-            "peaks": [float(group.get("initial_lr", group["lr"])) for group in kwargs["optimizer"].param_groups],
-            "weight_decays": [group.get("weight_decay") for group in kwargs["optimizer"].param_groups],
+            "groups": group_names(groups),
+            "num_parameters": [sum(parameter.numel() for parameter in group["params"]) for group in groups],
+            "peaks": [float(group.get("initial_lr", group["lr"])) for group in groups],
+            "weight_decays": [group.get("weight_decay") for group in groups],
             "optimizer": type(getattr(kwargs["optimizer"], "optimizer", kwargs["optimizer"])).__name__,
             "model": getattr(getattr(kwargs.get("model"), "config", None), "_name_or_path", None) or None,
             "settings": {name: getattr(args, name, None) for name in SETTINGS},
         }
-        if isinstance(scheduler, ScheduleLR):
-            row |= {"schedule": str(scheduler.schedule), "clock": str(scheduler.clock), **_segment(scheduler).to_row()}
-            self._num_events = scheduler.num_events
-        else:
-            row |= {"schedule": None, "scheduler": type(scheduler).__name__}
+        if not isinstance(scheduler, ScheduleLR):
+            self._append(RUN, state, row | {"schedule": None, "scheduler": type(scheduler).__name__})
+            return
+        self._known = _seen(scheduler, state)
+        now = [_plain(event) for event in scheduler.events if event["t"] == state.global_step]
+        resumes = now[-1:] if now and now[-1]["kind"] == "resume" else []
+        row |= {
+            "schedule": str(scheduler.schedule),
+            "clock": str(scheduler.clock),
+            "events": now[: len(now) - len(resumes)],
+            **_segment(scheduler, state).to_row(),
+        }
         self._append(RUN, state, row)
-        latest = scheduler.events[-1] if isinstance(scheduler, ScheduleLR) and scheduler.events else {}
-        if latest.get("kind") == "resume" and latest["t"] == state.global_step:
-            self._append(EVENTS, state, latest)
+        for event in resumes:
+            self._append(EVENTS, state, event)
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._own_logger is not None:
+            self._own_logger.on_step_begin(args, state, control, **kwargs)
+        self._look_for_events(state, kwargs.get("lr_scheduler"))
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         if self._own_logger is not None:
             self._own_logger.on_pre_optimizer_step(args, state, control, **kwargs)
+        self._look_for_events(state, kwargs.get("lr_scheduler"))
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._look_for_events(state, kwargs.get("lr_scheduler"))
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._look_for_events(state, kwargs.get("lr_scheduler"))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -104,25 +118,29 @@ class RunRecorder(TrainerCallback):
     ) -> None:
         if not self._files or not logs:
             return
-        row = {key: value for key, value in logs.items() if key != "total_flos" and isinstance(value, int | float)}
-        assert self._lr_logger is not None
-        used = self._lr_logger.entries(logs)
-        if any(key.endswith("_runtime") for key in logs) and "total_flos" not in logs:
+        # Not `logs`: callbacks before this one change them; Trainer's own PrinterCallback takes what tells the summary apart.
+        record = state.log_history[-1]
+        speed = next((key for key in record if key.endswith("_runtime")), None)
+        if "loss" in record:
+            self._append(TRAIN, state, {key: value for key, value in record.items() if not key.startswith("lr/")})
+        elif speed is not None and "total_flos" not in record:
             # A column means the same in every row: the LR has no prefix of the evaluation set here.
-            row = {key: value for key, value in row.items() if not re.search(r"_(learning_rate|lr/.*)$", key)}
+            added = tuple(f"{speed.removesuffix('_runtime')}_{name}" for name in ("learning_rate", "lr/"))
+            used = self._lr_logger.entries(record)
             plain = {re.sub(r"^.*?_(?=learning_rate$|lr/)", "", key): value for key, value in used.items()}
-            self._append(EVALUATIONS, state, {**plain, **row})
-        elif "loss" in logs:
-            self._append(TRAIN, state, {key: value for key, value in row.items() if not key.startswith("lr/")})
+            rest = {key: value for key, value in record.items() if key not in used and not key.startswith(added)}
+            self._append(EVALUATIONS, state, {**plain, **rest})
 
     def _look_for_events(self, state: TrainerState, scheduler: Any) -> None:
-        if not self._files or not isinstance(scheduler, ScheduleLR) or scheduler.num_events == self._num_events:
+        if not self._files or not isinstance(scheduler, ScheduleLR) or _seen(scheduler, state) == self._known:
             return
-        new, self._num_events = scheduler.num_events - self._num_events, scheduler.num_events
-        for event in scheduler.events[-new:]:
-            # At most a few and all at one update: what holds after the last holds after all.
-            row = {**event, **_segment(scheduler).to_row(), "step": event["t"]}
-            self._files[EVENTS].append({"start": self._start, **row})
+        new = scheduler.num_events - self._known[0]
+        events = scheduler.events[-new:] if new else [{"kind": "lag", "t": state.global_step}]
+        self._known = _seen(scheduler, state)
+        for event in events:
+            # They are of one update, for this looks after each hook: what holds after the last of them holds after all.
+            row = {**_plain(event), **_segment(scheduler, state).to_row()}
+            self._append(EVENTS, state, row)
 
     def _append(self, name: str, state: TrainerState, row: dict[str, Any]) -> None:
         if name in self._files:
@@ -130,18 +148,47 @@ class RunRecorder(TrainerCallback):
             self._files[name].append({"start": self._start, "step": state.global_step, **epoch, **row})
 
 
-def _segment(scheduler: ScheduleLR) -> Segment:
-    offset = scheduler.position - scheduler.last_epoch if scheduler.horizon.unit == "updates" else 0.0
-    return Segment(scheduler.last_epoch, scheduler.course, offset, tuple(scheduler.scales))
+def _seen(scheduler: ScheduleLR, state: TrainerState) -> tuple[int, int]:
+    """What tells whether the LRs still follow from what is recorded: events, and by how much the scheduler lags behind."""
+    return scheduler.num_events, scheduler.last_epoch - state.global_step if scheduler.horizon.unit == "updates" else 0
+
+
+def _segment(scheduler: ScheduleLR, state: TrainerState) -> Segment:
+    # Its own offset, not one that is computed from the position: the sum must be rounded as the scheduler's is.
+    offset = scheduler.offset + _seen(scheduler, state)[1]
+    return Segment(state.global_step, scheduler.course, offset, tuple(scheduler.scales))
+
+
+def _plain(event: dict[str, Any]) -> dict[str, Any]:
+    """An event with numbers in all its columns: of the LRs, those of the first group. The others follow from the curve."""
+    return {key: value[0] if isinstance(value, list | tuple) else value for key, value in event.items()}
 
 
 def _folder(output_dir: Path, is_resumed: bool) -> Path:
     """Where the record goes: a new folder for a new run, the newest one for one that goes on."""
-    names = [FOLDER, *(f"{FOLDER}-{number}" for number in range(2, 10_000))]
-    there = [name for name in names if (output_dir / name).exists()]
-    if is_resumed:
-        return output_dir / (there[-1] if there else FOLDER)
-    return output_dir / next(name for name in names if name not in there)
+    found = [re.fullmatch(rf"{FOLDER}(?:-(\d+))?", path.name) for path in output_dir.glob(f"{FOLDER}*")]
+    number = max((int(match[1] or 1) for match in found if match), default=0)
+    if not (is_resumed and number):
+        number += 1
+    while True:
+        folder = output_dir / (FOLDER if number == 1 else f"{FOLDER}-{number}")
+        try:
+            folder.mkdir(parents=True, exist_ok=is_resumed)  # which only one of two new runs can do
+        except FileExistsError:
+            number += 1
+            continue
+        except OSError:  # whoever writes will say it
+            pass
+        return folder
+
+
+def _next_start(folder: Path) -> int:
+    """The number of this start: after all that any file knows of, also where the row of a start was lost."""
+    try:
+        rows = [last_row(folder / name) for name in (RUN, TRAIN, EVALUATIONS, EVENTS)]
+    except OSError:
+        return 0
+    return max((int(row.get("start", -1)) + 1 for row in rows if row), default=0)
 
 
 def _updates_per_epoch(args: TrainingArguments, state: TrainerState, dataloader: Any) -> int | None:

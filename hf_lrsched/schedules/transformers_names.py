@@ -188,3 +188,16 @@ _SENTENCES: dict[str, tuple[Callable[..., Schedule], tuple[str, ...]]] = {
 
 #: transformers' names that have a sentence.
 TRANSFORMERS_NAMES = tuple(_SENTENCES)
+
+
+def arguments_of(name: str) -> tuple[str, ...]:
+    """What `lr_scheduler_kwargs` may hold for one of transformers' names.
+
+    Example:
+    ```python
+    >>> arguments_of("polynomial")
+    ('lr_end', 'power')
+
+    ```
+    """
+    return _SENTENCES[name][1]

@@ -11,7 +11,7 @@ import torch
 from conftest import Net, Recorder, samples
 from transformers import Trainer, TrainingArguments
 
-from hf_lrsched import LRLogger, ScheduledTrainer
+from hf_lrsched import LRLogger, ScheduledTrainer, get_schedule
 
 
 class Stepped:
@@ -47,7 +47,8 @@ def main(options):
     if options.get("freeze"):
         given["groups"] = freeze_encoder
     if options.get("stock"):
-        given = {}
+        sgd = torch.optim.SGD(model.parameters(), lr=1.0)
+        given = {"optimizers": (sgd, get_schedule("hold()", sgd, 12))} if options.get("optimizers") else {}
     cls = Trainer if options.get("stock") else ScheduledTrainer
     callbacks = [probe, LRLogger()] if options.get("stock") else [probe]
     trainer = cls(

@@ -196,6 +196,24 @@ def test_the_logger_shows_the_lr_used_where_the_engine_steps_within_the_backward
     assert shown == near([PEAK * k / 4 for k in (4, 3, 2, 1)])
 
 
+def test_a_frozen_group_is_found_where_the_optimizer_is_shown_one_group_at_a_time(grouped):
+    """As ZeRO does in its step."""
+    model, optimizer = grouped(PEAK, PEAK, optimizer=torch.optim.AdamW)
+    encoder, head = optimizer.param_groups
+    encoder["schedule"] = "freeze()"
+    scheduler = ScheduleLR(optimizer, "linear()", 4)
+    before = [model.encoder.weight.clone(), model.head.weight.clone()]
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    for group in (encoder, head):
+        optimizer.param_groups = [group]
+        optimizer.step()
+    optimizer.param_groups = [encoder, head]
+    scheduler.step()
+    assert torch.equal(model.encoder.weight, before[0]) and not torch.equal(model.head.weight, before[1])
+    assert set(optimizer.state) == {model.head.weight, model.head.bias}
+
+
 # DeepSpeed itself
 
 
@@ -239,6 +257,18 @@ def test_the_stock_log_shows_the_next_lr_there(tmp_path):
     assert found["used"] == near([PEAK * k / 12 for k in range(12, 0, -1)])
     assert found["logged"] == near([PEAK * k / 12 for k in range(11, -1, -1)])
     assert found["evaluated"] == near([PEAK * k / 12 for k in (7, 1)])  # LRLogger's
+
+
+@real
+@pytest.mark.slow
+def test_the_stock_trainer_drops_what_it_was_given(tmp_path):
+    """Of `optimizers=(SGD with LR 1, a constant schedule)` neither is used: no word is said."""
+    (found,) = launched(RUN, options(tmp_path, config(), stock=True, optimizers=True))
+    per_update = len(found["used"]) // 12
+    assert found["used"][::per_update] == near([PEAK * k / 12 for k in range(12, 0, -1)])
+    (found,) = launched(RUN, options(tmp_path, config(scheduler=WARMUP), stock=True, optimizers=True))
+    assert found["scheduler"] == "DeepSpeedSchedulerWrapper"
+    assert found["used"][-1] == PEAK  # WarmupLR's
 
 
 @real

@@ -356,6 +356,19 @@ def test_the_next_train_thaws_by_its_own_schedule(bert_trainer):
     assert lower == pytest.approx([PEAK * (1 - t / 8) if t >= 4 else 0 for t in range(8)] + [0] * 4 + [PEAK] * 4)
 
 
+def test_the_next_train_follows_the_arguments_freezing(bert_trainer):
+    settings = {"layer_decay": 1.0, "unfreeze_every": 1, "freeze": ["embeddings"]}
+    trainer = bert_trainer(args_class=Args, **settings)
+    trainer.train()
+    trainer.args.unfreeze_every = None
+    trainer.train()
+    lower = [lrs[NAMES.index("layer_0")] for lrs in trainer.recorder.groups]
+    assert lower == pytest.approx(
+        [PEAK * (1 - t / 6) if t >= 2 else 0 for t in range(6)] + [PEAK * (1 - t / 6) for t in range(6)]
+    )
+    assert {lrs[NAMES.index("embeddings")] for lrs in trainer.recorder.groups} == {0.0}
+
+
 # Two sources
 
 

@@ -10,11 +10,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.scheduler import AcceleratedScheduler
+from launching import launched
 from torch import nn
 from torch.utils.data import IterableDataset
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, get_scheduler
 
 from hf_lrsched import ScheduledTrainer, ScheduleError, get_schedule, layerwise_groups, prepare_schedule, regex_groups
+from hf_lrsched.doctor import diagnose
 
 PEAK = 1e-3
 
@@ -60,6 +62,46 @@ def test_need_01_the_scheduler_steps_once_per_update_whatever_the_processes(monk
     assert first(trace(optimizer, ours, 8)) == linear
 
 
+@pytest.mark.slow
+def test_need_01_with_two_processes(tmp_path):
+    script = tmp_path / "two_schedulers.py"
+    script.write_text(TWO_SCHEDULERS, encoding="utf-8")
+    for found in launched(script, processes=2):
+        assert found["stock"] == [1, 0.75, 0.5, 0.25, 0, 0, 0, 0]  # spent at the half
+        assert found["ours"] == [1 - t / 8 for t in range(8)]
+
+
+TWO_SCHEDULERS = """
+import json
+import torch
+from accelerate import Accelerator
+from transformers import get_scheduler
+from hf_lrsched import prepare_schedule
+
+accelerator = Accelerator(cpu=True)
+found = {}
+for name in ("stock", "ours"):
+    model, optimizer = torch.nn.Linear(1, 1), None
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    if name == "stock":
+        scheduler = accelerator.prepare(get_scheduler("linear", optimizer, 0, 8))
+    else:
+        scheduler = prepare_schedule("linear()", optimizer, accelerator, 8)
+    used = []
+    for _ in range(8):
+        accelerator.backward(model(torch.ones(1, 1)).sum())
+        used.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+    found[name] = used
+print("FOUND " + json.dumps(found), flush=True)
+accelerator.wait_for_everyone()
+accelerator.end_training()
+"""
+
+
 def test_need_02_a_resume_with_other_epochs_does_not_jump(make_trainer, tmp_path):
     """huggingface/transformers issues 34053, 27749, 9099."""
 
@@ -80,6 +122,26 @@ def test_need_02_a_resume_with_other_epochs_does_not_jump(make_trainer, tmp_path
         run(ScheduledTrainer, "linear()", 4, checkpoint)
     stretched = run(lambda **kwargs: ScheduledTrainer(on_resume="stretch", **kwargs), "linear()", 4, checkpoint)
     assert stretched == pytest.approx([PEAK / 2 * (1 - u / 18) for u in range(18)])
+
+
+def test_need_02_a_new_learning_rate_is_not_ignored(make_trainer, tmp_path):
+    """huggingface/transformers issue 23099."""
+
+    def run(cls, schedule, lr, resume=None, **kwargs):
+        settings = {"max_steps": 6, "save_strategy": "steps", "save_steps": 3, "learning_rate": lr}
+        trainer = make_trainer(schedule, cls=cls, **settings | kwargs)
+        trainer.train(resume_from_checkpoint=resume)
+        return trainer.recorder.used
+
+    for cls, schedule, folder in ((Trainer, None, "stock"), (ScheduledTrainer, "linear()", "ours")):
+        run(cls, schedule, PEAK, output_dir=str(tmp_path / folder))
+    left = [PEAK * k / 6 for k in (3, 2, 1)]
+    assert run(Trainer, None, 5 * PEAK, str(tmp_path / "stock/checkpoint-3")) == pytest.approx(left)  # without a word
+    checkpoint = str(tmp_path / "ours/checkpoint-3")
+    with pytest.raises(ScheduleError, match=r"peaks was \[0.001, 0.001\] and is \[0.005, 0.005\]"):
+        run(ScheduledTrainer, "linear()", 5 * PEAK, checkpoint)
+    switch = functools.partial(ScheduledTrainer, on_resume="switch")
+    assert run(switch, "linear()", 5 * PEAK, checkpoint) == pytest.approx([5 * lr for lr in left])
 
 
 def test_need_03_a_schedule_by_name(training_args, make_trainer):
@@ -109,6 +171,17 @@ def test_need_04_a_plateau_follows_accuracy_upwards(make_trainer):
     ours = make_trainer("warmup(4) >> linear() * plateau(metric=accuracy, factor=0.5, patience=1)", **settings)
     ours.train()
     assert ours.recorder.used == pytest.approx([PEAK * (t / 4 if t < 4 else (12 - t) / 8) for t in range(12)])
+
+
+def test_need_04_a_plateau_has_a_warmup(make_trainer):
+    settings = {"num_train_epochs": 1, "eval_strategy": "epoch", "metric_for_best_model": "loss"}
+    plateau = {"lr_scheduler_type": "reduce_lr_on_plateau", "warmup_steps": 3}
+    stock = make_trainer(cls=Trainer, **settings, **plateau)
+    stock.train()
+    assert stock.recorder.used == [PEAK] * 6  # warmup_steps is not looked at
+    ours = make_trainer("warmup(3) >> hold() * plateau()", **settings)
+    ours.train()
+    assert ours.recorder.used == pytest.approx([0, PEAK / 3, PEAK * 2 / 3, PEAK, PEAK, PEAK])
 
 
 def test_need_05_the_lr_is_beside_the_metrics(make_trainer):
@@ -230,6 +303,21 @@ def test_need_22_a_second_train_has_a_schedule_of_its_own(make_trainer, grouped)
     linear = [PEAK * (1 - t / 6) for t in range(6)]
     assert stock.recorder.used == pytest.approx([*linear, *[0] * 6], abs=1e-12)  # spent
     assert ours.recorder.used == pytest.approx(linear * 2)
+
+
+def test_need_23_a_decay_on_a_schedule_free_optimizer_is_told(make_trainer):
+    """huggingface/transformers issue 30079."""
+    settings = {"optim": "schedule_free_adamw", "max_steps": 8}
+    stock, optimizer = make_trainer(cls=Trainer, **settings), weight()
+    decaying = first(trace(optimizer, stock.create_scheduler(8, optimizer), 8))
+    assert decaying == pytest.approx([1 - t / 8 for t in range(8)])  # on an optimizer whose averaging takes its place
+    for cls, schedule, is_told in (
+        (Trainer, None, True),
+        (ScheduledTrainer, "linear()", True),
+        (ScheduledTrainer, "warmup(2) >> hold()", False),
+    ):
+        found = [finding.check for finding in diagnose(make_trainer(schedule, cls=cls, **settings))]
+        assert ("schedule_free_optimizer" in found) == is_told
 
 
 def test_need_24_restarts_restart():

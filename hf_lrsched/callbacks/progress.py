@@ -1,0 +1,72 @@
+"""ScheduleProgressCallback: the LR and the phase in the progress bar."""
+
+from typing import Any
+
+from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..scheduler import ScheduleLR
+from ..schedules.curve import Part
+
+_LONGEST_PHASE = 40
+
+
+class ScheduleProgressCallback(ProgressCallback):
+    """Trainer's progress bar, with the LR that the latest update used and the phase that it was in.
+
+        40%|████      | 138/345 [00:41<01:02, 3.32it/s, lr 1.34e-05, linear()]
+
+    [`ScheduledTrainer`] has it instead of the stock one. For a stock Trainer:
+
+    ```python
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(ScheduleProgressCallback())
+    ```
+    """
+
+    training_bar: Any
+
+    def __init__(self, max_str_len: int = 100):
+        super().__init__(max_str_len)
+        self._used = ""
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
+        scheduler: Any = kwargs.get("lr_scheduler")
+        if state.is_world_process_zero and hasattr(scheduler, "get_last_lr"):
+            lrs = [*map(float, scheduler.get_last_lr())]
+            low, high = min(lrs), max(lrs)
+            self._used = f"lr {high:.3g}" if low == high else f"lr {low:.3g} to {high:.3g}"
+            if isinstance(scheduler, ScheduleLR):
+                self._used += f", {phase_of(scheduler)}"
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self.training_bar is not None:
+            self.training_bar.set_postfix_str(self._used, refresh=False)  # shown when the bar is next drawn
+        super().on_step_end(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self.training_bar is not None:
+            self.training_bar.refresh()  # the last update's
+        super().on_train_end(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+
+
+def phase_of(scheduler: ScheduleLR) -> str:
+    """The phase of the next update, as text; that of the first group."""
+    course, curve = scheduler.course, scheduler.curves[0]
+    position = scheduler.position
+    if course.rewarm is not None and course.rewarm.at <= position < course.rewarm.at + course.rewarm.over:
+        return f"rewarm({course.rewarm.over})"
+    cooldown = scheduler.cooldown
+    if cooldown is not None and course.cooldown_at is not None and position >= course.cooldown_at:
+        return _brief(str(cooldown.phase))
+    place = course.stretched(position)
+    found: Part = next((part for part in curve.parts if place < part.end), curve.parts[-1])
+    return _brief(found.text)
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= _LONGEST_PHASE else f"{text[: _LONGEST_PHASE - 1]}…"

@@ -1,0 +1,29 @@
+"""Runs a script in one or several processes of its own, and reads what each of them found."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+
+
+def launched(script, *arguments, processes=1, **variables):
+    """What each process printed as `FOUND {...}`; if none did, its errors as a text.
+
+    Options are given as one argument of JSON.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(probe.getsockname()[1])}
+    alone = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", **place} if processes == 1 else {}
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    given = [argument if isinstance(argument, str) else json.dumps(argument) for argument in arguments]
+    command = [sys.executable, *(launcher if processes > 1 else []), str(script), *given]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | alone | variables
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    found = re.findall(r"FOUND (\{[^{}]*\})", done.stdout)  # another process's line may stand before it
+    if not found:
+        return done.stderr
+    assert len(found) == processes, done.stderr[-3000:]
+    return [json.loads(line) for line in found]
