@@ -446,6 +446,6 @@ def test_configs_are_valid(name):
     from hf_lrsched import parse
 
     arguments = read_arguments([str(ROOT / "recipes" / "configs" / f"{name}.yaml"), "--use_cpu", "true"])
-    curve = parse(arguments.schedule).resolve(6315, 2105)
+    curve = parse(arguments.schedule.schedule).resolve(6315, 2105)
     assert curve(0) == 0 and curve.parts[0].text.startswith("warmup")
     assert arguments.training.output_dir == f"runs/{name}"
