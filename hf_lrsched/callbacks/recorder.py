@@ -131,6 +131,15 @@ class RunRecorder(TrainerCallback):
             rest = {key: value for key, value in record.items() if key not in used and not key.startswith(added)}
             self._append(EVALUATIONS, state, {**plain, **rest})
 
+    def note(self, state: TrainerState, event: dict[str, Any]) -> None:
+        """Records an event that changed no LR, such as what a monitor found. On processes that do not write, nothing happens.
+
+        Args:
+            state (`TrainerState`): The Trainer's.
+            event (`dict[str, Any]`): Its `kind`, its `cause`, and whatever else there is to say: plain data.
+        """
+        self._append(EVENTS, state, {"t": state.global_step, **event})
+
     def _look_for_events(self, state: TrainerState, scheduler: Any) -> None:
         if not self._files or not isinstance(scheduler, ScheduleLR) or _seen(scheduler, state) == self._known:
             return

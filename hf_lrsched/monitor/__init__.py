@@ -1,0 +1,1 @@
+"""What a run's losses tell while it trains."""
