@@ -1,6 +1,5 @@
 """UpdateLosses: the loss of every update, read from the device without waiting for it."""
 
-import math
 from collections import deque
 from typing import Any
 
@@ -104,8 +103,3 @@ class UpdateLosses:
             found.append((update, loss.item()))
             self._waiting.popleft()
         return found
-
-
-def is_finite(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -49,6 +49,22 @@ HIGHER_IS_BETTER = (
 )
 
 
+def direction_by_name(metric: str) -> str | None:
+    """`min` or `max`, where a metric's name tells which way is better.
+
+    Example:
+    ```python
+    >>> direction_by_name("eval_loss"), direction_by_name("eval_f1_macro"), direction_by_name("eval_x")
+    ('min', 'max', None)
+
+    ```
+    """
+    words = metric.lower().replace("-", "_").replace("/", "_").split("_")
+    if any(word in LOWER_IS_BETTER for word in words):
+        return "min"
+    return "max" if any(word in HIGHER_IS_BETTER for word in words) else None
+
+
 # As torch's `eps`: a run of a million evaluations must not get to what is 0 for a float.
 _LEAST = 1e-8
 
@@ -134,11 +150,9 @@ class Plateau(Rule):
             return self.mode
         if told is not None:
             return told
-        words = self.metric.lower().replace("-", "_").replace("/", "_").split("_")
-        if any(word in LOWER_IS_BETTER for word in words):
-            return "min"
-        if any(word in HIGHER_IS_BETTER for word in words):
-            return "max"
+        by_name = direction_by_name(self.metric)
+        if by_name is not None:
+            return by_name
         raise ScheduleError(
             f"whether {self.metric} is better when it is high or low can't be told from its name. Write "
             f"plateau(metric={self.metric}, mode=max) or mode=min."

@@ -1,0 +1,111 @@
+"""The configurations of the traces: healthy runs, and the same made ill by one cause each."""
+
+import random
+from collections.abc import Iterator
+
+from traces import Trace
+
+#: By the model: updates of a run, and the peak LR for each task, by a sweep.
+MODELS = {
+    "averaging": (200, {"messages": 1.2e-3, "sst2": 2e-3, "cards": 3e-3, "transfers": 3e-3}),
+    "narrow2": (200, {"messages": 2e-3, "cards": 3e-3, "transfers": 3e-3}),  # sst2 is too hard for it
+    "minilm": (120, {"messages": 1e-4, "sst2": 1e-4, "cards": 2e-4, "transfers": 2e-4}),
+}
+BATCH_SIZES = (8, 16, 16)
+TASKS = ("messages", "sst2", "cards", "transfers")
+#: Of each task.
+MOST_SAMPLES = {"messages": 900, "sst2": 6920, "cards": 2400, "transfers": 2400}
+SCHEDULES = (
+    "warmup(10%) >> linear()",
+    "warmup(10%) >> cosine()",
+    "warmup(6%) >> linear(to=10%)",
+    "warmup(5%) >> step(every=1ep, factor=0.5)",
+    "warmup(10%) >> exponential(to=2%)",
+    "warmup(5%) >> hold() >> one_minus_sqrt(over=30%)",
+    "warmup(10%) >> polynomial(power=2)",
+    "warmup(15%) >> inverse_sqrt()",
+    "warmup(10%) >> hold()",
+    "warmup(10%) >> rex()",
+)
+#: What makes a run ill.
+CAUSES = (
+    "lr_x30",
+    "lr_x100",
+    "lr_d30",
+    "lr_d100",
+    "no_warmup",
+    "long_warmup",
+    "shuffled_validation",
+    "tiny_validation",
+    "corrupt_batches",
+    "overflow",
+    "past_best",
+    "early_decay",
+)
+#: Which mistakes hurt a deep network more than one that averages words: there 30 times the LR does no harm.
+SHARP_CAUSES = ("lr_x30", "lr_x100", "no_warmup")
+#: How often each model is trained for one task: healthy, with each of the sharp causes, with each other one.
+COUNTS = {"averaging": (16, 0, 2), "narrow2": (7, 4, 1), "minilm": (3, 1, 0)}
+#: What else MiniLM is trained with, on one task of each half.
+MINILM_CAUSES = ("lr_d30", "long_warmup", "corrupt_batches", "early_decay")
+
+
+def half_of(task: str, seed: int) -> str:
+    """By task and seed: one task of Banking77 is only tuned on, the other only measured; of the rest, seeds."""
+    if task in ("cards", "transfers"):
+        return "tune" if task == "cards" else "measure"
+    return "tune" if seed % 2 == 0 else "measure"
+
+
+def configurations() -> Iterator[Trace]:
+    """All of them, always the same."""
+    for model in MODELS:
+        for task in TASKS:
+            if task not in MODELS[model][1]:
+                continue
+            healthy, sharp, other = COUNTS[model]
+            counts = {cause: sharp if cause in SHARP_CAUSES else other for cause in CAUSES}
+            if model == "minilm" and task in ("messages", "transfers"):
+                counts |= dict.fromkeys(MINILM_CAUSES, 1)
+            for seed in range(healthy):
+                yield _configuration(model, task, "healthy", seed)
+            for cause, count in counts.items():
+                for seed in range(count):
+                    yield _configuration(model, task, cause, seed + TASKS.index(task))
+
+
+def _configuration(model: str, task: str, cause: str, seed: int) -> Trace:
+    draw = random.Random(f"{model} {task} {cause} {seed}")
+    updates, peaks = MODELS[model]
+    peak = peaks[task] * draw.choice((0.6, 0.8, 1.0, 1.2))
+    batch = draw.choice(BATCH_SIZES)
+    schedule = draw.choice(SCHEDULES)
+    # Few epochs over many samples: what lies past the best epoch is an illness of its own.
+    epochs = 1 if task == "sst2" else draw.choice((2, 3))
+    updates = round(updates * draw.uniform(0.8, 1.4))
+    samples = min(round(updates / epochs), MOST_SAMPLES[task] // batch) * batch
+    epochs = max(1, round(updates * batch / samples))
+    if cause.startswith("lr_"):
+        peak *= {"lr_x30": 30, "lr_x100": 100, "lr_d30": 1 / 30, "lr_d100": 1 / 100}[cause]
+    elif cause == "no_warmup":
+        schedule, peak = draw.choice(("linear()", "cosine()", "hold()")), peak * 15
+    elif cause == "long_warmup":
+        schedule = f"warmup({draw.choice((62, 70, 80, 90))}%) >> linear()"
+    elif cause == "early_decay":
+        schedule = draw.choice(("warmup(5%) >> linear(over=20%) >> hold()", "warmup(5%) >> cosine(over=20%) >> hold()"))
+    elif cause == "past_best":
+        samples, epochs = 10 * batch, round(updates / 10)
+    name = f"{model}-{task}-{cause}-{seed}"
+    return Trace(
+        name,
+        half_of(task, seed),
+        cause,
+        task,
+        model,
+        seed,
+        schedule,
+        float(f"{peak:.2g}"),
+        batch,
+        float(epochs),
+        samples,
+    )

@@ -1,0 +1,57 @@
+"""What the monitor says of a trace: the same Diagnosis, told the same numbers in the same order."""
+
+from typing import Any
+
+from traces import Trace
+
+from hf_lrsched.monitor.diagnosis import Diagnosis, Plan
+from hf_lrsched.schedules import Horizon, parse
+
+#: Which kinds of findings are right for a cause.
+RIGHT = {
+    "lr_x30": {"diverging", "warmup_too_short"},
+    "lr_x100": {"diverging", "warmup_too_short"},
+    "lr_d30": {"too_slow"},
+    "lr_d100": {"too_slow"},
+    "no_warmup": {"diverging", "warmup_too_short"},
+    "long_warmup": {"warmup_too_long"},
+    "shuffled_validation": {"validation_rises"},
+    "tiny_validation": {"unstable_validation"},
+    "corrupt_batches": {"spike"},
+    "overflow": {"not_finite"},
+    "past_best": {"validation_rises"},
+    "early_decay": {"lr_spent"},
+}
+#: Those that are there before the first update.
+FROM_THE_START = set(RIGHT) - {"corrupt_batches", "overflow", "past_best"}
+
+
+def replay(trace: Trace) -> Diagnosis:
+    """Tells a Diagnosis all of a trace."""
+    curve = parse(trace.schedule).resolve(
+        Horizon(trace.num_updates, trace.updates_per_epoch), peak=trace.learning_rate
+    )
+    plan = Plan(
+        num_updates=trace.num_updates,
+        learning_rate=trace.learning_rate,
+        schedule=trace.schedule,
+        num_epochs=trace.epochs,
+        final_lr=float(curve(trace.num_updates)),
+        step_ratio=trace.learning_rate / trace.weight_rms,
+    )
+    diagnosis = Diagnosis(plan)
+    records = {record["step"]: record for record in trace.records}
+    evaluations: dict[int, list[dict[str, Any]]] = {}
+    for evaluation in trace.evaluations:
+        evaluations.setdefault(evaluation["step"], []).append(evaluation)
+    for update, loss in enumerate(trace.losses, 1):
+        diagnosis.loss(update, float(loss), float(curve(update - 1)))
+        if update in records:
+            diagnosis.record(update, _numbers(records[update]))
+        for evaluation in evaluations.get(update, ()):
+            diagnosis.evaluation(update, _numbers(evaluation))
+    return diagnosis
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in row.items()}

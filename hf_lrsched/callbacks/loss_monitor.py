@@ -1,0 +1,151 @@
+"""LossMonitor: tells, while a run trains, what its losses say about the schedule."""
+
+import logging
+from typing import Any
+
+import torch
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..monitor.diagnosis import Diagnosis, Plan
+from ..monitor.finding import LossFinding
+from ..monitor.losses import UpdateLosses
+from ..scheduler import ScheduleLR, inner_optimizer
+from .recorder import RunRecorder
+
+logger = logging.getLogger(__name__)
+
+#: Optimizers whose steps have about the size of the LR, whatever the gradients.
+_ADAPTIVE = ("Adam", "Lion", "Adagrad", "RMSprop", "NAdam", "RAdam", "LAMB")
+
+
+class LossMonitor(TrainerCallback):
+    """Watches the training and the validation loss of a run, and tells when its schedule needs a change.
+
+    It acts on nothing. What it finds is in `monitor.findings`, is printed by the main process as a warning, and is an event
+    in the record and the report: what was seen, since which update, how sure, and what to change, as text that can be pasted.
+    What it can tell apart and by which statistics is on [the page about it](docs/monitor.md).
+
+    It sees the loss of every update that the model returns, before Trainer filters what is not finite, and does not wait for
+    the device; where the model returns none (`compute_loss_func`, label smoothing) it sees the records of the Trainer. It
+    needs the memory of a few hundred numbers, however long the run.
+
+    [`ScheduledTrainer`] has one. For a stock Trainer:
+
+    ```python
+    recorder, monitor = RunRecorder(), LossMonitor()
+    trainer = Trainer(..., callbacks=[LossMonitor(recorder), recorder])
+    ```
+
+    Args:
+        recorder ([`RunRecorder`], *optional*): Who writes the findings into the run's record.
+        metric (`str`, *optional*): The metric that says whether the run gets better: `eval_accuracy`. Defaults to
+            `metric_for_best_model`; without either, the first that the evaluation has whose direction its name tells.
+    """
+
+    def __init__(self, recorder: RunRecorder | None = None, metric: str | None = None):
+        self._recorder = recorder
+        self._metric = metric
+        self._losses = UpdateLosses()
+        self._diagnosis: Diagnosis | None = None
+
+    @property
+    def findings(self) -> list[LossFinding]:
+        """What was found in this run, in order."""
+        return [] if self._diagnosis is None else list(self._diagnosis.findings)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._diagnosis = None
+        model, optimizer = kwargs.get("model"), inner_optimizer(kwargs.get("optimizer"))
+        if not state.is_world_process_zero or model is None or optimizer is None or state.max_steps <= 0:
+            return
+        scheduler = kwargs.get("lr_scheduler")
+        self._peak = max((float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups), default=0.0)
+        self._place = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups].index(self._peak)
+        is_ours = isinstance(scheduler, ScheduleLR)
+        plan = Plan(
+            num_updates=state.max_steps,
+            learning_rate=self._peak,
+            schedule=str(scheduler.schedule) if is_ours else None,
+            num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
+            final_lr=float(scheduler.curves[self._place](scheduler.end)) if is_ours else None,
+            step_ratio=self._peak / rms if is_adaptive(optimizer) and (rms := weight_rms(model)) else None,
+            metric=self._metric or args.metric_for_best_model,
+            greater_is_better=args.greater_is_better,
+        )
+        self._diagnosis = Diagnosis(plan)
+        self._losses.attach(model)
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
+        scheduler = kwargs.get("lr_scheduler")
+        if self._diagnosis is not None and hasattr(scheduler, "get_last_lr") and self._peak:
+            self._diagnosis.lr = float(scheduler.get_last_lr()[self._place]) / self._peak
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self._diagnosis is None:
+            return
+        self._losses.end_update(state.global_step)
+        for update, loss in self._losses.arrived():
+            self._tell(self._diagnosis.loss(update, loss), state)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if self._diagnosis is None or not logs or "loss" not in logs:
+            return
+        for update, loss in self._losses.arrived(wait=True):
+            self._tell(self._diagnosis.loss(update, loss), state)
+        self._tell(self._diagnosis.record(state.global_step, logs, has_losses=self._losses.sees), state)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if self._diagnosis is not None and metrics:
+            self._tell(self._diagnosis.evaluation(state.global_step, metrics), state)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._diagnosis is not None:
+            for update, loss in self._losses.arrived(wait=True):
+                self._tell(self._diagnosis.loss(update, loss), state)
+        self._losses.detach()
+
+    def _tell(self, found: list[LossFinding], state: TrainerState) -> None:
+        for finding in found:
+            logger.warning(str(finding))
+            if self._recorder is not None:
+                event = {"kind": finding.kind, "cause": finding.seen, "since": finding.since}
+                changes = "; ".join(map(str, finding.changes))
+                self._recorder.note(
+                    state, {**event, "confidence": round(finding.confidence, 3), "advice": finding.advice, "change": changes}
+                )
+
+
+def is_adaptive(optimizer: Any) -> bool:
+    """Whether its steps have about the size of the LR, whatever the size of the gradients."""
+    return any(name.lower() in type(optimizer).__name__.lower() for name in _ADAPTIVE)
+
+
+def weight_rms(model: torch.nn.Module) -> float:
+    """The root mean square of a model's weight matrices that are trained."""
+    matrices = [parameter.detach() for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1]
+    count = sum(matrix.numel() for matrix in matrices)
+    if not count:
+        return 0.0
+    norms: Any = torch.stack([torch.linalg.vector_norm(matrix.float()).to(matrices[0].device) for matrix in matrices])
+    return float(torch.linalg.vector_norm(norms)) / count**0.5

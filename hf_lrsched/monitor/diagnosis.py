@@ -1,0 +1,131 @@
+"""Diagnosis: what a run tells goes in, number by number; what it says comes out. Plain Python: no torch, no Trainer."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..schedules.reactive import direction_by_name
+from .finding import LossFinding
+from .seen import Evaluation, Seen
+from .signs import AT_BLOCK, AT_EVALUATION, AT_UPDATE, Plan, Sign, not_finite
+
+# A run with an illness that stays would otherwise tell of it again and again.
+_MOST_OF_A_KIND = 1
+
+
+class Diagnosis:
+    """Looks at a run's losses as they come, and tells what they say, each kind once.
+
+    Args:
+        plan ([`Plan`]): What is known before the first update.
+
+    Example:
+    ```python
+    >>> diagnosis = Diagnosis(Plan(num_updates=100, learning_rate=1e-3, schedule="warmup(10%) >> linear()"))
+    >>> diagnosis.loss(1, 0.7)
+    []
+    >>> [finding] = diagnosis.loss(2, float("nan"))
+    >>> print(finding)
+    update 2: the training loss is nan (since update 2, 100% sure). Its update would make all weights nan. ...
+
+    ```
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.findings: list[LossFinding] = []
+        #: The LR of the update whose loss comes next, as a share of the peak LR.
+        self.lr = 1.0
+        self._seen = Seen(plan.num_updates)
+        self._loss_key: str | None = None
+        self._score_key: str | None = None
+        self._last_record = 0
+
+    def loss(self, update: int, loss: float, lr: float | None = None) -> list[LossFinding]:
+        """The training loss of an update; returns what is new.
+
+        Args:
+            update (`int`): Counted from 1.
+            loss (`float`): Its loss.
+            lr (`float`, *optional*): Its LR as a share of the peak LR. Defaults to [`lr`].
+        """
+        if not math.isfinite(loss):
+            return self._new([not_finite(update, f"the training loss is {loss:g}", self._seen, self.plan)])
+        is_block = self._seen.add_loss(update, loss, self.lr if lr is None else lr)
+        return self._look(AT_UPDATE) + (self._look(AT_BLOCK) if is_block else [])
+
+    def record(self, update: int, record: Mapping[str, Any], has_losses: bool = True) -> list[LossFinding]:
+        """A training record of the Trainer; returns what is new.
+
+        Args:
+            update (`int`): The update after which it was written.
+            record (`Mapping`): `loss`, `grad_norm`, `learning_rate`.
+            has_losses (`bool`, defaults to `True`): The losses of all updates are told by [`loss`]. Else the record's mean
+                stands for each of its updates.
+        """
+        found: list[LossFinding] = []
+        norm, loss = _number(record.get("grad_norm")), _number(record.get("loss"))
+        if norm is not None and not math.isfinite(norm):
+            found += self._new(
+                [not_finite(update, f"the norm of the gradients is {norm:g}", self._seen, self.plan)]
+            )
+        if not has_losses and loss is not None and update > self._last_record:
+            # One number a record: the updates that it stands for are not told apart.
+            found += self.loss(update, loss)
+        self._last_record = update
+        return found
+
+    def evaluation(self, update: int, metrics: Mapping[str, Any]) -> list[LossFinding]:
+        """An evaluation's metrics; returns what is new. Of several evaluation sets the first counts."""
+        self._loss_key = self._loss_key or _first(metrics, ("eval_loss",), lambda key: key.endswith("_loss"))
+        loss = _number(metrics.get(self._loss_key or ""))
+        if loss is None:
+            return []
+        if not math.isfinite(loss):
+            return self._new([not_finite(update, f"the validation loss is {loss:g}", self._seen, self.plan)])
+        self._seen.evaluations.append(Evaluation(update, loss, self._score(metrics), _samples(metrics, self._loss_key)))
+        return self._look(AT_EVALUATION) if update else []
+
+    def _score(self, metrics: Mapping[str, Any]) -> float | None:
+        """The metric, so turned that more is better."""
+        wanted = self.plan.metric or ""
+        names = (wanted, f"eval_{wanted}") if wanted else ()
+        self._score_key = self._score_key or _first(metrics, names, lambda key: direction_by_name(key) == "max")
+        value = _number(metrics.get(self._score_key or ""))
+        if value is None or self._score_key is None:
+            return None
+        told = self.plan.greater_is_better if wanted and self._score_key.endswith(wanted) else None
+        falls = direction_by_name(self._score_key) == "min" if told is None else not told
+        return -value if falls else value
+
+    def _look(self, signs: Iterable[Sign]) -> list[LossFinding]:
+        return self._new([sign(self._seen, self.plan) for sign in signs])
+
+    def _new(self, found: Iterable[LossFinding | None]) -> list[LossFinding]:
+        new = []
+        for finding in found:
+            if finding is not None and sum(each.kind == finding.kind for each in self.findings) < _MOST_OF_A_KIND:
+                self.findings.append(finding)
+                new.append(finding)
+        return new
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if isinstance(value, str | bool) or value is None else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _first(metrics: Mapping[str, Any], names: Iterable[str], fits: Any) -> str | None:
+    known = [key for key in metrics if _number(metrics[key]) is not None]
+    return next((name for name in names if name in known), None) or next(filter(fits, known), None)
+
+
+def _samples(metrics: Mapping[str, Any], loss_key: str | None) -> int | None:
+    """How many samples an evaluation had: Trainer tells their speed and the time."""
+    prefix = (loss_key or "").removesuffix("_loss")
+    seconds, speed = (_number(metrics.get(f"{prefix}_{name}")) for name in ("runtime", "samples_per_second"))
+    if not seconds or not speed or seconds < 0.002:  # both are rounded: a short time tells nothing
+        return None
+    return round(seconds * speed)

@@ -1,0 +1,121 @@
+"""Seen: all that is kept of a run's losses, in constant memory."""
+
+import statistics
+from collections import deque
+from dataclasses import dataclass, field
+
+from .statistics import noise, spread
+
+#: A run is looked at in so many stretches of equal length.
+BLOCKS = 40
+_LEAST_UPDATES = 5
+# Losses of a block that its median is taken of, at most.
+_MOST_VALUES = 64
+_MOST_EVALUATIONS = 64
+
+
+@dataclass(frozen=True)
+class Block:
+    """Successive updates, summed up.
+
+    Args:
+        start (`int`): The first update, counted from 1.
+        end (`int`): The last.
+        loss (`float`): Their median loss.
+        spread (`float`): The losses' standard deviation, by the median absolute deviation.
+        lr (`float`): The mean of their LRs, as a share of the peak LR.
+    """
+
+    start: int
+    end: int
+    loss: float
+    spread: float
+    lr: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation.
+
+    Args:
+        update (`int`): The update after which it was made.
+        loss (`float`, *optional*): Its loss.
+        score (`float`, *optional*): Its metric, so turned that more is better.
+        samples (`int`, *optional*): How many samples it had.
+    """
+
+    update: int
+    loss: float | None
+    score: float | None = None
+    samples: int | None = None
+
+
+@dataclass
+class Seen:
+    """What is kept of a run.
+
+    Args:
+        num_updates (`int`): All updates of the run.
+        step_ratio (`float`, *optional*): LR / RMS of the weights at the peak LR, for optimizers whose steps have the size of
+            the LR.
+    """
+
+    num_updates: int
+    step_ratio: float | None = None
+    update: int = 0
+    lr: float = 0.0
+    #: The highest LR so far, as a share of the peak, and the update that reached it.
+    highest: tuple[float, int] = (0.0, 0)
+    first: list[float] = field(default_factory=list)
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=32))
+    blocks: list[Block] = field(default_factory=list)
+    evaluations: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=_MOST_EVALUATIONS))
+    norms: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=BLOCKS))
+    _values: list[float] = field(default_factory=list)
+    _lrs: float = 0.0
+    _count: int = 0
+
+    @property
+    def block_size(self) -> int:
+        return max(_LEAST_UPDATES, -(-self.num_updates // BLOCKS))
+
+    def add_loss(self, update: int, loss: float, lr: float) -> bool:
+        """The loss of an update and its LR as a share of the peak; whether a block is complete with it."""
+        self.update, self.lr = update, lr
+        if lr > self.highest[0]:
+            self.highest = (lr, update)
+        if len(self.first) < _LEAST_UPDATES:
+            self.first.append(loss)
+        self.recent.append(loss)
+        if self._count % -(-self.block_size // _MOST_VALUES) == 0:
+            self._values.append(loss)
+        self._count += 1
+        self._lrs += lr
+        if self._count < self.block_size:
+            return False
+        block = Block(
+            update - self._count + 1,
+            update,
+            statistics.median(self._values),
+            spread(self._values),
+            self._lrs / self._count,
+        )
+        self.blocks.append(block)
+        self._values, self._lrs, self._count = [], 0.0, 0
+        return True
+
+    @property
+    def start(self) -> float:
+        """The loss before anything was learned: the least of the first update's and the median of the first few."""
+        return min(self.first[0], statistics.median(self.first))
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of the loss from one batch to the next, by the first updates and the blocks."""
+        inner = [block.spread for block in self.blocks]
+        return statistics.median(inner) if inner else noise(self.first)
+
+    @property
+    def done(self) -> float:
+        """The share of the run that is over."""
+        return self.update / self.num_updates

@@ -1,0 +1,391 @@
+"""The signs: what each kind of trouble looks like. Functions of what was seen, each of which finds one thing or nothing.
+
+All are invariant when the losses are multiplied by a number or shifted, but for [`too_slow`], which also counts a fall of less
+than a twentieth of a loss above 0 as none.
+"""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from . import advice
+from .finding import Change, LossFinding
+from .seen import Block, Evaluation, Seen
+from .statistics import noise, spread, sure, surely_above, trend
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known before the first update.
+
+    Args:
+        num_updates (`int`): All updates of the run.
+        learning_rate (`float`): The peak LR.
+        schedule (`str`, *optional*): The schedule's text, where it is one of this package.
+        num_epochs (`float`, *optional*): The run's epochs, where they make its length.
+        final_lr (`float`, *optional*): The LR at the end of the run as a share of the peak LR, where the schedule is known.
+        step_ratio (`float`, *optional*): Peak LR / RMS of the weights, for optimizers whose steps have the size of the LR.
+        metric (`str`, *optional*): The metric that says what is better.
+        greater_is_better (`bool`, *optional*): Of that metric.
+    """
+
+    num_updates: int
+    learning_rate: float
+    schedule: str | None = None
+    num_epochs: float | None = None
+    final_lr: float | None = None
+    step_ratio: float | None = None
+    metric: str | None = None
+    greater_is_better: bool | None = None
+
+
+#: A loss that has fallen by less than this share of itself has not fallen. On the runs that the rules were tuned on, healthy ones
+#: had fallen by 0.13 and more after 40 %, those with a thirtieth of the LR by 0.05 and less.
+_SMALL_FALL = 0.08
+
+Sign: TypeAlias = Callable[[Seen, Plan], LossFinding | None]
+
+
+def not_finite(update: int, what: str, seen: Seen, plan: Plan) -> LossFinding:
+    """NaN or infinity, at once: also where Trainer's record shows 0 or the mean of the losses before (`logging_nan_inf_filter`)."""
+    is_high = bool(seen.blocks) and seen.blocks[-1].loss > seen.start
+    return LossFinding(
+        "not_finite",
+        update,
+        update,
+        1.0,
+        what,
+        "Its update would make all weights nan. Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 "
+        "does not overflow. LossGuard('rollback') drops them and goes on.",
+        _changes(plan, _lower(plan) if is_high else None),
+    )
+
+
+def spike(seen: Seen, plan: Plan) -> LossFinding | None:
+    """A jump of the training loss: the last three losses lie beyond four spreads of the 28 before them (Hampel's identifier),
+    and give back half of what the run has gained; one loss alone, if it gives back twice of it.
+
+    Late in a run most losses are small and few are large: a single large one is no spike.
+    """
+    losses = list(seen.recent)
+    if len(losses) < 16:
+        return None
+    before, last = losses[:-4], losses[-3:]
+    level, width = statistics.median(before), max(spread(before), noise(before))
+    gained = seen.start - level
+    lasts = min(last) > level + 4 * width and statistics.median(last) - level > 0.5 * gained
+    alone = gained > 2 * width and last[-1] > level + 12 * width and last[-1] - level > 2 * gained
+    if not (lasts or alone):
+        return None
+    top = max(last)
+    confidence = surely_above(statistics.median(last) if lasts else top, before)
+    return LossFinding(
+        "spike",
+        seen.update,
+        seen.update - (2 if lasts else 0),
+        confidence,
+        f"the training loss jumped from {level:.3g} to {top:.3g}" + (f"; at the start it was {seen.start:.3g}"),
+        "Look at the batches of these updates. If they are as they should be, the LR is near its limit here. "
+        "LossGuard('rollback') goes back to before them.",
+        _changes(plan, None if seen.lr < 0.5 else _lower(plan, 3)),
+    )
+
+
+def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
+    """The training loss gets worse and stays so: two blocks in a row lie above the start of the run, or have lost half of what
+    the best block had gained, each by more than noise explains."""
+    if len(seen.blocks) < 3:
+        return None
+    last, best = seen.blocks[-3:], min(seen.blocks, key=lambda block: block.loss)
+    level = min(block.loss for block in last)
+    error = _error(seen)
+    rise, gained = level - seen.start, seen.start - best.loss
+    if rise > 4 * error and rise > 0.15 * abs(seen.start):
+        since, z = seen.highest[1] if plan.schedule is None else 1, rise / error
+        text = f"the training loss is {level:.3g}, above the {seen.start:.3g} at the start"
+    elif gained > max(6 * error, _SMALL_FALL * abs(seen.start)) and level - best.loss > max(0.5 * gained, 6 * error):
+        since, z = best.end, (level - best.loss) / error
+        text = f"the training loss rose from {best.loss:.3g} to {level:.3g}, {(level - best.loss) / gained:.0%} of its gain"
+    else:
+        return None
+    return _too_high("diverging", seen, plan, since, sure(z), text)
+
+
+def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
+    """The training loss does not fall, and the steps are too large rather than too small: it jumped above its start at first,
+    or is more restless than it was at the start."""
+    if not _has_not_fallen(seen) or not _was_shaken(seen):
+        return None
+    level = seen.blocks[-1].loss
+    text = f"the training loss is {level:.3g} after {seen.done:.0%} of the run, at the start it was {seen.start:.3g}, and it was thrown about"
+    return _too_high("diverging", seen, plan, 1, 0.9, text)
+
+
+def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
+    """The training loss does not fall: after a third of the run, the median block of the latest ones lies less than two
+    standard deviations of one batch's noise below the start."""
+    if not _has_not_fallen(seen) or _was_shaken(seen):
+        return None
+    start, level = _ends(seen)
+    return LossFinding(
+        "too_slow",
+        seen.update,
+        1,
+        1 - max(0.0, start - level) / (2 * _SMALL_FALL * abs(start) or 1),
+        f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run",
+        "The LR is too low.",
+        _changes(plan, advice.other_lr(plan.learning_rate, plan.step_ratio, lower=False)),
+    )
+
+
+def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
+    """A jump of the loss or of the gradient's norm within the updates in which the LR came to its peak, which then passes."""
+    peak = seen.highest[1]
+    reached = seen.highest[0] > 0.9 and seen.update > peak
+    if not reached or peak > 0.2 * seen.num_updates or len(seen.blocks) < 4:
+        return None
+    around = [block for block in seen.blocks[:-1] if block.start <= 2 * peak + seen.block_size and block.end >= peak]
+    if not around:
+        return None
+    jump, error = max(around, key=lambda block: block.loss), _error(seen)
+    before = [block.loss for block in seen.blocks if block.end < jump.start] or [seen.start]
+    rise = jump.loss - min(min(before), seen.start)
+    if not (rise > 5 * error and jump.loss > seen.start + 3 * error and seen.blocks[-1].loss < jump.loss - 0.5 * rise):
+        return None
+    return LossFinding(
+        "warmup_too_short",
+        seen.update,
+        jump.start,
+        sure(rise / error),
+        f"the training loss jumped to {jump.loss:.3g} when the LR reached its peak at update {peak}; at the start it was "
+        f"{seen.start:.3g}",
+        "A longer warmup, or a lower LR.",
+        _changes(plan, advice.longer_warmup(plan.schedule) if plan.schedule else None, _lower(plan, 3)),
+    )
+
+
+def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
+    """The LR still rises after two fifths of the run, and the loss has had no trouble with it."""
+    if seen.done < 0.4 or seen.highest[1] < seen.update - seen.block_size or seen.lr >= 1 or not _rises(seen):
+        return None
+    falls = -trend([block.loss for block in seen.blocks])
+    return LossFinding(
+        "warmup_too_long",
+        seen.update,
+        1,
+        max(falls, 0.9),
+        f"the LR is still at {seen.lr:.0%} of its peak and rising after {seen.done:.0%} of the run",
+        "A warmup of 10 % is mostly enough: the peak is reached while there is time to use it.",
+        _changes(plan, advice.shorter_warmup(plan.schedule) if plan.schedule else None),
+    )
+
+
+def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
+    """The LR is at most 3 % of its highest while two fifths of the run are still to come, and for the last tenth of the run it
+    was."""
+    limit = 0.03 * seen.highest[0]
+    spent = 0
+    for block in reversed(seen.blocks):
+        if block.lr > limit:
+            break
+        spent += 1
+    if seen.done > 0.6 or not limit or spent * seen.block_size < 0.1 * seen.num_updates:
+        return None
+    before = seen.blocks[: len(seen.blocks) - spent]
+    if not before or before[-1].start <= seen.highest[1] == seen.update:
+        return None
+    now = [block.loss for block in seen.blocks[-spent:]]
+    return LossFinding(
+        "lr_spent",
+        seen.update,
+        before[-1].end + 1,
+        1 - abs(trend(now)) / 2,
+        f"the LR has been at {seen.lr / seen.highest[0]:.1%} of its peak since update {before[-1].end + 1}, the training loss "
+        f"stays at {statistics.median(now):.3g}, and {1 - seen.done:.0%} of the run are still to come",
+        "Let the decay last to the end of the run.",
+        _changes(plan, advice.longer_decay(plan.schedule) if plan.schedule else None),
+    )
+
+
+def plateau_at_high_lr(seen: Seen, plan: Plan) -> LossFinding | None:
+    """Neither the training loss nor the validation got better in the last third of the run so far, with the LR above half of
+    its peak: noise of the steps, which decay would take away."""
+    if seen.done < 0.5 or seen.lr < 0.5 * seen.highest[0] or len(seen.blocks) < 12 or len(seen.evaluations) < 6:
+        return None
+    if plan.final_lr is not None and plan.final_lr < 0.5:
+        return None  # the decay is still to come
+    third = max(len(seen.blocks) // 3, 6)
+    now = [block.loss for block in seen.blocks[-third:]]
+    gained = seen.start - min(block.loss for block in seen.blocks)
+    since = seen.blocks[-third].start
+    values = [_badness(each) for each in seen.evaluations]
+    here = [value for value, each in zip(values, seen.evaluations, strict=True) if each.update >= since]
+    before = [value for value, each in zip(values, seen.evaluations, strict=True) if each.update < since]
+    if len(here) < 3 or not before or gained <= 4 * _error(seen) or statistics.median(now) < 0.25 * seen.start:
+        return None
+    if abs(trend(now)) > 0.5 or min(here) < min(before):
+        return None
+    return LossFinding(
+        "plateau_at_high_lr",
+        seen.update,
+        since,
+        1 - abs(trend(now)),
+        f"since update {since} the training loss stays at {statistics.median(now):.3g} and no evaluation was better, while the LR "
+        f"is at {seen.lr:.0%} of its peak",
+        "Decay the LR.",
+        _changes(plan, advice.decay_instead(plan.schedule) if plan.schedule else None),
+    )
+
+
+def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
+    """The validation loss rises while the training loss falls: since its best evaluation it has lost 60 % of what it had gained
+    until then, the last three evaluations all lie beyond that, and Mann-Kendall's test finds a rise."""
+    found = [each for each in seen.evaluations if each.loss is not None and each.update > 0]
+    if len(found) < 4:
+        return None
+    losses = [_loss(each) for each in found]
+    at = losses.index(min(losses))
+    best, since = losses[at], losses[at:]
+    start = max(seen.start, losses[0])
+    gained = start - best
+    if len(since) < 4 or min(since[-3:]) - best <= 0.6 * gained or trend(since) < 0.9:
+        return None
+    train = [block.loss for block in seen.blocks]
+    now = statistics.median(train[-3:])
+    then = [block.loss for block in seen.blocks if block.end <= found[at].update] or [seen.start]
+    if now > min(then[-1], seen.start) - 2 * _error(seen):
+        return None
+    rise = (losses[-1] - best) / gained if gained > 0 else float("inf")
+    epochs = None if plan.num_epochs is None else plan.num_epochs * found[at].update / seen.num_updates
+    return LossFinding(
+        "validation_rises",
+        seen.update,
+        found[at].update,
+        trend(since),
+        f"the validation loss rose from {best:.3g} to {losses[-1]:.3g} while the training loss fell to {now:.3g}"
+        + (f": {rise:.0%} of its gain" if 0 < gained and rise < 20 else ", and it never was below that of the start"),
+        "The model learns the training data by heart: end the run earlier (EarlyStoppingCallback), or regularize. If it never was "
+        "better than at the start, look whether the validation labels are right.",
+        _changes(plan, epochs and advice.fewer_epochs(plan.num_epochs or 0, epochs)),
+    )
+
+
+def unstable_validation(seen: Seen, plan: Plan) -> LossFinding | None:
+    """The validation loss goes up and down: the median swing between evaluations is a third of all that it gained, or its split
+    is so small that one sample moves an accuracy by 4 points."""
+    found = [each for each in seen.evaluations if each.loss is not None and each.update > 0]
+    samples = next((each.samples for each in reversed(found) if each.samples), None)
+    if len(found) < 3:
+        return None
+    if samples is not None and samples < 25:
+        return LossFinding(
+            "unstable_validation",
+            seen.update,
+            found[0].update,
+            0.95,
+            f"the validation split has {samples} samples: one of them moves an accuracy by {100 / samples:.0f} points, and its "
+            f"standard error is up to {50 / samples**0.5:.0f}",
+            "Take a larger validation split; no schedule can be judged by this one.",
+        )
+    losses = [_loss(each) for each in found]
+    swings = [
+        min(abs(b - a), abs(c - b)) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False) if (b - a) * (c - b) < 0
+    ]
+    gained = max(seen.start, losses[0]) - min(losses)
+    many = len(swings) >= max(3, 0.5 * (len(losses) - 2))
+    if len(losses) < 6 or not many or statistics.median(swings) < 0.33 * gained:
+        return None
+    return LossFinding(
+        "unstable_validation",
+        seen.update,
+        found[0].update,
+        0.9,
+        f"the validation loss goes up and down: {len(swings)} of {len(losses) - 2} times it turned, by {statistics.median(swings):.3g} "
+        f"and more in half of them, and all that it gained is {gained:.3g}",
+        "The LR is too high for it to settle.",
+        _changes(plan, _lower(plan, 3)),
+    )
+
+
+#: Looked for after each update, at each end of a block, and after each evaluation.
+AT_UPDATE: tuple[Sign, ...] = (spike,)
+AT_BLOCK: tuple[Sign, ...] = (
+    diverging,
+    stuck,
+    too_slow,
+    warmup_too_short,
+    warmup_too_long,
+    lr_spent,
+    plateau_at_high_lr,
+)
+AT_EVALUATION: tuple[Sign, ...] = (validation_rises, unstable_validation)
+
+
+def _has_not_fallen(seen: Seen) -> bool:
+    if seen.done < 0.4 or len(seen.blocks) < 6 or seen.highest[0] < 0.9 or _exposure(seen) < 0.1:
+        return False
+    start, level = _ends(seen)
+    first, *_, best = _validation_ends(seen) or (start, level)
+    return start - level < _SMALL_FALL * abs(start) and first - best < _SMALL_FALL * abs(first)
+
+
+def _ends(seen: Seen) -> tuple[float, float]:
+    """The loss in the first and in the last sixth of the run so far."""
+    count = max(1, round(len(seen.blocks) / 6))
+    first, last = seen.blocks[:count], seen.blocks[-count:]
+    return statistics.fmean(block.loss for block in first), statistics.fmean(block.loss for block in last)
+
+
+def _validation_ends(seen: Seen) -> tuple[float, float] | None:
+    """The validation loss at first, and at its best."""
+    losses = [each.loss for each in seen.evaluations if each.loss is not None]
+    return (losses[0], min(losses)) if len(losses) > 1 else None
+
+
+def _exposure(seen: Seen) -> float:
+    """The mean LR so far, as a share of the peak, times the share of the run."""
+    return statistics.fmean(block.lr for block in seen.blocks) * seen.done
+
+
+def _was_shaken(seen: Seen) -> bool:
+    early = noise(seen.first)
+    highest = max(block.loss for block in seen.blocks)
+    return highest > seen.start + 4 * max(early, _error(seen)) and highest > 1.1 * abs(seen.start)
+
+
+def _error(seen: Seen) -> float:
+    """The standard error of a block's median, by the noise between batches: 1.2533 sigma / sqrt(n)."""
+    return 1.2533 * seen.noise / seen.block_size**0.5 or 1e-12 * max(abs(seen.start), 1e-300)
+
+
+def _rises(seen: Seen) -> bool:
+    lrs = [block.lr for block in seen.blocks[-3:]]
+    return all(after > before for before, after in zip(lrs, lrs[1:], strict=False))
+
+
+def _too_high(kind: str, seen: Seen, plan: Plan, since: int, confidence: float, text: str) -> LossFinding:
+    # In a warmup the loss tells up to which LR it was well.
+    warmup = advice.longer_warmup(plan.schedule) if plan.schedule and seen.highest[1] < 0.05 * seen.num_updates else None
+    return LossFinding(
+        kind, seen.update, since, confidence, text, "The LR is too high.", _changes(plan, _lower(plan), warmup)
+    )
+
+
+def _lower(plan: Plan, factor: float | None = None) -> Change:
+    return advice.other_lr(plan.learning_rate, plan.step_ratio, lower=True, factor=factor)
+
+
+def _changes(plan: Plan, *changes: Change | None) -> tuple[Change, ...]:
+    return tuple(change for change in changes if change)
+
+
+def _loss(evaluation: Evaluation) -> float:
+    return 0.0 if evaluation.loss is None else evaluation.loss
+
+
+def _badness(evaluation: Evaluation) -> float:
+    return _loss(evaluation) if evaluation.score is None else -evaluation.score
+
+
+__all__ = ["AT_BLOCK", "AT_EVALUATION", "AT_UPDATE", "Block", "Plan", "Sign"]
