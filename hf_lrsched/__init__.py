@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .callbacks import (
         ClockCallback,
         CooldownCallback,
+        LossMonitor,
         LRCheck,
         LRLogger,
         PlateauCallback,
@@ -81,6 +82,7 @@ _LAZY = {
     "Clock": "clocks",
     "ClockCallback": "callbacks",
     "CooldownCallback": "callbacks",
+    "LossMonitor": "callbacks",
     "Finding": "doctor",
     "LRCheck": "callbacks",
     "LRLogger": "callbacks",
@@ -120,6 +122,7 @@ __all__ = [
     "LRCheck",
     "LRLogger",
     "LayerwiseGroups",
+    "LossMonitor",
     "PlateauCallback",
     "Run",
     "RunRecorder",

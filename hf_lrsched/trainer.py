@@ -14,6 +14,7 @@ from transformers.trainer_utils import has_length
 from .callbacks import (
     ClockCallback,
     CooldownCallback,
+    LossMonitor,
     LRCheck,
     LRLogger,
     PlateauCallback,
@@ -168,13 +169,17 @@ class ScheduleMixin(_Trainer):
         # In this order: the position is put right, then what ends a run, which calls for the last evaluation, then those
         # that look whether there is one.
         self._cooldown = CooldownCallback()
+        handler, recorder = self.callback_handler, RunRecorder(self._lr_logger)
+        #: Who watches the losses: its `findings`.
+        self.monitor = next((each for each in handler.callbacks if isinstance(each, LossMonitor)), LossMonitor())
+        self.monitor.recorder = self.monitor.recorder or recorder
+        handler.callbacks = [each for each in handler.callbacks if each is not self.monitor]  # it gets its place below
         self._callbacks = [
-            *(LRCheck(), ClockCallback(), self._cooldown, self._lr_logger, PlateauCallback()),
-            RunRecorder(self._lr_logger),
+            *(LRCheck(), ClockCallback(), self._cooldown, self._lr_logger, PlateauCallback(), self.monitor),
+            recorder,
         ]
         for callback in self._callbacks:
             self.add_callback(callback)
-        handler = self.callback_handler
         handler.callbacks = [
             ScheduleProgressCallback(each.max_str_len) if type(each) is ProgressCallback else each
             for each in handler.callbacks

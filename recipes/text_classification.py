@@ -383,7 +383,8 @@ def report(trainer: ScheduledTrainer, arguments: Arguments, metrics: dict[str, f
     write(table, folder)
     draw(trainer, folder / PICTURE)
     trainer.create_model_card(**card_entries(arguments))
-    show(table, title=f"{folder.name}: {trainer.schedule}", caption="LR used: by the update before the evaluation")
+    caption = f"LR used: by the update before the evaluation\nloss monitor: {trainer.monitor.summary}"
+    show(table, title=f"{folder.name}: {trainer.schedule}", caption=caption)
     for split, results in (("train", metrics), ("test", test)):
         if results:
             trainer.log_metrics(split, results)

@@ -9,11 +9,11 @@ from hf_lrsched.schedules import Horizon, parse
 
 #: Which kinds of findings are right for a cause.
 RIGHT = {
-    "lr_x30": {"diverging", "warmup_too_short"},
-    "lr_x100": {"diverging", "warmup_too_short"},
+    "lr_x30": {"diverging", "stuck", "warmup_too_short"},
+    "lr_x100": {"diverging", "stuck", "warmup_too_short"},
     "lr_d30": {"too_slow"},
     "lr_d100": {"too_slow"},
-    "no_warmup": {"diverging", "warmup_too_short"},
+    "no_warmup": {"diverging", "stuck", "warmup_too_short"},
     "long_warmup": {"warmup_too_long"},
     "shuffled_validation": {"validation_rises"},
     "tiny_validation": {"unstable_validation"},
@@ -28,9 +28,7 @@ FROM_THE_START = set(RIGHT) - {"corrupt_batches", "overflow", "past_best"}
 
 def replay(trace: Trace) -> Diagnosis:
     """Tells a Diagnosis all of a trace."""
-    curve = parse(trace.schedule).resolve(
-        Horizon(trace.num_updates, trace.updates_per_epoch), peak=trace.learning_rate
-    )
+    curve = parse(trace.schedule).resolve(Horizon(trace.num_updates, trace.updates_per_epoch), peak=trace.learning_rate)
     plan = Plan(
         num_updates=trace.num_updates,
         learning_rate=trace.learning_rate,

@@ -107,6 +107,7 @@ def make_model(kind: str, task: Task) -> Any:
             initializer_range=width**-0.5,  # BERT's 0.02 is for a width of 768
         )
         model = BertForSequenceClassification(config)
+        torch.nn.init.normal_(model.classifier.weight, std=0.02)  # as a new head of a pretrained model has it
     model.bert.embeddings.word_embeddings = torch.nn.Embedding.from_pretrained(words, freeze=False, padding_idx=0)
     model.config.vocab_size = len(task.tokens)
     return model

@@ -2,6 +2,7 @@
 
 from .clock import ClockCallback
 from .cooldown import CooldownCallback
+from .loss_monitor import LossMonitor
 from .lr_check import LRCheck
 from .lr_logger import LRLogger
 from .plateau import PlateauCallback
@@ -11,6 +12,7 @@ from .recorder import RunRecorder
 __all__ = [
     "ClockCallback",
     "CooldownCallback",
+    "LossMonitor",
     "LRCheck",
     "LRLogger",
     "PlateauCallback",

@@ -1,14 +1,16 @@
 """LossMonitor: tells, while a run trains, what its losses say about the schedule."""
 
 import logging
+import math
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..monitor.diagnosis import Diagnosis, Plan
+from ..monitor.diagnosis import Diagnosis
 from ..monitor.finding import LossFinding
 from ..monitor.losses import UpdateLosses
+from ..monitor.signs import Plan
 from ..scheduler import ScheduleLR, inner_optimizer
 from .recorder import RunRecorder
 
@@ -43,7 +45,7 @@ class LossMonitor(TrainerCallback):
     """
 
     def __init__(self, recorder: RunRecorder | None = None, metric: str | None = None):
-        self._recorder = recorder
+        self.recorder = recorder
         self._metric = metric
         self._losses = UpdateLosses()
         self._diagnosis: Diagnosis | None = None
@@ -53,6 +55,15 @@ class LossMonitor(TrainerCallback):
         """What was found in this run, in order."""
         return [] if self._diagnosis is None else list(self._diagnosis.findings)
 
+    @property
+    def summary(self) -> str:
+        """What was found, in a line."""
+        told = [
+            f"{each.kind} after update {each.update}" + "".join(f"; {change}" for change in each.changes)
+            for each in self.findings
+        ]
+        return " | ".join(told) or "nothing found"
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -60,9 +71,11 @@ class LossMonitor(TrainerCallback):
         model, optimizer = kwargs.get("model"), inner_optimizer(kwargs.get("optimizer"))
         if not state.is_world_process_zero or model is None or optimizer is None or state.max_steps <= 0:
             return
-        scheduler = kwargs.get("lr_scheduler")
+        scheduler: Any = kwargs.get("lr_scheduler")
         self._peak = max((float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups), default=0.0)
-        self._place = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups].index(self._peak)
+        self._place = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups].index(
+            self._peak
+        )
         is_ours = isinstance(scheduler, ScheduleLR)
         plan = Plan(
             num_updates=state.max_steps,
@@ -81,7 +94,7 @@ class LossMonitor(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
-        scheduler = kwargs.get("lr_scheduler")
+        scheduler: Any = kwargs.get("lr_scheduler")
         if self._diagnosis is not None and hasattr(scheduler, "get_last_lr") and self._peak:
             self._diagnosis.lr = float(scheduler.get_last_lr()[self._place]) / self._peak
 
@@ -128,11 +141,12 @@ class LossMonitor(TrainerCallback):
     def _tell(self, found: list[LossFinding], state: TrainerState) -> None:
         for finding in found:
             logger.warning(str(finding))
-            if self._recorder is not None:
+            if self.recorder is not None:
                 event = {"kind": finding.kind, "cause": finding.seen, "since": finding.since}
                 changes = "; ".join(map(str, finding.changes))
-                self._recorder.note(
-                    state, {**event, "confidence": round(finding.confidence, 3), "advice": finding.advice, "change": changes}
+                self.recorder.note(
+                    state,
+                    {**event, "confidence": round(finding.confidence, 3), "advice": finding.advice, "change": changes},
                 )
 
 
@@ -143,9 +157,11 @@ def is_adaptive(optimizer: Any) -> bool:
 
 def weight_rms(model: torch.nn.Module) -> float:
     """The root mean square of a model's weight matrices that are trained."""
-    matrices = [parameter.detach() for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1]
+    matrices = [
+        parameter.detach() for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1
+    ]
     count = sum(matrix.numel() for matrix in matrices)
     if not count:
         return 0.0
-    norms: Any = torch.stack([torch.linalg.vector_norm(matrix.float()).to(matrices[0].device) for matrix in matrices])
-    return float(torch.linalg.vector_norm(norms)) / count**0.5
+    norms = torch.stack([torch.linalg.vector_norm(matrix.float()).to(matrices[0].device) for matrix in matrices])
+    return float(torch.linalg.vector_norm(norms).item()) / math.sqrt(count)

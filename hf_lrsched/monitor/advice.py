@@ -1,11 +1,12 @@
 """What to change in a schedule or a peak LR: texts in, texts out."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..schedules import Schedule, ScheduleError, parse
 from ..schedules.phase import Phase
-from ..schedules.schedule import Sequence
+from ..schedules.schedule import Product, Sequence
 from .finding import Change
 
 #: What the relative size of a step should come to: an update of about a thousandth of the weights (a rule of thumb of
@@ -54,17 +55,20 @@ def longer_warmup(schedule: str) -> Change | None:
     ```python
     >>> print(longer_warmup("warmup(4%) >> linear()"))
     schedule: warmup(4%) >> linear()  →  warmup(10%) >> linear()
-    >>> print(longer_warmup("cosine()"))
-    schedule: cosine()  →  warmup(10%) >> cosine()
+    >>> print(longer_warmup("cosine() * plateau()"))
+    schedule: cosine() * plateau()  →  (warmup(10%) >> cosine()) * plateau()
 
     ```
     """
-    parts = _parts(schedule)
-    first = parts[0]
-    if not _is_warmup(first):
-        return _changed(schedule, [parse("warmup(10%)"), *parts])
-    share = _share(first)
-    return _changed(schedule, [_with_length(first, "20%" if share is None else f"{max(10, round(200 * share)):g}%"), *parts[1:]])
+
+    def change(parts: list[Schedule]) -> list[Schedule]:
+        first = parts[0]
+        if not _is_warmup(first):
+            return [parse("warmup(10%)"), *parts]
+        share = _share(first)
+        return [_with_length(first, "20%" if share is None else f"{max(10, round(200 * share)):g}%"), *parts[1:]]
+
+    return _changed(schedule, change)
 
 
 def shorter_warmup(schedule: str) -> Change | None:
@@ -77,10 +81,9 @@ def shorter_warmup(schedule: str) -> Change | None:
 
     ```
     """
-    first, *rest = _parts(schedule)
-    if not _is_warmup(first):
-        return None
-    return _changed(schedule, [_with_length(first, "10%"), *(rest or [parse("linear()")])])
+    return _changed(
+        schedule, lambda parts: [_with_length(parts[0], "10%"), *parts[1:]] if _is_warmup(parts[0]) else parts
+    )
 
 
 def longer_decay(schedule: str) -> Change | None:
@@ -93,15 +96,17 @@ def longer_decay(schedule: str) -> Change | None:
 
     ```
     """
-    parts = _parts(schedule)
-    while len(parts) > 1 and isinstance(parts[-1], Phase) and parts[-1].name in ("hold", "freeze"):
-        parts.pop()
-    last = parts[-1]
-    if isinstance(last, Phase) and not _is_warmup(last) and dict(last.arguments).get("over") is not None:
-        parts[-1] = replace(last, arguments=tuple(each for each in last.arguments if each[0] != "over"))
-    made = _changed(schedule, parts)
-    warmups = [part for part in parts[:1] if _is_warmup(part)]
-    return made or _changed(schedule, [*warmups, parse("linear()")])
+
+    def change(parts: list[Schedule]) -> list[Schedule]:
+        kept = list(parts)
+        while len(kept) > 1 and isinstance(kept[-1], Phase) and kept[-1].name in ("hold", "freeze"):
+            kept.pop()
+        last = kept[-1]
+        if isinstance(last, Phase) and not _is_warmup(last):
+            kept[-1] = replace(last, arguments=tuple(each for each in last.arguments if each[0] != "over"))
+        return kept if kept != parts else _decayed(parts)
+
+    return _changed(schedule, change)
 
 
 def decay_instead(schedule: str) -> Change | None:
@@ -114,16 +119,11 @@ def decay_instead(schedule: str) -> Change | None:
 
     ```
     """
-    warmups = [part for part in _parts(schedule)[:1] if _is_warmup(part)]
-    return _changed(schedule, [*warmups, parse("linear()")])
+    return _changed(schedule, _decayed)
 
 
-def _parts(schedule: str) -> list[Schedule]:
-    try:
-        parsed = parse(schedule)
-    except ScheduleError:  # e.g. a name that is not registered here
-        return [parse("hold()")]
-    return list(parsed.parts) if isinstance(parsed, Sequence) else [parsed]
+def _decayed(parts: list[Schedule]) -> list[Schedule]:
+    return [*(part for part in parts[:1] if _is_warmup(part)), parse("linear()")]
 
 
 def _is_warmup(part: Schedule) -> bool:
@@ -133,21 +133,29 @@ def _is_warmup(part: Schedule) -> bool:
 def _share(warmup: Schedule) -> float | None:
     """The share of the run that a warmup takes, where it is given as one."""
     text = str(dict(warmup.arguments)["over"]) if isinstance(warmup, Phase) else ""
-    try:
-        return float(text.removesuffix("%")) / 100 if text.endswith("%") else None
-    except ValueError:
-        return None
+    return float(text.removesuffix("%")) / 100 if text.endswith("%") else None
 
 
 def _with_length(warmup: Schedule, length: str) -> Schedule:
-    assert isinstance(warmup, Phase)
-    over = dict(parse(f"warmup({length})").arguments)["over"]  # type: ignore[attr-defined]
-    return replace(warmup, arguments=tuple((name, over if name == "over" else value) for name, value in warmup.arguments))
+    made = parse(f"warmup({length})")
+    assert isinstance(warmup, Phase) and isinstance(made, Phase)
+    return replace(warmup, arguments=tuple(dict([*warmup.arguments, *made.arguments]).items()))
 
 
-def _changed(before: str, parts: list[Schedule]) -> Change | None:
-    after = str(Sequence(tuple(parts)) if len(parts) > 1 else parts[0])
-    return None if after == before else Change("schedule", before, after)
+def _changed(before: str, change: Callable[[list[Schedule]], list[Schedule]]) -> Change | None:
+    """A schedule with other phases; what multiplies them stays. `None` where nothing would change, or it can't be told how."""
+    try:
+        schedule = parse(before)
+    except ScheduleError:  # e.g. a name that is not registered here
+        return None
+    factors = list(schedule.parts) if isinstance(schedule, Product) else [schedule]
+    if not all(factor.neutral for factor in factors[1:]):
+        return None
+    first = factors[0]
+    parts = change(list(first.parts) if isinstance(first, Sequence) else [first])
+    made: Schedule = Sequence(tuple(parts)) if len(parts) > 1 else parts[0]
+    after = Product((made, *factors[1:])) if len(factors) > 1 else made
+    return None if after == schedule else Change("schedule", before, str(after))
 
 
 def fewer_epochs(epochs: float, best: float) -> Change | None:

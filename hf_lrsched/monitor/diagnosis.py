@@ -25,8 +25,8 @@ class Diagnosis:
     >>> diagnosis.loss(1, 0.7)
     []
     >>> [finding] = diagnosis.loss(2, float("nan"))
-    >>> print(finding)
-    update 2: the training loss is nan (since update 2, 100% sure). Its update would make all weights nan. ...
+    >>> finding.kind, finding.since, finding.seen
+    ('not_finite', 2, 'the training loss is nan')
 
     ```
     """
@@ -66,9 +66,7 @@ class Diagnosis:
         found: list[LossFinding] = []
         norm, loss = _number(record.get("grad_norm")), _number(record.get("loss"))
         if norm is not None and not math.isfinite(norm):
-            found += self._new(
-                [not_finite(update, f"the norm of the gradients is {norm:g}", self._seen, self.plan)]
-            )
+            found += self._new([not_finite(update, f"the norm of the gradients is {norm:g}", self._seen, self.plan)])
         if not has_losses and loss is not None and update > self._last_record:
             # One number a record: the updates that it stands for are not told apart.
             found += self.loss(update, loss)
@@ -84,7 +82,7 @@ class Diagnosis:
         if not math.isfinite(loss):
             return self._new([not_finite(update, f"the validation loss is {loss:g}", self._seen, self.plan)])
         self._seen.evaluations.append(Evaluation(update, loss, self._score(metrics), _samples(metrics, self._loss_key)))
-        return self._look(AT_EVALUATION) if update else []
+        return self._look(AT_EVALUATION) if update and self._seen.first else []
 
     def _score(self, metrics: Mapping[str, Any]) -> float | None:
         """The metric, so turned that more is better."""

@@ -58,6 +58,4 @@ class LossFinding:
 
     def __str__(self) -> str:
         changes = "".join(f"\n    {change}" for change in self.changes)
-        return (
-            f"update {self.update}: {self.seen} (since update {self.since}, {self.confidence:.0%} sure). {self.advice}{changes}"
-        )
+        return f"update {self.update}: {self.seen} (since update {self.since}, {self.confidence:.0%} sure). {self.advice}{changes}"

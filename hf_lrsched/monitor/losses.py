@@ -81,7 +81,7 @@ class UpdateLosses:
         if mean.device.type == "cuda":
             host = torch.empty((), pin_memory=True)
             host.copy_(mean, non_blocking=True)
-            ready = torch.cuda.Event()
+            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
             ready.record()
             mean = host
         self._waiting.append((update, mean, ready))

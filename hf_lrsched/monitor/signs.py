@@ -1,12 +1,12 @@
 """The signs: what each kind of trouble looks like. Functions of what was seen, each of which finds one thing or nothing.
 
-All are invariant when the losses are multiplied by a number or shifted, but for [`too_slow`], which also counts a fall of less
-than a twentieth of a loss above 0 as none.
+All say the same when every loss is multiplied by a number, such as gradient accumulation x processes.
 """
 
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 from . import advice
@@ -43,6 +43,8 @@ class Plan:
 #: A loss that has fallen by less than this share of itself has not fallen. On the runs that the rules were tuned on, healthy ones
 #: had fallen by 0.13 and more after 40 %, those with a thirtieth of the LR by 0.05 and less.
 _SMALL_FALL = 0.08
+#: Likewise of the validation loss, from one evaluation to the next.
+_SMALL_SWING = 0.02
 
 Sign: TypeAlias = Callable[[Seen, Plan], LossFinding | None]
 
@@ -58,7 +60,7 @@ def not_finite(update: int, what: str, seen: Seen, plan: Plan) -> LossFinding:
         what,
         "Its update would make all weights nan. Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 "
         "does not overflow. LossGuard('rollback') drops them and goes on.",
-        _changes(plan, _lower(plan) if is_high else None),
+        _changes(_lower(plan) if is_high else None),
     )
 
 
@@ -88,7 +90,7 @@ def spike(seen: Seen, plan: Plan) -> LossFinding | None:
         f"the training loss jumped from {level:.3g} to {top:.3g}" + (f"; at the start it was {seen.start:.3g}"),
         "Look at the batches of these updates. If they are as they should be, the LR is near its limit here. "
         "LossGuard('rollback') goes back to before them.",
-        _changes(plan, None if seen.lr < 0.5 else _lower(plan, 3)),
+        _changes(None if seen.lr < 0.5 else _lower(plan, 3)),
     )
 
 
@@ -102,7 +104,7 @@ def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
     error = _error(seen)
     rise, gained = level - seen.start, seen.start - best.loss
     if rise > 4 * error and rise > 0.15 * abs(seen.start):
-        since, z = seen.highest[1] if plan.schedule is None else 1, rise / error
+        since, z = best.end if gained > 4 * error else 1, rise / error
         text = f"the training loss is {level:.3g}, above the {seen.start:.3g} at the start"
     elif gained > max(6 * error, _SMALL_FALL * abs(seen.start)) and level - best.loss > max(0.5 * gained, 6 * error):
         since, z = best.end, (level - best.loss) / error
@@ -113,19 +115,19 @@ def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
 
 
 def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The training loss does not fall, and the steps are too large rather than too small: it jumped above its start at first,
-    or is more restless than it was at the start."""
-    if not _has_not_fallen(seen) or not _was_shaken(seen):
+    """The training loss does not fall, and the steps are too large rather than too small: the validation loss is thrown about
+    from one evaluation to the next; without evaluations, the training loss stood clearly above its start."""
+    if not _has_not_fallen(seen) or not _is_shaken(seen):
         return None
-    level = seen.blocks[-1].loss
-    text = f"the training loss is {level:.3g} after {seen.done:.0%} of the run, at the start it was {seen.start:.3g}, and it was thrown about"
-    return _too_high("diverging", seen, plan, 1, 0.9, text)
+    start, level = _ends(seen)
+    text = f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run, and is thrown about"
+    return _too_high("stuck", seen, plan, 1, 0.95, text)
 
 
 def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall: after a third of the run, the median block of the latest ones lies less than two
     standard deviations of one batch's noise below the start."""
-    if not _has_not_fallen(seen) or _was_shaken(seen):
+    if not _has_not_fallen(seen) or _is_shaken(seen):
         return None
     start, level = _ends(seen)
     return LossFinding(
@@ -135,7 +137,7 @@ def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
         1 - max(0.0, start - level) / (2 * _SMALL_FALL * abs(start) or 1),
         f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run",
         "The LR is too low.",
-        _changes(plan, advice.other_lr(plan.learning_rate, plan.step_ratio, lower=False)),
+        _changes(advice.other_lr(plan.learning_rate, plan.step_ratio, lower=False)),
     )
 
 
@@ -161,7 +163,7 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
         f"the training loss jumped to {jump.loss:.3g} when the LR reached its peak at update {peak}; at the start it was "
         f"{seen.start:.3g}",
         "A longer warmup, or a lower LR.",
-        _changes(plan, advice.longer_warmup(plan.schedule) if plan.schedule else None, _lower(plan, 3)),
+        _changes(advice.longer_warmup(plan.schedule) if plan.schedule else None, _lower(plan, 3)),
     )
 
 
@@ -177,7 +179,7 @@ def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
         max(falls, 0.9),
         f"the LR is still at {seen.lr:.0%} of its peak and rising after {seen.done:.0%} of the run",
         "A warmup of 10 % is mostly enough: the peak is reached while there is time to use it.",
-        _changes(plan, advice.shorter_warmup(plan.schedule) if plan.schedule else None),
+        _changes(advice.shorter_warmup(plan.schedule) if plan.schedule else None),
     )
 
 
@@ -204,7 +206,7 @@ def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
         f"the LR has been at {seen.lr / seen.highest[0]:.1%} of its peak since update {before[-1].end + 1}, the training loss "
         f"stays at {statistics.median(now):.3g}, and {1 - seen.done:.0%} of the run are still to come",
         "Let the decay last to the end of the run.",
-        _changes(plan, advice.longer_decay(plan.schedule) if plan.schedule else None),
+        _changes(advice.longer_decay(plan.schedule) if plan.schedule else None),
     )
 
 
@@ -234,7 +236,7 @@ def plateau_at_high_lr(seen: Seen, plan: Plan) -> LossFinding | None:
         f"since update {since} the training loss stays at {statistics.median(now):.3g} and no evaluation was better, while the LR "
         f"is at {seen.lr:.0%} of its peak",
         "Decay the LR.",
-        _changes(plan, advice.decay_instead(plan.schedule) if plan.schedule else None),
+        _changes(advice.decay_instead(plan.schedule) if plan.schedule else None),
     )
 
 
@@ -264,10 +266,10 @@ def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
         found[at].update,
         trend(since),
         f"the validation loss rose from {best:.3g} to {losses[-1]:.3g} while the training loss fell to {now:.3g}"
-        + (f": {rise:.0%} of its gain" if 0 < gained and rise < 20 else ", and it never was below that of the start"),
+        + (f": {rise:.0%} of its gain" if gained > 0 and rise < 20 else ", and it never was below that of the start"),
         "The model learns the training data by heart: end the run earlier (EarlyStoppingCallback), or regularize. If it never was "
         "better than at the start, look whether the validation labels are right.",
-        _changes(plan, epochs and advice.fewer_epochs(plan.num_epochs or 0, epochs)),
+        _changes(None if epochs is None else advice.fewer_epochs(plan.num_epochs or 0, epochs)),
     )
 
 
@@ -290,7 +292,9 @@ def unstable_validation(seen: Seen, plan: Plan) -> LossFinding | None:
         )
     losses = [_loss(each) for each in found]
     swings = [
-        min(abs(b - a), abs(c - b)) for a, b, c in zip(losses, losses[1:], losses[2:], strict=False) if (b - a) * (c - b) < 0
+        min(abs(b - a), abs(c - b))
+        for a, b, c in zip(losses, losses[1:], losses[2:], strict=False)
+        if (b - a) * (c - b) < 0
     ]
     gained = max(seen.start, losses[0]) - min(losses)
     many = len(swings) >= max(3, 0.5 * (len(losses) - 2))
@@ -304,7 +308,7 @@ def unstable_validation(seen: Seen, plan: Plan) -> LossFinding | None:
         f"the validation loss goes up and down: {len(swings)} of {len(losses) - 2} times it turned, by {statistics.median(swings):.3g} "
         f"and more in half of them, and all that it gained is {gained:.3g}",
         "The LR is too high for it to settle.",
-        _changes(plan, _lower(plan, 3)),
+        _changes(_lower(plan, 3)),
     )
 
 
@@ -326,8 +330,8 @@ def _has_not_fallen(seen: Seen) -> bool:
     if seen.done < 0.4 or len(seen.blocks) < 6 or seen.highest[0] < 0.9 or _exposure(seen) < 0.1:
         return False
     start, level = _ends(seen)
-    first, *_, best = _validation_ends(seen) or (start, level)
-    return start - level < _SMALL_FALL * abs(start) and first - best < _SMALL_FALL * abs(first)
+    first, last = _validation_ends(seen) or (start, level)
+    return start - level < _SMALL_FALL * abs(start) and first - last < _SMALL_FALL * abs(first)
 
 
 def _ends(seen: Seen) -> tuple[float, float]:
@@ -338,9 +342,9 @@ def _ends(seen: Seen) -> tuple[float, float]:
 
 
 def _validation_ends(seen: Seen) -> tuple[float, float] | None:
-    """The validation loss at first, and at its best."""
+    """The validation loss at first, and of late: the median of the last three."""
     losses = [each.loss for each in seen.evaluations if each.loss is not None]
-    return (losses[0], min(losses)) if len(losses) > 1 else None
+    return (losses[0], statistics.median(losses[-3:])) if len(losses) > 1 else None
 
 
 def _exposure(seen: Seen) -> float:
@@ -348,10 +352,13 @@ def _exposure(seen: Seen) -> float:
     return statistics.fmean(block.lr for block in seen.blocks) * seen.done
 
 
-def _was_shaken(seen: Seen) -> bool:
-    early = noise(seen.first)
+def _is_shaken(seen: Seen) -> bool:
+    losses = [each.loss for each in seen.evaluations if each.loss is not None]
+    if len(losses) > 2:
+        swings = [abs(after - before) for before, after in pairwise(losses)]
+        return statistics.median(swings) > _SMALL_SWING * abs(statistics.median(losses))
     highest = max(block.loss for block in seen.blocks)
-    return highest > seen.start + 4 * max(early, _error(seen)) and highest > 1.1 * abs(seen.start)
+    return highest > seen.start + 4 * max(noise(seen.first), _error(seen)) and highest > 1.1 * abs(seen.start)
 
 
 def _error(seen: Seen) -> float:
@@ -361,14 +368,16 @@ def _error(seen: Seen) -> float:
 
 def _rises(seen: Seen) -> bool:
     lrs = [block.lr for block in seen.blocks[-3:]]
-    return all(after > before for before, after in zip(lrs, lrs[1:], strict=False))
+    return all(after > before for before, after in pairwise(lrs))
 
 
 def _too_high(kind: str, seen: Seen, plan: Plan, since: int, confidence: float, text: str) -> LossFinding:
     # In a warmup the loss tells up to which LR it was well.
-    warmup = advice.longer_warmup(plan.schedule) if plan.schedule and seen.highest[1] < 0.05 * seen.num_updates else None
+    warmup = (
+        advice.longer_warmup(plan.schedule) if plan.schedule and seen.highest[1] < 0.05 * seen.num_updates else None
+    )
     return LossFinding(
-        kind, seen.update, since, confidence, text, "The LR is too high.", _changes(plan, _lower(plan), warmup)
+        kind, seen.update, since, confidence, text, "The LR is too high.", _changes(_lower(plan), warmup)
     )
 
 
@@ -376,7 +385,7 @@ def _lower(plan: Plan, factor: float | None = None) -> Change:
     return advice.other_lr(plan.learning_rate, plan.step_ratio, lower=True, factor=factor)
 
 
-def _changes(plan: Plan, *changes: Change | None) -> tuple[Change, ...]:
+def _changes(*changes: Change | None) -> tuple[Change, ...]:
     return tuple(change for change in changes if change)
 
 

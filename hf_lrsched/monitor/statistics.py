@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 
 #: What makes the median absolute deviation of normal noise its standard deviation.
 _MAD = 1.4826
@@ -39,7 +40,7 @@ def noise(values: Sequence[float]) -> float:
 
     ```
     """
-    steps = [abs(after - before) for before, after in zip(values, values[1:], strict=False)]
+    steps = [abs(after - before) for before, after in pairwise(values)]
     return _MAD * statistics.median(steps) / math.sqrt(2) if steps else 0.0
 
 

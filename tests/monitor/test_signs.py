@@ -1,0 +1,250 @@
+"""Runs that are drawn by hand: what each kind of trouble looks like, and what is told of it."""
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_lrsched import Horizon, parse
+from hf_lrsched.monitor.diagnosis import Diagnosis
+from hf_lrsched.monitor.signs import Plan
+
+UPDATES = 200
+SCHEDULE = "warmup(10%) >> linear()"
+
+
+def falling(update):
+    """A loss that falls from ln 2 to 0.15."""
+    return 0.15 + (math.log(2) - 0.15) * math.exp(-3 * update / UPDATES)
+
+
+def tell(
+    loss=falling, validation=falling, schedule=SCHEDULE, noise=0.03, every=20, seed=0, scale=1.0, samples=500, **plan
+):
+    """A run of 200 updates, told to a Diagnosis."""
+    draw = random.Random(seed)
+    curve = parse(schedule).resolve(Horizon(UPDATES, 50))
+    plan = {"learning_rate": 2e-5, "schedule": schedule, "num_epochs": 4.0, "final_lr": float(curve(UPDATES))} | plan
+    diagnosis = Diagnosis(Plan(num_updates=UPDATES, **plan))
+    for update in range(1, UPDATES + 1):
+        diagnosis.loss(update, scale * (loss(update) + draw.gauss(0, noise)), float(curve(update - 1)))
+        if validation is not None and update % every == 0:
+            metrics = {
+                "eval_loss": scale * validation(update),
+                "eval_runtime": 2.0,
+                "eval_samples_per_second": samples / 2,
+            }
+            diagnosis.evaluation(update, metrics)
+    return diagnosis
+
+
+def kinds(diagnosis):
+    return [finding.kind for finding in diagnosis.findings]
+
+
+def flat(update):
+    return math.log(2)
+
+
+def dip(update):
+    """Learns until update 80, then is lost."""
+    return falling(update) if update < 80 else 0.9
+
+
+def thrown(update):
+    return 0.7 + (0.15 if update % 40 else -0.15)
+
+
+def learnt_by_heart(update):
+    return 0.5 + max(60 - update, 0) / 400 + max(update - 60, 0) / 200
+
+
+SPENT = "warmup(5%) >> linear(over=20%) >> hold()"
+
+
+def test_a_healthy_run_is_left_alone():
+    assert kinds(tell()) == []
+
+
+@pytest.mark.parametrize(
+    "schedule", ["warmup(10%) >> cosine()", "linear()", "warmup(20%) >> inverse_sqrt()", "one_cycle()"]
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_so_is_one_with_another_schedule_and_noise(schedule, seed):
+    assert kinds(tell(schedule=schedule, seed=seed, noise=0.05)) == []
+
+
+@pytest.mark.parametrize(
+    "kind, since, changes, run",
+    [
+        ("too_slow", 1, ["learning_rate: 2e-05  →  0.0002"], {"loss": flat, "validation": flat}),
+        ("diverging", 80, ["learning_rate: 2e-05  →  2e-06"], {"loss": dip}),
+        ("stuck", 1, ["learning_rate: 2e-05  →  2e-06"], {"loss": flat, "validation": thrown}),
+        (
+            "warmup_too_long",
+            1,
+            ["schedule: warmup(70%) >> linear()  →  warmup(10%) >> linear()"],
+            {"schedule": "warmup(70%) >> linear()"},
+        ),
+        ("lr_spent", 51, [f"schedule: {SPENT}  →  warmup(5%) >> linear()"], {"schedule": SPENT}),
+        ("validation_rises", 60, ["num_train_epochs: 4  →  2"], {"validation": learnt_by_heart}),
+        ("unstable_validation", 20, [], {"samples": 10}),
+    ],
+)
+def test_each_kind(kind, since, changes, run):
+    diagnosis = tell(**run)
+    [finding] = [each for each in diagnosis.findings if each.kind == kind]
+    assert abs(finding.since - since) <= 10
+    assert [str(change) for change in finding.changes] == changes
+    assert finding.since <= finding.update < UPDATES and 0.5 < finding.confidence <= 1
+    assert finding.seen in str(finding)
+
+
+def test_what_is_there_from_the_start_is_told_before_half_of_the_run():
+    for run in (
+        {"loss": flat, "validation": flat},
+        {"schedule": "warmup(70%) >> linear()"},
+        {"schedule": SPENT},
+        {"samples": 9},
+    ):
+        assert tell(**run).findings[0].update <= UPDATES / 2
+
+
+def test_not_finite_is_told_at_once():
+    diagnosis = tell(loss=lambda update: math.nan if update == 57 else falling(update))
+    [finding] = diagnosis.findings
+    assert (finding.kind, finding.update, finding.since, finding.confidence) == ("not_finite", 57, 57, 1.0)
+
+
+def test_gradients_that_are_not_finite_where_the_loss_is():
+    diagnosis = Diagnosis(Plan(num_updates=10, learning_rate=1e-3))
+    assert diagnosis.record(5, {"loss": 0.0, "grad_norm": 1.0}) == []
+    [finding] = diagnosis.record(6, {"loss": 0.0, "grad_norm": math.inf})
+    assert finding.kind == "not_finite" and "gradients is inf" in finding.seen
+
+
+def test_a_spike_that_lasts():
+    diagnosis = tell(loss=lambda update: 0.9 if 120 <= update < 124 else falling(update))
+    assert kinds(diagnosis) == ["spike"]
+    assert diagnosis.findings[0].update in (122, 123)
+    assert diagnosis.findings[0].since == diagnosis.findings[0].update - 2
+
+
+def test_a_single_loss_far_above_the_start_is_a_spike():
+    diagnosis = tell(loss=lambda update: 3.0 if update == 120 else falling(update))
+    assert [(each.kind, each.update, each.since) for each in diagnosis.findings] == [("spike", 120, 120)]
+
+
+def test_a_single_hard_batch_is_no_spike():
+    """Eighty times the level, and still below where the run began: late in a run losses have a heavy tail."""
+
+    def fitted(update):
+        return 0.6 if update in (150, 170) else math.log(2) * math.exp(-6 * update / UPDATES)
+
+    assert kinds(tell(loss=fitted, noise=0.001)) == []
+
+
+def test_a_warmup_that_is_too_short():
+    def jump(update):
+        return falling(update) + 1.2 * math.exp(-(((update - 12) / 6) ** 2))
+
+    diagnosis = tell(loss=jump, schedule="warmup(4%) >> linear()")
+    finding = next(each for each in diagnosis.findings if each.kind == "warmup_too_short")
+    assert str(finding.changes[0]) == "schedule: warmup(4%) >> linear()  →  warmup(10%) >> linear()"
+
+
+def test_a_plateau_while_the_lr_is_high():
+    def levelled(update):
+        return max(falling(update * 2), 0.3)
+
+    constant = "warmup(10%) >> hold()"
+    diagnosis = tell(loss=levelled, validation=levelled, schedule=constant, learning_rate=1e-4)
+    assert kinds(diagnosis) == ["plateau_at_high_lr"]
+    assert str(diagnosis.findings[0].changes[0]) == f"schedule: {constant}  →  warmup(10%) >> linear()"
+    planned = "warmup(10%) >> hold() >> linear(over=20%)"  # which will decay
+    assert kinds(tell(loss=levelled, validation=levelled, schedule=planned)) == []
+
+
+def test_a_validation_loss_that_goes_up_and_down():
+    def swinging(update):
+        return falling(update) + (0.3 if update % 40 else 0)
+
+    assert kinds(tell(validation=swinging)) == ["unstable_validation"]
+
+
+@given(st.integers(0, 50), st.sampled_from([2.0**-6, 4.0, 2.0**10]))
+@settings(max_examples=20, deadline=None)
+def test_a_loss_that_is_multiplied_says_the_same(seed, scale):
+    """By accumulation x processes, as transformers 5 does with BERT; a power of 2, so that rounding plays no part."""
+    for run in ({}, {"loss": dip}, {"loss": flat, "validation": flat}, {"validation": learnt_by_heart}):
+        plain, scaled = tell(seed=seed, **run), tell(seed=seed, scale=scale, **run)
+        assert [(f.kind, f.update, f.since) for f in plain.findings] == [
+            (f.kind, f.update, f.since) for f in scaled.findings
+        ]
+
+
+@pytest.mark.parametrize("loss", [lambda update: 0.0, lambda update: 1.0, lambda update: -5.0])
+def test_constant_losses(loss):
+    assert set(kinds(tell(loss=loss, validation=loss, noise=0))) <= {"too_slow"}
+
+
+def test_negative_losses_that_fall():
+    assert kinds(tell(loss=lambda update: falling(update) - 3, validation=lambda update: falling(update) - 3)) == []
+
+
+def test_without_evaluations():
+    assert kinds(tell(validation=None)) == []
+    assert kinds(tell(loss=flat, validation=None)) == ["too_slow"]
+
+
+def test_one_record_only():
+    diagnosis = Diagnosis(Plan(num_updates=1000, learning_rate=1e-3))
+    assert diagnosis.record(500, {"loss": 0.7, "grad_norm": 1.0}, has_losses=False) == []
+    assert diagnosis.evaluation(500, {"eval_loss": 0.7}) == []
+
+
+def test_records_alone():
+    """Where the losses of the updates are not to be had."""
+    diagnosis = Diagnosis(Plan(num_updates=1000, learning_rate=1e-3))
+    for update in range(5, 1000, 5):
+        diagnosis.lr = 1.0
+        diagnosis.record(update, {"loss": 0.7}, has_losses=False)
+    assert kinds(diagnosis) == ["too_slow"]
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {},
+        {"eval_loss": "0.3"},
+        {"eval_loss": None},
+        {"eval_confusion": [[1, 2]]},
+        {"eval_loss": 0.5, "eval_report": {"f1": 1}},
+    ],
+)
+def test_metrics_that_are_not_numbers(metrics):
+    diagnosis = Diagnosis(Plan(num_updates=10, learning_rate=1e-3, metric="report"))
+    for update in range(1, 11):
+        diagnosis.loss(update, 0.5)
+        assert diagnosis.evaluation(update, metrics) == []
+
+
+def test_of_several_evaluation_sets_the_first_counts():
+    diagnosis = Diagnosis(Plan(num_updates=100, learning_rate=1e-3))
+    for update in range(10, 100, 10):
+        diagnosis.evaluation(update, {"eval_a_loss": 1 / update, "eval_a_runtime": 1.0})
+        diagnosis.evaluation(update, {"eval_b_loss": 5.0 + update % 20, "eval_b_runtime": 1.0})
+    assert diagnosis.findings == []
+
+
+def test_memory_does_not_grow():
+    diagnosis = Diagnosis(Plan(num_updates=100_000, learning_rate=1e-3))
+    seen = diagnosis._seen
+    for update in range(1, 100_001):
+        diagnosis.loss(update, 1 / update, 1.0)
+        if update % 100 == 0:
+            diagnosis.evaluation(update, {"eval_loss": 1 / update})
+    assert len(seen.blocks) == 40
+    assert len(seen.recent) + len(seen._values) + len(seen.evaluations) + len(seen.first) < 200
