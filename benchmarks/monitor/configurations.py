@@ -45,7 +45,7 @@ CAUSES = (
 #: Which mistakes hurt a deep network more than one that averages words: there 30 times the LR does no harm.
 SHARP_CAUSES = ("lr_x30", "lr_x100", "no_warmup")
 #: How often each model is trained for one task: healthy, with each of the sharp causes, with each other one.
-COUNTS = {"averaging": (16, 0, 2), "narrow2": (10, 4, 1), "minilm": (2, 0, 0)}
+COUNTS = {"averaging": (20, 0, 2), "narrow2": (10, 4, 1), "minilm": (2, 0, 0)}
 #: What else MiniLM is trained with, on one task of each half.
 MINILM_CAUSES = (*SHARP_CAUSES, "lr_d30", "long_warmup", "corrupt_batches", "early_decay")
 

@@ -43,8 +43,8 @@ class Plan:
 #: A loss that has fallen by less than this share of itself has not fallen. On the runs that the rules were tuned on, healthy ones
 #: had fallen by 0.13 and more after 40 %, those with a thirtieth of the LR by 0.05 and less.
 _SMALL_FALL = 0.08
-#: Likewise of the validation loss, from one evaluation to the next.
-_SMALL_SWING = 0.02
+#: Likewise of the validation loss, whose noise is smaller; and of its change from one evaluation to the next.
+_SMALL_VALIDATION_FALL, _SMALL_SWING = 0.05, 0.02
 
 Sign: TypeAlias = Callable[[Seen, Plan], LossFinding | None]
 
@@ -169,7 +169,7 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
 
 def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
     """The LR still rises after two fifths of the run, and the loss has had no trouble with it."""
-    if seen.done < 0.4 or seen.highest[1] < seen.update - seen.block_size or seen.lr >= 1 or not _rises(seen):
+    if seen.done < 0.4 or not seen.lr == seen.highest[0] < 1 or not _rises(seen):
         return None
     falls = -trend([block.loss for block in seen.blocks])
     return LossFinding(
@@ -330,8 +330,10 @@ def _has_not_fallen(seen: Seen) -> bool:
     if seen.done < 0.4 or len(seen.blocks) < 6 or seen.highest[0] < 0.9 or _exposure(seen) < 0.1:
         return False
     start, level = _ends(seen)
-    first, last = _validation_ends(seen) or (start, level)
-    return start - level < _SMALL_FALL * abs(start) and first - last < _SMALL_FALL * abs(first)
+    validation = [each.loss for each in seen.evaluations if each.loss is not None][-3:]
+    # Thrown about, one of them is low by chance; on its way down, the last one is what counts.
+    now = level if not validation else statistics.median(validation) if _is_shaken(seen) else validation[-1]
+    return start - level < _SMALL_FALL * abs(start) and start - now < _SMALL_VALIDATION_FALL * abs(start)
 
 
 def _ends(seen: Seen) -> tuple[float, float]:
@@ -339,12 +341,6 @@ def _ends(seen: Seen) -> tuple[float, float]:
     count = max(1, round(len(seen.blocks) / 6))
     first, last = seen.blocks[:count], seen.blocks[-count:]
     return statistics.fmean(block.loss for block in first), statistics.fmean(block.loss for block in last)
-
-
-def _validation_ends(seen: Seen) -> tuple[float, float] | None:
-    """The validation loss at first, and of late: the median of the last three."""
-    losses = [each.loss for each in seen.evaluations if each.loss is not None]
-    return (losses[0], statistics.median(losses[-3:])) if len(losses) > 1 else None
 
 
 def _exposure(seen: Seen) -> float:
@@ -355,8 +351,10 @@ def _exposure(seen: Seen) -> float:
 def _is_shaken(seen: Seen) -> bool:
     losses = [each.loss for each in seen.evaluations if each.loss is not None]
     if len(losses) > 2:
-        swings = [abs(after - before) for before, after in pairwise(losses)]
-        return statistics.median(swings) > _SMALL_SWING * abs(statistics.median(losses))
+        swings = [after - before for before, after in pairwise(losses)]
+        size = statistics.median(abs(swing) for swing in swings)
+        upwards = sum(swing for swing in swings if swing > 0)
+        return size > _SMALL_SWING * abs(statistics.median(losses)) and upwards > sum(map(abs, swings)) / 3
     highest = max(block.loss for block in seen.blocks)
     return highest > seen.start + 4 * max(noise(seen.first), _error(seen)) and highest > 1.1 * abs(seen.start)
 
@@ -368,7 +366,7 @@ def _error(seen: Seen) -> float:
 
 def _rises(seen: Seen) -> bool:
     lrs = [block.lr for block in seen.blocks[-3:]]
-    return all(after > before for before, after in pairwise(lrs))
+    return len(lrs) == 3 and all(after > before for before, after in pairwise(lrs))
 
 
 def _too_high(kind: str, seen: Seen, plan: Plan, since: int, confidence: float, text: str) -> LossFinding:

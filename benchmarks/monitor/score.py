@@ -1,0 +1,81 @@
+"""How well the monitor tells ill runs from healthy ones, on the half of the traces that it was not tuned on.
+
+    python benchmarks/monitor/score.py
+    python benchmarks/monitor/score.py --half tune --each
+
+Each trace is told to the monitor as it was while it trained. An ill run counts as found if one of the findings is right for its
+cause (`replay.py`), before half of the run is over where the cause was there from its start. A healthy run is a false alarm if
+there is any finding at all.
+"""
+
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from replay import FROM_THE_START, RIGHT, replay
+from report import Report, parser
+from traces import HALVES, Trace, read_traces
+
+from hf_lrsched.monitor.finding import LossFinding
+
+FOUND_BOUND, ALARM_BOUND = 0.95, 0.02
+
+
+def is_found(trace: Trace, findings: list[LossFinding]) -> bool:
+    """Whether one of the findings is right for the cause, and in time."""
+    latest = trace.num_updates / 2 if trace.cause in FROM_THE_START else trace.num_updates
+    return any(finding.kind in RIGHT[trace.cause] and finding.update <= latest for finding in findings)
+
+
+def main() -> int:
+    arguments = parser(__doc__)
+    arguments.add_argument("--half", choices=HALVES, default="measure", help="which half of the traces")
+    arguments.add_argument("--each", action="store_true", help="also name the traces that were not told right")
+    args = arguments.parse_args()
+    report = Report("What the monitor finds", "monitor/score.py")
+    traces = read_traces(args.half)
+    told = {trace.name: replay(trace).findings for trace in traces}
+    by_cause: dict[str, list[Trace]] = defaultdict(list)
+    for trace in traces:
+        by_cause[trace.cause].append(trace)
+    healthy, rows, found = by_cause.pop("healthy"), [], 0
+    for cause, ill in sorted(by_cause.items()):
+        right = [trace for trace in ill if is_found(trace, told[trace.name])]
+        first = [t for t in ill if told[t.name] and told[t.name][0].kind in RIGHT[cause]]
+        found += len(right)
+        whens = sorted(
+            next(each.update for each in told[t.name] if each.kind in RIGHT[cause]) / t.num_updates for t in right
+        )
+        when = f"{whens[len(whens) // 2]:.0%}" if whens else "–"
+        rows.append(
+            [f"`{cause}`", ", ".join(sorted(RIGHT[cause])), f"{len(right)} of {len(ill)}", str(len(first)), when]
+        )
+    report.text(
+        f"{len(traces)} real runs of the half `{args.half}`: {len(healthy)} healthy ones and {sum(map(len, by_cause.values()))} made "
+        "ill by one cause. *first*: the first finding of the run was right; *when*: the median share of the run that was over."
+    )
+    report.table(["cause", "what is right", "found", "first", "when"], rows)
+    alarms = [trace for trace in healthy if told[trace.name]]
+    count = sum(map(len, by_cause.values()))
+    verdicts = (
+        report.bound("ill runs that are found", found >= FOUND_BOUND * count),
+        report.bound("healthy runs with a false alarm", len(alarms) <= ALARM_BOUND * len(healthy)),
+    )
+    report.text(f"Found: {found} of {count} ({found / count:.1%}); bound: at least {FOUND_BOUND:.0%}: {verdicts[0]}.")
+    report.text(
+        f"False alarms: {len(alarms)} of {len(healthy)} ({len(alarms) / len(healthy):.1%}); bound: at most {ALARM_BOUND:.0%}: "
+        f"{verdicts[1]}."
+    )
+    if args.each:
+        for trace in traces:
+            findings = told[trace.name]
+            if findings if trace.is_healthy else not is_found(trace, findings):
+                kinds = ", ".join(f"{each.kind} at {each.update}" for each in findings) or "nothing"
+                report.text(f"`{trace.name}`, {trace.num_updates} updates, `{trace.schedule}`: {kinds}.")
+    return report.finish(args.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,219 @@
+"""LossMonitor in Trainer: what it sees, and where its findings are shown."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+from transformers import PretrainedConfig, Trainer, TrainerCallback
+
+from hf_lrsched import LossMonitor, RunRecorder, read_run
+from hf_lrsched.callbacks.loss_monitor import is_adaptive, weight_rms
+from hf_lrsched.monitor.losses import UpdateLosses
+from hf_lrsched.report.events import events as report_events
+
+
+class Told(nn.Module):
+    """Returns the losses that it is told, one a forward pass in training."""
+
+    def __init__(self, losses):
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.losses = iter(losses)
+
+    def forward(self, x, labels=None):
+        loss = next(self.losses) if self.training else 0.5
+        return {"loss": loss + 0 * self.weight.sum(), "logits": x[:, :2]}
+
+
+class Spy(TrainerCallback):
+    """What the monitor's Diagnosis is told."""
+
+    def __init__(self, monitor):
+        self.monitor, self.losses, self.lrs = monitor, [], []
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        diagnosis = self.monitor._diagnosis
+        original = diagnosis.loss
+
+        def spy(update, loss, lr=None):
+            self.losses.append((update, loss))
+            self.lrs.append(diagnosis.lr)
+            return original(update, loss, lr)
+
+        diagnosis.loss = spy
+
+
+def told(make_trainer, losses, cls=None, **kwargs):
+    monitor = LossMonitor()
+    spy = Spy(monitor)
+    more = {} if cls is None else {"cls": cls}
+    schedule = None if cls is not None else "warmup(25%) >> linear()"
+    # A stock Trainer calls callbacks in their order; ours puts the monitor behind the user's.
+    callbacks = [monitor, spy] if cls is not None else [monitor]
+    trainer = make_trainer(schedule, model=Told(losses), callbacks=callbacks, **more, **kwargs)
+    if cls is None:
+        trainer.callback_handler.callbacks.append(spy)
+        trainer._callbacks.append(spy)  # which stay last in this order
+    trainer.monitor = monitor
+    trainer.spy = spy
+    return trainer
+
+
+LOSSES = [0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
+
+
+@pytest.mark.parametrize("cls", [None, Trainer])
+def test_it_sees_the_loss_of_every_update(make_trainer, cls):
+    trainer = told(make_trainer, LOSSES, cls)
+    trainer.train()
+    assert [update for update, _ in trainer.spy.losses] == [1, 2, 3, 4, 5, 6]
+    assert [loss for _, loss in trainer.spy.losses] == pytest.approx(LOSSES)
+
+
+def test_it_sees_the_lr_as_a_share_of_the_peak(make_trainer):
+    trainer = told(make_trainer, LOSSES)
+    trainer.train()
+    assert trainer.spy.lrs == pytest.approx([0, 0.5, 1, 0.75, 0.5, 0.25])
+
+
+def test_the_mean_of_an_updates_micro_batches(make_trainer):
+    trainer = told(make_trainer, LOSSES, gradient_accumulation_steps=2)
+    trainer.train()
+    assert trainer.spy.losses == [(1, pytest.approx(0.65)), (2, pytest.approx(0.45)), (3, pytest.approx(0.25))]
+
+
+@pytest.mark.parametrize("cls", [None, Trainer])
+def test_nan_is_told_at_once_where_the_log_hides_it(make_trainer, cls):
+    trainer = told(make_trainer, [0.7, 0.6, math.nan, 0.4, 0.3, 0.2], cls, logging_steps=1, max_grad_norm=0)
+    trainer.train()
+    [finding] = trainer.monitor.findings
+    assert (finding.kind, finding.update) == ("not_finite", 3)
+    logged = [record["loss"] for record in trainer.state.log_history if "loss" in record]
+    assert all(math.isfinite(loss) for loss in logged)  # the trap: the Trainer's own log shows nothing
+
+
+def test_findings_are_in_the_log_the_record_and_the_report(make_trainer, tmp_path, caplog):
+    trainer = told(make_trainer, [0.7, math.inf, 0.5, 0.4, 0.3, 0.2])
+    trainer.train()
+    assert "update 2: the training loss is inf (since update 2, 100% sure)" in caplog.text
+    [row] = read_run(tmp_path / "out").events
+    assert (row["kind"], row["step"], row["since"], row["confidence"]) == ("not_finite", 2, 2, 1.0)
+    assert row["cause"] == "the training loss is inf" and row["advice"]
+    [event] = report_events(read_run(tmp_path / "out"))
+    assert event.step == 2 and "the training loss is inf" in event.text
+    assert json.loads((tmp_path / "out" / "record" / "events.jsonl").read_text())["kind"] == "not_finite"
+    assert read_run(tmp_path / "out").lrs([0, 1]) is not None  # the LRs still follow from the record
+    assert trainer.monitor.summary == "not_finite after update 2"
+
+
+def test_the_stock_trainer_with_a_recorder(make_trainer, tmp_path):
+    recorder = RunRecorder()
+    trainer = make_trainer(
+        cls=Trainer, model=Told([0.7, math.nan, *LOSSES[:4]]), callbacks=[LossMonitor(recorder), recorder]
+    )
+    trainer.train()
+    assert [row["kind"] for row in read_run(tmp_path / "out").events] == ["not_finite"]
+
+
+def test_every_scheduled_trainer_has_one(make_trainer):
+    trainer = make_trainer("linear()")
+    assert trainer.monitor.findings == [] and trainer.monitor.summary == "nothing found"
+    trainer.train()
+    assert trainer.monitor.findings == []
+
+
+def test_one_of_the_users_takes_its_place(make_trainer):
+    monitor = LossMonitor(metric="accuracy")
+    trainer = make_trainer("linear()", callbacks=[monitor])
+    assert trainer.monitor is monitor and monitor.recorder is not None
+    assert sum(isinstance(each, LossMonitor) for each in trainer.callback_handler.callbacks) == 1
+
+
+def test_it_can_be_left_out(make_trainer):
+    trainer = make_trainer("linear()")
+    trainer.remove_callback(LossMonitor)
+    trainer.train()
+    assert trainer.monitor.findings == []
+
+
+def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
+    """With label smoothing Trainer computes the loss: its records are what is left."""
+    trainer = make_trainer("linear()", label_smoothing_factor=0.1, logging_steps=2, num_train_epochs=2)
+    spy = Spy(trainer.monitor)
+    trainer.callback_handler.callbacks.append(spy)
+    trainer._callbacks.append(spy)
+    trainer.train()
+    records = [(r["step"], r["loss"]) for r in trainer.state.log_history if "loss" in r]
+    assert spy.losses == records and len(records) == 6
+
+
+def test_a_second_train_begins_anew(make_trainer):
+    trainer = told(make_trainer, [0.7, math.nan, *LOSSES, *LOSSES])
+    trainer.train()
+    assert len(trainer.monitor.findings) == 1
+    trainer.train()
+    assert trainer.monitor.findings == []
+
+
+def test_no_hook_stays_on_the_model(make_trainer):
+    trainer = make_trainer("linear()")
+    trainer.train()
+    assert not trainer.model._forward_hooks
+
+
+def test_weights_are_to_the_bit_those_without_it(make_trainer, net):
+    def weights(with_it):
+        trainer = make_trainer("linear()", model=net(), num_train_epochs=2)
+        if not with_it:
+            trainer.remove_callback(LossMonitor)
+        trainer.train()
+        return [parameter.tolist() for parameter in trainer.model.parameters()]
+
+    assert weights(True) == weights(False)
+
+
+class Device:
+    """Stands for a CUDA event: it has arrived when it is told so."""
+
+    def __init__(self):
+        self.there = False
+
+    def query(self):
+        return self.there
+
+    def synchronize(self):
+        self.there = True
+
+
+def test_losses_are_not_waited_for():
+    losses, event = UpdateLosses(), Device()
+    losses._waiting.append((1, torch.tensor(0.5), event))
+    losses.add(torch.tensor(0.25))
+    losses.end_update(2)
+    assert losses.arrived() == []  # the first is still on its way, and the order is kept
+    assert not event.there
+    event.there = True
+    assert losses.arrived() == [(1, 0.5), (2, 0.25)]
+
+
+def test_a_record_waits_for_all():
+    losses, event = UpdateLosses(), Device()
+    losses._waiting.append((1, torch.tensor(0.5), event))
+    assert losses.arrived(wait=True) == [(1, 0.5)]
+    assert event.there
+
+
+def test_optimizers_whose_steps_have_the_size_of_the_lr():
+    weights = [nn.Parameter(torch.zeros(2))]
+    assert is_adaptive(torch.optim.AdamW(weights)) and is_adaptive(torch.optim.RMSprop(weights))
+    assert not is_adaptive(torch.optim.SGD(weights, lr=1.0))
+
+
+def test_the_size_of_the_weights():
+    model = nn.Linear(2, 2)
+    nn.init.constant_(model.weight, 3.0)
+    assert weight_rms(model) == pytest.approx(3.0)
+    assert weight_rms(nn.LayerNorm(4)) == 0.0  # no matrix
