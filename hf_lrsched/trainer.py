@@ -253,10 +253,7 @@ class ScheduleMixin(_Trainer):
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        # Last, whatever was added since: they see what others ask for, such as early stopping.
-        handler = self.callback_handler
-        ours = [callback for callback in self._callbacks if callback in handler.callbacks]
-        handler.callbacks = [callback for callback in handler.callbacks if callback not in ours] + ours
+        self._put_callbacks_last()  # whatever was added since
         if self.lr_scheduler is None:
             if self.groups is not None and not self._has_own_groups:
                 raise ScheduleError(
@@ -273,6 +270,16 @@ class ScheduleMixin(_Trainer):
                 print(self._plan(scheduler, num_training_steps), flush=True)
                 tell_findings(self, num_training_steps, self._updates_per_epoch, self._told_findings, logger)
         return self.lr_scheduler
+
+    def _load_callback_state(self) -> None:
+        super()._load_callback_state()
+        self._put_callbacks_last()  # it makes those that have a state anew, at the end of the list
+
+    def _put_callbacks_last(self) -> None:
+        """They see what others ask for, such as early stopping."""
+        handler = self.callback_handler
+        ours = [callback for callback in self._callbacks if callback in handler.callbacks]
+        handler.callbacks = [callback for callback in handler.callbacks if callback not in ours] + ours
 
     def _plan(self, scheduler: ScheduleLR, num_updates: int) -> str:
         run, batch = Horizon(num_updates, self._updates_per_epoch), None
