@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import ProgressCallback, Trainer, TrainingArguments
+from transformers import ProgressCallback, Trainer, TrainerState, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
@@ -307,17 +307,16 @@ class ScheduleMixin(_Trainer):
             refuse_checkpoint_of_engine(checkpoint)
         super()._load_optimizer_and_scheduler(checkpoint)
         scheduler: Any = self.lr_scheduler
-        if (
-            checkpoint is not None
-            and isinstance(scheduler, ScheduleLR)
-            and scheduler.last_epoch < self.state.global_step
-        ):
-            # A checkpoint of the model alone (save_only_model). Where the curve is, follows from the update.
-            logger.warning(
-                f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and the LR goes on "
-                f"at update {self.state.global_step} of the curve as it is drawn, whatever a plateau or a resume had made of it."
-            )
-            scheduler.advance_to(self.state.global_step)
+        if checkpoint is not None and isinstance(scheduler, ScheduleLR):
+            # From the file: transformers 4.57 reads the Trainer's state only after this.
+            update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
+            if scheduler.last_epoch < update:
+                # A checkpoint of the model alone (save_only_model). Where the curve is, follows from the update.
+                logger.warning(
+                    f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and the LR goes "
+                    f"on at update {update} of the curve as it is drawn, whatever a plateau or a resume had made of it."
+                )
+                scheduler.advance_to(update)
         if checkpoint is not None and isinstance(scheduler, ScheduleLR) and self.is_world_process_zero():
             print(scheduler.explain_resume(), flush=True)
             if scheduler.before_resume is not None:
