@@ -103,6 +103,8 @@ class ScheduleLR(LRScheduler):
         self.before_resume: Course | list[float] | None = None
         #: The factor of [`rescale`], over all groups.
         self.scale = 1.0
+        #: Updates behind the checkpoint that is to be loaded, where somebody knows: other schedulers may count otherwise.
+        self.updates_done: int | None = None
         #: Seconds of training, resumes included; kept by whoever keeps the time.
         self.seconds = 0.0
         #: Who sees to what in the run the schedule follows, of `plateau`, `cooldown` and `clock`: callbacks, or a loop.
@@ -410,8 +412,10 @@ class ScheduleLR(LRScheduler):
             ScheduleError: The settings differ and `on_resume` is `strict`, its choice is not possible here, or the state is
                 damaged or of a newer version. Nothing is changed then.
         """
-        read = resumed if "version" in state_dict else taken_over
-        found = read(state_dict, self.settings, self.on_resume)
+        if "version" in state_dict:
+            found = resumed(state_dict, self.settings, self.on_resume)
+        else:
+            found = taken_over(state_dict, self.settings, self.on_resume, self.updates_done)
         if found.course != self.course:
             self.course = found.course
             self.curves = found.course.curves()

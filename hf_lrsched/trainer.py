@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import ProgressCallback, Trainer, TrainerState, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
 from .callbacks import (
@@ -305,25 +305,40 @@ class ScheduleMixin(_Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None and self.is_deepspeed_enabled:
             refuse_checkpoint_of_engine(checkpoint)
-        super()._load_optimizer_and_scheduler(checkpoint)
         scheduler: Any = self.lr_scheduler
-        if checkpoint is not None and isinstance(scheduler, ScheduleLR):
-            # From the file: transformers 4.57 reads the Trainer's state only after this.
-            update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
-            if scheduler.last_epoch < update:
-                # A checkpoint of the model alone (save_only_model). Where the curve is, follows from the update.
-                logger.warning(
-                    f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and the LR goes "
-                    f"on at update {update} of the curve as it is drawn, whatever a plateau or a resume had made of it."
-                )
-                scheduler.advance_to(update)
-        if checkpoint is not None and isinstance(scheduler, ScheduleLR) and self.is_world_process_zero():
+        if checkpoint is None or not isinstance(scheduler, ScheduleLR):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        # From the file: transformers 4.57 reads the Trainer's state only after this.
+        update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
+        scheduler.updates_done = update
+        super()._load_optimizer_and_scheduler(checkpoint)
+        self._go_on_at(update, scheduler, checkpoint)
+        if self.is_world_process_zero():
             print(scheduler.explain_resume(), flush=True)
             if scheduler.before_resume is not None:
                 try:
                     print(save_resume(scheduler, str(self.args.output_dir)), flush=True)
                 except Exception as error:  # whatever a picture can die of, such as a full disk: training goes on
                     logger.warning(f"the picture of the resume could not be drawn: {type(error).__name__}: {error}")
+
+    def _go_on_at(self, update: int, scheduler: ScheduleLR, checkpoint: str) -> None:
+        """Where the scheduler and the Trainer disagree on the updates that are behind them, the Trainer's count holds."""
+        t = scheduler.last_epoch
+        if t > update:
+            raise ScheduleError(
+                f"can't resume {checkpoint}: its scheduler has {t} updates behind it, its {TRAINER_STATE_NAME} {update}. They "
+                "are of different checkpoints."
+            )
+        if t == update:
+            return
+        if Path(checkpoint, SCHEDULER_NAME).is_file():
+            why = f"the scheduler in {checkpoint} is {update - t} updates behind, since it did not count skipped optimizer steps"
+        else:  # save_only_model
+            why = f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew"
+            why += ", and what a plateau or a resume had made of the curve is not known"
+        logger.warning(f"{why}. The LR goes on at update {update} of the curve.")
+        scheduler.advance_to(update)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         each_group = self._lr_logger.training_entries(logs)
