@@ -269,7 +269,7 @@ def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) 
             f"can't resume: the checkpoint's optimizer has {len(old.settings.peaks)} parameter groups, this one "
             f"{len(new.peaks)}."
         )
-    if type(as_clock(was.clock)) is not type(as_clock(new.clock)):
+    if was.horizon.unit != new.horizon.unit:
         raise ScheduleError(
             f"can't resume: the checkpoint's schedule counts {was.clock}, this one {new.clock}. A position in the one says "
             "nothing of the other; resume with the checkpoint's clock."

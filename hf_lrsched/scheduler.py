@@ -311,11 +311,11 @@ class ScheduleLR(LRScheduler):
         watcher.state = after = watcher.rule.after(before, value, direction)
         if after["scale"] == before["scale"]:
             return None
-        best = before["best"]
+        best = "no best so far" if before["best"] is None else f"the best was {before['best']:.6g}"
         return self._changed(
             {
                 "kind": "plateau",
-                "cause": f"{watcher.rule.metric} {value:.6g}, the best was {math.nan if best is None else best:.6g}",
+                "cause": f"{watcher.rule.metric} {value:.6g}, {best}",
                 "scale_before": before["scale"],
                 "scale_after": after["scale"],
             }
@@ -445,7 +445,8 @@ class ScheduleLR(LRScheduler):
         if latest.get("kind") != "resume" or latest["t"] != t:
             return f"resumed after update {t}: the next LR is {now}, as it was to be"
         before = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(latest["lr_before"]))
-        return f"resumed after update {t} with on_resume={latest['how']!r}: the next LR was to be {before} and is {now}"
+        how = "at the same place in the data" if latest["how"] == "epochs" else f"with on_resume={latest['how']!r}"
+        return f"resumed after update {t} {how}: the next LR was to be {before} and is {now}"
 
 
 def inner_optimizer(optimizer: Any) -> Any:

@@ -177,14 +177,31 @@ def test_epochs_with_another_batch_size(run, tmp_path, capsys):
     used = factors(trainer)
     assert used == pytest.approx([1 - (12 + u) / 48 for u in range(36)], rel=1e-12)
     assert trainer.state.global_step == 6 + 36  # three epochs of 12 more, and not the 42 that Trainer would add
-    assert "resumed after update 6" in capsys.readouterr().out
+    assert "resumed after update 6 at the same place in the data" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(transformers.__version__ < "5", reason="4.57 resumes with the batch size of the checkpoint")
-def test_epochs_that_trainer_would_end_at_once(run, tmp_path):
+@pytest.mark.parametrize("update, needed, left", [(6, 9, 6), (18, 3, 0)])
+def test_epochs_that_trainer_would_end_too_early(run, tmp_path, update, needed, left):
+    """After 1 or 3 of 4 epochs in batches of 4, the rest in batches of 8, three an epoch."""
     run("linear()", "epochs", save_strategy="epoch")
-    with pytest.raises(ScheduleError, match="18 updates are more than the 12 of this run"):
-        run("linear()", "epochs", resume=str(tmp_path / "out" / "checkpoint-18"), per_device_train_batch_size=8)
+    checkpoint = str(tmp_path / "out" / f"checkpoint-{update}")
+    with pytest.raises(
+        ScheduleError, match=rf"takes {needed} updates, and Trainer, .* would end the run after {left}:"
+    ):
+        run("linear()", "epochs", resume=checkpoint, per_device_train_batch_size=8)
+
+
+@pytest.mark.skipif(transformers.__version__ < "5", reason="4.57 resumes with the batch size of the checkpoint")
+def test_from_epochs_to_updates_by_on_resume(run, tmp_path):
+    run("linear()", "epochs", save_strategy="epoch")
+    checkpoint = str(tmp_path / "out" / "checkpoint-6")
+    with pytest.raises(ScheduleError, match=r"clock was 'epochs' and is 'updates'.* LR is 0.00075 by .* and 0.0005 by"):
+        run("linear()", "updates", resume=checkpoint, per_device_train_batch_size=8)
+    stretched = run(
+        "linear()", "updates", resume=checkpoint, per_device_train_batch_size=8, on_resume="stretch"
+    )  # 18 updates of the old curve in the 6 that are left
+    assert factors(stretched) == pytest.approx([0.75 * (1 - u / 6) for u in range(6)], rel=1e-12)
 
 
 # ---- ways in
