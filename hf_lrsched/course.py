@@ -281,7 +281,8 @@ def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) 
         )
     fresh = Course(new)
     if choice == "strict":
-        raise ScheduleError(refusal(was.differences(new), t, lrs_at(old, t), lrs_at(fresh, t), RESUME_CHOICES))
+        where = _where(t, new.horizon.unit)
+        raise ScheduleError(refusal(was.differences(new), where, lrs_at(old, t), lrs_at(fresh, t), RESUME_CHOICES))
     if choice == "keep":
         return old
     if choice == "switch":
@@ -290,7 +291,8 @@ def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) 
         old_end = old.stretches[0].new_end if old.stretches else old.settings.horizon.num_updates
         if t >= min(old_end, new.horizon.num_updates):
             raise ScheduleError(
-                f"on_resume='stretch': at update {t:g} nothing is left of the old curve's {old_end} updates."
+                f"on_resume='stretch': at {_where(t, new.horizon.unit)} nothing is left of the old curve's {old_end} "
+                f"{new.horizon.unit} or of the new run's {new.horizon.num_updates}."
             )
         return replace(old, stretches=(Stretch(t, old_end, new.horizon.num_updates), *old.stretches))
     return rewarmed(new, t, lrs_at(old, t), over or "5%")
@@ -301,7 +303,8 @@ def rewarmed(new: Settings, t: float, lrs: list[float], over: str) -> Course:
     updates = math.ceil(as_length(over).updates(new.horizon))
     if t + updates > new.horizon.num_updates:
         raise ScheduleError(
-            f"rewarm({over}): {updates} updates from update {t:g} on, but the run has {new.horizon.num_updates}."
+            f"rewarm({over}): {updates} {new.horizon.unit} from {_where(t, new.horizon.unit)} on, but the run has "
+            f"{new.horizon.num_updates}."
         )
     return Course(new, rewarm=Rewarm(t, updates, tuple(lrs)))
 
@@ -311,13 +314,19 @@ def lrs_at(course: Course, t: float, curves: list[Curve] | None = None) -> list[
     return [float(lr[0]) for lr in course.lrs(np.array([float(t)]), curves)]
 
 
-def refusal(differences: list[str], t: float, before: list[float], after: list[float], choices: dict[str, str]) -> str:
+def refusal(
+    differences: list[str], where: str, before: list[float], after: list[float], choices: dict[str, str]
+) -> str:
     """Why a resume is refused, with the LRs and the choices."""
     listed = "\n".join(f"  {name!r}: {what}" for name, what in choices.items() if name != "strict")
     return (
-        f"can't resume at update {t:g}: {'; '.join(differences)}. The next update's LR is {_listed(before)} by the checkpoint "
+        f"can't resume at {where}: {'; '.join(differences)}. The next update's LR is {_listed(before)} by the checkpoint "
         f"and {_listed(after)} by the new settings. Resume with the checkpoint's settings, or choose on_resume=\n{listed}"
     )
+
+
+def _where(t: float, unit: str) -> str:
+    return f"update {t:g}" if unit == "updates" else f"{t:.6g} {unit}"
 
 
 def _listed(lrs: list[float]) -> str:

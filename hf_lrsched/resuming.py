@@ -134,7 +134,7 @@ def taken_over(state: dict[str, Any], now: Settings, on_resume: str, updates_don
     possible = {name: what for name, what in RESUME_CHOICES.items() if name in ("switch", "rewarm")}
     if choice not in possible:
         differences = ["the checkpoint is another scheduler's, whose curve is not known"]
-        raise ScheduleError(refusal(differences, t, before, after, possible))
+        raise ScheduleError(refusal(differences, f"update {t}", before, after, possible))
     found.course = course if choice == "switch" else rewarmed(now, t, before, over or "5%")
     found.before = before
     found.events = [_resume_event(t, on_resume, before, lrs_at(found.course, t))]

@@ -78,6 +78,19 @@ def test_time_goes_on_after_a_resume(run, wall, tmp_path):
     assert factors(resumed) == pytest.approx(factors(whole)[5:], rel=1e-12)
 
 
+def test_errors_speak_of_seconds(run, wall, tmp_path):
+    with pytest.raises(ScheduleError, match=r"of 12 seconds warmup\(30s\) takes 30"):
+        run("warmup(30s) >> linear()", "time(12s)", wall)
+    run("linear()", "time(12s)", wall, save_strategy="steps", save_steps=5)
+    checkpoint = str(tmp_path / "out" / "checkpoint-5")
+    with pytest.raises(ScheduleError, match=r"can't resume at 5 seconds: .* LR is 0.0005833 by .* and 0.0007917 by"):
+        run("linear()", "time(24s)", wall, resume=checkpoint)
+    with pytest.raises(
+        ScheduleError, match="at 5 seconds nothing is left of the old curve's 12 seconds or of the new run's 5"
+    ):
+        run("linear()", "time(5s)", wall, resume=checkpoint, on_resume="stretch")
+
+
 def test_a_run_too_short_for_its_time_says_so(run, wall, caplog):
     run("linear()", "time(100s)", wall, num_train_epochs=1)
     assert "the run ended at 6 of 100 seconds, in the middle of its schedule" in caplog.text
