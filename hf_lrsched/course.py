@@ -24,6 +24,10 @@ RESUME_CHOICES = {
 }
 
 
+# An error names so many groups' values; BERT base has 28 groups.
+_MOST_LISTED = 5
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a run's LRs follow from.
@@ -94,7 +98,7 @@ class Settings:
     def differences(self, other: "Settings") -> list[str]:
         """What `other` has otherwise, in words."""
         mine, others = self.to_data(), other.to_data()
-        return [f"{name} was {mine[name]!r} and is {others[name]!r}" for name in mine if mine[name] != others[name]]
+        return [_difference(name, mine[name], others[name]) for name in mine if mine[name] != others[name]]
 
 
 @dataclass(frozen=True)
@@ -318,10 +322,10 @@ def refusal(
     differences: list[str], where: str, before: list[float], after: list[float], choices: dict[str, str]
 ) -> str:
     """Why a resume is refused, with the LRs and the choices."""
-    listed = "\n".join(f"  {name!r}: {what}" for name, what in choices.items() if name != "strict")
+    lines = "\n".join(f"  {name!r}: {what}" for name, what in choices.items() if name != "strict")
     return (
-        f"can't resume at {where}: {'; '.join(differences)}. The next update's LR is {_listed(before)} by the checkpoint "
-        f"and {_listed(after)} by the new settings. Resume with the checkpoint's settings, or choose on_resume=\n{listed}"
+        f"can't resume at {where}: {'; '.join(differences)}. The next update's LR is {listed(before)} by the checkpoint "
+        f"and {listed(after)} by the new settings. Resume with the checkpoint's settings, or choose on_resume=\n{lines}"
     )
 
 
@@ -329,5 +333,29 @@ def _where(t: float, unit: str) -> str:
     return f"update {t:g}" if unit == "updates" else f"{t:.6g} {unit}"
 
 
-def _listed(lrs: list[float]) -> str:
-    return ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(lrs))
+def _difference(name: str, was: Any, now: Any) -> str:
+    if isinstance(was, list):  # a value for each group
+        size = max(len(was), len(now))
+        was, now = (values or [None] * size for values in (was, now))
+        name = "own schedule" if name == "own" else name
+        if len(was) == len(now) > _MOST_LISTED:
+            changed = [index for index in range(size) if was[index] != now[index]]
+            name = f"{name} differ in {len(changed)} of {size} groups: that of group {changed[0]}"
+            was, now = was[changed[0]], now[changed[0]]
+    return f"{name} was {was!r} and is {now!r}"
+
+
+def listed(lrs: Sequence[float]) -> str:
+    """The different ones of the groups' LRs, of many the first.
+
+    Example:
+    ```python
+    >>> listed([1e-4, 1e-4, 2e-5]), listed([1e-5, 2e-5, 3e-5, 4e-5, 5e-5, 6e-5])
+    ('0.0001, 2e-05', '1e-05, 2e-05, 3e-05, … 6e-05')
+
+    ```
+    """
+    texts = list(dict.fromkeys(f"{lr:.4g}" for lr in lrs))
+    if len(texts) > _MOST_LISTED:
+        texts = [*texts[: _MOST_LISTED - 2], f"… {texts[-1]}"]
+    return ", ".join(texts)

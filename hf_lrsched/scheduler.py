@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .clocks import Clock, as_clock
-from .course import Course, Settings, check_on_resume, lrs_at
+from .course import Course, Settings, check_on_resume, listed, lrs_at
 from .resuming import MOST_EVENTS, STATE_VERSION, resumed, taken_over
 from .schedules import Curve, Horizon, Schedule, ScheduleError, parse
 from .schedules.curve import Reaction
@@ -440,11 +440,11 @@ class ScheduleLR(LRScheduler):
     def explain_resume(self) -> str:
         """One line: the LR before and after the position at which this run goes on."""
         t = self.last_epoch
-        now = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(self._last_lr))
+        now = listed([*map(float, self._last_lr)])
         latest = self.events[-1] if self.events else {}
         if latest.get("kind") != "resume" or latest["t"] != t:
             return f"resumed after update {t}: the next LR is {now}, as it was to be"
-        before = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(latest["lr_before"]))
+        before = listed(latest["lr_before"])
         how = "at the same place in the data" if latest["how"] == "epochs" else f"with on_resume={latest['how']!r}"
         return f"resumed after update {t} {how}: the next LR was to be {before} and is {now}"
 
