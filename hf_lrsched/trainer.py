@@ -21,7 +21,7 @@ from .callbacks import (
     ScheduleProgressCallback,
 )
 from .checkpoints import checkpoint_to_resume
-from .clocks import Clock, as_clock
+from .clocks import Clock, Time, Tokens, as_clock
 from .course import check_on_resume
 from .deepspeed import refuse_checkpoint_of_engine, refuse_lost_optimizer, refuse_scheduler_of_config, released
 from .doctor.trainers import tell_findings
@@ -337,7 +337,9 @@ class ScheduleMixin(_Trainer):
         else:  # save_only_model
             why = f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew"
             why += ", and what a plateau or a resume had made of the curve is not known"
-        logger.warning(f"{why}. The LR goes on at update {update} of the curve.")
+        where = "by the tokens seen" if isinstance(self._clock, Tokens) else f"at update {update} of the curve"
+        where = "where its time begins anew" if isinstance(self._clock, Time) else where
+        logger.warning(f"{why}. The LR goes on {where}.")
         scheduler.advance_to(update)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:

@@ -46,6 +46,8 @@ class ClockCallback(TrainerCallback):
                 f"clock={scheduler.clock}: the Trainer does not count tokens. Set include_num_input_tokens_seen='non_padding', "
                 "or 'all' to count padding too (on a command line: true, which is 'all')."
             )
+        if isinstance(scheduler.clock, Tokens):  # a checkpoint of the model alone has them, too
+            scheduler.move_to(min(state.num_input_tokens_seen, scheduler.end))
         if scheduler.position >= scheduler.end:
             raise ScheduleError(
                 f"clock={scheduler.clock} is at its end: the run that is resumed got to {scheduler.position:.6g} of "

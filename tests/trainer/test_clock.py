@@ -170,6 +170,15 @@ def test_tokens_go_on_after_a_resume(run, with_main_input, tmp_path):
         run("linear()", "tokens(100)", resume=checkpoint, on_resume="switch", **settings)
 
 
+def test_tokens_of_a_checkpoint_of_the_model_alone(run, with_main_input, tmp_path, caplog):
+    settings = {"include_num_input_tokens_seen": "all", "num_train_epochs": 10, "save_only_model": True}
+    run("linear()", "tokens(320)", model=with_main_input(), save_strategy="steps", save_steps=7, **settings)
+    checkpoint = str(tmp_path / "out" / "checkpoint-7")
+    resumed = run("linear()", "tokens(320)", model=with_main_input(), resume=checkpoint, **settings)
+    assert factors(resumed) == pytest.approx([1 - t / 20 for t in range(7, 20)], rel=1e-12)
+    assert "The LR goes on by the tokens seen" in caplog.text
+
+
 def test_tokens_that_nobody_counts(run):
     with pytest.raises(ScheduleError, match="Set include_num_input_tokens_seen='non_padding'"):
         run("linear()", "tokens(320)")
