@@ -24,6 +24,10 @@ RESUME_CHOICES = {
 }
 
 
+# An error names so many groups' values; BERT base has 28 groups.
+_MOST_LISTED = 5
+
+
 @dataclass(frozen=True)
 class Settings:
     """What a run's LRs follow from.
@@ -94,7 +98,7 @@ class Settings:
     def differences(self, other: "Settings") -> list[str]:
         """What `other` has otherwise, in words."""
         mine, others = self.to_data(), other.to_data()
-        return [f"{name} was {mine[name]!r} and is {others[name]!r}" for name in mine if mine[name] != others[name]]
+        return [_difference(name, mine[name], others[name]) for name in mine if mine[name] != others[name]]
 
 
 @dataclass(frozen=True)
@@ -269,7 +273,7 @@ def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) 
             f"can't resume: the checkpoint's optimizer has {len(old.settings.peaks)} parameter groups, this one "
             f"{len(new.peaks)}."
         )
-    if type(as_clock(was.clock)) is not type(as_clock(new.clock)):
+    if was.horizon.unit != new.horizon.unit:
         raise ScheduleError(
             f"can't resume: the checkpoint's schedule counts {was.clock}, this one {new.clock}. A position in the one says "
             "nothing of the other; resume with the checkpoint's clock."
@@ -281,7 +285,8 @@ def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) 
         )
     fresh = Course(new)
     if choice == "strict":
-        raise ScheduleError(refusal(was.differences(new), t, lrs_at(old, t), lrs_at(fresh, t), RESUME_CHOICES))
+        where = _where(t, new.horizon.unit)
+        raise ScheduleError(refusal(was.differences(new), where, lrs_at(old, t), lrs_at(fresh, t), RESUME_CHOICES))
     if choice == "keep":
         return old
     if choice == "switch":
@@ -290,7 +295,8 @@ def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) 
         old_end = old.stretches[0].new_end if old.stretches else old.settings.horizon.num_updates
         if t >= min(old_end, new.horizon.num_updates):
             raise ScheduleError(
-                f"on_resume='stretch': at update {t:g} nothing is left of the old curve's {old_end} updates."
+                f"on_resume='stretch': at {_where(t, new.horizon.unit)} nothing is left of the old curve's {old_end} "
+                f"{new.horizon.unit} or of the new run's {new.horizon.num_updates}."
             )
         return replace(old, stretches=(Stretch(t, old_end, new.horizon.num_updates), *old.stretches))
     return rewarmed(new, t, lrs_at(old, t), over or "5%")
@@ -301,7 +307,8 @@ def rewarmed(new: Settings, t: float, lrs: list[float], over: str) -> Course:
     updates = math.ceil(as_length(over).updates(new.horizon))
     if t + updates > new.horizon.num_updates:
         raise ScheduleError(
-            f"rewarm({over}): {updates} updates from update {t:g} on, but the run has {new.horizon.num_updates}."
+            f"rewarm({over}): {updates} {new.horizon.unit} from {_where(t, new.horizon.unit)} on, but the run has "
+            f"{new.horizon.num_updates}."
         )
     return Course(new, rewarm=Rewarm(t, updates, tuple(lrs)))
 
@@ -311,14 +318,44 @@ def lrs_at(course: Course, t: float, curves: list[Curve] | None = None) -> list[
     return [float(lr[0]) for lr in course.lrs(np.array([float(t)]), curves)]
 
 
-def refusal(differences: list[str], t: float, before: list[float], after: list[float], choices: dict[str, str]) -> str:
+def refusal(
+    differences: list[str], where: str, before: list[float], after: list[float], choices: dict[str, str]
+) -> str:
     """Why a resume is refused, with the LRs and the choices."""
-    listed = "\n".join(f"  {name!r}: {what}" for name, what in choices.items() if name != "strict")
+    lines = "\n".join(f"  {name!r}: {what}" for name, what in choices.items() if name != "strict")
     return (
-        f"can't resume at update {t:g}: {'; '.join(differences)}. The next update's LR is {_listed(before)} by the checkpoint "
-        f"and {_listed(after)} by the new settings. Resume with the checkpoint's settings, or choose on_resume=\n{listed}"
+        f"can't resume at {where}: {'; '.join(differences)}. The next update's LR is {listed(before)} by the checkpoint "
+        f"and {listed(after)} by the new settings. Resume with the checkpoint's settings, or choose on_resume=\n{lines}"
     )
 
 
-def _listed(lrs: list[float]) -> str:
-    return ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(lrs))
+def _where(t: float, unit: str) -> str:
+    return f"update {t:g}" if unit == "updates" else f"{t:.6g} {unit}"
+
+
+def _difference(name: str, was: Any, now: Any) -> str:
+    if isinstance(was, list):  # a value for each group
+        size = max(len(was), len(now))
+        was, now = (values or [None] * size for values in (was, now))
+        name = "own schedule" if name == "own" else name
+        if len(was) == len(now) > _MOST_LISTED:
+            changed = [index for index in range(size) if was[index] != now[index]]
+            name = f"{name} differ in {len(changed)} of {size} groups: that of group {changed[0]}"
+            was, now = was[changed[0]], now[changed[0]]
+    return f"{name} was {was!r} and is {now!r}"
+
+
+def listed(lrs: Sequence[float]) -> str:
+    """The different ones of the groups' LRs, of many the first.
+
+    Example:
+    ```python
+    >>> listed([1e-4, 1e-4, 2e-5]), listed([1e-5, 2e-5, 3e-5, 4e-5, 5e-5, 6e-5])
+    ('0.0001, 2e-05', '1e-05, 2e-05, 3e-05, … 6e-05')
+
+    ```
+    """
+    texts = list(dict.fromkeys(f"{lr:.4g}" for lr in lrs))
+    if len(texts) > _MOST_LISTED:
+        texts = [*texts[: _MOST_LISTED - 2], f"… {texts[-1]}"]
+    return ", ".join(texts)

@@ -63,8 +63,10 @@ def resumed(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
         restore(was, remembered)
         if len(was) != len(remembered):
             raise ValueError(f"{len(remembered)} plateaus for a schedule with {len(was)}")
-        if not (t >= 0 and position >= 0 and scale > 0 and math.isfinite(position * scale)):
-            raise ValueError(f"t={t}, position={position}, scale={scale}")
+        if not (min(t, position, seconds) >= 0 and scale > 0 and math.isfinite(position * scale + seconds)):
+            raise ValueError(f"t={t}, position={position}, scale={scale}, seconds={seconds}")
+        for event in events:
+            _check_event(event)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ScheduleError(f"the checkpoint's schedule state is damaged: {error!r}.") from error
     found = Found(t, position, old, was, scale, seconds, events)
@@ -94,14 +96,22 @@ def resumed(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
     return found
 
 
-def taken_over(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
+def taken_over(state: dict[str, Any], now: Settings, on_resume: str, updates_done: int | None = None) -> Found:
     """The same by the state of torch's own schedulers: what they have in common are a position and the last LRs.
+
+    Args:
+        state (`dict[str, Any]`): The scheduler's.
+        now ([`Settings`]): Those of this run.
+        on_resume (`str`): One of [`RESUME_CHOICES`].
+        updates_done (`int`, *optional*): Updates behind the checkpoint, where they are known. The scheduler may have counted
+            others: evaluations, as `ReduceLROnPlateau` does, or without those that were skipped.
 
     Raises:
         ScheduleError: It is no such state, or its LRs are not those of this curve and `on_resume` is not `switch` or `rewarm`.
     """
     try:
         t, before = int(state["last_epoch"]), [float(lr) for lr in state["_last_lr"]]
+        t = t if updates_done is None else updates_done
     except (KeyError, TypeError, ValueError) as error:
         raise ScheduleError(
             f"the checkpoint's scheduler state is neither of hf-lrsched nor of a torch scheduler: {error!r}."
@@ -124,11 +134,18 @@ def taken_over(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
     possible = {name: what for name, what in RESUME_CHOICES.items() if name in ("switch", "rewarm")}
     if choice not in possible:
         differences = ["the checkpoint is another scheduler's, whose curve is not known"]
-        raise ScheduleError(refusal(differences, t, before, after, possible))
+        raise ScheduleError(refusal(differences, f"update {t}", before, after, possible))
     found.course = course if choice == "switch" else rewarmed(now, t, before, over or "5%")
     found.before = before
     found.events = [_resume_event(t, on_resume, before, lrs_at(found.course, t))]
     return found
+
+
+def _check_event(event: dict[str, Any]) -> None:
+    """Raises what a damaged one makes of the reading of it."""
+    int(event["t"])
+    if event["kind"] == "resume":
+        str(event["how"]), [float(lr) for key in ("lr_before", "lr_after") for lr in event[key]]
 
 
 def _resume_event(t: int, how: str, before: list[float], after: list[float]) -> dict[str, Any]:

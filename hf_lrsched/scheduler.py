@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .clocks import Clock, as_clock
-from .course import Course, Settings, check_on_resume, lrs_at
+from .course import Course, Settings, check_on_resume, listed, lrs_at
 from .resuming import MOST_EVENTS, STATE_VERSION, resumed, taken_over
 from .schedules import Curve, Horizon, Schedule, ScheduleError, parse
 from .schedules.curve import Reaction
@@ -103,6 +103,8 @@ class ScheduleLR(LRScheduler):
         self.before_resume: Course | list[float] | None = None
         #: The factor of [`rescale`], over all groups.
         self.scale = 1.0
+        #: Updates behind the checkpoint that is to be loaded, where somebody knows: other schedulers may count otherwise.
+        self.updates_done: int | None = None
         #: Seconds of training, resumes included; kept by whoever keeps the time.
         self.seconds = 0.0
         #: Who sees to what in the run the schedule follows, of `plateau`, `cooldown` and `clock`: callbacks, or a loop.
@@ -309,11 +311,11 @@ class ScheduleLR(LRScheduler):
         watcher.state = after = watcher.rule.after(before, value, direction)
         if after["scale"] == before["scale"]:
             return None
-        best = before["best"]
+        best = "no best so far" if before["best"] is None else f"the best was {before['best']:.6g}"
         return self._changed(
             {
                 "kind": "plateau",
-                "cause": f"{watcher.rule.metric} {value:.6g}, the best was {math.nan if best is None else best:.6g}",
+                "cause": f"{watcher.rule.metric} {value:.6g}, {best}",
                 "scale_before": before["scale"],
                 "scale_after": after["scale"],
             }
@@ -410,8 +412,10 @@ class ScheduleLR(LRScheduler):
             ScheduleError: The settings differ and `on_resume` is `strict`, its choice is not possible here, or the state is
                 damaged or of a newer version. Nothing is changed then.
         """
-        read = resumed if "version" in state_dict else taken_over
-        found = read(state_dict, self.settings, self.on_resume)
+        if "version" in state_dict:
+            found = resumed(state_dict, self.settings, self.on_resume)
+        else:
+            found = taken_over(state_dict, self.settings, self.on_resume, self.updates_done)
         if found.course != self.course:
             self.course = found.course
             self.curves = found.course.curves()
@@ -436,12 +440,13 @@ class ScheduleLR(LRScheduler):
     def explain_resume(self) -> str:
         """One line: the LR before and after the position at which this run goes on."""
         t = self.last_epoch
-        now = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(self._last_lr))
+        now = listed([*map(float, self._last_lr)])
         latest = self.events[-1] if self.events else {}
         if latest.get("kind") != "resume" or latest["t"] != t:
             return f"resumed after update {t}: the next LR is {now}, as it was to be"
-        before = ", ".join(f"{lr:.4g}" for lr in dict.fromkeys(latest["lr_before"]))
-        return f"resumed after update {t} with on_resume={latest['how']!r}: the next LR was to be {before} and is {now}"
+        before = listed(latest["lr_before"])
+        how = "at the same place in the data" if latest["how"] == "epochs" else f"with on_resume={latest['how']!r}"
+        return f"resumed after update {t} {how}: the next LR was to be {before} and is {now}"
 
 
 def inner_optimizer(optimizer: Any) -> Any:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import ProgressCallback, Trainer, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
+from transformers import ProgressCallback, Trainer, TrainerState, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
 from .callbacks import (
@@ -22,7 +22,7 @@ from .callbacks import (
     ScheduleProgressCallback,
 )
 from .checkpoints import checkpoint_to_resume
-from .clocks import Clock, as_clock
+from .clocks import Clock, Time, Tokens, as_clock
 from .course import check_on_resume
 from .deepspeed import refuse_checkpoint_of_engine, refuse_lost_optimizer, refuse_scheduler_of_config, released
 from .doctor.trainers import tell_findings
@@ -258,10 +258,7 @@ class ScheduleMixin(_Trainer):
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        # Last, whatever was added since: they see what others ask for, such as early stopping.
-        handler = self.callback_handler
-        ours = [callback for callback in self._callbacks if callback in handler.callbacks]
-        handler.callbacks = [callback for callback in handler.callbacks if callback not in ours] + ours
+        self._put_callbacks_last()  # whatever was added since
         if self.lr_scheduler is None:
             if self.groups is not None and not self._has_own_groups:
                 raise ScheduleError(
@@ -278,6 +275,16 @@ class ScheduleMixin(_Trainer):
                 print(self._plan(scheduler, num_training_steps), flush=True)
                 tell_findings(self, num_training_steps, self._updates_per_epoch, self._told_findings, logger)
         return self.lr_scheduler
+
+    def _load_callback_state(self) -> None:
+        super()._load_callback_state()
+        self._put_callbacks_last()  # it makes those that have a state anew, at the end of the list
+
+    def _put_callbacks_last(self) -> None:
+        """They see what others ask for, such as early stopping."""
+        handler = self.callback_handler
+        ours = [callback for callback in self._callbacks if callback in handler.callbacks]
+        handler.callbacks = [callback for callback in handler.callbacks if callback not in ours] + ours
 
     def _plan(self, scheduler: ScheduleLR, num_updates: int) -> str:
         run, batch = Horizon(num_updates, self._updates_per_epoch), None
@@ -303,26 +310,42 @@ class ScheduleMixin(_Trainer):
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None and self.is_deepspeed_enabled:
             refuse_checkpoint_of_engine(checkpoint)
-        super()._load_optimizer_and_scheduler(checkpoint)
         scheduler: Any = self.lr_scheduler
-        if (
-            checkpoint is not None
-            and isinstance(scheduler, ScheduleLR)
-            and scheduler.last_epoch < self.state.global_step
-        ):
-            # A checkpoint of the model alone (save_only_model). Where the curve is, follows from the update.
-            logger.warning(
-                f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and the LR goes on "
-                f"at update {self.state.global_step} of the curve as it is drawn, whatever a plateau or a resume had made of it."
-            )
-            scheduler.advance_to(self.state.global_step)
-        if checkpoint is not None and isinstance(scheduler, ScheduleLR) and self.is_world_process_zero():
+        if checkpoint is None or not isinstance(scheduler, ScheduleLR):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        # From the file: transformers 4.57 reads the Trainer's state only after this.
+        update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
+        scheduler.updates_done = update
+        super()._load_optimizer_and_scheduler(checkpoint)
+        self._go_on_at(update, scheduler, checkpoint)
+        if self.is_world_process_zero():
             print(scheduler.explain_resume(), flush=True)
             if scheduler.before_resume is not None:
                 try:
                     print(save_resume(scheduler, str(self.args.output_dir)), flush=True)
                 except Exception as error:  # whatever a picture can die of, such as a full disk: training goes on
                     logger.warning(f"the picture of the resume could not be drawn: {type(error).__name__}: {error}")
+
+    def _go_on_at(self, update: int, scheduler: ScheduleLR, checkpoint: str) -> None:
+        """Where the scheduler and the Trainer disagree on the updates that are behind them, the Trainer's count holds."""
+        t = scheduler.last_epoch
+        if t > update:
+            raise ScheduleError(
+                f"can't resume {checkpoint}: its scheduler has {t} updates behind it, its {TRAINER_STATE_NAME} {update}. They "
+                "are of different checkpoints."
+            )
+        if t == update:
+            return
+        if Path(checkpoint, SCHEDULER_NAME).is_file():
+            why = f"the scheduler in {checkpoint} is {update - t} updates behind, since it did not count skipped optimizer steps"
+        else:  # save_only_model
+            why = f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew"
+            why += ", and what a plateau or a resume had made of the curve is not known"
+        where = "by the tokens seen" if isinstance(self._clock, Tokens) else f"at update {update} of the curve"
+        where = "where its time begins anew" if isinstance(self._clock, Time) else where
+        logger.warning(f"{why}. The LR goes on {where}.")
+        scheduler.advance_to(update)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         each_group = self._lr_logger.training_entries(logs)

@@ -221,6 +221,26 @@ def test_the_state_is_small_and_does_not_grow(tmp_path):
     assert second < 10_000 and abs(second - first) < 64
 
 
+def test_a_refusal_with_many_groups_is_short():
+    state = advanced(make(lrs=[1.0] + [0.9**k for k in range(27)]), 4).state_dict()
+    other = make(lrs=[1.0] + [0.5**k for k in range(27)])
+    with pytest.raises(ScheduleError) as caught:
+        other.load_state_dict(state)
+    told = str(caught.value).partition(" Resume with")[0]
+    assert told == (
+        "can't resume at update 4: peaks differ in 26 of 28 groups: that of group 2 was 0.9 and is 0.5. The next update's LR "
+        "is 0.5, 0.45, 0.405, … 0.03231 by the checkpoint and 0.5, 0.25, 0.125, … 7.451e-09 by the new settings."
+    )
+
+
+def test_a_group_with_a_schedule_of_its_own_is_told():
+    other = make(lrs=(1.0, 0.1))
+    other.optimizer.param_groups[1]["schedule"] = "freeze()"
+    other = ScheduleLR(other.optimizer, "linear()", 8)
+    with pytest.raises(ScheduleError, match=r"own schedule was \[None, None\] and is \[None, 'freeze\(\)'\]"):
+        other.load_state_dict(advanced(make(lrs=(1.0, 0.1)), 4).state_dict())
+
+
 def test_the_line_says_both_lrs():
     resumed = make(updates=12, on_resume="switch")
     resumed.load_state_dict(advanced(make(updates=8), 4).state_dict())

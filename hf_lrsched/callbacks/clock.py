@@ -1,6 +1,7 @@
 """ClockCallback: moves a schedule that does not count updates, and ends the run when its clock is at the end."""
 
 import logging
+import math
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -45,15 +46,19 @@ class ClockCallback(TrainerCallback):
                 f"clock={scheduler.clock}: the Trainer does not count tokens. Set include_num_input_tokens_seen='non_padding', "
                 "or 'all' to count padding too (on a command line: true, which is 'all')."
             )
+        if isinstance(scheduler.clock, Tokens):  # a checkpoint of the model alone has them, too
+            scheduler.move_to(min(state.num_input_tokens_seen, scheduler.end))
         if scheduler.position >= scheduler.end:
             raise ScheduleError(
                 f"clock={scheduler.clock} is at its end: the run that is resumed got to {scheduler.position:.6g} of "
                 f"{scheduler.end:g} {scheduler.horizon.unit}. Give it more, and say by on_resume= how to go on."
             )
-        if isinstance(scheduler.clock, Epochs) and state.global_step >= state.max_steps:
+        left, needed = state.max_steps - state.global_step, scheduler.end - scheduler.position
+        if isinstance(scheduler.clock, Epochs) and left < needed:
             raise ScheduleError(
-                f"the checkpoint's {state.global_step} updates are more than the {state.max_steps} of this run, and Trainer "
-                "counts updates: it would end at once. Resume with the checkpoint's batch size."
+                f"the data that is left takes {math.ceil(needed)} updates, and Trainer, which counts updates, would end the run "
+                f"after {max(left, 0)}: {state.global_step} of its {state.max_steps} are behind it, of a smaller batch. Resume "
+                "with the checkpoint's batch size or a smaller one; or with clock='updates' and on_resume=."
             )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:

@@ -73,7 +73,7 @@ def warmup(
             raise ScheduleError(f"{span.text} would fall, from {low:g} to {to:g}; a warmup climbs. Use a decay.")
         if span.end == span.horizon.num_updates:
             raise ScheduleError(
-                f"{span.text} lasts to the end of the run ({span.size:g} of {span.horizon.num_updates} updates): its "
+                f"{span.text} lasts to the end of the run ({span.size:g} of {span.horizon.num_updates} {span.horizon.unit}): its "
                 f"end, {to:g} x the peak LR, is never reached. Shorten it or lengthen the run."
             )
         if shape == "constant":

@@ -105,12 +105,12 @@ class Plateau(Rule):
 
         Args:
             state (`PlateauState`): The one before.
-            value (`float`): The metric; NaN is no improvement.
+            value (`float`): The metric; NaN and infinity are no improvement.
             mode (`str`): `min` or `max`.
         """
         best, bad, resting, scale = state["best"], state["bad"], state["resting"], state["scale"]
         gain = math.inf if best is None else (best - value if mode == "min" else value - best)
-        if gain > self.min_delta and not math.isnan(value):
+        if gain > self.min_delta and math.isfinite(value):
             best, bad = value, 0
         else:
             bad += 1

@@ -254,7 +254,7 @@ class Sequence(Schedule):
                 if length is not None
             )
             raise ScheduleError(
-                f"nothing is left for {self.parts[front]}: of {span.size:g} updates {others}. Make the other phases "
+                f"nothing is left for {self.parts[front]}: of {span.size:g} {span.horizon.unit} {others}. Make the other phases "
                 "shorter or the run longer."
             )
         if ends[-1] > span.end:
@@ -348,6 +348,6 @@ def _too_long(schedule: Schedule, updates: int, span: Span) -> str:
     lengths = [(part, part.length(span.horizon)) for part in parts]
     sums = ", ".join(f"{part} {math.ceil(length)}" for part, length in lengths if length is not None)
     return (
-        f"{brief(str(schedule))[1:-1]} takes {updates} updates, but only {span.size:g} are there ({sums}). Shorten a phase, "
+        f"{brief(str(schedule))[1:-1]} takes {updates} {span.horizon.unit}, but only {span.size:g} are there ({sums}). Shorten a phase, "
         "or leave out its length to let it take what is left."
     )

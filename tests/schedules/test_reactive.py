@@ -44,6 +44,8 @@ def scales(values, mode, **kwargs):
         ([5, 5, 5, 5], {"patience": 0, "to": 0.3}, [1, 0.5, 0.3, 0.3]),
         # NaN is no improvement, and is never the best
         ([math.nan, 5, math.nan, 4], {"patience": 0}, [0.5, 0.5, 0.25, 0.25]),
+        # nor is infinity, which nothing could ever be better than
+        ([5, -math.inf, 4, math.inf, 3], {"patience": 0}, [1, 0.5, 0.5, 0.25, 0.25]),
     ],
 )
 def test_plateau_by_hand(values, kwargs, expected):

@@ -78,6 +78,19 @@ def test_time_goes_on_after_a_resume(run, wall, tmp_path):
     assert factors(resumed) == pytest.approx(factors(whole)[5:], rel=1e-12)
 
 
+def test_errors_speak_of_seconds(run, wall, tmp_path):
+    with pytest.raises(ScheduleError, match=r"of 12 seconds warmup\(30s\) takes 30"):
+        run("warmup(30s) >> linear()", "time(12s)", wall)
+    run("linear()", "time(12s)", wall, save_strategy="steps", save_steps=5)
+    checkpoint = str(tmp_path / "out" / "checkpoint-5")
+    with pytest.raises(ScheduleError, match=r"can't resume at 5 seconds: .* LR is 0.0005833 by .* and 0.0007917 by"):
+        run("linear()", "time(24s)", wall, resume=checkpoint)
+    with pytest.raises(
+        ScheduleError, match="at 5 seconds nothing is left of the old curve's 12 seconds or of the new run's 5"
+    ):
+        run("linear()", "time(5s)", wall, resume=checkpoint, on_resume="stretch")
+
+
 def test_a_run_too_short_for_its_time_says_so(run, wall, caplog):
     run("linear()", "time(100s)", wall, num_train_epochs=1)
     assert "the run ended at 6 of 100 seconds, in the middle of its schedule" in caplog.text
@@ -157,6 +170,15 @@ def test_tokens_go_on_after_a_resume(run, with_main_input, tmp_path):
         run("linear()", "tokens(100)", resume=checkpoint, on_resume="switch", **settings)
 
 
+def test_tokens_of_a_checkpoint_of_the_model_alone(run, with_main_input, tmp_path, caplog):
+    settings = {"include_num_input_tokens_seen": "all", "num_train_epochs": 10, "save_only_model": True}
+    run("linear()", "tokens(320)", model=with_main_input(), save_strategy="steps", save_steps=7, **settings)
+    checkpoint = str(tmp_path / "out" / "checkpoint-7")
+    resumed = run("linear()", "tokens(320)", model=with_main_input(), resume=checkpoint, **settings)
+    assert factors(resumed) == pytest.approx([1 - t / 20 for t in range(7, 20)], rel=1e-12)
+    assert "The LR goes on by the tokens seen" in caplog.text
+
+
 def test_tokens_that_nobody_counts(run):
     with pytest.raises(ScheduleError, match="Set include_num_input_tokens_seen='non_padding'"):
         run("linear()", "tokens(320)")
@@ -177,14 +199,31 @@ def test_epochs_with_another_batch_size(run, tmp_path, capsys):
     used = factors(trainer)
     assert used == pytest.approx([1 - (12 + u) / 48 for u in range(36)], rel=1e-12)
     assert trainer.state.global_step == 6 + 36  # three epochs of 12 more, and not the 42 that Trainer would add
-    assert "resumed after update 6" in capsys.readouterr().out
+    assert "resumed after update 6 at the same place in the data" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(transformers.__version__ < "5", reason="4.57 resumes with the batch size of the checkpoint")
-def test_epochs_that_trainer_would_end_at_once(run, tmp_path):
+@pytest.mark.parametrize("update, needed, left", [(6, 9, 6), (18, 3, 0)])
+def test_epochs_that_trainer_would_end_too_early(run, tmp_path, update, needed, left):
+    """After 1 or 3 of 4 epochs in batches of 4, the rest in batches of 8, three an epoch."""
     run("linear()", "epochs", save_strategy="epoch")
-    with pytest.raises(ScheduleError, match="18 updates are more than the 12 of this run"):
-        run("linear()", "epochs", resume=str(tmp_path / "out" / "checkpoint-18"), per_device_train_batch_size=8)
+    checkpoint = str(tmp_path / "out" / f"checkpoint-{update}")
+    with pytest.raises(
+        ScheduleError, match=rf"takes {needed} updates, and Trainer, .* would end the run after {left}:"
+    ):
+        run("linear()", "epochs", resume=checkpoint, per_device_train_batch_size=8)
+
+
+@pytest.mark.skipif(transformers.__version__ < "5", reason="4.57 resumes with the batch size of the checkpoint")
+def test_from_epochs_to_updates_by_on_resume(run, tmp_path):
+    run("linear()", "epochs", save_strategy="epoch")
+    checkpoint = str(tmp_path / "out" / "checkpoint-6")
+    with pytest.raises(ScheduleError, match=r"clock was 'epochs' and is 'updates'.* LR is 0.00075 by .* and 0.0005 by"):
+        run("linear()", "updates", resume=checkpoint, per_device_train_batch_size=8)
+    stretched = run(
+        "linear()", "updates", resume=checkpoint, per_device_train_batch_size=8, on_resume="stretch"
+    )  # 18 updates of the old curve in the 6 that are left
+    assert factors(stretched) == pytest.approx([0.75 * (1 - u / 6) for u in range(6)], rel=1e-12)
 
 
 # ---- ways in

@@ -111,7 +111,9 @@ def test_a_group_that_follows_another_schedule_now(tmp_path):
     assert other.param_groups[0]["schedule"] == "hold()"
     assert "schedule" not in other.param_groups[1]
     assert trace(resumed, 1) == [[1, pytest.approx(4 / 6)]]
-    with pytest.raises(ValueError, match=r"own was \['linear\(\) \* freeze\(3\)', None\] and is \['hold\(\)', None\]"):
+    with pytest.raises(
+        ValueError, match=r"own schedule was \['linear\(\) \* freeze\(3\)', None\] and is \['hold\(\)', None\]"
+    ):
         ScheduleLR(optimizer_of("hold()", None), "linear()", 6).load_state_dict(scheduler.state_dict())
 
 

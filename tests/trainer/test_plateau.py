@@ -256,6 +256,11 @@ def test_nan_is_a_bad_evaluation(run):
     assert factors(trainer)[:6] == [1, 1, 1, 1, 0.5, 0.5]
 
 
+def test_nan_from_the_start(run):
+    trainer = run("hold() * plateau(factor=0.5, patience=0)", [float("nan"), *[0.5] * 11])
+    assert trainer.lr_scheduler.events[0]["cause"] == "eval_loss nan, no best so far"
+
+
 def test_state_does_not_grow(run, tmp_path):
     sizes = []
     for name, evaluations in (("few", 2), ("many", 60)):

@@ -1,13 +1,17 @@
 """The scheduler's state in a checkpoint: plain data, small, versioned; a bad one is told as such and changes nothing."""
 
 import copy
+import functools
 import io
 import pickle
 
 import pytest
 import torch
+from transformers import Trainer
 
-from hf_lrsched import ScheduleError, ScheduleLR
+from hf_lrsched import ScheduledTrainer, ScheduleError, ScheduleLR
+
+PEAK = 1e-3
 
 SCHEDULE = "(warmup(10%) >> hold() >> cooldown(20%)) * plateau(factor=0.9, patience=0)"
 
@@ -108,6 +112,11 @@ def test_the_state_of_version_1():
         ({"scale": float("inf")}, "is damaged"),
         ({"events": 3}, "is damaged"),
         ({"events": ["x"]}, "is damaged"),
+        ({"events": [{"kind": "resume"}]}, "is damaged"),
+        ({"events": [{"kind": "plateau", "t": "soon"}]}, "is damaged"),
+        ({"events": [{"kind": "resume", "t": 5, "how": "keep", "lr_before": ["x"], "lr_after": [0.5]}]}, "is damaged"),
+        ({"seconds": -1.0}, "is damaged"),
+        ({"seconds": float("nan")}, "is damaged"),
         ({"settings": None}, "is damaged"),
         ({"settings": {}}, "is damaged"),
         ({"course": {"schedule": "linear()"}}, "is damaged"),
@@ -188,3 +197,46 @@ def test_a_checkpoint_of_the_model_alone_goes_on_where_the_curve_is(make_trainer
     resumed.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-5"))
     assert resumed.recorder.used == whole.recorder.used[5:]
     assert "has no state of the optimizer and the scheduler" in caplog.text
+
+
+@pytest.fixture
+def checkpoint(make_trainer, tmp_path):
+    """One after 5 of 12 updates, whose scheduler's state is changed before it is resumed."""
+
+    def make(schedule="linear()", change=None, **kwargs):
+        make_trainer(schedule, num_train_epochs=2, save_strategy="steps", save_steps=5, **kwargs).train()
+        folder = tmp_path / "out" / "checkpoint-5"
+        if change is not None:
+            state = torch.load(folder / "scheduler.pt", weights_only=True)
+            torch.save(change(state), folder / "scheduler.pt")
+        return str(folder)
+
+    return make
+
+
+def test_a_scheduler_that_is_ahead_of_the_checkpoint_is_refused(make_trainer, checkpoint):
+    folder = checkpoint(change=lambda state: state | {"t": 7, "position": 7.0})
+    trainer = make_trainer("linear()", num_train_epochs=2)
+    with pytest.raises(ScheduleError, match=r"scheduler has 7 updates behind it, its trainer_state.json 5"):
+        trainer.train(resume_from_checkpoint=folder)
+    assert trainer.recorder.used == []
+
+
+def test_a_scheduler_that_did_not_count_skipped_updates_is_put_right(make_trainer, checkpoint, caplog):
+    folder = checkpoint(change=lambda state: state | {"t": 3, "position": 3.0})
+    trainer = make_trainer("linear()", num_train_epochs=2)
+    trainer.train(resume_from_checkpoint=folder)
+    assert trainer.recorder.used == pytest.approx([PEAK * (12 - t) / 12 for t in range(5, 12)])
+    assert "is 2 updates behind" in caplog.text
+
+
+@pytest.mark.parametrize("how, used", [("switch", [7, 6, 5]), ("rewarm(2)", [12, 8.5, 5])])
+def test_a_stock_plateau_is_taken_over_at_its_update(make_trainer, checkpoint, how, used):
+    """Its state counts evaluations: here none before the checkpoint."""
+    stock = {"lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "epoch", "metric_for_best_model": "loss"}
+    folder = checkpoint(None, cls=Trainer, **stock)
+    with pytest.raises(ScheduleError, match=r"LR is 0.001 by the checkpoint and 0.0005833 by"):
+        make_trainer("linear()", num_train_epochs=2).train(resume_from_checkpoint=folder)
+    trainer = make_trainer("linear()", cls=functools.partial(ScheduledTrainer, on_resume=how), num_train_epochs=2)
+    trainer.train(resume_from_checkpoint=folder)
+    assert trainer.recorder.used[:3] == pytest.approx([PEAK * f / 12 for f in used])
