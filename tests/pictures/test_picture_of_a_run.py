@@ -9,7 +9,20 @@ import pytest
 
 pytest.importorskip("matplotlib")
 import matplotlib
-from drawn import course, legend, lines, made, read_run, segment, shaded, texts, verticals, write_record, write_state
+from drawn import (
+    course,
+    cut_off,
+    legend,
+    lines,
+    made,
+    read_run,
+    segment,
+    shaded,
+    texts,
+    verticals,
+    write_record,
+    write_state,
+)
 from matplotlib import cbook
 from matplotlib.colors import to_hex
 
@@ -140,6 +153,12 @@ def test_the_lr_of_every_update_where_the_run_has_a_record():
     assert lrs == pytest.approx([*WARMUP_LINEAR, WARMUP_LINEAR[-1]])  # update 12's holds from 11 to 12
     (line,) = (line for axes in figure.axes for line in axes.get_lines() if line.get_label() == "learning rate")
     assert line.get_drawstyle() == "steps-post"
+
+
+def test_an_lr_of_zero_is_a_whole_line():
+    figure = draw_run(made(segment(course("freeze(4) >> linear()", 12)), evaluations=ACCURACIES))
+    (twin,) = (axes for axes in figure.axes if axes.get_ylabel() == "learning rate used")
+    assert cut_off(twin) == []
 
 
 def test_phases_are_named_and_shaded():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("matplotlib")
-from drawn import course, legend, lines, made, segment
+from drawn import course, cut_off, legend, lines, made, segment
 from matplotlib import cbook
 
 from hf_lrsched import ScheduleError
@@ -54,6 +54,13 @@ def test_a_panel_of_the_metric_and_one_of_the_lrs_a_colour_for_each_run():
     assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "learning rate used"]
     assert figure.axes[0].get_xlim()[1] == pytest.approx(6 * 1.01)  # as long as the longest
     assert figure.get_suptitle() == "2 runs: accuracy"
+
+
+def test_all_lrs_of_all_runs_are_within_the_picture():
+    rows, higher = [(8, {"eval_accuracy": 0.5})], course("linear() >> freeze(50%)", 8, peaks=[5.0])
+    figure = draw_runs([run("low", [0.5], "linear()"), made(segment(higher), name="high", evaluations=rows)])
+    assert max(max(line.get_ydata()) for line in figure.axes[-1].get_lines()) == 5
+    assert cut_off(figure.axes[-1]) == []
 
 
 def test_the_validation_loss_has_a_panel_of_its_own():
