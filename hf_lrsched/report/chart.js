@@ -339,7 +339,7 @@
       if (panel.id === "lr") {
         Object.assign(made[name], { exponentformat: "e", minexponent: 2 });
         if (chosen.log) Object.assign(made[name], { type: "log", dtick: 1 });
-        else made[name].rangemode = "tozero";
+        else made[name].autorangeoptions = { include: 0 }; // and a margin below: a line at 0 is drawn whole
       }
       return name;
     });
