@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .course import Course, lrs_at
-from .pictures.style import Points, draw_epochs, house_style, import_figure, plain, short
+from .pictures.style import Points, draw_epochs, house_style, import_figure, plain, set_from_zero, short
 from .schedules import ScheduleError
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def draw_resume(
         axes.set_title(f"{name}{words.told(was[group], now[group])}", loc="left", fontsize=9.5)
         axes.set_ylabel("learning rate")
         axes.yaxis.set_major_formatter(lambda value, _: short(value))
-        high = axes.get_ylim()[1]
-        axes.set_ylim(-0.015 * high, high)  # a line at 0 is drawn whole
+        set_from_zero(axes)
         axes.grid(axis="y", color="#BBBBBB", alpha=0.5, linewidth=0.6)
         axes.set_axisbelow(True)
     panels[-1].set_xlim(-0.01 * last, 1.01 * last)

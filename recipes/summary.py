@@ -81,7 +81,9 @@ def show(table: Sequence[Row], title: str, caption: str) -> None:
     # The LRs of a group for each layer would leave no room for the metrics; metrics.csv has them.
     names = [name for name in _names(table) if not name.startswith("lr/")]
     for name in names:
-        shown.add_column(_TITLES.get(name, name.replace("_", " ")), justify="right")
+        title = _TITLES.get(name, name.replace("_", " "))
+        # A narrow terminal cuts cells at their right; an LR without its exponent is none.
+        shown.add_column(title, justify="right", no_wrap=name == "learning_rate")
     for row in table:
         shown.add_row(*(_text(name, row.get(name)) for name in names))
     console.print(shown)

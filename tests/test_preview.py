@@ -67,6 +67,15 @@ def test_figure_draws_the_curves():
     assert axes.get_xlabel() == "update (optimizer step)" and axes.get_ylabel() == "learning rate"
 
 
+def test_an_lr_of_zero_is_a_whole_line_in_the_figure():
+    figure = draw_schedules([parse("freeze(50%) >> linear()").resolve(100)])
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    (line,) = (line for line in axes.get_lines() if len(line.get_xdata()) == 100)
+    lowest = axes.transData.transform(line.get_xydata())[:, 1].min()
+    assert lowest - line.get_linewidth() / 2 * figure.dpi / 72 >= axes.get_window_extent().y0
+
+
 def test_a_long_run_is_sampled_with_both_sides_of_every_boundary():
     preview = Preview.of([parse("warmup(123457) >> step(every=50%, factor=0.5)")], Horizon(10_000_000))
     _, rows = preview.rows()

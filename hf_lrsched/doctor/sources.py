@@ -21,7 +21,7 @@ _SETTINGS = (
     *("learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "per_device_train_batch_size"),
     *("schedule", "output_dir", "warmup_steps", "warmup_ratio"),
 )
-_SUPPORTED = "a recipe's YAML, accelerate's YAML, training_args.bin, saved TrainingArguments as JSON, or a run's folder"
+_SUPPORTED = "a recipe's YAML, accelerate's YAML, DeepSpeed's JSON, training_args.bin, saved TrainingArguments as JSON, or a run's folder"
 
 
 def facts_of_path(path: str | Path, num_updates: int | None = None) -> Facts:
@@ -94,7 +94,7 @@ def _facts_of_mapping(content: Mapping[str, Any], path: Path) -> Facts:
         return facts_of_state(content, path)
     if "distributed_type" in content or "compute_environment" in content:
         return _facts_of_accelerate(content, path)
-    if "zero_optimization" in content or "train_micro_batch_size_per_gpu" in content:
+    if any(name in content for name in _DEEPSPEEDS) and "output_dir" not in content:
         return Facts(str(path), deepspeed=content)
     if not any(name in content for name in _SETTINGS):
         raise ScheduleError(
@@ -156,4 +156,6 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
 
 
+#: Names of DeepSpeed's configuration; the last one is also in what a Trainer sends to its reporters.
+_DEEPSPEEDS = ("zero_optimization", "train_micro_batch_size_per_gpu", "train_batch_size")
 _READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".yaml": _read_yaml, ".yml": _read_yaml, ".json": _read_json}

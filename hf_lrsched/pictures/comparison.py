@@ -92,8 +92,11 @@ def draw_runs(
     count = "One run" if len(runs) == 1 else f"{len(runs)} runs"
     set_title(figure, f"{count}: {', '.join(map(_spoken, drawn))}" if title is None else title)
     draw_legend(figure, panels)
-    if metrics is None and drawn == [TRAINING]:
-        set_note(figure, ["the runs have no evaluated metric in common"])
+    notes = ["the runs have no evaluated metric in common"] if metrics is None and drawn == [TRAINING] else []
+    unknown = [name for name, each in zip(names, lrs, strict=True) if not (each.used or each.planned)]
+    if unknown:
+        notes.append(f"no learning rate in the records of {', '.join(unknown)}")
+    set_note(figure, notes)
     return finish(figure, path)
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import plain, short, thin
+from .style import plain, set_from_zero, short, thin
 from .traces import LRs, Trace
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def draw_lrs(axes: "Axes", lrs: LRs, colour: str, label: str | None, width: floa
                 named = _HIDDEN if label is None or traces is lrs.planned else f"{label}s of all groups"
                 xs, low, high = thin(*_span(list(traces.values())))
                 axes.fill_between(xs, low, high, step=step, color=colour, alpha=0.15, linewidth=0, label=named)
-    axes.set_ylim(bottom=0)
+    set_from_zero(axes)
     axes.yaxis.set_major_formatter(lambda value, _: short(value))
 
 

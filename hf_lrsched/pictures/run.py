@@ -110,7 +110,8 @@ def draw_run(
     draw_legend(figure, [*panels, *([twin] if twin else [])])
     unnamed = draw_phases_and_events(main, twin, panels[1:], phases(run), events(run))
     notes = {"also evaluated, not drawn: ": ", ".join(map(words, rest)), "events without a name here: ": unnamed}
-    set_note(figure, [what + which for what, which in notes.items() if which])
+    unknown = [] if twin else ["the records hold no learning rate"]
+    set_note(figure, [*unknown, *(what + which for what, which in notes.items() if which)])
     return finish(figure, path)
 
 

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..schedules import Curve
-from .style import COLOURS, DASHES, UPDATE, draw_epochs, draw_legend, finish, house_style, import_figure, plain
+from .style import (
+    COLOURS,
+    DASHES,
+    UPDATE,
+    draw_epochs,
+    draw_legend,
+    finish,
+    house_style,
+    import_figure,
+    plain,
+    set_from_zero,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +63,7 @@ def draw_schedules(
     axes.set_xlabel(UPDATE)
     axes.set_ylabel("factor of the peak learning rate" if lr == 1 else "learning rate")
     axes.set_xlim(1, max(horizon.num_updates, 2))
-    axes.set_ylim(bottom=0)
+    set_from_zero(axes)
     axes.grid(color="#DDDDDD", linewidth=0.6)
     axes.set_axisbelow(True)
     draw_epochs(axes, horizon.updates_per_epoch)

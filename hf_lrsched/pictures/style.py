@@ -206,6 +206,13 @@ def set_updates(panels: "Sequence[Axes]", updates_per_epoch: float | None, twin:
     draw_epochs(panels[0], updates_per_epoch)
 
 
+def set_from_zero(axes: "Axes") -> None:
+    """The axis of LRs, from 0 to the highest that is drawn by now; a line at 0 is drawn whole."""
+    axes.autoscale(axis="y")  # which limits that were set before have switched off
+    high = axes.get_ylim()[1]
+    axes.set_ylim(-0.015 * high, high)
+
+
 def draw_epochs(axes: "Axes", updates_per_epoch: float | None) -> None:
     """Epochs on top, where they are known."""
     if updates_per_epoch is None:

@@ -218,7 +218,11 @@
       const shape = run.lr.exact && run.lr.every && run.lr.x.length <= 300 ? "vh" : "linear";
       const style = { line: { color: colour, width: isListed ? 2 : 1, dash: dashOf(run), shape } };
       if (!run.lr.exact || run.lr.x.length === 1) Object.assign(style, { mode: "lines+markers", marker: { size: 4 } });
-      const part = (first, end) => ({ x: each.x.subarray(first, end), y: each.y.subarray(first, end) });
+      const part = (first, end) => {
+        const [x, y] = [each.x.subarray(first, end), each.y.subarray(first, end)];
+        // An LR holds from the update before on, and so does the first one.
+        return first || shape !== "vh" ? { x, y } : { x: [x[0] - 1, ...x], y: [y[0], ...y] };
+      };
       const lines = [];
       if (done >= 0) lines.push(line(run, groupsName(each, run), part(0, done + 1), style));
       if (done + 1 < each.x.length) {
@@ -339,7 +343,7 @@
       if (panel.id === "lr") {
         Object.assign(made[name], { exponentformat: "e", minexponent: 2 });
         if (chosen.log) Object.assign(made[name], { type: "log", dtick: 1 });
-        else made[name].rangemode = "tozero";
+        else made[name].autorangeoptions = { include: 0 }; // and a margin below: a line at 0 is drawn whole
       }
       return name;
     });

@@ -213,6 +213,9 @@ BROKEN = {
         Config(345, **GLUE, lr_scheduler_type="constant_with_warmup", lr_scheduler_kwargs={"min_lr": 1e-6}),
         Config(345, **GLUE, lr_scheduler_type="linear", lr_scheduler_kwargs={"num_cycles": 2}),
         Config(345, **GLUE, lr_scheduler_type="cosine", lr_scheduler_kwargs='{"min_lr": 1e-6}'),
+        Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": "1e-6"}),
+        Config(345, **GLUE, lr_scheduler_type="polynomial", lr_scheduler_kwargs={"power": "2"}),
+        Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": "1e-1"}),
         Config(345, **GLUE, lr_scheduler_type="constant", warmup_steps=50),
         Config(345, **GLUE, lr_scheduler_type="linear", warmup_steps=50, warmup_ratio=0.1),
         Config(
@@ -311,6 +314,7 @@ BROKEN = {
     "engine_ignores_schedule": [
         DeepSpeed({"scheduler": {"type": "WarmupLR", "params": {"warmup_max_lr": 1e-3}}}, **BERT),
         Config(zero_optimization={"stage": 2}, scheduler={"type": "OneCycle"}),
+        Config(train_batch_size=8, scheduler={"type": "WarmupLR"}),
         Launch(
             distributed_type="DEEPSPEED",
             num_processes=2,

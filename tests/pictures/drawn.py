@@ -42,6 +42,14 @@ def shaded(axes):
     return [(float(path[:, 0].min()), float(path[:, 0].max())) for path in paths]
 
 
+def cut_off(axes):
+    """The lines of which something lies outside of the axes, with half their width, above or below."""
+    axes.figure.draw_without_rendering()
+    box, half = axes.get_window_extent(), lambda line: line.get_linewidth() / 2 * axes.figure.dpi / 72
+    reach = [(axes.transData.transform(line.get_xydata())[:, 1], half(line), line) for line in axes.get_lines()]
+    return [line for y, by, line in reach if len(y) and (y.min() - by < box.y0 or y.max() + by > box.y1)]
+
+
 def course(schedule, updates, peaks=(1.0,), per_epoch=None, **more):
     return Course(Settings(schedule, Horizon(updates, per_epoch), tuple(peaks)), **more)
 
@@ -89,6 +97,7 @@ def write_state(folder, log_history, **more):
 
 __all__ = [
     "course",
+    "cut_off",
     "legend",
     "lines",
     "made",

@@ -9,7 +9,20 @@ import pytest
 
 pytest.importorskip("matplotlib")
 import matplotlib
-from drawn import course, legend, lines, made, read_run, segment, shaded, texts, verticals, write_record, write_state
+from drawn import (
+    course,
+    cut_off,
+    legend,
+    lines,
+    made,
+    read_run,
+    segment,
+    shaded,
+    texts,
+    verticals,
+    write_record,
+    write_state,
+)
 from matplotlib import cbook
 from matplotlib.colors import to_hex
 
@@ -64,11 +77,12 @@ def test_training_alone_and_values_that_are_not_finite():
     assert lines(draw_run(history)) == {"training loss": ([2], [1.0])}
 
 
-def test_a_history_without_lrs_has_no_second_axis():
+def test_a_history_without_lrs_has_no_second_axis_and_it_is_said():
     history = [{key: value for key, value in row.items() if "learning_rate" not in key} for row in HISTORY]
     figure = draw_run(history)
     assert "learning rate" not in lines(figure)
     assert "learning rate used" not in {axes.get_ylabel() for axes in figure.axes}
+    assert figure.legends[0].get_title().get_text() == "the records hold no learning rate"
 
 
 def test_one_record_can_be_seen():
@@ -94,6 +108,7 @@ def test_several_evaluation_sets_each_with_its_loss():
 
 def test_metrics_of_another_scale_are_named_and_not_drawn():
     rows = [{"step": 4, "eval_runtime": 1.0, "eval_accuracy": 0.5, "eval_f1": -0.2, "eval_gen_len": 17.0}]
+    rows[0]["eval_learning_rate"] = 1e-5
     figure = draw_run(rows)
     assert {"accuracy", "F1"} < set(lines(figure)) and "gen len" not in lines(figure)
     assert figure.legends[0].get_title().get_text() == "also evaluated, not drawn: gen len"
@@ -140,6 +155,12 @@ def test_the_lr_of_every_update_where_the_run_has_a_record():
     assert lrs == pytest.approx([*WARMUP_LINEAR, WARMUP_LINEAR[-1]])  # update 12's holds from 11 to 12
     (line,) = (line for axes in figure.axes for line in axes.get_lines() if line.get_label() == "learning rate")
     assert line.get_drawstyle() == "steps-post"
+
+
+def test_an_lr_of_zero_is_a_whole_line():
+    figure = draw_run(made(segment(course("freeze(4) >> linear()", 12)), evaluations=ACCURACIES))
+    (twin,) = (axes for axes in figure.axes if axes.get_ylabel() == "learning rate used")
+    assert cut_off(twin) == []
 
 
 def test_phases_are_named_and_shaded():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("matplotlib")
-from drawn import course, legend, lines, made, segment
+from drawn import course, cut_off, legend, lines, made, segment
 from matplotlib import cbook
 
 from hf_lrsched import ScheduleError
@@ -56,6 +56,13 @@ def test_a_panel_of_the_metric_and_one_of_the_lrs_a_colour_for_each_run():
     assert figure.get_suptitle() == "2 runs: accuracy"
 
 
+def test_all_lrs_of_all_runs_are_within_the_picture():
+    rows, higher = [(8, {"eval_accuracy": 0.5})], course("linear() >> freeze(50%)", 8, peaks=[5.0])
+    figure = draw_runs([run("low", [0.5], "linear()"), made(segment(higher), name="high", evaluations=rows)])
+    assert max(max(line.get_ydata()) for line in figure.axes[-1].get_lines()) == 5
+    assert cut_off(figure.axes[-1]) == []
+
+
 def test_the_validation_loss_has_a_panel_of_its_own():
     rows = [(2, {"eval_loss": 0.3, "eval_accuracy": 0.5, "eval_f1": 0.4})]
     figure = draw_runs([made(name="a", evaluations=rows), made(name="b", evaluations=rows)])
@@ -79,7 +86,8 @@ def test_named_metrics_a_panel_each_of_the_runs_that_have_them():
 
 def test_runs_without_a_common_metric_are_compared_by_their_training_loss_and_it_is_said():
     train = [(1, {"loss": 2.0}), (2, {"loss": 1.0})]
-    figure = draw_runs([run("a", [0.5], train=train), run("b", [], train=train)])
+    linear = segment(course("linear()", 2))
+    figure = draw_runs([run("a", [0.5], "linear()", train=train), made(linear, name="b", train=train)])
     assert [*panels(figure)[0].values()] == [[2.0, 1.0]] * 2
     assert figure.legends[0].get_title().get_text() == "the runs have no evaluated metric in common"
 
@@ -107,9 +115,11 @@ def test_epochs_only_where_they_are_the_same_for_all():
     assert draw_runs([one[0], other[1]]).axes[0].child_axes == []
 
 
-def test_runs_without_lrs_have_no_panel_of_lrs():
-    assert len(draw_runs([run("a", [0.5]), run("b", [0.4])]).axes) == 1
-    assert len(draw_runs([run("a", [0.5], "linear()"), run("b", [0.4])]).axes) == 2
+def test_runs_without_lrs_have_no_panel_of_lrs_and_it_is_said():
+    none, one = (draw_runs([run("a", [0.5], schedule), run("b", [0.4])]) for schedule in (None, "linear()"))
+    assert [len(figure.axes) for figure in (none, one)] == [1, 2]
+    notes = [figure.legends[0].get_title().get_text() for figure in (none, one)]
+    assert notes == ["no learning rate in the records of a, b", "no learning rate in the records of b"]
 
 
 @pytest.mark.parametrize("name", ["$x^2$", "_hidden", "<b>bold</b>", "long_" * 60])

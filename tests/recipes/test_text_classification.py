@@ -143,6 +143,19 @@ def test_metrics_against_hand_counts(labels, f1):
         assert found["matthews_correlation"] == pytest.approx((4 - 1) / 9)
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_lr_is_whole_on_a_narrow_terminal(columns, capsys, monkeypatch):
+    from summary import show
+
+    row = {"epoch": 0.33, "update": 19, "learning_rate": 6.111e-5, "training_loss": 1.1, "validation_loss": 1.1}
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    monkeypatch.setenv("COLUMNS", str(columns))
+    show([row | {"accuracy": 0.3, "f1": 0.2, "matthews_correlation": 0.0}], "title", "caption")
+    lines = capsys.readouterr().out.splitlines()
+    assert any("6.111e-05" in line for line in lines)
+    assert all(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) <= columns for line in lines)
+
+
 @pytest.mark.parametrize(
     ("given", "order"),
     [(["b", "a"], ["a", "b"]), ([10, 2], ["2", "10"]), ([1, -1], ["-1", "1"]), (["None", "NA"], ["NA", "None"])],

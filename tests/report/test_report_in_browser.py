@@ -148,6 +148,14 @@ def test_it_draws(opened, name, lines):
         assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
 
 
+def test_the_first_updates_lr_is_drawn_from_its_beginning(opened):
+    with opened("plateau") as page:
+        line = page.locator("#chart .subplot.xy3 .scatterlayer .trace path.js-line").first
+        path = line.bounding_box()  # with the line's width
+        assert path["x"] == pytest.approx(pixel_of(page, 0), abs=5)
+        assert path["x"] + path["width"] == pytest.approx(pixel_of(page, 24), abs=5)
+
+
 def test_under_the_pointer_stand_the_values(opened):
     with opened("plateau") as page:
         heading, rows = hover(page, 12)

@@ -53,6 +53,14 @@ def swallowed_arguments(facts: Facts) -> Iterator[Finding]:
             "transformers finds out within train(), when model and data are loaded, and dies with a TypeError",
             f"Allowed are {', '.join(allowed) or 'none'}.{nearest(unknown[0], allowed)}".rstrip("."),
         )
+    elif texts := numbers_as_texts(facts):
+        key, value = texts[0]
+        yield error(
+            f"lr_scheduler_kwargs holds a text where a number is meant: {key}={value!r}",
+            f"YAML reads 1e-6 and '2' as texts; {name!r} dies of it within train() with a TypeError, when model and data are "
+            "loaded",
+            f"Write {key}: {yaml_number(value)}",
+        )
     warmup = facts.warmup_steps or facts.warmup_ratio
     if name in WITHOUT_WARMUP and warmup:
         yield warning(
@@ -182,6 +190,36 @@ def unknown_arguments(facts: Facts) -> list[str]:
         return []
     allowed = _allowed(name)
     return [key for key in facts.lr_scheduler_kwargs if key not in allowed]
+
+
+def numbers_as_texts(facts: Facts) -> list[tuple[str, str]]:
+    """The arguments of the stock schedule that are numbers, written so that YAML reads texts."""
+    if facts.lr_scheduler_type is None or facts.schedule is not None or facts.lr_scheduler_type in WITHOUT_ARGUMENTS:
+        return []
+    return [(key, value) for key, value in facts.lr_scheduler_kwargs.items() if _is_number_as_text(value)]
+
+
+def yaml_number(text: str) -> str:
+    """A number as YAML reads one.
+
+    Example:
+    ```python
+    >>> yaml_number("1e-6"), yaml_number("2"), yaml_number("0.5")
+    ('1.0e-06', '2', '0.5')
+
+    ```
+    """
+    number = float(text)
+    written = f"{number:g}"
+    mantissa, exponent, power = written.partition("e")
+    return f"{mantissa}.0e{power}" if exponent and "." not in mantissa else written
+
+
+def _is_number_as_text(value: object) -> bool:
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def _allowed(name: str) -> tuple[str, ...]:

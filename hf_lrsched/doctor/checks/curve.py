@@ -8,7 +8,7 @@ from ..facts import Facts
 from ..finding import Finding
 from ..plan import Plan, our_warmup, plan_of, stock_warmup, trouble_of
 from ..settings import is_finite
-from .arguments import floors_above_peak, unknown_arguments
+from .arguments import floors_above_peak, numbers_as_texts, unknown_arguments
 from .telling import error, lr_at, note, updates, warning
 
 #: A warmup of more than this share of the run leaves little of the schedule.
@@ -143,7 +143,7 @@ def doubtful_schedule(facts: Facts) -> Iterator[Finding]:
 def unmeant_schedule(facts: Facts) -> Iterator[Finding]:
     """A schedule that can't be meant in this run: the training dies before its first update, or within train()."""
     trouble = trouble_of(facts)
-    if trouble is None or floors_above_peak(facts) or unknown_arguments(facts):
+    if trouble is None or floors_above_peak(facts) or unknown_arguments(facts) or numbers_as_texts(facts):
         return
     if _warmup_beyond_run(facts) is not None or _wsd_misfit(facts) is not None:
         return
