@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         PlateauCallback,
         RunRecorder,
         ScheduleProgressCallback,
+        StepSizes,
     )
     from .clocks import Clock, epochs, tokens
     from .clocks import time as time
@@ -93,6 +94,7 @@ _LAZY = {
     "ScheduleMixin": "trainer",
     "ScheduleProgressCallback": "callbacks",
     "ScheduledTrainer": "trainer",
+    "StepSizes": "callbacks",
     "explain_groups": "groups",
     "freeze_groups": "groups",
     "diagnose": "doctor",
@@ -130,6 +132,7 @@ __all__ = [
     "ScheduleProgressCallback",
     "ScheduleMixin",
     "ScheduledTrainer",
+    "StepSizes",
     "bert",
     "cooldown",
     "cosine",

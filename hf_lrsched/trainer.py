@@ -19,6 +19,7 @@ from .callbacks import (
     PlateauCallback,
     RunRecorder,
     ScheduleProgressCallback,
+    StepSizes,
 )
 from .checkpoints import checkpoint_to_resume
 from .clocks import Clock, as_clock
@@ -256,7 +257,9 @@ class ScheduleMixin(_Trainer):
         # Last, whatever was added since: they see what others ask for, such as early stopping.
         handler = self.callback_handler
         ours = [callback for callback in self._callbacks if callback in handler.callbacks]
-        handler.callbacks = [callback for callback in handler.callbacks if callback not in ours] + ours
+        others = [callback for callback in handler.callbacks if callback not in ours]
+        # First, before the reporters: what was measured is in what they are told of.
+        handler.callbacks = sorted(others, key=lambda each: not isinstance(each, StepSizes)) + ours
         if self.lr_scheduler is None:
             if self.groups is not None and not self._has_own_groups:
                 raise ScheduleError(

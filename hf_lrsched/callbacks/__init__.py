@@ -7,6 +7,7 @@ from .lr_logger import LRLogger
 from .plateau import PlateauCallback
 from .progress import ScheduleProgressCallback
 from .recorder import RunRecorder
+from .step_sizes import StepSizes
 
 __all__ = [
     "ClockCallback",
@@ -16,4 +17,5 @@ __all__ = [
     "PlateauCallback",
     "RunRecorder",
     "ScheduleProgressCallback",
+    "StepSizes",
 ]

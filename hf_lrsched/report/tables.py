@@ -9,7 +9,7 @@ from typing import Any
 
 from ..pictures.choice import is_loss
 from ..pictures.traces import best_of, end_of, phases, updates_used
-from ..record import EVALUATIONS, EVENTS, FOLDER, RUN, TRAIN, Row, read_rows
+from ..record import FILES, FOLDER, Row, read_rows
 from ..runs import Run
 from .chart import MOST_BANDS, MOST_EVENTS, metric_name
 from .events import events
@@ -153,7 +153,7 @@ def _strange(row: Row) -> str:
 def _lost_rows(run: Run) -> int:
     """Lines of the record's files that are no rows."""
     lost = 0
-    for name in (RUN, TRAIN, EVALUATIONS, EVENTS):
+    for name in FILES:
         file = run.path / name
         if run.starts and file.is_file():
             with file.open("rb") as lines:
