@@ -221,7 +221,8 @@ def _precise(tensor: Tensor) -> Tensor:
 
 def _norm(parts: Sequence[Tensor]) -> Tensor:
     norms = [torch.linalg.vector_norm(_precise(part)) for part in parts]
-    return torch.linalg.vector_norm(torch.stack([norm.to(norms[0]) for norm in norms]))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack([each.to(norms[0]) for each in norms]))
+    return norm
 
 
 def _prime_from(number: int) -> int:

@@ -162,7 +162,7 @@ def _positive(name: str, value: object) -> int:
 
 def _sharding(optimizer: Any) -> str | None:
     """What shards the weights or the optimizer's state, if anything does."""
-    kind = PartialState().distributed_type.value
+    kind = str(PartialState().distributed_type.value)
     if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
         return {"DEEPSPEED": "DeepSpeed", "MEGATRON_LM": "Megatron-LM"}.get(kind, kind)
     parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
