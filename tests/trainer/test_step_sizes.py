@@ -432,7 +432,7 @@ def test_a_run_without_logs_is_told(run, heard, tmp_path):
 
 @pytest.mark.parametrize("kind", ["DEEPSPEED", "FSDP"])
 def test_sharded_weights_are_not_measured(run, heard, monkeypatch, kind):
-    """As accelerate's state names it; tests/trainer/test_fsdp.py shards for real."""
+    """As accelerate names it; tests/trainer/test_fsdp.py shards for real."""
 
     class Sharded(StepSizes):
         def on_train_begin(self, *args, **kwargs):
