@@ -239,10 +239,6 @@
     return run.steps.filter((each) => !chosen.group || each.groups.includes(chosen.group));
   }
 
-  function listedSteps(run) {
-    return listed(wantedSteps(run));
-  }
-
   function stepName(each, run) {
     return run.steps.length === 1 ? "update / weights" : `update / weights ${each.groups[0]}`;
   }
@@ -251,7 +247,7 @@
     const wanted = wantedSteps(run);
     return wanted.map((each, place) => {
       const color = many ? colourOf(run) : lrColour(place, wanted.length);
-      const isListed = listedSteps(run).includes(each);
+      const isListed = listed(wanted).includes(each);
       const marker = { size: each.x.length > 150 ? 3 : 5, symbol: MARKERS[run.index % MARKERS.length] };
       const style = { mode: "lines+markers", line: { color, width: isListed ? 1.5 : 1, dash: dashOf(run) }, marker };
       return { ...line(run, stepName(each, run), each, style), unlisted: !isListed };
@@ -513,9 +509,9 @@
       const planned = update > run.done ? "planned " : "";
       tell("LR", planned + groupsName(each, run), each, lrColour(wanted.indexOf(each), wanted.length));
     }
-    const steps = wantedSteps(run);
-    for (const each of listedSteps(run)) {
-      tell("‖Δw‖/‖w‖", stepName(each, run), each, lrColour(steps.indexOf(each), steps.length));
+    const steps = many ? [] : wantedSteps(run); // on a phone there is no room for one more column
+    for (const each of listed(steps)) {
+      tell("update / weights", stepName(each, run), each, lrColour(steps.indexOf(each), steps.length));
     }
     return told;
   }
