@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         PlateauCallback,
         RunRecorder,
         ScheduleProgressCallback,
+        StepSizes,
     )
     from .clocks import Clock, epochs, tokens
     from .clocks import time as time
@@ -95,6 +96,7 @@ _LAZY = {
     "ScheduleMixin": "trainer",
     "ScheduleProgressCallback": "callbacks",
     "ScheduledTrainer": "trainer",
+    "StepSizes": "callbacks",
     "explain_groups": "groups",
     "freeze_groups": "groups",
     "diagnose": "doctor",
@@ -133,6 +135,7 @@ __all__ = [
     "ScheduleProgressCallback",
     "ScheduleMixin",
     "ScheduledTrainer",
+    "StepSizes",
     "bert",
     "cooldown",
     "cosine",

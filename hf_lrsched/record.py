@@ -1,11 +1,12 @@
 """The record of a run: rows in files that are only ever appended to, and how they are read again.
 
-A folder of four files of JSON lines, one row a line:
+A folder of files of JSON lines, one row a line:
 
     run.jsonl           one row for each start, the first and every resume: the schedule, the groups, the settings
     train.jsonl         the Trainer's training records: step, epoch, loss, grad_norm, learning_rate, …
     evaluations.jsonl   one row for each evaluation: step, epoch, learning_rate, lr/<group>, and all metrics
     events.jsonl        what changed the LR: drops of a plateau, cooldowns, resumes
+    steps.jsonl         one row for each update that StepSizes measured: update_ratio/<group>, effective_lr_p50/<group>, …
 
 The LR of every update and group follows from the schedule and the events, so it takes no space: see [`Segment`].
 """
@@ -16,7 +17,7 @@ import logging
 import math
 import os
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 VERSION = 1
 FOLDER = "record"
 RUN, TRAIN, EVALUATIONS, EVENTS = "run.jsonl", "train.jsonl", "evaluations.jsonl", "events.jsonl"
+STEPS = "steps.jsonl"
+FILES = (RUN, TRAIN, EVALUATIONS, EVENTS, STEPS)
 
 Row = dict[str, Any]
 
@@ -192,18 +195,20 @@ class Record:
         train (`list[dict]`): Training records.
         evaluations (`list[dict]`): Evaluations.
         events (`list[dict]`): Events.
+        step_sizes (`list[dict]`): Measurements of [`StepSizes`].
     """
 
     starts: list[Row]
     train: list[Row]
     evaluations: list[Row]
     events: list[Row]
+    step_sizes: list[Row] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
         """Reads a record's folder, also one of a run that is under way, or that was killed at any byte."""
         starts = read_rows(folder / RUN)
-        rows = [_still_true(read_rows(folder / name), starts) for name in (TRAIN, EVALUATIONS, EVENTS)]
+        rows = [_still_true(read_rows(folder / name), starts) for name in FILES[1:]]
         return cls(starts, *rows)
 
     def segments(self) -> list[Segment] | None:
@@ -214,7 +219,8 @@ class Record:
         known = {row["start"] for row in self.starts if "start" in row}
         if not self.starts or not self.starts[-1].get("course"):
             return None
-        if any(row.get("start", 0) not in known for row in (*self.train, *self.evaluations, *self.events)):
+        others = (*self.train, *self.evaluations, *self.events, *self.step_sizes)
+        if any(row.get("start", 0) not in known for row in others):
             return None
         rows = [row for row in (*self.starts, *self.events) if row.get("course") and "step" in row]
         rows = _still_true(rows, self.starts)

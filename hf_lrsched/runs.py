@@ -30,6 +30,7 @@ class Run:
         evaluations (`list[dict]`): One for each update that was evaluated, all evaluation sets together: `step`, `epoch`,
             the metrics by their names, `learning_rate` and `lr/<group>` where they are known.
         events (`list[dict]`): What changed the LR: `kind`, `t` (updates done), `cause`, …
+        step_sizes (`list[dict]`): What [`StepSizes`] measured: `step`, `update_ratio/<group>`, `effective_lr_p50/<group>`, …
         segments (`list[Segment]`): What every update's LRs follow from; empty where it is not known.
         starts (`list[dict]`): The starts of a run with a record: the first, and each resume.
         num_updates (`int`): Updates done so far, or planned where more are.
@@ -44,6 +45,7 @@ class Run:
     train: list[Row]
     evaluations: list[Row]
     events: list[Row] = field(default_factory=list)
+    step_sizes: list[Row] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     starts: list[Row] = field(default_factory=list)
     num_updates: int = 0
@@ -173,6 +175,7 @@ def _from_record(folder: Path, run: Path) -> Run:
         # What was evaluated after the end of the training is in the Trainer's state alone.
         evaluations=_together([*_evaluations(state.get("log_history", [])), *record.evaluations]),
         events=record.events,
+        step_sizes=_in_order(record.step_sizes),
         segments=segments,
         starts=record.starts,
         num_updates=int(last.get("num_updates") or 0),

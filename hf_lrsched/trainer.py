@@ -20,6 +20,7 @@ from .callbacks import (
     PlateauCallback,
     RunRecorder,
     ScheduleProgressCallback,
+    StepSizes,
 )
 from .checkpoints import checkpoint_to_resume
 from .clocks import Clock, Time, Tokens, as_clock
@@ -258,7 +259,7 @@ class ScheduleMixin(_Trainer):
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        self._put_callbacks_last()  # whatever was added since
+        self._put_callbacks_in_order()  # whatever was added since
         if self.lr_scheduler is None:
             if self.groups is not None and not self._has_own_groups:
                 raise ScheduleError(
@@ -278,13 +279,15 @@ class ScheduleMixin(_Trainer):
 
     def _load_callback_state(self) -> None:
         super()._load_callback_state()
-        self._put_callbacks_last()  # it makes those that have a state anew, at the end of the list
+        self._put_callbacks_in_order()  # it makes those that have a state anew, at the end of the list
 
-    def _put_callbacks_last(self) -> None:
-        """They see what others ask for, such as early stopping."""
+    def _put_callbacks_in_order(self) -> None:
         handler = self.callback_handler
+        # Last, for they see what others ask for, such as early stopping.
         ours = [callback for callback in self._callbacks if callback in handler.callbacks]
-        handler.callbacks = [callback for callback in handler.callbacks if callback not in ours] + ours
+        others = [callback for callback in handler.callbacks if callback not in ours]
+        # First, before the reporters: what was measured is in what they are told of.
+        handler.callbacks = sorted(others, key=lambda each: not isinstance(each, StepSizes)) + ours
 
     def _plan(self, scheduler: ScheduleLR, num_updates: int) -> str:
         run, batch = Horizon(num_updates, self._updates_per_epoch), None

@@ -8,6 +8,7 @@ from .lr_logger import LRLogger
 from .plateau import PlateauCallback
 from .progress import ScheduleProgressCallback
 from .recorder import RunRecorder
+from .step_sizes import StepSizes
 
 __all__ = [
     "ClockCallback",
@@ -18,4 +19,5 @@ __all__ = [
     "PlateauCallback",
     "RunRecorder",
     "ScheduleProgressCallback",
+    "StepSizes",
 ]

@@ -6,6 +6,7 @@ from transformers import ProgressCallback, TrainerControl, TrainerState, Trainin
 
 from ..scheduler import ScheduleLR
 from ..schedules.curve import Part
+from ..step_sizes import is_step_size
 
 _LONGEST_PHASE = 40
 
@@ -45,6 +46,18 @@ class ScheduleProgressCallback(ProgressCallback):
         if self.training_bar is not None:
             self.training_bar.set_postfix_str(self._used, refresh=False)  # shown when the bar is next drawn
         super().on_step_end(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # Four numbers for each group are for a reporter, not for a line in the terminal.
+        shown = {key: value for key, value in (logs or {}).items() if not is_step_size(key)}
+        super().on_log(args, state, control, logs=shown, **kwargs)  # type: ignore[no-untyped-call]
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -7,8 +7,9 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..record import EVALUATIONS, EVENTS, FOLDER, RUN, TRAIN, VERSION, Appender, Segment, last_row
+from ..record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, STEPS, TRAIN, VERSION, Appender, Segment, last_row
 from ..scheduler import ScheduleLR
+from ..step_sizes import is_step_size
 from .lr_logger import LRLogger, group_names
 
 #: What of the training arguments stands in the record.
@@ -47,7 +48,7 @@ class RunRecorder(TrainerCallback):
         if not state.is_world_process_zero or state.is_hyper_param_search:
             return
         folder = _folder(Path(str(args.output_dir)), is_resumed=state.global_step > 0)
-        self._files = {name: Appender(folder / name) for name in (RUN, TRAIN, EVALUATIONS, EVENTS)}
+        self._files = {name: Appender(folder / name) for name in FILES}
         self._start = _next_start(folder)
         scheduler, groups = kwargs.get("lr_scheduler"), kwargs["optimizer"].param_groups
         row = {
@@ -123,6 +124,8 @@ class RunRecorder(TrainerCallback):
         speed = next((key for key in record if key.endswith("_runtime")), None)
         if "loss" in record:
             self._append(TRAIN, state, {key: value for key, value in record.items() if not key.startswith("lr/")})
+            if steps := {key: value for key, value in logs.items() if is_step_size(key)}:  # which are in no history
+                self._append(STEPS, state, steps)
         elif speed is not None and "total_flos" not in record:
             # A column means the same in every row: the LR has no prefix of the evaluation set here.
             added = tuple(f"{speed.removesuffix('_runtime')}_{name}" for name in ("learning_rate", "lr/"))
@@ -194,7 +197,7 @@ def _folder(output_dir: Path, is_resumed: bool) -> Path:
 def _next_start(folder: Path) -> int:
     """The number of this start: after all that any file knows of, also where the row of a start was lost."""
     try:
-        rows = [last_row(folder / name) for name in (RUN, TRAIN, EVALUATIONS, EVENTS)]
+        rows = [last_row(folder / name) for name in FILES]
     except OSError:
         return 0
     return max((int(row.get("start", -1)) + 1 for row in rows if row), default=0)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from . import advice
 from .finding import Change, LossFinding
 from .seen import Block, Evaluation, Seen
-from .statistics import noise, spread, sure, surely_above, trend
+from .statistics import noise, sure, trend
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def not_finite(update: int, what: str, seen: Seen, plan: Plan) -> LossFinding:
 
 
 def spike(seen: Seen, plan: Plan) -> LossFinding | None:
-    """A jump of the training loss: the last three losses lie beyond four spreads of the 28 before them (Hampel's identifier),
+    """A jump of the training loss: the last three losses lie beyond four standard deviations of the noise of the 28 before them,
     and give back half of what the run has gained; one loss alone, if it gives back twice of it.
 
     Late in a run most losses are small and few are large: a single large one is no spike.
@@ -74,14 +74,14 @@ def spike(seen: Seen, plan: Plan) -> LossFinding | None:
     if len(losses) < 16:
         return None
     before, last = losses[:-4], losses[-3:]
-    level, width = statistics.median(before), max(spread(before), noise(before))
+    level, width = statistics.median(before), noise(before)
     gained = seen.start - level
     lasts = min(last) > level + 4 * width and statistics.median(last) - level > 0.5 * gained
     alone = gained > 2 * width and last[-1] > level + 12 * width and last[-1] - level > 2 * gained
     if not (lasts or alone):
         return None
     top = max(last)
-    confidence = surely_above(statistics.median(last) if lasts else top, before)
+    confidence = sure((statistics.median(last) - level if lasts else top - level) / (width or 1e-12))
     return LossFinding(
         "spike",
         seen.update,

@@ -82,22 +82,6 @@ def slope(values: Sequence[float]) -> float:
     return statistics.median(pairs) if pairs else 0.0
 
 
-def surely_above(value: float, reference: Sequence[float]) -> float:
-    """How sure it is that a value lies above a reference: the normal probability of its distance from the median in
-    [`spread`]s (Hampel's identifier; Davies and Gather, 1993, The identification of multiple outliers, JASA 88).
-
-    Example:
-    ```python
-    >>> round(surely_above(1.25, [1.0, 1.2, 0.9, 1.1, 1.0, 0.8]), 3)
-    0.954
-
-    ```
-    """
-    if not reference:
-        return 0.0
-    return sure((value - statistics.median(reference)) / (spread(reference) or math.ulp(1.0)))
-
-
 def sure(z: float) -> float:
     """The normal distribution's probability below z, no less than 0.5."""
     return 0.5 * (1 + math.erf(max(z, 0.0) / math.sqrt(2)))

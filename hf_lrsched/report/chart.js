@@ -1,5 +1,5 @@
 "use strict";
-// The chart of the report: three panels over one axis of updates, the values under the pointer, a cursor for the keyboard,
+// The chart of the report: panels over one axis of updates, the values under the pointer, a cursor for the keyboard,
 // and the choices. Plotly draws and zooms; what it would show under the pointer has each line's own nearest update under one
 // heading, so the box with the values is the page's own.
 // Texts that come from a run reach the page through textContent, and Plotly, which reads some HTML, through plain().
@@ -65,6 +65,7 @@
     const made = { ...run, index, shown: true, training: series(run.training), stops: doubles(run.stops) };
     made.metrics = mapped(run.metrics, series);
     made.losses = mapped(run.losses, series);
+    made.steps = run.steps.map(series);
     if (run.lr) {
       const x = run.lr.x && doubles(run.lr.x);
       const lines = run.lr.lines.map((line) => ({ groups: line.groups, x: x || doubles(line.x), y: doubles(line.y) }));
@@ -160,6 +161,9 @@
     if (runs.some((run) => run.lr)) {
       found.push({ id: "lr", title: "learning rate used", lines: shown.flatMap(lrLines) });
     }
+    if (runs.some((run) => run.steps.length)) {
+      found.push({ id: "steps", title: "size of the update / size of the weights", lines: shown.flatMap(stepLines) });
+    }
     return found;
   }
 
@@ -234,6 +238,26 @@
     });
   }
 
+  /** Of the group that is chosen or of all, in the groups' order. */
+  function wantedSteps(run) {
+    return run.steps.filter((each) => !chosen.group || each.groups.includes(chosen.group));
+  }
+
+  function stepName(each, run) {
+    return run.steps.length === 1 ? "update / weights" : `update / weights ${each.groups[0]}`;
+  }
+
+  function stepLines(run) {
+    const wanted = wantedSteps(run);
+    return wanted.map((each, place) => {
+      const color = many ? colourOf(run) : lrColour(place, wanted.length);
+      const isListed = listed(wanted).includes(each);
+      const marker = { size: each.x.length > 150 ? 3 : 5, symbol: MARKERS[run.index % MARKERS.length] };
+      const style = { mode: "lines+markers", line: { color, width: isListed ? 1.5 : 1, dash: dashOf(run) }, marker };
+      return { ...line(run, stepName(each, run), each, style), unlisted: !isListed };
+    });
+  }
+
   /** The LRs of the group that is chosen, or of all, the highest first. */
   function wantedLines(run) {
     const wanted = run.lr.lines.filter((each) => !chosen.group || each.groups.includes(chosen.group));
@@ -242,7 +266,10 @@
 
   /** Of many lines the highest and the lowest, by which they are told. */
   function listedLines(run) {
-    const wanted = wantedLines(run);
+    return listed(wantedLines(run));
+  }
+
+  function listed(wanted) {
     if (many) return wanted.slice(0, 1);
     return wanted.length > MOST_LISTED ? [wanted[0], wanted[wanted.length - 1]] : wanted;
   }
@@ -345,6 +372,7 @@
         if (chosen.log) Object.assign(made[name], { type: "log", dtick: 1 });
         else made[name].autorangeoptions = { include: 0 }; // and a margin below: a line at 0 is drawn whole
       }
+      if (panel.id === "steps") Object.assign(made[name], { type: "log", exponentformat: "e", minexponent: 2, nticks: 5 });
       return name;
     });
     const events = `yaxis${found.length + 1}`;
@@ -484,6 +512,10 @@
     for (const each of run.lr ? listedLines(run) : []) {
       const planned = update > run.done ? "planned " : "";
       tell("LR", planned + groupsName(each, run), each, lrColour(wanted.indexOf(each), wanted.length));
+    }
+    const steps = many ? [] : wantedSteps(run); // on a phone there is no room for one more column
+    for (const each of listed(steps)) {
+      tell("update / weights", stepName(each, run), each, lrColour(steps.indexOf(each), steps.length));
     }
     return told;
   }

@@ -11,6 +11,7 @@ from ..pictures.traces import best_of, end_of, lrs_of, phases, updates_used
 from ..record import lrs
 from ..runs import Run
 from ..schedules.shapes import Array
+from ..step_sizes import UPDATE_RATIO, is_step_size
 from .events import events
 from .thin import Indices, thinned
 
@@ -32,7 +33,7 @@ def chart_data(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Any]:
         runs (`Sequence[Run]`): The runs.
         names (`Sequence[str]`): What to call them.
     """
-    lines = sum(2 * (2 + len(run.metrics)) + 1 + len(_different_groups(run)) for run in runs)
+    lines = sum(2 * (2 + len(run.metrics)) + 1 + len(_different_groups(run)) + len(step_groups(run)) for run in runs)
     most = int(np.clip(_VALUES // max(lines, 1), _LEAST, _MOST))
     metrics = list(dict.fromkeys(key for run in runs for key in run.metrics))
     return {
@@ -88,6 +89,7 @@ def _run(run: Run, name: str, most: int) -> dict[str, Any]:
         "losses": {metric_name(key): line for key, line in metrics.items() if is_loss(key)},
         "training": _series(run, "loss", most),
         "lr": _lr_lines(run, most),
+        "steps": _step_lines(run, most),
         "stops": encoded(stops[thinned([stops], _MOST)]),
         "bands": [[band.text, band.start, band.end] for band in bands] if len(bands) <= MOST_BANDS else [],
         "events": [[event.step, event.text] for event in happened[:MOST_EVENTS]],
@@ -118,6 +120,26 @@ def _lr_lines(run: Run, most: int) -> dict[str, Any] | None:
         "x": encoded(updates + 1.0),  # of all lines; update u = t + 1 uses the LR of t
         "lines": [{"groups": [names[index] for index in same], "y": encoded(found[same[0]])} for same in groups],
     }
+
+
+def step_groups(run: Run) -> list[str]:
+    """The parameter groups whose steps were measured."""
+    keys = dict.fromkeys(key for row in run.step_sizes for key in row)
+    names = dict.fromkeys(key.partition("/")[2] for key in keys if is_step_size(key))
+    return sorted(names, key=lambda name: run.groups.index(name) if name in run.groups else len(run.groups))
+
+
+def _step_lines(run: Run, most: int) -> list[dict[str, Any]]:
+    """The ratio of update to weights of each group."""
+    lines = []
+    for name in step_groups(run):
+        points = [(row["step"], row.get(f"{UPDATE_RATIO}/{name}")) for row in run.step_sizes]
+        known = [(step, value) for step, value in points if isinstance(value, int | float) and value > 0]
+        if known:
+            steps, values = np.array(known, dtype=np.float64).T
+            kept = thinned([values], most)
+            lines.append({"groups": [name], "x": encoded(steps[kept]), "y": encoded(values[kept])})
+    return lines
 
 
 def _different_groups(run: Run) -> list[list[int]]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from ..pictures.choice import is_loss
 from ..pictures.traces import best_of, end_of, phases, updates_used
-from ..record import EVALUATIONS, EVENTS, FOLDER, RUN, TRAIN, Row, read_rows
+from ..record import FILES, FOLDER, Row, read_rows
 from ..runs import Run
-from .chart import MOST_BANDS, MOST_EVENTS, metric_name
+from ..step_sizes import QUANTILES, UPDATE_RATIO
+from .chart import MOST_BANDS, MOST_EVENTS, metric_name, step_groups
 from .events import events
 
 #: Rows of a table, at most; of the evaluations those of all runs together.
@@ -52,7 +53,14 @@ class Section:
 
 def section(run: Run, name: str, metric: str | None, share: int = 1) -> Section:
     """The tables of one of `share` runs."""
-    made = (_phases(run), _groups(run), _events(run), _evaluations(run, metric, share), _configuration(run))
+    made = (
+        _phases(run),
+        _groups(run),
+        _steps(run),
+        _events(run),
+        _evaluations(run, metric, share),
+        _configuration(run),
+    )
     tables = [table for table in made if table.rows]
     return Section(name, run.schedule or "", warnings(run), tables)
 
@@ -153,7 +161,7 @@ def _strange(row: Row) -> str:
 def _lost_rows(run: Run) -> int:
     """Lines of the record's files that are no rows."""
     lost = 0
-    for name in (RUN, TRAIN, EVALUATIONS, EVENTS):
+    for name in FILES:
         file = run.path / name
         if run.starts and file.is_file():
             with file.open("rb") as lines:
@@ -188,6 +196,25 @@ def _groups(run: Run) -> Table:
     ]
     header = ["group", "parameters", "peak LR", "weight decay", "schedule"]
     return _cut(Table("Parameter groups", header, rows, numbers=frozenset({1, 2, 3})))
+
+
+def _steps(run: Run) -> Table:
+    """Of each group what was measured last."""
+    rows = []
+    for name in step_groups(run):
+        keys = [f"{key}/{name}" for key in (UPDATE_RATIO, *QUANTILES)]
+        latest = next(row for row in reversed(run.step_sizes) if any(key in row for key in keys))
+        lrs = run.lrs([latest["step"] - 1]) or {}
+        lr = float(lrs[name][0]) if name in lrs else None
+        rows.append(
+            [name, *(shown(value) for value in (latest["step"], latest.get(keys[0]), lr, *map(latest.get, keys[1:])))]
+        )
+    header = ["group", "update", "update / weights", "LR", "effective LR, 5 %", "50 %", "95 %"]
+    note = (
+        "Update / weights: ‖w_after − w_before‖ / ‖w_before‖ of the group, as the optimizer did it. Effective LR: what "
+        "multiplies the gradients, over the group's elements."
+    )
+    return _cut(Table("Steps of the latest measured update", header, rows, note, numbers=frozenset(range(1, 7))))
 
 
 def _events(run: Run) -> Table:

@@ -5,7 +5,7 @@ import gc
 import pytest
 import torch
 from page_parts import Page
-from report_runs import cooldown_run, huge_run, plateau_run, resumed_run, stock_run, ugly_run
+from report_runs import cooldown_run, huge_run, measured_run, plateau_run, resumed_run, stock_run, ugly_run
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")
@@ -19,6 +19,7 @@ def trained(tmp_path_factory):
     torch.set_num_threads(1)
     gc.freeze()  # what the imports made is not looked through at each of accelerate's collections
     makers = {"plateau": plateau_run, "cooldown": cooldown_run, "resumed": resumed_run, "stock": stock_run}
+    makers["measured"] = measured_run
     held = {name: make(folder / name) for name, make in makers.items()}
     gc.unfreeze()
     torch.set_num_threads(threads)

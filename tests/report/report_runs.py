@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from transformers import EarlyStoppingCallback, PretrainedConfig, Trainer, TrainerCallback, TrainingArguments
 
-from hf_lrsched import Horizon, ScheduledTrainer
+from hf_lrsched import Horizon, ScheduledTrainer, StepSizes
 from hf_lrsched.course import Course, Settings
-from hf_lrsched.record import EVALUATIONS, EVENTS, FOLDER, RUN, TRAIN, VERSION, Segment
+from hf_lrsched.record import EVALUATIONS, EVENTS, FOLDER, RUN, STEPS, TRAIN, VERSION, Segment
 
 PEAK = 1e-3
 
@@ -124,7 +124,9 @@ def stock_run(folder):
     return train(folder)
 
 
-def write_record(folder, schedule, groups, *, updates=100, per_epoch=25, evaluations=(), train=(), events=(), **start):
+def write_record(
+    folder, schedule, groups, *, updates=100, per_epoch=25, evaluations=(), train=(), events=(), steps=(), **start
+):
     """A record by hand: `groups` are names with their peaks, the others rows."""
     course = Course(Settings(schedule, Horizon(updates, per_epoch), tuple(groups.values())))
     segment = Segment(0, course, 0.0, (1.0,) * len(groups))
@@ -143,7 +145,9 @@ def write_record(folder, schedule, groups, *, updates=100, per_epoch=25, evaluat
     }
     record = Path(folder) / FOLDER
     record.mkdir(parents=True)
-    for name, rows in ((RUN, [first]), (TRAIN, train), (EVALUATIONS, evaluations), (EVENTS, events)):
+    for name, rows in ((RUN, [first]), (TRAIN, train), (EVALUATIONS, evaluations), (EVENTS, events), (STEPS, steps)):
+        if name == STEPS and not rows:
+            continue  # as in runs that measured none
         lines = [json.dumps({"start": 0, "step": 0, **row}) + "\n" for row in rows]
         (record / name).write_text("".join(lines), encoding="utf-8")
     return Path(folder)
@@ -171,7 +175,13 @@ def ugly_run(parent):
         ],
         train=[{"step": step, "loss": 2 / step, "learning_rate": 1e-3} for step in range(5, 101, 5)],
         events=[{"step": 40, "t": 40, "kind": UGLY, "cause": UGLIER, "lr_before": 1e-3, "lr_after": LINK}],
+        steps=[{"step": 50, f"update_ratio/{UGLIER}": 1e-3}, {"step": 100, f"update_ratio/{UGLIER}": 2e-3}],
     )
+
+
+def measured_run(folder):
+    """24 updates of two groups, of which every fourth was measured."""
+    return train(folder, "warmup(4) >> linear()", two=True, callbacks=[StepSizes(every=4)])
 
 
 def huge_run(folder, updates=1_000_000, groups=28):

@@ -185,6 +185,49 @@ def test_mixed_runs_say_what_they_lack(page_of, tmp_path):
     assert [row[1] for row in page.table("run")] == ["0.5", "–"]
 
 
+# ---- sizes of updates ----
+
+
+def test_measured_steps_are_drawn_and_listed(page_of, trained):
+    folder, held = trained
+    page = page_of(folder / "measured")
+    rows = [json.loads(line) for line in (folder / "measured" / "record" / "steps.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4, 8, 12, 16, 20, 24]
+    body, head = page.run()["steps"]
+    for line, name in ((body, "body"), (head, "head")):
+        assert line["groups"] == [name]
+        assert doubles(line["x"]) == [4, 8, 12, 16, 20, 24]
+        assert doubles(line["y"]) == [row[f"update_ratio/{name}"] for row in rows]
+    cells = page.table("group", "update", "update / weights")
+    for index, (name, row) in enumerate(zip(("body", "head"), cells, strict=True)):
+        numbers = [
+            rows[-1][f"{key}/{name}"] for key in ("update_ratio", *(f"effective_lr_{p}" for p in ("p05", "p50", "p95")))
+        ]
+        numbers.insert(1, held["measured"][23][index])  # the LR that update 24 used
+        assert row == [name, "24", *(f"{number:.6g}" for number in numbers)]
+
+
+@pytest.mark.parametrize("name", ["plateau", "stock"])
+def test_runs_without_measurements_have_neither_line_nor_table(page_of, trained, name):
+    page = page_of(trained[0] / name)
+    assert page.run()["steps"] == [] and "update / weights" not in page.text
+
+
+def test_steps_that_are_known_in_part(page_of, tmp_path):
+    """A frozen group, whose ratio is 0; a group whose weights were 0 at first; an optimizer without effective LRs."""
+    steps = [
+        {"step": 10, "update_ratio/a": 0.0},
+        {"step": 20, "update_ratio/a": 0.0, "update_ratio/b": 0.25, "effective_lr_p50/c": None},
+    ]
+    page = page_of(write_record(tmp_path / "run", "linear()", {"b": 1e-3, "a": 1e-3}, updates=20, steps=steps))
+    assert [(line["groups"], doubles(line["x"])) for line in page.run()["steps"]] == [(["b"], [20.0])]
+    assert [row[:4] for row in page.table("group", "update")] == [
+        ["b", "20", "0.25", "5e-05"],
+        ["a", "20", "0", "5e-05"],
+        ["c", "20", "–", "–"],
+    ]
+
+
 # ---- texts of a run are texts ----
 
 
@@ -196,10 +239,11 @@ def test_markup_stays_text(page_of, ugly):
     assert len(page.scripts) == 3 and not page.all("img") and not page.all("a")
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     for text in (UGLY, UGLIER, LINK, MATHS):
-        assert text in [row[0] for row in page.table("group")]
+        assert text in [row[0] for row in page.table("group", "parameters")]
     assert page.headings[0] == UGLY == page.run()["name"]
     assert {line["groups"][0] for line in page.run()["lr"]["lines"]} == {UGLY, UGLIER, LINK, MATHS}
     assert [each["name"] for each in page.data["metrics"]] == [UGLIER, UGLY, LINK, MATHS]
+    assert [row[:3] for row in page.table("group", "update")] == [[UGLIER, "100", "0.002"]]
     assert page.table("what")[0] == [UGLY, "40", UGLIER, f"LR 0.001 → {LINK}"]
     assert not set("<>&") & set(page.scripts[0])
 

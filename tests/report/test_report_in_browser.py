@@ -44,6 +44,8 @@ def pages(tmp_path_factory, trained, ugly, huge):
     wanted = {name: [runs / name] for name in ("plateau", "cooldown", "resumed", "stock")}
     wanted |= {
         "several": [runs / name for name in wanted],
+        "measured": [runs / "measured"],
+        "two measured": [runs / "measured", runs / "plateau"],
         "ugly": [ugly],
         "huge": [huge],
         "mixed": [ugly, runs / "plateau"],
@@ -120,9 +122,9 @@ def hover(page, update):
 
 def drag(page, start, end):
     page.locator("#chart").scroll_into_view_if_needed()
-    page.mouse.move(pixel_of(page, start), height_of(page, 0.3))
+    page.mouse.move(pixel_of(page, start), height_of(page, 0.2))
     page.mouse.down()
-    page.mouse.move(pixel_of(page, end), height_of(page, 0.3), steps=8)
+    page.mouse.move(pixel_of(page, end), height_of(page, 0.2), steps=8)
     page.mouse.up()
     page.wait_for_function(f"{RANGE}[0] > {start} - 1 && {RANGE}[1] < {end} + 1")
 
@@ -137,7 +139,7 @@ def drawn(page, panel):
 
 @pytest.mark.parametrize(
     ("name", "lines"),
-    [("plateau", 5), ("cooldown", 4), ("stock", 4), ("several", 17), ("ugly", 7), ("huge", 17), ("mixed", 11)],
+    [("plateau", 5), ("cooldown", 4), ("stock", 4), ("several", 17), ("ugly", 8), ("huge", 17), ("mixed", 12)],
 )
 def test_it_draws(opened, name, lines):
     with opened(name) as page:
@@ -172,6 +174,26 @@ def test_under_the_pointer_stand_the_values(opened):
         assert dict(rows)["LR head"] == "0.0012"  # 4e-3 * (1 - 8/20) / 2
         page.mouse.move(5, 5)
         assert page.locator("#tip").is_hidden()
+
+
+def test_the_sizes_of_updates_have_a_panel_of_their_own(opened):
+    with opened("measured") as page:
+        assert "size of the update / size of the weights" in page.locator("#chart .annotation-text").all_text_contents()
+        assert len(drawn(page, 3)) == 4  # two lines
+        before = drawn(page, 3)
+        drag(page, 6, 12)
+        assert drawn(page, 3)[0] > 2 * before[0]
+        page.get_by_role("button", name="whole run").click()
+        _, rows = hover(page, 12)
+        told = dict(rows)
+        assert re.fullmatch(r"[\d.e-]+", told["update / weights body"]) and "update / weights head" in told
+        assert hover(page, 13)[1][-1][1].endswith("(update 12)")
+        page.locator("#groups").select_option(label="head")
+        assert len(drawn(page, 3)) == 2
+    with opened("two measured") as page:
+        assert len(drawn(page, 3)) == 4
+        page.get_by_role("checkbox", name="measured").uncheck()
+        assert len(drawn(page, 3)) == 0
 
 
 def test_several_runs_are_told_beside_each_other(opened):
@@ -268,7 +290,7 @@ def test_runs_can_be_hidden_and_the_metric_of_the_comparison_chosen(opened):
         cells = page.locator("#comparison tbody tr").nth(1).locator("td").all_inner_texts()
         assert cells[1:4] == ["0.875", "18", "0.75"]
         lines = page.locator("#chart path.js-line")
-        assert lines.count() == 11
+        assert lines.count() == 12
         page.get_by_role("checkbox", name="<img src=x onerror=alert(1)>").uncheck()
         assert lines.count() == 5
 

@@ -14,7 +14,7 @@ from accelerate.utils import DistributedType
 from conftest import Net, Recorder, samples
 from transformers import TrainingArguments
 
-from hf_lrsched import ScheduledTrainer
+from hf_lrsched import ScheduledTrainer, StepSizes
 
 
 class Probe(Recorder):
@@ -30,7 +30,7 @@ def freeze_encoder(model, groups):
 
 def main(options):
     torch.manual_seed(0)
-    probe, model = Probe(), Net(dropout=0.0)
+    probe, steps, model = Probe(), StepSizes(every=3), Net(dropout=0.0)
     os.environ["FSDP_VERSION"] = "2"  # what transformers 4 leaves to accelerate
     version = int(transformers.__version__.split(".")[0])
     config = {"fsdp_version": 2, "cpu_ram_efficient_loading": False, "sync_module_states": False}
@@ -47,7 +47,7 @@ def main(options):
     if options.get("optimizers"):
         given["optimizers"] = (torch.optim.SGD(model.parameters()), None)
     trainer = ScheduledTrainer(
-        model=model, args=args, train_dataset=samples(24), eval_dataset=samples(8), callbacks=[probe], **given
+        model=model, args=args, train_dataset=samples(24), eval_dataset=samples(8), callbacks=[probe, steps], **given
     )
     weights = []
 
@@ -69,6 +69,7 @@ def main(options):
         "logged": [record["learning_rate"] for record in history if "learning_rate" in record],
         "evaluated": [record["eval_learning_rate"] for record in history if "eval_learning_rate" in record],
         "weights": weights,
+        "steps": list(steps.latest.items()),
     }
     print("FOUND " + json.dumps(found), flush=True)
 

@@ -54,6 +54,10 @@ def test_groups_and_freezing(tmp_path):
     sharded = launched(RUN, options(tmp_path, schedule="linear()", freeze=True), processes=2)
     plain = launched(RUN, options(tmp_path, schedule="linear()", freeze=True, fsdp=False), processes=2)
     assert (sharded[0]["parameter"], plain[0]["parameter"]) == ("DTensor", "Parameter")
+    # The steps of whole weights are measured by the main process, those of their parts by none.
+    assert [each["steps"] for each in sharded] == [[], []]
+    measured = {each["rank"]: dict(each["steps"]) for each in plain}
+    assert measured[1] == {} and measured[0]["step"] == 6 and measured[0]["update_ratio/head"] > 0
     decay = ramp(0, 6)
     for each in sharded:
         assert [lrs[1] for lrs in each["used"]] == near(decay)

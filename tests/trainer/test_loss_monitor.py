@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback
 
-from hf_lrsched import LossMonitor, RunRecorder, read_run
+from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, read_run
 from hf_lrsched.callbacks.loss_monitor import is_adaptive, weight_rms
 from hf_lrsched.monitor.losses import UpdateLosses
 from hf_lrsched.report.events import events as report_events
@@ -26,6 +26,18 @@ class Told(nn.Module):
     def forward(self, x, labels=None):
         loss = next(self.losses) if self.training else 0.5
         return {"loss": loss + 0 * self.weight.sum(), "logits": x[:, :2]}
+
+
+class Silent(nn.Module):
+    """Returns no loss."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        return {"logits": self.head(x)}
 
 
 class Spy(TrainerCallback):
@@ -140,8 +152,11 @@ def test_it_can_be_left_out(make_trainer):
 
 
 def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
-    """With label smoothing Trainer computes the loss: its records are what is left."""
-    trainer = make_trainer("linear()", label_smoothing_factor=0.1, logging_steps=2, num_train_epochs=2)
+    """Where Trainer computes it, its records are what is left."""
+    own = {"compute_loss_func": lambda outputs, labels, num_items_in_batch: outputs["logits"].square().mean()}
+    trainer = make_trainer(
+        "linear()", cls=lambda **kwargs: ScheduledTrainer(**kwargs, **own), model=Silent(), logging_steps=2, num_train_epochs=2
+    )
     spy = Spy(trainer.monitor)
     trainer.callback_handler.callbacks.append(spy)
     trainer._callbacks.append(spy)

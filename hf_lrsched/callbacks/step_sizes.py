@@ -1,0 +1,169 @@
+"""StepSizes: how far each group's weights move at an update, and which LR their elements really get."""
+
+import logging
+import math
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
+
+from ..scheduler import inner_optimizer
+from ..schedules import ScheduleError
+from ..step_sizes import QUANTILES, UPDATE_RATIO, Sample, effective_lrs, knows, update_ratio
+from .lr_logger import group_names
+
+logger = logging.getLogger(__name__)
+
+
+class StepSizes(TrainerCallback):
+    """Measures every N-th update: of an adaptive optimizer, the LR is not the step.
+
+    For each parameter group, by its name:
+
+    - `update_ratio/<group>`: ‖w_after − w_before‖ / ‖w_before‖ over all weights of the group. It is the step as it was made:
+      momentum, weight decay, clipping and the rounding of the weights' type have their part in it. Weight decay, since it
+      moves the weights, too; and a ratio of 0 at an LR above 0 tells of weights whose type is too coarse for the step.
+    - `effective_lr_p05/<group>`, `…_p50/…`, `…_p95/…`: the 5 %, 50 % and 95 % quantiles of LR / (√v̂ + ε) over the group's
+      elements: what multiplies the gradients. [`hf_lrsched.step_sizes.effective_lr`] has the formulas of Adam, AdamW, RMSprop,
+      Adagrad and SGD, with their sources. For other optimizers it is left out, with a note.
+
+    What is no finite number, such as the ratio of weights that are all 0, is left out. Each measured update gets a training
+    record, through which the values reach the record of the run ([`RunRecorder`], `steps.jsonl`), the report and, with
+    [`ScheduledTrainer`], every reporter, at their own update; `trainer_state.json` does not hold them. Training is the same
+    with and without, to the bit. Nothing is read from a device at the updates in between. An update that an fp16 overflow
+    skipped is not measured: the next one is. Of several processes, which have the same weights, the main one measures;
+    where weights are sharded (DeepSpeed, FSDP), a warning says that nothing is measured.
+
+    Args:
+        every (`int`, defaults to 50): Updates from one measurement to the next; the first is at this one.
+        max_elements (`int`, *optional*, defaults to 1,000,000): Weights of a group that are copied before a measured update
+            and compared after it, at most: of a larger group evenly spread ones, always the same. `None`: all.
+
+    Raises:
+        ScheduleError: `every` or `max_elements` is no positive whole number.
+
+    Example:
+    ```python
+    trainer = ScheduledTrainer(..., schedule="warmup(10%) >> linear()", callbacks=[StepSizes(every=50)])
+    ```
+
+    The stock Trainer calls its reporters before the callbacks that it is given. This one reaches them as the first:
+
+    ```python
+    trainer.callback_handler.callbacks.insert(0, StepSizes(every=50))
+    ```
+    """
+
+    def __init__(self, every: int = 50, max_elements: int | None = 1_000_000):
+        self.every = _positive("every", every)
+        self.max_elements = None if max_elements is None else _positive("max_elements", max_elements)
+        #: The latest measurement: `step`, its update, and the values by their names.
+        self.latest: dict[str, float] = {}
+        self._is_on = self._is_due = False
+        self._samples: list[Sample] = []
+        self._before: list[list[torch.Tensor]] | None = None
+        self._not_logged: dict[str, float] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.latest, self._not_logged, self._before, self._is_due = {}, {}, None, False
+        optimizer = inner_optimizer(kwargs["optimizer"])
+        sharded = _sharding(optimizer)
+        self._is_on = state.is_world_process_zero and sharded is None
+        if not state.is_world_process_zero:
+            return
+        if sharded is not None:
+            logger.warning(
+                f"StepSizes measures nothing in this run: under {sharded} each process holds a part of the weights and of the "
+                "optimizer's state, and no process the norms of a group."
+            )
+            return
+        if not knows(optimizer):
+            logger.warning(
+                f"StepSizes tells no effective LR: how {type(optimizer).__name__} makes it is not known; known are torch's Adam, "
+                "AdamW, RMSprop, Adagrad and SGD. The ratio of update to weights is measured."
+            )
+        if state.global_step // self.every == state.max_steps // self.every:
+            logger.warning(
+                f"StepSizes(every={self.every}) measures nothing in this run, whose last update is {state.max_steps}."
+            )
+        if args.logging_strategy == IntervalStrategy.NO:
+            logger.warning(
+                "StepSizes reaches neither the record nor a reporter with logging_strategy='no': only its `latest` is kept."
+            )
+
+    def on_pre_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._is_due = self._is_on and (self._is_due or (state.global_step + 1) % self.every == 0)
+        if self._is_due:
+            groups = [group["params"] for group in inner_optimizer(kwargs["optimizer"]).param_groups]
+            self._samples = [Sample(parameters, self.max_elements) for parameters in groups]
+            self._before = [
+                [part.clone() for part in sample.of(parameters)]
+                for sample, parameters in zip(self._samples, groups, strict=True)
+            ]
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if self._before is None:
+            return
+        before, self._before = self._before, None
+        optimizer = kwargs["optimizer"]
+        if getattr(optimizer, "step_was_skipped", False):
+            return
+        found = self._measure(inner_optimizer(optimizer), before)
+        # A fused optimizer skips within its kernel, of which accelerate does not learn.
+        has_moved = any(value for name, value in found.items() if name.startswith(UPDATE_RATIO))
+        if not has_moved and getattr(optimizer, "scaler", None) is not None:
+            return
+        self._is_due = False
+        self._not_logged, self.latest = found, {"step": state.global_step + 1, **found}
+
+    def _measure(self, optimizer: Any, before: list[list[torch.Tensor]]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        groups = optimizer.param_groups
+        for name, group, sample, weights in zip(group_names(groups), groups, self._samples, before, strict=True):
+            if not weights:
+                continue
+            found[f"{UPDATE_RATIO}/{name}"] = float(update_ratio(weights, sample.of(group["params"])))
+            lrs = effective_lrs(optimizer, group) if knows(optimizer) else None
+            if lrs is not None:
+                found |= {f"{key}/{name}": lr for key, lr in zip(QUANTILES, lrs.tolist(), strict=True)}
+        return {key: value for key, value in found.items() if math.isfinite(value)}
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if self._not_logged and args.logging_strategy != IntervalStrategy.NO:
+            control.should_log = True
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # For the callbacks after this one: what Trainer keeps in its history is another dict.
+        if logs is not None and "loss" in logs:
+            logs.update(self._not_logged)
+            self._not_logged = {}
+
+
+def _positive(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ScheduleError(f"{name} is a positive whole number, got {value!r}.")
+    return value
+
+
+def _sharding(optimizer: Any) -> str | None:
+    """What shards the weights or the optimizer's state, if anything does."""
+    kind = str(PartialState().distributed_type.value)
+    if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
+        return {"DEEPSPEED": "DeepSpeed", "MEGATRON_LM": "Megatron-LM"}.get(kind, kind)
+    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    return "DTensor" if any(hasattr(parameter, "device_mesh") for parameter in parameters) else None
