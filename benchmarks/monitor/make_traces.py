@@ -39,6 +39,7 @@ EVALUATIONS = 12
 LOGGING_STEPS = 5
 VALIDATION_SAMPLES = 240
 TINY_VALIDATION_SAMPLES = 10
+EVALUATION_BATCH = 80
 
 
 class Tape(TrainerCallback):
@@ -73,12 +74,14 @@ class Tape(TrainerCallback):
 class CorruptBatches:
     """A collator that gives the samples of some batches the label of another class, as a join gone wrong does."""
 
-    def __init__(self, batches: Sequence[int], num_labels: int):
-        self.batches, self.num_labels = set(batches), num_labels
+    def __init__(self, batches: Sequence[int], num_labels: int, batch_size: int):
+        self.batches, self.num_labels, self.batch_size = set(batches), num_labels, batch_size
         self.count = 0
 
     def __call__(self, samples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
         batch = collate(samples)
+        if len(samples) > self.batch_size:
+            return batch  # of an evaluation
         self.count += 1
         if self.count in self.batches:
             batch["labels"] = (batch["labels"] + 1) % self.num_labels
@@ -132,7 +135,7 @@ def train(trace: Trace, data: Path) -> Trace:
     tape, collator, callbacks = Tape(trace), collate, []
     if trace.cause == "corrupt_batches":  # when there is something to forget
         start = draw.randint(round(0.4 * updates), round(0.8 * updates))
-        collator = CorruptBatches(range(start, start + 4), task.num_labels)
+        collator = CorruptBatches(range(start, start + 4), task.num_labels, trace.batch_size)
     elif trace.cause == "overflow":
         callbacks.append(Overflow(draw.sample(range(round(0.15 * updates), round(0.6 * updates)), 3)))
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -142,7 +145,7 @@ def train(trace: Trace, data: Path) -> Trace:
                 output_dir=folder,
                 num_train_epochs=trace.epochs,
                 per_device_train_batch_size=trace.batch_size,
-                per_device_eval_batch_size=80,
+                per_device_eval_batch_size=EVALUATION_BATCH,
                 learning_rate=trace.learning_rate,
                 weight_decay=0.01,
                 eval_strategy="steps",
