@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .callbacks import (
         ClockCallback,
         CooldownCallback,
+        LossGuard,
         LRCheck,
         LRLogger,
         PlateauCallback,
@@ -84,6 +85,7 @@ _LAZY = {
     "Finding": "doctor",
     "LRCheck": "callbacks",
     "LRLogger": "callbacks",
+    "LossGuard": "callbacks",
     "PlateauCallback": "callbacks",
     "Run": "runs",
     "RunRecorder": "callbacks",
@@ -120,6 +122,7 @@ __all__ = [
     "LRCheck",
     "LRLogger",
     "LayerwiseGroups",
+    "LossGuard",
     "PlateauCallback",
     "Run",
     "RunRecorder",

@@ -14,6 +14,7 @@ from transformers.trainer_utils import has_length
 from .callbacks import (
     ClockCallback,
     CooldownCallback,
+    LossGuard,
     LRCheck,
     LRLogger,
     PlateauCallback,
@@ -257,6 +258,10 @@ class ScheduleMixin(_Trainer):
         handler = self.callback_handler
         ours = [callback for callback in self._callbacks if callback in handler.callbacks]
         handler.callbacks = [callback for callback in handler.callbacks if callback not in ours] + ours
+        recorder = next((callback for callback in ours if isinstance(callback, RunRecorder)), None)
+        for callback in handler.callbacks:
+            if isinstance(callback, LossGuard):
+                callback.recorder = callback.recorder or recorder
         if self.lr_scheduler is None:
             if self.groups is not None and not self._has_own_groups:
                 raise ScheduleError(

@@ -2,6 +2,7 @@
 
 from .clock import ClockCallback
 from .cooldown import CooldownCallback
+from .loss_guard import LossGuard
 from .lr_check import LRCheck
 from .lr_logger import LRLogger
 from .plateau import PlateauCallback
@@ -13,6 +14,7 @@ __all__ = [
     "CooldownCallback",
     "LRCheck",
     "LRLogger",
+    "LossGuard",
     "PlateauCallback",
     "RunRecorder",
     "ScheduleProgressCallback",
