@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from accelerate.state import AcceleratorState
+from accelerate import PartialState
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
@@ -34,7 +34,7 @@ ACTS = {
 #: How the cause of the guard's events begins.
 CAUSE = "guard: "
 
-# fp16's loss scaling skips updates as it looks for its scale: 16 at most from 65,536 down to 1.
+# fp16's loss scaling drops updates as it looks for its scale: 16 in a row from 65,536 down to 1.
 _SKIPS_IN_A_ROW = 20
 # Several processes ask the main one so often whether its loss has a spike.
 _UPDATES_BETWEEN = 10
@@ -49,7 +49,7 @@ class LossGuard(TrainerCallback):
     An update whose gradients hold NaN or infinity is dropped before the optimizer steps, so that it never reaches the weights
     or the optimizer's moments. On the CPU they are looked at directly. On a CUDA device a flag is made there and read two
     updates later, so that nothing waits; a fused optimizer leaves out the step, another one takes a gradient of 0. Updates that
-    fp16's loss scaling skips are left to it, unless there are 20 in a row. For spikes of the loss see [`SpikeTest`].
+    fp16's loss scaling skips are left to it, unless there are more than 20 in a row. For spikes of the loss see [`SpikeTest`].
 
     What it then does is `act`:
 
@@ -120,7 +120,7 @@ class LossGuard(TrainerCallback):
         self._flags, self._test = LateFlags(), SpikeTest()
         self._dropped: list[int] = []
         self._row = (0, 0)  # the latest updates in a row that were dropped: the first and the last of them
-        self._skips = 0
+        self._is_scaled = False
         self._spike: Spike | None = None
         self._begun = self._acted = self._recorded = state.global_step
         self._is_spoilt = False
@@ -132,8 +132,7 @@ class LossGuard(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         optimizer = kwargs["optimizer"]
-        if getattr(optimizer, "scaler", None) is not None:  # it looks itself, and skips the step
-            return
+        self._is_scaled = getattr(optimizer, "scaler", None) is not None
         is_clipped = args.max_grad_norm is not None and args.max_grad_norm > 0
         if self._reads_gradients and is_clipped and are_surely_finite(gradients_of(self._smallest)):
             return
@@ -142,20 +141,19 @@ class LossGuard(TrainerCallback):
             return
         if not self._reads_gradients:
             flag = is_bad(gradients)
-            drop_if(flag, optimizer, gradients)
+            if not self._is_scaled:  # else the scaler looks itself, and leaves the step out
+                drop_if(flag, optimizer, gradients)
             self._flags.add(state.global_step + 1, flag)
         elif is_bad(gradients):
             self._dropped.append(state.global_step + 1)
-            for parameter in self._parameters:
+            for parameter in () if self._is_scaled else self._parameters:
                 parameter.grad = None  # which the optimizer then leaves alone, its moments included
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        optimizer = kwargs["optimizer"]
-        end_drop(optimizer)
-        if getattr(optimizer, "scaler", None) is not None:
-            self._skips = self._skips + 1 if optimizer.step_was_skipped else 0
+        if not self._is_scaled:
+            end_drop(kwargs["optimizer"])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         update = state.global_step
@@ -206,18 +204,18 @@ class LossGuard(TrainerCallback):
 
     def _trouble_of_gradients(self, dropped: list[int], state: TrainerState) -> tuple[int, str] | None:
         """The first update of the trouble, and what it is; updates that are borne are told."""
-        if self._skips == _SKIPS_IN_A_ROW:
-            first = state.global_step - _SKIPS_IN_A_ROW + 1
-            return first, f"fp16's loss scaling skipped {_SKIPS_IN_A_ROW} updates in a row, from update {first} on"
+        patience = max(self.patience, _SKIPS_IN_A_ROW) if self._is_scaled else self.patience
         for update in dropped:
             if update <= self._acted:
                 continue
             first = self._row[0] if self._row[1] == update - 1 and self._row[0] else update
             self._row = (first, update)
-            if update - first >= self.patience:
-                since = "" if first == update else f", and of those since {first}"
-                return first, f"the gradients of update {update}{since} were not finite and were dropped"
-            self._tell(f"the gradients of update {update} were not finite and were dropped", state)
+            which = f"update {update}" if first == update else f"updates {first} to {update}"
+            what = f"the gradients of {which} were not finite and were dropped"
+            if update - first >= patience:
+                return first, what
+            if not self._is_scaled:
+                self._tell(what, state)
         return None
 
     def _trouble_of_loss(self, args: TrainingArguments, update: int) -> tuple[int, str] | None:
@@ -237,7 +235,7 @@ class LossGuard(TrainerCallback):
         optimizer: Any,
     ) -> None:
         self._acted = state.global_step  # what comes in late is of the weights before
-        self._row, self._skips, self._spike = (0, 0), 0, None
+        self._row, self._spike = (0, 0), None
         self._test.forget()
         is_last = self._acts >= self.most_acts
         place = ""
@@ -257,7 +255,7 @@ class LossGuard(TrainerCallback):
         event = self._scheduler.rescale(self.factor, f"{CAUSE}{what}{place}")
         if state.is_world_process_zero:
             print(
-                f"update {event['t']}: {event['cause']}: the LR goes from {event['lr_before']:.4g} to "
+                f"update {state.global_step}: {event['cause']}: the LR goes from {event['lr_before']:.4g} to "
                 f"{event['lr_after']:.4g} (scale {event['scale_before']:.4g} to {event['scale_after']:.4g})",
                 flush=True,
             )
@@ -319,7 +317,7 @@ class LossGuard(TrainerCallback):
 
     def _refuse(self, args: TrainingArguments, state: TrainerState, model: nn.Module, scheduler: Any) -> None:
         """What can't work is an error before the first update."""
-        kind = getattr(AcceleratorState().distributed_type, "value", "NO")
+        kind = PartialState().distributed_type.value
         if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
             raise ScheduleError(
                 f"LossGuard does not work under {kind}: gradients are in parts on several processes, or the update is over "
