@@ -97,8 +97,7 @@ class SpikeTest:
             self._window.append(loss)
             return None
         level = statistics.median(self._window)
-        start = statistics.median(self._first)
-        rise = self._rise_of_a_high_loss(level, start)
+        rise, progress = self._yardstick(level)
         if not loss - level > rise:  # nor where it can't be told
             self._window.extend([*self._high, loss])
             self._high = []
@@ -110,13 +109,14 @@ class SpikeTest:
         if usual ** len(self._high) >= self.chance:
             return None
         high = statistics.median(self._high)
-        lost = (high - level) / (start - level) if start > level else None
-        return Spike(self._since, len(self._high), high, level, lost)
+        return Spike(self._since, len(self._high), high, level, (high - level) / progress if progress else None)
 
-    def _rise_of_a_high_loss(self, level: float, start: float) -> float:
+    def _yardstick(self, level: float) -> tuple[float, float]:
+        """By how much a high loss is above the level, and the progress that it is measured by; 0 for none."""
+        start = statistics.median(self._first)
         if not (math.isfinite(level) and math.isfinite(start)):
-            return math.inf
+            return math.inf, 0.0
         sigma = _DEVIATION * statistics.median(abs(loss - level) for loss in self._window)
-        progress = start - level
-        rise = self.setback * progress if progress > _PROGRESS * sigma else _HIGH * sigma
-        return rise or math.inf  # losses that are all the same have no scale
+        if start - level > _PROGRESS * sigma:
+            return self.setback * (start - level), start - level
+        return _HIGH * sigma or math.inf, 0.0  # losses that are all the same have no scale
