@@ -66,7 +66,7 @@ class SpikeTest:
     >>> losses = [2.0] * 10 + [1.0, 1.1] * 25 + [1.9, 2.1, 7.0, 3.0]
     >>> found = [test.add(update, loss) for update, loss in enumerate(losses, 1)]
     >>> found[-1].text
-    'the loss rose from 1.1 to 2.55 at update 51 and stayed there, 161% of the progress is lost'
+    'the loss rose from 1.05 to 2.55 at update 61 and stayed there, 158% of the progress is lost'
 
     ```
     """
