@@ -105,7 +105,8 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 def _left_out(weights: dict[str, torch.Tensor], model: nn.Module) -> list[str]:
     """Names of the model's tensors that these would not write; one of several tied ones is enough."""
-    own = model.state_dict()
+    unsaved = getattr(model, "_keys_to_ignore_on_save", None) or ()
+    own = {name: tensor for name, tensor in model.state_dict().items() if name not in unsaved}
     fits = {name for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
     written = {own[name].data_ptr() for name in fits}
     return [name for name, tensor in own.items() if name not in fits and tensor.data_ptr() not in written]

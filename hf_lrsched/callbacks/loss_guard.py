@@ -249,7 +249,7 @@ class LossGuard(TrainerCallback):
         if is_last:
             often = "once" if self.most_acts == 1 else f"{self.most_acts} times"
             return self._stop(f"{what}{place}; it has acted {often} already", args, state, control, model)
-        if not are_finite(model.state_dict()):
+        if _is_spoilt(model):
             return self._stop(f"{what}, and a lower LR can't help", args, state, control, model)
         self._acts += 1
         event = self._scheduler.rescale(self.factor, f"{CAUSE}{what}{place}")
@@ -263,13 +263,13 @@ class LossGuard(TrainerCallback):
     def _stop(
         self, what: str, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module
     ) -> None:
-        if are_finite(model.state_dict()):
+        self._is_spoilt = _is_spoilt(model)
+        if self._is_spoilt:
+            self._tell(f"{what}; the weights are not finite, so nothing is saved and the run ends", state)
+            control.should_training_stop, control.should_save = True, False
+        else:
             self._tell(f"{what}; a checkpoint is saved and the run ends", state)
             end_run(args, control)
-            return
-        self._tell(f"{what}; the weights are not finite, so nothing is saved and the run ends", state)
-        self._is_spoilt = control.should_training_stop = True
-        control.should_save = False
 
     def _tell(self, what: str, state: TrainerState) -> None:
         cause = f"{CAUSE}{what}"
@@ -348,6 +348,11 @@ class LossGuard(TrainerCallback):
                 f"save_total_limit=1: when trouble begins within {self.margin} updates of a checkpoint, {named} has no older one "
                 "to go back to. Set it to 2 or more."
             )
+
+
+def _is_spoilt(model: nn.Module) -> bool:
+    """Whether weights or buffers, which processes may have for themselves, are not finite on any of them."""
+    return anywhere(not are_finite(model.state_dict()))
 
 
 def _is_number(value: Any) -> bool:
