@@ -78,6 +78,7 @@ class SpikeTest:
         self._high: list[float] = []
         self._since = 0
         self._first: list[float] = []
+        self._start = math.nan
 
     def forget(self) -> None:
         """Begins anew at whatever level the next losses have; what the run started from stays known."""
@@ -93,6 +94,7 @@ class SpikeTest:
         loss = math.inf if math.isnan(loss) else float(loss)
         if len(self._first) < _FEWEST:
             self._first.append(loss)
+            self._start = statistics.median(self._first)
         if len(self._window) < _FEWEST:
             self._window.append(loss)
             return None
@@ -113,10 +115,10 @@ class SpikeTest:
 
     def _yardstick(self, level: float) -> tuple[float, float]:
         """By how much a high loss is above the level, and the progress that it is measured by; 0 for none."""
-        start = statistics.median(self._first)
-        if not (math.isfinite(level) and math.isfinite(start)):
+        progress = self._start - level
+        if not math.isfinite(progress):
             return math.inf, 0.0
-        sigma = _DEVIATION * statistics.median(abs(loss - level) for loss in self._window)
-        if start - level > _PROGRESS * sigma:
-            return self.setback * (start - level), start - level
+        sigma = _DEVIATION * statistics.median([abs(loss - level) for loss in self._window])
+        if progress > _PROGRESS * sigma:
+            return self.setback * progress, progress
         return _HIGH * sigma or math.inf, 0.0  # losses that are all the same have no scale
