@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .callbacks import (
         ClockCallback,
         CooldownCallback,
+        LossGuard,
         LossMonitor,
         LRCheck,
         LRLogger,
@@ -87,6 +88,7 @@ _LAZY = {
     "Finding": "doctor",
     "LRCheck": "callbacks",
     "LRLogger": "callbacks",
+    "LossGuard": "callbacks",
     "PlateauCallback": "callbacks",
     "Run": "runs",
     "RunRecorder": "callbacks",
@@ -124,6 +126,7 @@ __all__ = [
     "LRCheck",
     "LRLogger",
     "LayerwiseGroups",
+    "LossGuard",
     "LossMonitor",
     "PlateauCallback",
     "Run",

@@ -14,6 +14,7 @@ from transformers.trainer_utils import has_length
 from .callbacks import (
     ClockCallback,
     CooldownCallback,
+    LossGuard,
     LossMonitor,
     LRCheck,
     LRLogger,
@@ -170,14 +171,13 @@ class ScheduleMixin(_Trainer):
         # In this order: the position is put right, then what ends a run, which calls for the last evaluation, then those
         # that look whether there is one.
         self._cooldown = CooldownCallback()
-        handler, recorder = self.callback_handler, RunRecorder(self._lr_logger)
+        handler = self.callback_handler
         #: Who watches the losses: its `findings`.
         self.monitor = next((each for each in handler.callbacks if isinstance(each, LossMonitor)), LossMonitor())
-        self.monitor.recorder = self.monitor.recorder or recorder
         handler.callbacks = [each for each in handler.callbacks if each is not self.monitor]  # it gets its place below
         self._callbacks = [
             *(LRCheck(), ClockCallback(), self._cooldown, self._lr_logger, PlateauCallback(), self.monitor),
-            recorder,
+            RunRecorder(self._lr_logger),
         ]
         for callback in self._callbacks:
             self.add_callback(callback)
@@ -288,6 +288,10 @@ class ScheduleMixin(_Trainer):
         others = [callback for callback in handler.callbacks if callback not in ours]
         # First, before the reporters: what was measured is in what they are told of.
         handler.callbacks = sorted(others, key=lambda each: not isinstance(each, StepSizes)) + ours
+        recorder = next((each for each in ours if isinstance(each, RunRecorder)), None)
+        for each in handler.callbacks:
+            if isinstance(each, LossGuard | LossMonitor):
+                each.recorder = each.recorder or recorder
 
     def _plan(self, scheduler: ScheduleLR, num_updates: int) -> str:
         run, batch = Horizon(num_updates, self._updates_per_epoch), None

@@ -2,6 +2,7 @@
 
 from .clock import ClockCallback
 from .cooldown import CooldownCallback
+from .loss_guard import LossGuard
 from .loss_monitor import LossMonitor
 from .lr_check import LRCheck
 from .lr_logger import LRLogger
@@ -16,6 +17,7 @@ __all__ = [
     "LossMonitor",
     "LRCheck",
     "LRLogger",
+    "LossGuard",
     "PlateauCallback",
     "RunRecorder",
     "ScheduleProgressCallback",

@@ -1,0 +1,124 @@
+"""SpikeTest: whether the training loss has jumped up and stays there. Pure."""
+
+import math
+import statistics
+from collections import deque
+from dataclasses import dataclass
+
+# Of a normal distribution, the standard deviation over the median absolute deviation.
+_DEVIATION = 1.4826
+# Before so many losses nothing is said; so many make up the loss at the start.
+_FEWEST = 10
+# Progress is told from noise when it is more than so many deviations. Without progress, a loss that is more than so many
+# deviations above the level is high.
+_PROGRESS, _HIGH = 2.0, 10.0
+
+
+@dataclass(frozen=True)
+class Spike:
+    """A confirmed spike of the training loss.
+
+    Args:
+        since (`int`): The first update whose loss was high.
+        updates (`int`): How many losses in a row were.
+        loss (`float`): Their median.
+        level (`float`): The median of the losses before.
+        setback (`float`, *optional*): How much of the run's progress is lost: 0 none, 1 all. `None` where there was none
+            to lose.
+    """
+
+    since: int
+    updates: int
+    loss: float
+    level: float
+    setback: float | None
+
+    @property
+    def text(self) -> str:
+        lost = "" if self.setback is None else f", {self.setback:.0%} of the progress is lost"
+        return f"the loss rose from {self.level:.4g} to {self.loss:.4g} at update {self.since} and stayed there{lost}"
+
+
+class SpikeTest:
+    """Tells a jump of the training loss that stays from outliers, without a threshold on the loss itself.
+
+    The losses before make up a sliding window, with their median `level` and their deviation `sigma`, 1.4826 times the
+    median absolute deviation (Hampel, The Influence Curve and Its Role in Robust Estimation, 1974). A loss is *high* when
+
+        loss - level > setback * (start - level)    where the run has made progress: start - level > 2 sigma
+        loss - level > 10 sigma                     where it has not
+
+    with `start` the median of the run's first 10 losses: so a setback of 1 is back at the start. High losses in a row are
+    a spike once that many would be rarer than `chance`, were they drawn as those of the window are: `p ** n < chance`, with
+    p = (1 + high losses in the window) / (1 + losses in the window). Of losses with a heavy tail more in a row are needed:
+    4 with none high among 50, 7 with 10 % of them, 12 with 30 %.
+
+    Nothing changes when all losses are multiplied by a positive number or a number is added to them. Memory is constant.
+
+    Args:
+        window (`int`, defaults to 50): How many losses the level is taken from.
+        setback (`float`, defaults to 0.75): The share of the progress that is lost at a high loss.
+        chance (`float`, defaults to 1e-6): How rare a row of high losses must be.
+
+    Example:
+    ```python
+    >>> test = SpikeTest()
+    >>> losses = [2.0] * 10 + [1.0, 1.1] * 25 + [1.9, 2.1, 7.0, 3.0]
+    >>> found = [test.add(update, loss) for update, loss in enumerate(losses, 1)]
+    >>> found[-1].text
+    'the loss rose from 1.05 to 2.55 at update 61 and stayed there, 158% of the progress is lost'
+
+    ```
+    """
+
+    def __init__(self, window: int = 50, setback: float = 0.75, chance: float = 1e-6):
+        self.setback = setback
+        self.chance = chance
+        self._window: deque[float] = deque(maxlen=window)
+        self._high: list[float] = []
+        self._since = 0
+        self._first: list[float] = []
+        self._start = math.nan
+
+    def forget(self) -> None:
+        """Begins anew at whatever level the next losses have; what the run started from stays known."""
+        self._window.clear()
+        self._high = []
+
+    def add(self, update: int, loss: float) -> Spike | None:
+        """The loss of one more update; NaN counts as infinite.
+
+        Returns:
+            [`Spike`], *optional*: A spike that this loss confirms.
+        """
+        loss = math.inf if math.isnan(loss) else float(loss)
+        if len(self._first) < _FEWEST:
+            self._first.append(loss)
+            self._start = statistics.median(self._first)
+        if len(self._window) < _FEWEST:
+            self._window.append(loss)
+            return None
+        level = statistics.median(self._window)
+        rise, progress = self._yardstick(level)
+        if not loss - level > rise:  # nor where it can't be told
+            self._window.extend([*self._high, loss])
+            self._high = []
+            return None
+        if not self._high:
+            self._since = update
+        self._high.append(loss)
+        usual = (1 + sum(each - level > rise for each in self._window)) / (1 + len(self._window))
+        if usual ** len(self._high) >= self.chance:
+            return None
+        high = statistics.median(self._high)
+        return Spike(self._since, len(self._high), high, level, (high - level) / progress if progress else None)
+
+    def _yardstick(self, level: float) -> tuple[float, float]:
+        """By how much a high loss is above the level, and the progress that it is measured by; 0 for none."""
+        progress = self._start - level
+        if not math.isfinite(progress):
+            return math.inf, 0.0
+        sigma = _DEVIATION * statistics.median([abs(loss - level) for loss in self._window])
+        if progress > _PROGRESS * sigma:
+            return self.setback * progress, progress
+        return _HIGH * sigma or math.inf, 0.0  # losses that are all the same have no scale
