@@ -7,7 +7,8 @@ from typing import Any
 from ..schedules.reactive import direction_by_name
 from .finding import LossFinding
 from .seen import Evaluation, Seen
-from .signs import AT_BLOCK, AT_EVALUATION, AT_UPDATE, Plan, Sign, not_finite
+from .signs import AT_BLOCK, AT_EVALUATION, Plan, Sign, not_finite, spike
+from .spikes import SpikeTest
 
 # A run with an illness that stays would otherwise tell of it again and again.
 _MOST_OF_A_KIND = 1
@@ -37,6 +38,7 @@ class Diagnosis:
         #: The LR of the update whose loss comes next, as a share of the peak LR.
         self.lr = 1.0
         self._seen = Seen(plan.num_updates)
+        self._spikes = SpikeTest()
         self._loss_key: str | None = None
         self._score_key: str | None = None
         self._last_record = 0
@@ -52,7 +54,9 @@ class Diagnosis:
         if not math.isfinite(loss):
             return self._new([not_finite(update, f"the training loss is {loss:g}", self._seen, self.plan)])
         is_block = self._seen.add_loss(update, loss, self.lr if lr is None else lr)
-        return self._look(AT_UPDATE) + (self._look(AT_BLOCK) if is_block else [])
+        jump = self._spikes.add(update, loss)
+        found = [] if jump is None else self._new([spike(jump, self._seen, self.plan)])
+        return found + (self._look(AT_BLOCK) if is_block else [])
 
     def record(self, update: int, record: Mapping[str, Any], has_losses: bool = True) -> list[LossFinding]:
         """A training record of the Trainer; returns what is new.

@@ -56,21 +56,16 @@ class Seen:
 
     Args:
         num_updates (`int`): All updates of the run.
-        step_ratio (`float`, *optional*): LR / RMS of the weights at the peak LR, for optimizers whose steps have the size of
-            the LR.
     """
 
     num_updates: int
-    step_ratio: float | None = None
     update: int = 0
     lr: float = 0.0
     #: The highest LR so far, as a share of the peak, and the update that reached it.
     highest: tuple[float, int] = (0.0, 0)
     first: list[float] = field(default_factory=list)
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=32))
     blocks: list[Block] = field(default_factory=list)
     evaluations: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=_MOST_EVALUATIONS))
-    norms: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=BLOCKS))
     _values: list[float] = field(default_factory=list)
     _lrs: float = 0.0
     _count: int = 0
@@ -86,7 +81,6 @@ class Seen:
             self.highest = (lr, update)
         if len(self.first) < _LEAST_UPDATES:
             self.first.append(loss)
-        self.recent.append(loss)
         if self._count % -(-self.block_size // _MOST_VALUES) == 0:
             self._values.append(loss)
         self._count += 1

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from . import advice
 from .finding import Change, LossFinding
 from .seen import Block, Evaluation, Seen
+from .spikes import Spike
 from .statistics import noise, sure, trend
 
 
@@ -46,6 +47,9 @@ _SMALL_FALL = 0.08
 #: Likewise of the validation loss, whose noise is smaller; and of its change from one evaluation to the next.
 _SMALL_VALIDATION_FALL, _SMALL_SWING = 0.05, 0.02
 
+#: A loss that lies by more than this share of the start above it is clearly above it.
+_CLEAR_RISE = 0.15
+
 Sign: TypeAlias = Callable[[Seen, Plan], LossFinding | None]
 
 
@@ -64,30 +68,14 @@ def not_finite(update: int, what: str, seen: Seen, plan: Plan) -> LossFinding:
     )
 
 
-def spike(seen: Seen, plan: Plan) -> LossFinding | None:
-    """A jump of the training loss: the last three losses lie beyond four standard deviations of the noise of the 28 before them,
-    and give back half of what the run has gained; one loss alone, if it gives back twice of it.
-
-    Late in a run most losses are small and few are large: a single large one is no spike.
-    """
-    losses = list(seen.recent)
-    if len(losses) < 16:
-        return None
-    before, last = losses[:-4], losses[-3:]
-    level, width = statistics.median(before), noise(before)
-    gained = seen.start - level
-    lasts = min(last) > level + 4 * width and statistics.median(last) - level > 0.5 * gained
-    alone = gained > 2 * width and last[-1] > level + 12 * width and last[-1] - level > 2 * gained
-    if not (lasts or alone):
-        return None
-    top = max(last)
-    confidence = sure((statistics.median(last) - level if lasts else top - level) / (width or 1e-12))
+def spike(found: Spike, seen: Seen, plan: Plan) -> LossFinding:
+    """A jump of the training loss that stays for some updates, by [`SpikeTest`]; a single hard batch is none."""
     return LossFinding(
         "spike",
         seen.update,
-        seen.update - (2 if lasts else 0),
-        confidence,
-        f"the training loss jumped from {level:.3g} to {top:.3g}" + (f"; at the start it was {seen.start:.3g}"),
+        found.since,
+        1 - found.chance,
+        found.text,
         "Look at the batches of these updates. If they are as they should be, the LR is near its limit here. "
         "LossGuard('rollback') goes back to before them.",
         _changes(None if seen.lr < 0.5 else _lower(plan, 3)),
@@ -103,7 +91,7 @@ def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
     level = min(block.loss for block in last)
     error = _error(seen)
     rise, gained = level - seen.start, seen.start - best.loss
-    if rise > 4 * error and rise > 0.15 * abs(seen.start):
+    if rise > max(4 * error, _CLEAR_RISE * abs(seen.start)):
         since, z = best.end if gained > 4 * error else 1, rise / error
         text = f"the training loss is {level:.3g}, above the {seen.start:.3g} at the start"
     elif gained > max(6 * error, _SMALL_FALL * abs(seen.start)) and level - best.loss > max(0.5 * gained, 6 * error):
@@ -153,7 +141,8 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
     jump, error = max(around, key=lambda block: block.loss), _error(seen)
     before = [block.loss for block in seen.blocks if block.end < jump.start] or [seen.start]
     rise = jump.loss - min(min(before), seen.start)
-    if not (rise > 5 * error and jump.loss > seen.start + 3 * error and seen.blocks[-1].loss < jump.loss - 0.5 * rise):
+    is_clear = rise > 5 * error and jump.loss - seen.start > max(4 * error, _CLEAR_RISE * abs(seen.start))
+    if not is_clear or seen.blocks[-1].loss > jump.loss - 0.5 * rise:
         return None
     return LossFinding(
         "warmup_too_short",
@@ -312,8 +301,7 @@ def unstable_validation(seen: Seen, plan: Plan) -> LossFinding | None:
     )
 
 
-#: Looked for after each update, at each end of a block, and after each evaluation.
-AT_UPDATE: tuple[Sign, ...] = (spike,)
+#: Looked for at each end of a block, and after each evaluation.
 AT_BLOCK: tuple[Sign, ...] = (
     diverging,
     stuck,
@@ -395,4 +383,4 @@ def _badness(evaluation: Evaluation) -> float:
     return _loss(evaluation) if evaluation.score is None else -evaluation.score
 
 
-__all__ = ["AT_BLOCK", "AT_EVALUATION", "AT_UPDATE", "Block", "Plan", "Sign"]
+__all__ = ["AT_BLOCK", "AT_EVALUATION", "Block", "Plan", "Sign"]

@@ -25,6 +25,7 @@ class Spike:
         level (`float`): The median of the losses before.
         setback (`float`, *optional*): How much of the run's progress is lost: 0 none, 1 all. `None` where there was none
             to lose.
+        chance (`float`): How likely so many high losses in a row would be among the losses before.
     """
 
     since: int
@@ -32,6 +33,7 @@ class Spike:
     loss: float
     level: float
     setback: float | None
+    chance: float
 
     @property
     def text(self) -> str:
@@ -108,10 +110,11 @@ class SpikeTest:
             self._since = update
         self._high.append(loss)
         usual = (1 + sum(each - level > rise for each in self._window)) / (1 + len(self._window))
-        if usual ** len(self._high) >= self.chance:
+        chance = usual ** len(self._high)
+        if chance >= self.chance:
             return None
         high = statistics.median(self._high)
-        return Spike(self._since, len(self._high), high, level, (high - level) / progress if progress else None)
+        return Spike(self._since, len(self._high), high, level, (high - level) / progress if progress else None, chance)
 
     def _yardstick(self, level: float) -> tuple[float, float]:
         """By how much a high loss is above the level, and the progress that it is measured by; 0 for none."""

@@ -126,15 +126,9 @@ def test_gradients_that_are_not_finite_where_the_loss_is():
 
 
 def test_a_spike_that_lasts():
-    diagnosis = tell(loss=lambda update: 0.9 if 120 <= update < 124 else falling(update))
-    assert kinds(diagnosis) == ["spike"]
-    assert diagnosis.findings[0].update in (122, 123)
-    assert diagnosis.findings[0].since == diagnosis.findings[0].update - 2
-
-
-def test_a_single_loss_far_above_the_start_is_a_spike():
-    diagnosis = tell(loss=lambda update: 3.0 if update == 120 else falling(update))
-    assert [(each.kind, each.update, each.since) for each in diagnosis.findings] == [("spike", 120, 120)]
+    diagnosis = tell(loss=lambda update: 0.9 if 120 <= update < 125 else falling(update))
+    assert [(each.kind, each.since) for each in diagnosis.findings] == [("spike", 120)]
+    assert 122 <= diagnosis.findings[0].update <= 124
 
 
 def test_a_single_hard_batch_is_no_spike():
@@ -247,4 +241,4 @@ def test_memory_does_not_grow():
         if update % 100 == 0:
             diagnosis.evaluation(update, {"eval_loss": 1 / update})
     assert len(seen.blocks) == 40
-    assert len(seen.recent) + len(seen._values) + len(seen.evaluations) + len(seen.first) < 200
+    assert len(seen._values) + len(seen.evaluations) + len(seen.first) < 200

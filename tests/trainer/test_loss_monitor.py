@@ -155,7 +155,11 @@ def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
     """Where Trainer computes it, its records are what is left."""
     own = {"compute_loss_func": lambda outputs, labels, num_items_in_batch: outputs["logits"].square().mean()}
     trainer = make_trainer(
-        "linear()", cls=lambda **kwargs: ScheduledTrainer(**kwargs, **own), model=Silent(), logging_steps=2, num_train_epochs=2
+        "linear()",
+        cls=lambda **kwargs: ScheduledTrainer(**kwargs, **own),
+        model=Silent(),
+        logging_steps=2,
+        num_train_epochs=2,
     )
     spy = Spy(trainer.monitor)
     trainer.callback_handler.callbacks.append(spy)
