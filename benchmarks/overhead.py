@@ -6,7 +6,7 @@
 
 Two trainings, one with the pack and one without, differ by more from run to run than the pack takes. So its time is
 measured from within: while a `ScheduledTrainer` trains, a stopwatch stands around every method of the pack that Trainer
-or torch can call, that is every one that overrides a method of `Trainer`, of `TrainerCallback` or of `LRScheduler`. What
+or torch can call, that is every one that overrides a method of `Trainer`, of `TrainerCallback` or of `LRScheduler`, and the hook on the model. What
 such a method calls in Trainer again (`super().log()`, with all its reporters and callbacks) is taken off. The share is the
 sum over the wall time of `train()`. The stopwatch's own calls are within that sum, which makes it rather too high; that
 Trainer goes through its list of callbacks is not. A run of two updates goes before, so that what torch and Trainer load on
@@ -54,7 +54,8 @@ from transformers import (
 )
 
 import hf_lrsched
-from hf_lrsched import ScheduledTrainer, ScheduleMixin, ScheduleProgressCallback, regex_groups
+from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleMixin, ScheduleProgressCallback, regex_groups
+from hf_lrsched.monitor.losses import UpdateLosses
 
 PACK = hf_lrsched.__name__
 SHARE_BOUND = 0.01
@@ -75,7 +76,8 @@ def groups_of_28(model: Any, groups: list[dict[str, Any]]) -> list[dict[str, Any
 
 def callbacks() -> list[TrainerCallback]:
     """The pack's callbacks that `ScheduledTrainer` does not add by itself: all that are on are measured together."""
-    return [ScheduleProgressCallback()]  # without tqdm it has none; what the bar itself takes is not counted
+    # Without tqdm there is no bar by itself; what the bar itself takes is not counted.
+    return [ScheduleProgressCallback(), LossGuard("stop")]
 
 
 @dataclass
@@ -169,6 +171,7 @@ def watch_pack() -> Stopwatch:
                     for stock in owner.__mro__:  # such as the bar that ours adds to
                         if stock.__module__.startswith("transformers.") and name in vars(stock) and stock is not base:
                             watch.leave_out(stock, name)
+    watch.count(UpdateLosses, "_after_forward")  # the model calls it
     for name in overridden(ScheduleMixin, Trainer):
         watch.count(ScheduleMixin, name)
         watch.leave_out(next(owner for owner in Trainer.__mro__ if name in vars(owner)), name)

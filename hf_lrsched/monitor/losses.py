@@ -58,6 +58,7 @@ class UpdateLosses:
             self._handle.remove()
             self._handle = None
 
+    @torch.compiler.disable  # in a compiled model what is remembered here would be compiled in, again and again
     def _after_forward(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
         if not model.training:  # an evaluation
             return
@@ -68,6 +69,8 @@ class UpdateLosses:
     def add(self, loss: torch.Tensor) -> None:
         """The loss of a micro-batch; several numbers, as data parallel replicas give, count by their mean."""
         value = loss.detach().float().mean()
+        if self._sum is not None and value.device != self._sum.device:  # of a data parallel replica
+            value = value.to(self._sum.device, non_blocking=True)
         self._sum = value if self._sum is None else self._sum + value
         self._count += 1
 
