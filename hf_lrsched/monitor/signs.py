@@ -104,18 +104,19 @@ def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
 
 def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall, and the steps are too large rather than too small: the validation loss is thrown about
-    from one evaluation to the next; without evaluations, the training loss stood clearly above its start."""
-    if not _has_not_fallen(seen) or not _is_shaken(seen):
+    from one evaluation to the next, or a step is more than a hundredth of the weights; without evaluations, the training loss
+    stood clearly above its start."""
+    if not _has_not_fallen(seen) or not _steps_too_far(seen, plan):
         return None
     start, level = _ends(seen)
-    text = f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run, and is thrown about"
+    text = f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run, and the steps are large"
     return _too_high("stuck", seen, plan, 1, 0.95, text)
 
 
 def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall: after a third of the run, the median block of the latest ones lies less than two
     standard deviations of one batch's noise below the start."""
-    if not _has_not_fallen(seen) or _is_shaken(seen):
+    if not _has_not_fallen(seen) or _steps_too_far(seen, plan):
         return None
     start, level = _ends(seen)
     return LossFinding(
@@ -334,6 +335,12 @@ def _ends(seen: Seen) -> tuple[float, float]:
 def _exposure(seen: Seen) -> float:
     """The mean LR so far, as a share of the peak, times the share of the run."""
     return statistics.fmean(block.lr for block in seen.blocks) * seen.done
+
+
+def _steps_too_far(seen: Seen, plan: Plan) -> bool:
+    """Whether a loss that does not fall comes of steps that are too large. A BERT that collapsed at a high LR gives every sample
+    the same answer, and its loss lies still: then the size of the steps tells."""
+    return _is_shaken(seen) or (plan.step_ratio or 0.0) > 10 * advice.STEP_RATIO
 
 
 def _is_shaken(seen: Seen) -> bool:

@@ -1,0 +1,37 @@
+"""The monitor on the stored traces of real runs: what the README tells of it stays true."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "monitor"
+
+
+@pytest.mark.parametrize("half", ["tune", "measure"])
+def test_the_bounds_hold(half):
+    done = subprocess.run(
+        [sys.executable, FOLDER / "score.py", "--half", half, "--each"], capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All bounds hold." in done.stdout
+
+
+def test_there_are_at_least_200_of_which_none_is_in_both_halves():
+    code = (
+        f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"
+        "from traces import read_traces\n"
+        "from replay import RIGHT\n"
+        "tune, measure = read_traces('tune'), read_traces('measure')\n"
+        "assert len(tune) + len(measure) >= 200\n"
+        "runs = [{(t.task, t.model, t.cause, t.seed) for t in half} for half in (tune, measure)]\n"
+        "assert not runs[0] & runs[1]\n"
+        "seeds = [{(t.task, t.seed) for t in half} for half in (tune, measure)]\n"
+        "assert not seeds[0] & seeds[1], 'split by task and seed'\n"
+        "for half in (tune, measure):\n"
+        "    assert {t.cause for t in half} == {'healthy', *RIGHT}\n"
+        "    assert all(len(t.losses) == t.num_updates for t in half)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
