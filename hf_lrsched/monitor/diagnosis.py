@@ -38,7 +38,7 @@ class Diagnosis:
         #: The LR of the update whose loss comes next, as a share of the peak LR.
         self.lr = 1.0
         self._seen = Seen(plan.num_updates)
-        self._spikes = SpikeTest()
+        self._spikes = SpikeTest(window=30, setback=0.5, chance=5e-5, high=5)  # sooner than the guard's: this one only tells
         self._loss_key: str | None = None
         self._score_key: str | None = None
         self._last_record = 0

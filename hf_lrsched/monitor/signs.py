@@ -45,8 +45,12 @@ class Plan:
 #: had fallen by 0.13 and more after 40 %, those with a thirtieth of the LR by 0.05 and less.
 _SMALL_FALL = 0.08
 #: Likewise of the validation loss, whose noise is smaller; and of its change from one evaluation to the next.
-_SMALL_VALIDATION_FALL, _SMALL_SWING = 0.05, 0.02
+_SMALL_VALIDATION_FALL, _SMALL_SWING = 0.06, 0.02
 
+#: So much of a run must be over before a loss is said not to fall: some begin late.
+_LONG_ENOUGH = 0.44
+#: A trend by Mann-Kendall's test that is so sure is one.
+_A_TREND = 0.7
 #: A loss that lies by more than this share of the start above it is clearly above it.
 _CLEAR_RISE = 0.15
 
@@ -106,7 +110,7 @@ def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall, and the steps are too large rather than too small: the validation loss is thrown about
     from one evaluation to the next, or a step is more than a hundredth of the weights; without evaluations, the training loss
     stood clearly above its start."""
-    if not _has_not_fallen(seen) or not _steps_too_far(seen, plan):
+    if not _has_not_fallen(seen) or not _steps_too_far(seen, plan) or _has_begun(seen):
         return None
     start, level = _ends(seen)
     text = f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run, and the steps are large"
@@ -142,7 +146,7 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
     jump, error = max(around, key=lambda block: block.loss), _error(seen)
     before = [block.loss for block in seen.blocks if block.end < jump.start] or [seen.start]
     rise = jump.loss - min(min(before), seen.start)
-    is_clear = rise > 5 * error and jump.loss - seen.start > max(4 * error, _CLEAR_RISE * abs(seen.start))
+    is_clear = rise > 8 * error and jump.loss - seen.start > max(8 * error, 2 * _CLEAR_RISE * abs(seen.start))
     if not is_clear or seen.blocks[-1].loss > jump.loss - 0.5 * rise:
         return None
     return LossFinding(
@@ -211,12 +215,12 @@ def plateau_at_high_lr(seen: Seen, plan: Plan) -> LossFinding | None:
     now = [block.loss for block in seen.blocks[-third:]]
     gained = seen.start - min(block.loss for block in seen.blocks)
     since = seen.blocks[-third].start
-    values = [_badness(each) for each in seen.evaluations]
-    here = [value for value, each in zip(values, seen.evaluations, strict=True) if each.update >= since]
-    before = [value for value, each in zip(values, seen.evaluations, strict=True) if each.update < since]
-    if len(here) < 3 or not before or gained <= 4 * _error(seen) or statistics.median(now) < 0.25 * seen.start:
+    here = [each for each in seen.evaluations if each.update >= since]
+    before = [each for each in seen.evaluations if each.update < since]
+    if len(here) < 4 or not before or gained <= 4 * _error(seen) or statistics.median(now) < 0.25 * seen.start:
         return None
-    if abs(trend(now)) > 0.5 or min(here) < min(before):
+    got_better = min(map(_loss, here)) < min(map(_loss, before)) or max(map(_score, here)) > max(map(_score, before))
+    if abs(trend(now)) > _A_TREND or got_better:
         return None
     return LossFinding(
         "plateau_at_high_lr",
@@ -316,10 +320,10 @@ AT_EVALUATION: tuple[Sign, ...] = (validation_rises, unstable_validation)
 
 
 def _has_not_fallen(seen: Seen) -> bool:
-    if seen.done < 0.4 or len(seen.blocks) < 6 or seen.highest[0] < 0.9 or _exposure(seen) < 0.1:
+    if seen.done < _LONG_ENOUGH or len(seen.blocks) < 6 or seen.highest[0] < 0.9 or _exposure(seen) < 0.1:
         return False
     start, level = _ends(seen)
-    validation = [each.loss for each in seen.evaluations if each.loss is not None][-3:]
+    validation = _validation(seen)[-3:]
     # Thrown about, one of them is low by chance; on its way down, the last one is what counts.
     now = level if not validation else statistics.median(validation) if _is_shaken(seen) else validation[-1]
     return start - level < _SMALL_FALL * abs(start) and start - now < _SMALL_VALIDATION_FALL * abs(start)
@@ -337,6 +341,12 @@ def _exposure(seen: Seen) -> float:
     return statistics.fmean(block.lr for block in seen.blocks) * seen.done
 
 
+def _has_begun(seen: Seen) -> bool:
+    """Whether the validation loss is on its way down, although not far yet."""
+    losses = _validation(seen)
+    return trend(losses) < -_A_TREND and losses[-1] < seen.start - _SMALL_SWING * abs(seen.start)
+
+
 def _steps_too_far(seen: Seen, plan: Plan) -> bool:
     """Whether a loss that does not fall comes of steps that are too large. A BERT that collapsed at a high LR gives every sample
     the same answer, and its loss lies still: then the size of the steps tells."""
@@ -344,7 +354,7 @@ def _steps_too_far(seen: Seen, plan: Plan) -> bool:
 
 
 def _is_shaken(seen: Seen) -> bool:
-    losses = [each.loss for each in seen.evaluations if each.loss is not None]
+    losses = _validation(seen)
     if len(losses) > 2:
         swings = [after - before for before, after in pairwise(losses)]
         size = statistics.median(abs(swing) for swing in swings)
@@ -382,12 +392,17 @@ def _changes(*changes: Change | None) -> tuple[Change, ...]:
     return tuple(change for change in changes if change)
 
 
+def _validation(seen: Seen) -> list[float]:
+    """The validation losses."""
+    return [each.loss for each in seen.evaluations if each.loss is not None]
+
+
+def _score(evaluation: Evaluation) -> float:
+    return 0.0 if evaluation.score is None else evaluation.score
+
+
 def _loss(evaluation: Evaluation) -> float:
     return 0.0 if evaluation.loss is None else evaluation.loss
-
-
-def _badness(evaluation: Evaluation) -> float:
-    return _loss(evaluation) if evaluation.score is None else -evaluation.score
 
 
 __all__ = ["AT_BLOCK", "AT_EVALUATION", "Block", "Plan", "Sign"]

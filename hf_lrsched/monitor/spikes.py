@@ -9,9 +9,8 @@ from dataclasses import dataclass
 _DEVIATION = 1.4826
 # Before so many losses nothing is said; so many make up the loss at the start.
 _FEWEST = 10
-# Progress is told from noise when it is more than so many deviations. Without progress, a loss that is more than so many
-# deviations above the level is high.
-_PROGRESS, _HIGH = 2.0, 10.0
+# Progress is told from noise when it is more than so many deviations.
+_PROGRESS = 2.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class SpikeTest:
     median absolute deviation (Hampel, The Influence Curve and Its Role in Robust Estimation, 1974). A loss is *high* when
 
         loss - level > setback * (start - level)    where the run has made progress: start - level > 2 sigma
-        loss - level > 10 sigma                     where it has not
+        loss - level > high * sigma                 where it has not
 
     with `start` the median of the run's first 10 losses: so a setback of 1 is back at the start. High losses in a row are
     a spike once that many would be rarer than `chance`, were they drawn as those of the window are: `p ** n < chance`, with
@@ -61,6 +60,7 @@ class SpikeTest:
         window (`int`, defaults to 50): How many losses the level is taken from.
         setback (`float`, defaults to 0.75): The share of the progress that is lost at a high loss.
         chance (`float`, defaults to 1e-6): How rare a row of high losses must be.
+        high (`float`, defaults to 10): How many deviations above the level are high where there was no progress.
 
     Example:
     ```python
@@ -73,9 +73,10 @@ class SpikeTest:
     ```
     """
 
-    def __init__(self, window: int = 50, setback: float = 0.75, chance: float = 1e-6):
+    def __init__(self, window: int = 50, setback: float = 0.75, chance: float = 1e-6, high: float = 10.0):
         self.setback = setback
         self.chance = chance
+        self.high = high
         self._window: deque[float] = deque(maxlen=window)
         self._high: list[float] = []
         self._since = 0
@@ -124,4 +125,4 @@ class SpikeTest:
         sigma = _DEVIATION * statistics.median([abs(loss - level) for loss in self._window])
         if progress > _PROGRESS * sigma:
             return self.setback * progress, progress
-        return _HIGH * sigma or math.inf, 0.0  # losses that are all the same have no scale
+        return self.high * sigma or math.inf, 0.0  # losses that are all the same have no scale
