@@ -8,7 +8,10 @@ from traces import Trace
 #: By the model: updates of a run, and the peak LR for each task, by a sweep.
 MODELS = {
     "averaging": (200, {"messages": 1.2e-3, "sst2": 2e-3, "cards": 3e-3, "transfers": 3e-3, "accounts": 3e-3}),
-    "narrow2": (200, {"cards": 3e-3, "transfers": 3e-3, "accounts": 3e-3}),  # in so few updates it learns little of the others
+    "narrow2": (
+        200,
+        {"cards": 3e-3, "transfers": 3e-3, "accounts": 3e-3},
+    ),  # in so few updates it learns little of the others
     "minilm": (120, {"messages": 1e-4, "sst2": 1e-4, "cards": 2e-4, "transfers": 2e-4, "accounts": 2e-4}),
 }
 BATCH_SIZES = (8, 16, 16)

@@ -47,7 +47,9 @@ def replay(trace: Trace) -> Diagnosis:
         if update in records:
             diagnosis.record(update, _numbers(records[update]))
         for evaluation in evaluations.get(update, ()):
-            diagnosis.evaluation(update, _numbers(evaluation))
+            metrics = _numbers(evaluation)
+            samples = round(metrics["eval_runtime"] * metrics["eval_samples_per_second"])
+            diagnosis.evaluation(update, metrics, samples)
     return diagnosis
 
 

@@ -128,7 +128,8 @@ class LossMonitor(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         if self._diagnosis is not None and metrics:
-            self._tell(self._diagnosis.evaluation(state.global_step, metrics), state)
+            samples = _length(kwargs.get("eval_dataloader"))
+            self._tell(self._diagnosis.evaluation(state.global_step, metrics, samples), state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -148,6 +149,14 @@ class LossMonitor(TrainerCallback):
                     state,
                     {**event, "confidence": round(finding.confidence, 3), "advice": finding.advice, "change": changes},
                 )
+
+
+def _length(dataloader: Any) -> int | None:
+    """The samples of an evaluation, where its data has a length."""
+    try:
+        return len(dataloader.dataset)
+    except (AttributeError, TypeError):
+        return None
 
 
 def is_adaptive(optimizer: Any) -> bool:

@@ -38,7 +38,9 @@ class Diagnosis:
         #: The LR of the update whose loss comes next, as a share of the peak LR.
         self.lr = 1.0
         self._seen = Seen(plan.num_updates)
-        self._spikes = SpikeTest(window=30, setback=0.5, chance=5e-5, high=5)  # sooner than the guard's: this one only tells
+        self._spikes = SpikeTest(
+            window=30, setback=0.5, chance=5e-5, high=5
+        )  # sooner than the guard's: this one only tells
         self._loss_key: str | None = None
         self._score_key: str | None = None
         self._last_record = 0
@@ -77,15 +79,21 @@ class Diagnosis:
         self._last_record = update
         return found
 
-    def evaluation(self, update: int, metrics: Mapping[str, Any]) -> list[LossFinding]:
-        """An evaluation's metrics; returns what is new. Of several evaluation sets the first counts."""
+    def evaluation(self, update: int, metrics: Mapping[str, Any], samples: int | None = None) -> list[LossFinding]:
+        """An evaluation's metrics; returns what is new. Of several evaluation sets the first counts.
+
+        Args:
+            update (`int`): The update after which it was made.
+            metrics (`Mapping`): By their names: `eval_loss`, ….
+            samples (`int`, *optional*): How many samples it had.
+        """
         self._loss_key = self._loss_key or _first(metrics, ("eval_loss",), lambda key: key.endswith("_loss"))
         loss = _number(metrics.get(self._loss_key or ""))
         if loss is None:
             return []
         if not math.isfinite(loss):
             return self._new([not_finite(update, f"the validation loss is {loss:g}", self._seen, self.plan)])
-        self._seen.evaluations.append(Evaluation(update, loss, self._score(metrics), _samples(metrics, self._loss_key)))
+        self._seen.evaluations.append(Evaluation(update, loss, self._score(metrics), samples))
         return self._look(AT_EVALUATION) if update and self._seen.first else []
 
     def _score(self, metrics: Mapping[str, Any]) -> float | None:
@@ -122,12 +130,3 @@ def _number(value: Any) -> float | None:
 def _first(metrics: Mapping[str, Any], names: Iterable[str], fits: Any) -> str | None:
     known = [key for key in metrics if _number(metrics[key]) is not None]
     return next((name for name in names if name in known), None) or next(filter(fits, known), None)
-
-
-def _samples(metrics: Mapping[str, Any], loss_key: str | None) -> int | None:
-    """How many samples an evaluation had: Trainer tells their speed and the time."""
-    prefix = (loss_key or "").removesuffix("_loss")
-    seconds, speed = (_number(metrics.get(f"{prefix}_{name}")) for name in ("runtime", "samples_per_second"))
-    if not seconds or not speed or seconds < 0.002:  # both are rounded: a short time tells nothing
-        return None
-    return round(seconds * speed)

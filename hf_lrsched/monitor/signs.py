@@ -113,7 +113,9 @@ def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
     if not _has_not_fallen(seen) or not _steps_too_far(seen, plan) or _has_begun(seen):
         return None
     start, level = _ends(seen)
-    text = f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run, and the steps are large"
+    text = (
+        f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run, and the steps are large"
+    )
     return _too_high("stuck", seen, plan, 1, 0.95, text)
 
 

@@ -31,12 +31,7 @@ def tell(
     for update in range(1, UPDATES + 1):
         diagnosis.loss(update, scale * (loss(update) + draw.gauss(0, noise)), float(curve(update - 1)))
         if validation is not None and update % every == 0:
-            metrics = {
-                "eval_loss": scale * validation(update),
-                "eval_runtime": 2.0,
-                "eval_samples_per_second": samples / 2,
-            }
-            diagnosis.evaluation(update, metrics)
+            diagnosis.evaluation(update, {"eval_loss": scale * validation(update)}, samples)
     return diagnosis
 
 
@@ -154,7 +149,7 @@ def test_a_plateau_while_the_lr_is_high():
         return max(falling(update * 2), 0.3)
 
     constant = "warmup(10%) >> hold()"
-    diagnosis = tell(loss=levelled, validation=levelled, schedule=constant, learning_rate=1e-4)
+    diagnosis = tell(loss=levelled, validation=levelled, schedule=constant, every=10)
     assert kinds(diagnosis) == ["plateau_at_high_lr"]
     assert str(diagnosis.findings[0].changes[0]) == f"schedule: {constant}  →  warmup(10%) >> linear()"
     planned = "warmup(10%) >> hold() >> linear(over=20%)"  # which will decay

@@ -139,8 +139,8 @@ def test_stop(run, tmp_path, capsys):
         "guard: the gradients of update 9 were not finite and were dropped; a checkpoint is saved and the run ends"
     )
     assert f"update 9: {message}\n" in capsys.readouterr().out
-    (event,) = read_run(tmp_path / "out").events
-    assert (event["kind"], event["step"], event["cause"]) == ("guard", 9, message)
+    (event,) = (event for event in read_run(tmp_path / "out").events if event["kind"] == "guard")
+    assert (event["step"], event["cause"]) == (9, message)
     assert trainer.lr_scheduler.events == []
 
 
@@ -155,7 +155,8 @@ def test_lower(run, tmp_path, capsys):
     assert scales(trainer) == [1.0] * 5 + [0.25] * 15 + [0.0625] * 4
     cause = "guard: the gradients of update {} were not finite and were dropped"
     assert events(trainer) == [(5, "scale", cause.format(5)), (20, "scale", cause.format(20))]
-    assert [event["cause"] for event in read_run(tmp_path / "out").events] == [cause.format(5), cause.format(20)]
+    told = [event["cause"] for event in read_run(tmp_path / "out").events if event["kind"] == "scale"]
+    assert told == [cause.format(5), cause.format(20)]
     told = "update 5: " + cause.format(5) + ": the LR goes from 0.001 to 0.00025 (scale 1 to 0.25)\n"
     assert told in capsys.readouterr().out
     assert all(weight.isfinite().all() for weight in trainer.model.parameters())

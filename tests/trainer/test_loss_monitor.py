@@ -140,8 +140,18 @@ def test_every_scheduled_trainer_has_one(make_trainer):
 def test_one_of_the_users_takes_its_place(make_trainer):
     monitor = LossMonitor(metric="accuracy")
     trainer = make_trainer("linear()", callbacks=[monitor])
-    assert trainer.monitor is monitor and monitor.recorder is not None
+    assert trainer.monitor is monitor
     assert sum(isinstance(each, LossMonitor) for each in trainer.callback_handler.callbacks) == 1
+
+
+def test_it_knows_how_many_samples_were_evaluated(make_trainer, data):
+    trainer = make_trainer("linear()", dev=data(24), eval_strategy="steps", eval_steps=1)
+    trainer.train()
+    [finding] = trainer.monitor.findings
+    assert finding.kind == "unstable_validation" and "has 24 samples" in finding.seen
+    trainer = make_trainer("linear()", dev=data(25), eval_strategy="steps", eval_steps=1)
+    trainer.train()
+    assert trainer.monitor.findings == []
 
 
 def test_it_can_be_left_out(make_trainer):

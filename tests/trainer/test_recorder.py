@@ -124,7 +124,7 @@ def test_drops_of_a_plateau(two_groups, out):
     used = trainer.recorder.groups
     assert used[12][0] == pytest.approx(1e-3 * 0.3 * 12 / 22)  # the drop was at update 12 of 24
     assert same(told(out, 24), used)
-    assert [(row["kind"], row["step"]) for row in rows(out, "events")] == [("plateau", 12), ("plateau", 24)]
+    assert [row["step"] for row in rows(out, "events") if row["kind"] == "plateau"] == [12, 24]
 
 
 def test_a_plateau_on_one_group_alone(two_groups, out):
@@ -268,7 +268,8 @@ def test_a_drop_before_the_checkpoint_stays_and_one_after_it_is_made_again(two_g
     again.train(resume_from_checkpoint=str(out / "checkpoint-6"))
     assert same(told(out, 12), first.recorder.groups[:6] + again.recorder.groups)
     assert [row["step"] for row in read_run(out).events] == [6, 12]
-    assert len(rows(out, "events")) == 4  # nothing is taken away from a file
+    drops = [row for row in rows(out, "events") if row["kind"] == "plateau"]
+    assert len(drops) == 4  # nothing is taken away from a file
 
 
 def test_a_change_after_the_checkpoint_of_the_same_update_is_made_again(two_groups, out):
@@ -470,7 +471,7 @@ def test_pandas_and_datasets_open_every_file(two_groups, resumed, out):
     again._on_resume = "rewarm(3)"
     again.train(resume_from_checkpoint=str(out / "checkpoint-6"))
     datasets.disable_progress_bars()
-    counts = {"run": 2, "train": 18, "evaluations": 6, "events": 4}
+    counts = {"run": 2, "train": 18, "evaluations": 6, "events": 5}  # one of them the monitor's
     for name, count in counts.items():
         file = out / "record" / f"{name}.jsonl"
         frame = pandas.read_json(file, lines=True)
