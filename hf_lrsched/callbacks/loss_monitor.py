@@ -143,12 +143,9 @@ class LossMonitor(TrainerCallback):
         for finding in found:
             logger.warning(str(finding))
             if self.recorder is not None:
-                event = {"kind": finding.kind, "cause": finding.seen, "since": finding.since}
-                changes = "; ".join(map(str, finding.changes))
-                self.recorder.note(
-                    state,
-                    {**event, "confidence": round(finding.confidence, 3), "advice": finding.advice, "change": changes},
-                )
+                told = {"since": finding.since, "confidence": round(finding.confidence, 3), "advice": finding.advice}
+                changes = {"change": "; ".join(map(str, finding.changes))} if finding.changes else {}
+                self.recorder.note(state, {"kind": finding.kind, "cause": finding.seen, **told, **changes})
 
 
 def _length(dataloader: Any) -> int | None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from transformers import EarlyStoppingCallback, PretrainedConfig, Trainer, TrainerCallback, TrainingArguments
 
-from hf_lrsched import Horizon, ScheduledTrainer, StepSizes
+from hf_lrsched import Horizon, LossMonitor, ScheduledTrainer, StepSizes
 from hf_lrsched.course import Course, Settings
 from hf_lrsched.record import EVALUATIONS, EVENTS, FOLDER, RUN, STEPS, TRAIN, VERSION, Segment
 
@@ -93,6 +93,7 @@ def train(
         optimizers=(optimizer, None),
         **fields,
     )
+    trainer.remove_callback(LossMonitor)  # which finds 8 samples too few
     trainer.train(resume_from_checkpoint=resume)
     trainer.save_state()
     return used.lrs

@@ -114,7 +114,7 @@ def height_of(page, share):
 
 
 def hover(page, update):
-    page.mouse.move(pixel_of(page, update), height_of(page, 0.5))
+    page.mouse.move(pixel_of(page, update), height_of(page, 0.2))  # within the first panel, however many there are
     page.wait_for_selector("#tip", state="visible")
     rows = page.locator("#tip tr").all()
     return page.locator("#tip strong").inner_text(), [row.locator("td").all_inner_texts() for row in rows]
