@@ -37,11 +37,20 @@ class Diagnosis:
         self.findings: list[LossFinding] = []
         #: The LR of the update whose loss comes next, as a share of the peak LR.
         self.lr = 1.0
-        self._seen = Seen(plan.num_updates)
+        self._seen = Seen(plan.num_updates, plan.updates_done)
         self._spikes = SpikeTest()
         self._loss_key: str | None = None
         self._score_key: str | None = None
         self._last_record = 0
+
+    @property
+    def done(self) -> float:
+        """The share of the run that is over: of its updates, or what was said of another clock, if that is more."""
+        return self._seen.done
+
+    @done.setter
+    def done(self, share: float) -> None:
+        self._seen.done_by_clock = share
 
     def loss(self, update: int, loss: float, lr: float | None = None) -> list[LossFinding]:
         """The training loss of an update; returns what is new.
@@ -65,7 +74,7 @@ class Diagnosis:
             update (`int`): The update after which it was written.
             record (`Mapping`): `loss`, `grad_norm`, `learning_rate`.
             has_losses (`bool`, defaults to `True`): The losses of all updates are told by [`loss`]. Else the record's mean
-                stands for each of its updates.
+                counts as one loss.
         """
         found: list[LossFinding] = []
         norm, loss = _number(record.get("grad_norm")), _number(record.get("loss"))

@@ -25,20 +25,30 @@ class Plan:
         learning_rate (`float`): The peak LR.
         schedule (`str`, *optional*): The schedule's text, where it is one of this package.
         num_epochs (`float`, *optional*): The run's epochs, where they make its length.
-        final_lr (`float`, *optional*): The LR at the end of the run as a share of the peak LR, where the schedule is known.
+        curve (`Callable[[float], float]`, *optional*): The LR as a share of the peak LR at a share of the run, where the
+            schedule is known.
         step_ratio (`float`, *optional*): Peak LR / RMS of the weights, for optimizers whose steps have the size of the LR.
         metric (`str`, *optional*): The metric that says what is better.
         greater_is_better (`bool`, *optional*): Of that metric.
+        updates_done (`int`, defaults to 0): Updates before the first one that is seen: not 0 in a run that is resumed. What
+            compares with the loss before anything was learned is then not told.
     """
 
     num_updates: int
     learning_rate: float
     schedule: str | None = None
     num_epochs: float | None = None
-    final_lr: float | None = None
+    curve: Callable[[float], float] | None = None
     step_ratio: float | None = None
     metric: str | None = None
     greater_is_better: bool | None = None
+    updates_done: int = 0
+
+    def highest_after(self, share: float) -> float:
+        """The highest LR from a share of the run on, as a share of the peak LR; 0 where the schedule is not known."""
+        if self.curve is None:
+            return 0.0
+        return max(self.curve(share + (1 - share) * i / _POINTS_AHEAD) for i in range(_POINTS_AHEAD + 1))
 
 
 #: A loss that has fallen by less than this share of itself has not fallen. On the runs that the rules were tuned on, healthy ones
@@ -47,8 +57,12 @@ _SMALL_FALL = 0.08
 #: Likewise of the validation loss, whose noise is smaller; and of its change from one evaluation to the next.
 _SMALL_VALIDATION_FALL, _SMALL_SWING = 0.05, 0.02
 
-#: A loss that lies by more than this share of the start above it is clearly above it.
-_CLEAR_RISE = 0.15
+#: A loss that lies above the start by more than this share of it, and by more than so many standard deviations of one batch's
+#: loss, is clearly above it: the start is hardly more than one batch's loss itself.
+_CLEAR_RISE, _CLEAR_DEVIATIONS = 0.15, 3.0
+
+# At so many points the rest of a schedule is looked at.
+_POINTS_AHEAD = 200
 
 Sign: TypeAlias = Callable[[Seen, Plan], LossFinding | None]
 
@@ -89,12 +103,14 @@ def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
         return None
     last, best = seen.blocks[-3:], min(seen.blocks, key=lambda block: block.loss)
     level = min(block.loss for block in last)
-    error = _error(seen)
-    rise, gained = level - seen.start, seen.start - best.loss
-    if rise > max(4 * error, _CLEAR_RISE * abs(seen.start)):
-        since, z = best.end if gained > 4 * error else 1, rise / error
-        text = f"the training loss is {level:.3g}, above the {seen.start:.3g} at the start"
-    elif gained > max(6 * error, _SMALL_FALL * abs(seen.start)) and level - best.loss > max(0.5 * gained, 6 * error):
+    error, begun = _error(seen), plan.updates_done
+    start = max(seen.start, seen.blocks[0].loss) if begun else seen.start
+    rise, gained = level - start, seen.start - best.loss
+    if rise > _clear_rise(seen):
+        since, z = best.end if gained > 4 * error else begun + 1, rise / error
+        where = f"after update {begun}" if begun else "at the start"
+        text = f"the training loss is {level:.3g}, above the {start:.3g} {where}"
+    elif not begun and gained > max(6 * error, _clear_rise(seen)) and level - best.loss > max(0.5 * gained, 6 * error):
         since, z = best.end, (level - best.loss) / error
         text = f"the training loss rose from {best.loss:.3g} to {level:.3g}, {(level - best.loss) / gained:.0%} of its gain"
     else:
@@ -105,7 +121,7 @@ def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
 def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall, and the steps are too large rather than too small: the validation loss is thrown about
     from one evaluation to the next; without evaluations, the training loss stood clearly above its start."""
-    if not _has_not_fallen(seen) or not _is_shaken(seen):
+    if not _saw_start(plan) or not _has_not_fallen(seen) or not _is_shaken(seen):
         return None
     start, level = _ends(seen)
     text = f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run, and is thrown about"
@@ -115,7 +131,7 @@ def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
 def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall: after a third of the run, the median block of the latest ones lies less than two
     standard deviations of one batch's noise below the start."""
-    if not _has_not_fallen(seen) or _is_shaken(seen):
+    if not _saw_start(plan) or not _has_not_fallen(seen) or _is_shaken(seen):
         return None
     start, level = _ends(seen)
     return LossFinding(
@@ -133,7 +149,7 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
     """A jump of the loss or of the gradient's norm within the updates in which the LR came to its peak, which then passes."""
     peak = seen.highest[1]
     reached = seen.highest[0] > 0.9 and seen.update > peak
-    if not reached or peak > 0.2 * seen.num_updates or len(seen.blocks) < 4:
+    if not _saw_start(plan) or not reached or peak > 0.2 * seen.num_updates or len(seen.blocks) < 4:
         return None
     around = [block for block in seen.blocks[:-1] if block.start <= 2 * peak + seen.block_size and block.end >= peak]
     if not around:
@@ -141,7 +157,7 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
     jump, error = max(around, key=lambda block: block.loss), _error(seen)
     before = [block.loss for block in seen.blocks if block.end < jump.start] or [seen.start]
     rise = jump.loss - min(min(before), seen.start)
-    is_clear = rise > 5 * error and jump.loss - seen.start > max(4 * error, _CLEAR_RISE * abs(seen.start))
+    is_clear = rise > 5 * error and jump.loss - seen.start > _clear_rise(seen)
     if not is_clear or seen.blocks[-1].loss > jump.loss - 0.5 * rise:
         return None
     return LossFinding(
@@ -158,8 +174,11 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
 
 def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
     """The LR still rises after two fifths of the run, and the loss has had no trouble with it."""
-    if seen.done < 0.4 or not seen.lr == seen.highest[0] < 1 or not _rises(seen):
+    if not _saw_start(plan) or seen.done < 0.4 or not seen.lr == seen.highest[0] < 1 or not _rises(seen):
         return None
+    change = advice.shorter_warmup(plan.schedule) if plan.schedule else None
+    if plan.schedule and change is None:
+        return None  # it rises as drawn: triangular(up=50%)
     falls = -trend([block.loss for block in seen.blocks])
     return LossFinding(
         "warmup_too_long",
@@ -168,7 +187,7 @@ def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
         max(falls, 0.9),
         f"the LR is still at {seen.lr:.0%} of its peak and rising after {seen.done:.0%} of the run",
         "A warmup of 10 % is mostly enough: the peak is reached while there is time to use it.",
-        _changes(advice.shorter_warmup(plan.schedule) if plan.schedule else None),
+        _changes(change),
     )
 
 
@@ -184,7 +203,7 @@ def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
     if seen.done > 0.6 or not limit or spent * seen.block_size < 0.1 * seen.num_updates:
         return None
     before = seen.blocks[: len(seen.blocks) - spent]
-    if not before or before[-1].start <= seen.highest[1] == seen.update:
+    if not before or plan.highest_after(seen.done) > limit:  # it will rise again
         return None
     now = [block.loss for block in seen.blocks[-spent:]]
     return LossFinding(
@@ -202,9 +221,9 @@ def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
 def plateau_at_high_lr(seen: Seen, plan: Plan) -> LossFinding | None:
     """Neither the training loss nor the validation got better in the last third of the run so far, with the LR above half of
     its peak: noise of the steps, which decay would take away."""
-    if seen.done < 0.5 or seen.lr < 0.5 * seen.highest[0] or len(seen.blocks) < 12 or len(seen.evaluations) < 6:
+    if seen.done < 0.5 or seen.lr < 0.5 or len(seen.blocks) < 12 or len(seen.evaluations) < 6:
         return None
-    if plan.final_lr is not None and plan.final_lr < 0.5:
+    if plan.curve is not None and plan.curve(1.0) < 0.5:
         return None  # the decay is still to come
     third = max(len(seen.blocks) // 3, 6)
     now = [block.loss for block in seen.blocks[-third:]]
@@ -233,7 +252,7 @@ def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
     """The validation loss rises while the training loss falls: since its best evaluation it has lost 60 % of what it had gained
     until then, the last three evaluations all lie beyond that, and Mann-Kendall's test finds a rise."""
     found = [each for each in seen.evaluations if each.loss is not None and each.update > 0]
-    if len(found) < 4:
+    if not _saw_start(plan) or len(found) < 4:
         return None
     losses = [_loss(each) for each in found]
     at = losses.index(min(losses))
@@ -287,7 +306,7 @@ def unstable_validation(seen: Seen, plan: Plan) -> LossFinding | None:
     ]
     gained = max(seen.start, losses[0]) - min(losses)
     many = len(swings) >= max(3, 0.5 * (len(losses) - 2))
-    if len(losses) < 6 or not many or statistics.median(swings) < 0.33 * gained:
+    if not _saw_start(plan) or len(losses) < 6 or not many or statistics.median(swings) < 0.33 * gained:
         return None
     return LossFinding(
         "unstable_validation",
@@ -312,6 +331,15 @@ AT_BLOCK: tuple[Sign, ...] = (
     plateau_at_high_lr,
 )
 AT_EVALUATION: tuple[Sign, ...] = (validation_rises, unstable_validation)
+
+
+def _saw_start(plan: Plan) -> bool:
+    return plan.updates_done == 0
+
+
+def _clear_rise(seen: Seen) -> float:
+    deviation = max(seen.noise, seen.blocks[0].spread)
+    return max(4 * _error(seen), _CLEAR_RISE * abs(seen.start), _CLEAR_DEVIATIONS * deviation)
 
 
 def _has_not_fallen(seen: Seen) -> bool:
