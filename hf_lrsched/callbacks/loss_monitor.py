@@ -31,13 +31,14 @@ class LossMonitor(TrainerCallback):
 
     It sees the loss of every update that the model returns, before Trainer filters what is not finite, and does not wait for
     the device; where the model returns none (`compute_loss_func`, label smoothing) it sees the records of the Trainer. It
-    needs the memory of a few hundred numbers, however long the run.
+    needs the memory of a few hundred numbers, however long the run. A run that is resumed is judged by what is seen since.
 
     [`ScheduledTrainer`] has one. For a stock Trainer:
 
     ```python
-    recorder, monitor = RunRecorder(), LossMonitor()
-    trainer = Trainer(..., callbacks=[LossMonitor(recorder), recorder])
+    recorder = RunRecorder()
+    monitor = LossMonitor(recorder)
+    trainer = Trainer(..., callbacks=[monitor, recorder])
     ```
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..schedules.reactive import direction_by_name
 from .finding import LossFinding
-from .seen import Evaluation, Seen
+from .seen import BLOCKS, Evaluation, Seen
 from .signs import AT_BLOCK, AT_EVALUATION, Plan, Sign, not_finite, spike
 from .spikes import SpikeTest
 
@@ -65,7 +65,10 @@ class Diagnosis:
         is_block = self._seen.add_loss(update, loss, self.lr if lr is None else lr)
         jump = self._spikes.add(update, loss)
         found = [] if jump is None else self._new([spike(jump, self._seen, self.plan)])
-        return found + (self._look(AT_BLOCK) if is_block else [])
+        can_tell = (
+            is_block and self.plan.num_updates >= BLOCKS
+        )  # a shorter run has hardly learned when it ends, at any LR
+        return found + (self._look(AT_BLOCK) if can_tell else [])
 
     def record(self, update: int, record: Mapping[str, Any], has_losses: bool = True) -> list[LossFinding]:
         """A training record of the Trainer; returns what is new.

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from . import advice
 from .finding import Change, LossFinding
-from .seen import Block, Evaluation, Seen
+from .seen import Evaluation, Seen
 from .spikes import Spike
 from .statistics import noise, sure, trend
 
@@ -97,8 +97,8 @@ def spike(found: Spike, seen: Seen, plan: Plan) -> LossFinding:
 
 
 def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The training loss gets worse and stays so: two blocks in a row lie above the start of the run, or have lost half of what
-    the best block had gained, each by more than noise explains."""
+    """The training loss gets worse and stays so: three blocks in a row lie above the start of the run, or have lost half of what
+    the best block had gained, each by more than noise explains. In a resumed run the first block stands for the start."""
     if len(seen.blocks) < 3:
         return None
     last, best = seen.blocks[-3:], min(seen.blocks, key=lambda block: block.loss)
@@ -129,8 +129,8 @@ def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
 
 
 def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The training loss does not fall: after a third of the run, the median block of the latest ones lies less than two
-    standard deviations of one batch's noise below the start."""
+    """The training loss does not fall: after two fifths of the run its latest sixth lies less than 8 % below the first one, and
+    the validation loss less than 5 %, without being thrown about."""
     if not _saw_start(plan) or not _has_not_fallen(seen) or _is_shaken(seen):
         return None
     start, level = _ends(seen)
@@ -140,7 +140,7 @@ def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
         1,
         1 - max(0.0, start - level) / (2 * _SMALL_FALL * abs(start) or 1),
         f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run",
-        "The LR is too low.",
+        "The LR is too low, or the run much too short.",
         _changes(advice.other_lr(plan.learning_rate, plan.step_ratio, lower=False)),
     )
 
@@ -267,7 +267,10 @@ def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
     if now > min(then[-1], seen.start) - 2 * _error(seen):
         return None
     rise = (losses[-1] - best) / gained if gained > 0 else float("inf")
-    epochs = None if plan.num_epochs is None else plan.num_epochs * found[at].update / seen.num_updates
+    if plan.num_epochs is None:
+        change = advice.shorter_run(seen.num_updates, found[at].update, "max_steps")
+    else:
+        change = advice.shorter_run(plan.num_epochs, plan.num_epochs * found[at].update / seen.num_updates)
     return LossFinding(
         "validation_rises",
         seen.update,
@@ -277,7 +280,7 @@ def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
         + (f": {rise:.0%} of its gain" if gained > 0 and rise < 20 else ", and it never was below that of the start"),
         "The model learns the training data by heart: end the run earlier (EarlyStoppingCallback), or regularize. If it never was "
         "better than at the start, look whether the validation labels are right.",
-        _changes(None if epochs is None else advice.fewer_epochs(plan.num_epochs or 0, epochs)),
+        _changes(change),
     )
 
 
@@ -409,6 +412,3 @@ def _loss(evaluation: Evaluation) -> float:
 
 def _badness(evaluation: Evaluation) -> float:
     return _loss(evaluation) if evaluation.score is None else -evaluation.score
-
-
-__all__ = ["AT_BLOCK", "AT_EVALUATION", "Block", "Plan", "Sign"]

@@ -95,6 +95,7 @@ def test_so_is_one_with_another_schedule_and_noise(schedule, seed):
         ),
         ("lr_spent", 51, [f"schedule: {SPENT}  →  warmup(5%) >> linear()"], {"schedule": SPENT}),
         ("validation_rises", 60, ["num_train_epochs: 4  →  2"], {"validation": learnt_by_heart}),
+        ("validation_rises", 60, ["max_steps: 200  →  75"], {"validation": learnt_by_heart, "num_epochs": None}),
         ("unstable_validation", 20, [], {"samples": 10}),
     ],
 )
@@ -333,3 +334,12 @@ def test_little_is_said_of_a_short_run(updates, seed):
         diagnosis.loss(update, loss + draw.gauss(0, 0.05), float(curve(update - 1)))
         diagnosis.evaluation(update, {"eval_loss": loss + draw.gauss(0, 0.01)})
     assert kinds(diagnosis) == []
+
+
+def test_a_run_that_ends_before_it_learns_is_not_too_slow():
+    """Half an epoch, to try whether all works: the loss has just begun to fall."""
+    for updates, found in ((30, []), (60, ["too_slow"])):
+        diagnosis = Diagnosis(Plan(num_updates=updates, learning_rate=1e-4))
+        for update in range(1, updates + 1):
+            diagnosis.loss(update, 1.1 - 0.04 * update / updates, 1.0)
+        assert kinds(diagnosis) == found
