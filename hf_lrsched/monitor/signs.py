@@ -342,7 +342,9 @@ def _saw_start(plan: Plan) -> bool:
 
 def _clear_rise(seen: Seen) -> float:
     deviation = max(seen.noise, seen.blocks[0].spread)
-    return max(4 * _error(seen), _CLEAR_RISE * abs(seen.start), _CLEAR_DEVIATIONS * deviation)
+    # With far too high an LR all is noise; five times the start is clear, whatever the noise.
+    chance = min(_CLEAR_DEVIATIONS * deviation, 4 * abs(seen.start))
+    return max(4 * _error(seen), _CLEAR_RISE * abs(seen.start), chance)
 
 
 def _has_not_fallen(seen: Seen) -> bool:
@@ -368,13 +370,15 @@ def _exposure(seen: Seen) -> float:
 
 
 def _is_shaken(seen: Seen) -> bool:
+    highest = max(block.loss for block in seen.blocks)
+    if highest - seen.start > max(abs(seen.start), 4 * _error(seen)):  # it has doubled: by no LR that is too low
+        return True
     losses = [each.loss for each in seen.evaluations if each.loss is not None]
     if len(losses) > 2:
         swings = [after - before for before, after in pairwise(losses)]
         size = statistics.median(abs(swing) for swing in swings)
         upwards = sum(swing for swing in swings if swing > 0)
         return size > _SMALL_SWING * abs(statistics.median(losses)) and upwards > sum(map(abs, swings)) / 3
-    highest = max(block.loss for block in seen.blocks)
     return highest > seen.start + 4 * max(noise(seen.first), _error(seen)) and highest > 1.1 * abs(seen.start)
 
 

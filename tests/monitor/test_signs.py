@@ -343,3 +343,14 @@ def test_a_run_that_ends_before_it_learns_is_not_too_slow():
         for update in range(1, updates + 1):
             diagnosis.loss(update, 1.1 - 0.04 * update / updates, 1.0)
         assert kinds(diagnosis) == found
+
+
+def test_a_loss_that_has_doubled_is_by_no_lr_that_is_too_low():
+    """Without a warmup all losses but the first are noise, and the validation loss falls as the LR does."""
+    draw = random.Random(0)
+    diagnosis = Diagnosis(Plan(num_updates=UPDATES, learning_rate=10.0))
+    for update in range(1, UPDATES + 1):
+        diagnosis.loss(update, 0.7 if update == 1 else draw.uniform(0, 60), 1 - update / UPDATES)
+        if update % 20 == 0:
+            diagnosis.evaluation(update, {"eval_loss": 30 - update / 20})
+    assert kinds(diagnosis) and not {"too_slow"} & set(kinds(diagnosis))
