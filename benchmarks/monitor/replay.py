@@ -34,7 +34,7 @@ def replay(trace: Trace) -> Diagnosis:
         learning_rate=trace.learning_rate,
         schedule=trace.schedule,
         num_epochs=trace.epochs,
-        final_lr=float(curve(trace.num_updates)),
+        curve=lambda share: float(curve(share * trace.num_updates)),
         step_ratio=trace.learning_rate / trace.weight_rms,
     )
     diagnosis = Diagnosis(plan)

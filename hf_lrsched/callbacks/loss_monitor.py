@@ -2,11 +2,13 @@
 
 import logging
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..course import lrs_at
 from ..monitor.diagnosis import Diagnosis
 from ..monitor.finding import LossFinding
 from ..monitor.losses import UpdateLosses
@@ -29,13 +31,14 @@ class LossMonitor(TrainerCallback):
 
     It sees the loss of every update that the model returns, before Trainer filters what is not finite, and does not wait for
     the device; where the model returns none (`compute_loss_func`, label smoothing) it sees the records of the Trainer. It
-    needs the memory of a few hundred numbers, however long the run.
+    needs the memory of a few hundred numbers, however long the run. A run that is resumed is judged by what is seen since.
 
     [`ScheduledTrainer`] has one. For a stock Trainer:
 
     ```python
-    recorder, monitor = RunRecorder(), LossMonitor()
-    trainer = Trainer(..., callbacks=[LossMonitor(recorder), recorder])
+    recorder = RunRecorder()
+    monitor = LossMonitor(recorder)
+    trainer = Trainer(..., callbacks=[monitor, recorder])
     ```
 
     Args:
@@ -49,6 +52,7 @@ class LossMonitor(TrainerCallback):
         self._metric = metric
         self._losses = UpdateLosses()
         self._diagnosis: Diagnosis | None = None
+        self._is_training = False
 
     @property
     def findings(self) -> list[LossFinding]:
@@ -72,22 +76,23 @@ class LossMonitor(TrainerCallback):
         if not state.is_world_process_zero or model is None or optimizer is None or state.max_steps <= 0:
             return
         scheduler: Any = kwargs.get("lr_scheduler")
-        self._peak = max((float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups), default=0.0)
-        self._place = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups].index(
-            self._peak
-        )
+        self._peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+        # Of groups with several LRs the one that is set; those of a head or of LoRA's B follow from it.
+        peak = args.learning_rate if args.learning_rate in self._peaks else max(self._peaks, default=0.0)
         is_ours = isinstance(scheduler, ScheduleLR)
         plan = Plan(
             num_updates=state.max_steps,
-            learning_rate=self._peak,
+            learning_rate=peak,
             schedule=str(scheduler.schedule) if is_ours else None,
             num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
-            final_lr=float(scheduler.curves[self._place](scheduler.end)) if is_ours else None,
-            step_ratio=self._peak / rms if is_adaptive(optimizer) and (rms := weight_rms(model)) else None,
+            curve=_curve(scheduler) if is_ours else None,
+            step_ratio=peak / rms if is_adaptive(optimizer) and (rms := weight_rms(model)) else None,
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,
+            updates_done=state.global_step,
         )
         self._diagnosis = Diagnosis(plan)
+        self._is_training = True
         self._losses.attach(model)
 
     def on_pre_optimizer_step(
@@ -95,8 +100,12 @@ class LossMonitor(TrainerCallback):
     ) -> None:
         # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
         scheduler: Any = kwargs.get("lr_scheduler")
-        if self._diagnosis is not None and hasattr(scheduler, "get_last_lr") and self._peak:
-            self._diagnosis.lr = float(scheduler.get_last_lr()[self._place]) / self._peak
+        if self._diagnosis is None or not hasattr(scheduler, "get_last_lr"):
+            return
+        self._diagnosis.lr = _highest_share(scheduler.get_last_lr(), self._peaks)
+        # Tokens, time or an early cooldown may end the run before its last update.
+        if isinstance(scheduler, ScheduleLR) and (scheduler.horizon.unit != "updates" or scheduler.is_cooling):
+            self._diagnosis.done = scheduler.position / scheduler.end
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._diagnosis is None:
@@ -127,7 +136,7 @@ class LossMonitor(TrainerCallback):
         metrics: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        if self._diagnosis is not None and metrics:
+        if self._diagnosis is not None and self._is_training and metrics:
             samples = _length(kwargs.get("eval_dataloader"))
             self._tell(self._diagnosis.evaluation(state.global_step, metrics, samples), state)
 
@@ -137,6 +146,7 @@ class LossMonitor(TrainerCallback):
         if self._diagnosis is not None:
             for update, loss in self._losses.arrived(wait=True):
                 self._tell(self._diagnosis.loss(update, loss), state)
+        self._is_training = False  # an evaluation from here on may be of another model, such as the best one
         self._losses.detach()
 
     def _tell(self, found: list[LossFinding], state: TrainerState) -> None:
@@ -154,6 +164,19 @@ def _length(dataloader: Any) -> int | None:
         return len(dataloader.dataset)
     except (AttributeError, TypeError):
         return None
+
+
+def _highest_share(lrs: Sequence[float], peaks: Sequence[float]) -> float:
+    """The LR of the group that is nearest to its peak: a group that is frozen says nothing about the others."""
+    return max((float(lr) / peak for lr, peak in zip(lrs, peaks, strict=True) if peak > 0), default=0.0)
+
+
+def _curve(scheduler: ScheduleLR) -> Callable[[float], float]:
+    def curve(share: float) -> float:
+        lrs = lrs_at(scheduler.course, share * scheduler.end, scheduler.curves)
+        return _highest_share(lrs, scheduler.peaks)
+
+    return curve
 
 
 def is_adaptive(optimizer: Any) -> bool:

@@ -158,15 +158,15 @@ def _changed(before: str, change: Callable[[list[Schedule]], list[Schedule]]) ->
     return None if after == schedule else Change("schedule", before, str(after))
 
 
-def fewer_epochs(epochs: float, best: float) -> Change | None:
-    """A run that ends a little after its best epoch.
+def shorter_run(length: float, best: float, setting: str = "num_train_epochs") -> Change | None:
+    """A run that ends a little after its best epoch, or its best update with `max_steps`.
 
     Example:
     ```python
-    >>> print(fewer_epochs(20, 3.4))
+    >>> print(shorter_run(20, 3.4))
     num_train_epochs: 20  →  5
 
     ```
     """
     wanted = max(1, math.ceil(1.25 * best))
-    return Change("num_train_epochs", f"{epochs:g}", f"{wanted:g}") if wanted < epochs else None
+    return Change(setting, f"{length:.10g}", f"{wanted}") if wanted < length else None

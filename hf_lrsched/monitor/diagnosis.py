@@ -6,7 +6,7 @@ from typing import Any
 
 from ..schedules.reactive import direction_by_name
 from .finding import LossFinding
-from .seen import Evaluation, Seen
+from .seen import BLOCKS, Evaluation, Seen
 from .signs import AT_BLOCK, AT_EVALUATION, Plan, Sign, not_finite, spike
 from .spikes import SpikeTest
 
@@ -37,13 +37,21 @@ class Diagnosis:
         self.findings: list[LossFinding] = []
         #: The LR of the update whose loss comes next, as a share of the peak LR.
         self.lr = 1.0
-        self._seen = Seen(plan.num_updates)
-        self._spikes = SpikeTest(
-            window=30, setback=0.5, chance=5e-5, high=5
-        )  # sooner than the guard's: this one only tells
+        self._seen = Seen(plan.num_updates, plan.updates_done)
+        # Sooner than the guard's: this one only tells.
+        self._spikes = SpikeTest(window=30, setback=0.5, chance=5e-5, high=5)
         self._loss_key: str | None = None
         self._score_key: str | None = None
         self._last_record = 0
+
+    @property
+    def done(self) -> float:
+        """The share of the run that is over: of its updates, or what was said of another clock, if that is more."""
+        return self._seen.done
+
+    @done.setter
+    def done(self, share: float) -> None:
+        self._seen.done_by_clock = share
 
     def loss(self, update: int, loss: float, lr: float | None = None) -> list[LossFinding]:
         """The training loss of an update; returns what is new.
@@ -58,7 +66,10 @@ class Diagnosis:
         is_block = self._seen.add_loss(update, loss, self.lr if lr is None else lr)
         jump = self._spikes.add(update, loss)
         found = [] if jump is None else self._new([spike(jump, self._seen, self.plan)])
-        return found + (self._look(AT_BLOCK) if is_block else [])
+        can_tell = (
+            is_block and self.plan.num_updates >= BLOCKS
+        )  # a shorter run has hardly learned when it ends, at any LR
+        return found + (self._look(AT_BLOCK) if can_tell else [])
 
     def record(self, update: int, record: Mapping[str, Any], has_losses: bool = True) -> list[LossFinding]:
         """A training record of the Trainer; returns what is new.
@@ -67,7 +78,7 @@ class Diagnosis:
             update (`int`): The update after which it was written.
             record (`Mapping`): `loss`, `grad_norm`, `learning_rate`.
             has_losses (`bool`, defaults to `True`): The losses of all updates are told by [`loss`]. Else the record's mean
-                stands for each of its updates.
+                counts as one loss.
         """
         found: list[LossFinding] = []
         norm, loss = _number(record.get("grad_norm")), _number(record.get("loss"))

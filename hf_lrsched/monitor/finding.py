@@ -38,7 +38,7 @@ class LossFinding:
         update (`int`): The update after which it was found.
         since (`int`): The update since which it holds.
         confidence (`float`): How sure it is, from 0 to 1: 1 - the chance that noise alone looks so, by the statistic that found
-            it.
+            it; where none did, a rough figure.
         seen (`str`): What was seen, with its numbers.
         advice (`str`): What to change, in words.
         changes (`tuple[Change, ...]`): The same as settings.

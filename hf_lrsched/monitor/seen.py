@@ -56,10 +56,14 @@ class Seen:
 
     Args:
         num_updates (`int`): All updates of the run.
+        updates_done (`int`, defaults to 0): Those before the first one that is seen.
     """
 
     num_updates: int
+    updates_done: int = 0
     update: int = 0
+    #: The share of the run that is over by what else its end is counted in, such as tokens.
+    done_by_clock: float = 0.0
     lr: float = 0.0
     #: The highest LR so far, as a share of the peak, and the update that reached it.
     highest: tuple[float, int] = (0.0, 0)
@@ -88,7 +92,7 @@ class Seen:
         if self._count < self.block_size:
             return False
         block = Block(
-            update - self._count + 1,
+            self.blocks[-1].end + 1 if self.blocks else self.updates_done + 1,
             update,
             statistics.median(self._values),
             spread(self._values),
@@ -112,4 +116,4 @@ class Seen:
     @property
     def done(self) -> float:
         """The share of the run that is over."""
-        return self.update / self.num_updates
+        return min(1.0, max(self.update / self.num_updates, self.done_by_clock))

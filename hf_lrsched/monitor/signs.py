@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from . import advice
 from .finding import Change, LossFinding
-from .seen import Block, Evaluation, Seen
+from .seen import Evaluation, Seen
 from .spikes import Spike
 from .statistics import noise, sure, trend
 
@@ -25,20 +25,30 @@ class Plan:
         learning_rate (`float`): The peak LR.
         schedule (`str`, *optional*): The schedule's text, where it is one of this package.
         num_epochs (`float`, *optional*): The run's epochs, where they make its length.
-        final_lr (`float`, *optional*): The LR at the end of the run as a share of the peak LR, where the schedule is known.
+        curve (`Callable[[float], float]`, *optional*): The LR as a share of the peak LR at a share of the run, where the
+            schedule is known.
         step_ratio (`float`, *optional*): Peak LR / RMS of the weights, for optimizers whose steps have the size of the LR.
         metric (`str`, *optional*): The metric that says what is better.
         greater_is_better (`bool`, *optional*): Of that metric.
+        updates_done (`int`, defaults to 0): Updates before the first one that is seen: not 0 in a run that is resumed. What
+            compares with the loss before anything was learned is then not told.
     """
 
     num_updates: int
     learning_rate: float
     schedule: str | None = None
     num_epochs: float | None = None
-    final_lr: float | None = None
+    curve: Callable[[float], float] | None = None
     step_ratio: float | None = None
     metric: str | None = None
     greater_is_better: bool | None = None
+    updates_done: int = 0
+
+    def highest_after(self, share: float) -> float:
+        """The highest LR from a share of the run on, as a share of the peak LR; 0 where the schedule is not known."""
+        if self.curve is None:
+            return 0.0
+        return max(self.curve(share + (1 - share) * i / _POINTS_AHEAD) for i in range(_POINTS_AHEAD + 1))
 
 
 #: A loss that has fallen by less than this share of itself has not fallen. On the runs that the rules were tuned on, healthy ones
@@ -51,8 +61,12 @@ _SMALL_VALIDATION_FALL, _SMALL_SWING = 0.06, 0.02
 _LONG_ENOUGH = 0.44
 #: A trend by Mann-Kendall's test that is so sure is one.
 _A_TREND = 0.7
-#: A loss that lies by more than this share of the start above it is clearly above it.
-_CLEAR_RISE = 0.15
+#: A loss that lies above the start by more than this share of it, and by more than so many standard deviations of one batch's
+#: loss, is clearly above it: the start is hardly more than one batch's loss itself.
+_CLEAR_RISE, _CLEAR_DEVIATIONS = 0.15, 3.0
+
+# At so many points the rest of a schedule is looked at.
+_POINTS_AHEAD = 200
 
 Sign: TypeAlias = Callable[[Seen, Plan], LossFinding | None]
 
@@ -87,18 +101,20 @@ def spike(found: Spike, seen: Seen, plan: Plan) -> LossFinding:
 
 
 def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The training loss gets worse and stays so: two blocks in a row lie above the start of the run, or have lost half of what
-    the best block had gained, each by more than noise explains."""
+    """The training loss gets worse and stays so: three blocks in a row lie above the start of the run, or have lost half of what
+    the best block had gained, each by more than noise explains. In a resumed run the first block stands for the start."""
     if len(seen.blocks) < 3:
         return None
     last, best = seen.blocks[-3:], min(seen.blocks, key=lambda block: block.loss)
     level = min(block.loss for block in last)
-    error = _error(seen)
-    rise, gained = level - seen.start, seen.start - best.loss
-    if rise > max(4 * error, _CLEAR_RISE * abs(seen.start)):
-        since, z = best.end if gained > 4 * error else 1, rise / error
-        text = f"the training loss is {level:.3g}, above the {seen.start:.3g} at the start"
-    elif gained > max(6 * error, _SMALL_FALL * abs(seen.start)) and level - best.loss > max(0.5 * gained, 6 * error):
+    error, begun = _error(seen), plan.updates_done
+    start = max(seen.start, seen.blocks[0].loss) if begun else seen.start
+    rise, gained = level - start, seen.start - best.loss
+    if rise > _clear_rise(seen):
+        since, z = best.end if gained > 4 * error else begun + 1, rise / error
+        where = f"after update {begun}" if begun else "at the start"
+        text = f"the training loss is {level:.3g}, above the {start:.3g} {where}"
+    elif not begun and gained > max(6 * error, _clear_rise(seen)) and level - best.loss > max(0.5 * gained, 6 * error):
         since, z = best.end, (level - best.loss) / error
         text = f"the training loss rose from {best.loss:.3g} to {level:.3g}, {(level - best.loss) / gained:.0%} of its gain"
     else:
@@ -110,7 +126,7 @@ def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall, and the steps are too large rather than too small: the validation loss is thrown about
     from one evaluation to the next, or a step is more than a hundredth of the weights; without evaluations, the training loss
     stood clearly above its start."""
-    if not _has_not_fallen(seen) or not _steps_too_far(seen, plan) or _has_begun(seen):
+    if not _saw_start(plan) or not _has_not_fallen(seen) or not _steps_too_far(seen, plan) or _has_begun(seen):
         return None
     start, level = _ends(seen)
     text = (
@@ -120,9 +136,9 @@ def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
 
 
 def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The training loss does not fall: after a third of the run, the median block of the latest ones lies less than two
-    standard deviations of one batch's noise below the start."""
-    if not _has_not_fallen(seen) or _steps_too_far(seen, plan):
+    """The training loss does not fall: its latest sixth lies less than 8 % below the first one, and the validation loss less than
+    6 % below the start, by steps that are not too large."""
+    if not _saw_start(plan) or not _has_not_fallen(seen) or _steps_too_far(seen, plan):
         return None
     start, level = _ends(seen)
     return LossFinding(
@@ -131,7 +147,7 @@ def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
         1,
         1 - max(0.0, start - level) / (2 * _SMALL_FALL * abs(start) or 1),
         f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run",
-        "The LR is too low.",
+        "The LR is too low, or the run much too short.",
         _changes(advice.other_lr(plan.learning_rate, plan.step_ratio, lower=False)),
     )
 
@@ -140,7 +156,7 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
     """A jump of the loss or of the gradient's norm within the updates in which the LR came to its peak, which then passes."""
     peak = seen.highest[1]
     reached = seen.highest[0] > 0.9 and seen.update > peak
-    if not reached or peak > 0.2 * seen.num_updates or len(seen.blocks) < 4:
+    if not _saw_start(plan) or not reached or peak > 0.2 * seen.num_updates or len(seen.blocks) < 4:
         return None
     around = [block for block in seen.blocks[:-1] if block.start <= 2 * peak + seen.block_size and block.end >= peak]
     if not around:
@@ -148,7 +164,7 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
     jump, error = max(around, key=lambda block: block.loss), _error(seen)
     before = [block.loss for block in seen.blocks if block.end < jump.start] or [seen.start]
     rise = jump.loss - min(min(before), seen.start)
-    is_clear = rise > 8 * error and jump.loss - seen.start > max(8 * error, 2 * _CLEAR_RISE * abs(seen.start))
+    is_clear = rise > 8 * error and jump.loss - seen.start > 2 * _clear_rise(seen)
     if not is_clear or seen.blocks[-1].loss > jump.loss - 0.5 * rise:
         return None
     return LossFinding(
@@ -165,8 +181,11 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
 
 def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
     """The LR still rises after two fifths of the run, and the loss has had no trouble with it."""
-    if seen.done < 0.4 or not seen.lr == seen.highest[0] < 1 or not _rises(seen):
+    if not _saw_start(plan) or seen.done < 0.4 or not seen.lr == seen.highest[0] < 1 or not _rises(seen):
         return None
+    change = advice.shorter_warmup(plan.schedule) if plan.schedule else None
+    if plan.schedule and change is None:
+        return None  # it rises as drawn: triangular(up=50%)
     falls = -trend([block.loss for block in seen.blocks])
     return LossFinding(
         "warmup_too_long",
@@ -175,7 +194,7 @@ def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
         max(falls, 0.9),
         f"the LR is still at {seen.lr:.0%} of its peak and rising after {seen.done:.0%} of the run",
         "A warmup of 10 % is mostly enough: the peak is reached while there is time to use it.",
-        _changes(advice.shorter_warmup(plan.schedule) if plan.schedule else None),
+        _changes(change),
     )
 
 
@@ -191,7 +210,7 @@ def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
     if seen.done > 0.6 or not limit or spent * seen.block_size < 0.1 * seen.num_updates:
         return None
     before = seen.blocks[: len(seen.blocks) - spent]
-    if not before or before[-1].start <= seen.highest[1] == seen.update:
+    if not before or plan.highest_after(seen.done) > limit:  # it will rise again
         return None
     now = [block.loss for block in seen.blocks[-spent:]]
     return LossFinding(
@@ -209,9 +228,9 @@ def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
 def plateau_at_high_lr(seen: Seen, plan: Plan) -> LossFinding | None:
     """Neither the training loss nor the validation got better in the last third of the run so far, with the LR above half of
     its peak: noise of the steps, which decay would take away."""
-    if seen.done < 0.5 or seen.lr < 0.5 * seen.highest[0] or len(seen.blocks) < 12 or len(seen.evaluations) < 6:
+    if seen.done < 0.5 or seen.lr < 0.5 or len(seen.blocks) < 12 or len(seen.evaluations) < 6:
         return None
-    if plan.final_lr is not None and plan.final_lr < 0.5:
+    if plan.curve is not None and plan.curve(1.0) < 0.5:
         return None  # the decay is still to come
     third = max(len(seen.blocks) // 3, 6)
     now = [block.loss for block in seen.blocks[-third:]]
@@ -240,7 +259,7 @@ def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
     """The validation loss rises while the training loss falls: since its best evaluation it has lost 60 % of what it had gained
     until then, the last three evaluations all lie beyond that, and Mann-Kendall's test finds a rise."""
     found = [each for each in seen.evaluations if each.loss is not None and each.update > 0]
-    if len(found) < 4:
+    if not _saw_start(plan) or len(found) < 4:
         return None
     losses = [_loss(each) for each in found]
     at = losses.index(min(losses))
@@ -255,7 +274,10 @@ def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
     if now > min(then[-1], seen.start) - 2 * _error(seen):
         return None
     rise = (losses[-1] - best) / gained if gained > 0 else float("inf")
-    epochs = None if plan.num_epochs is None else plan.num_epochs * found[at].update / seen.num_updates
+    if plan.num_epochs is None:
+        change = advice.shorter_run(seen.num_updates, found[at].update, "max_steps")
+    else:
+        change = advice.shorter_run(plan.num_epochs, plan.num_epochs * found[at].update / seen.num_updates)
     return LossFinding(
         "validation_rises",
         seen.update,
@@ -265,7 +287,7 @@ def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
         + (f": {rise:.0%} of its gain" if gained > 0 and rise < 20 else ", and it never was below that of the start"),
         "The model learns the training data by heart: end the run earlier (EarlyStoppingCallback), or regularize. If it never was "
         "better than at the start, look whether the validation labels are right.",
-        _changes(None if epochs is None else advice.fewer_epochs(plan.num_epochs or 0, epochs)),
+        _changes(change),
     )
 
 
@@ -294,7 +316,7 @@ def unstable_validation(seen: Seen, plan: Plan) -> LossFinding | None:
     ]
     gained = max(seen.start, losses[0]) - min(losses)
     many = len(swings) >= max(3, 0.5 * (len(losses) - 2))
-    if len(losses) < 6 or not many or statistics.median(swings) < 0.33 * gained:
+    if not _saw_start(plan) or len(losses) < 6 or not many or statistics.median(swings) < 0.33 * gained:
         return None
     return LossFinding(
         "unstable_validation",
@@ -319,6 +341,17 @@ AT_BLOCK: tuple[Sign, ...] = (
     plateau_at_high_lr,
 )
 AT_EVALUATION: tuple[Sign, ...] = (validation_rises, unstable_validation)
+
+
+def _saw_start(plan: Plan) -> bool:
+    return plan.updates_done == 0
+
+
+def _clear_rise(seen: Seen) -> float:
+    deviation = max(seen.noise, seen.blocks[0].spread)
+    # With far too high an LR all is noise; five times the start is clear, whatever the noise.
+    chance = min(_CLEAR_DEVIATIONS * deviation, 4 * abs(seen.start))
+    return max(4 * _error(seen), _CLEAR_RISE * abs(seen.start), chance)
 
 
 def _has_not_fallen(seen: Seen) -> bool:
@@ -356,13 +389,15 @@ def _steps_too_far(seen: Seen, plan: Plan) -> bool:
 
 
 def _is_shaken(seen: Seen) -> bool:
+    highest = max(block.loss for block in seen.blocks)
+    if highest - seen.start > max(abs(seen.start), 4 * _error(seen)):  # it has doubled: by no LR that is too low
+        return True
     losses = _validation(seen)
     if len(losses) > 2:
         swings = [after - before for before, after in pairwise(losses)]
         size = statistics.median(abs(swing) for swing in swings)
         upwards = sum(swing for swing in swings if swing > 0)
         return size > _SMALL_SWING * abs(statistics.median(losses)) and upwards > sum(map(abs, swings)) / 3
-    highest = max(block.loss for block in seen.blocks)
     return highest > seen.start + 4 * max(noise(seen.first), _error(seen)) and highest > 1.1 * abs(seen.start)
 
 
@@ -405,6 +440,3 @@ def _score(evaluation: Evaluation) -> float:
 
 def _loss(evaluation: Evaluation) -> float:
     return 0.0 if evaluation.loss is None else evaluation.loss
-
-
-__all__ = ["AT_BLOCK", "AT_EVALUATION", "Block", "Plan", "Sign"]

@@ -67,21 +67,6 @@ def trend(values: Sequence[float]) -> float:
     return math.copysign(math.erf(z / math.sqrt(2)), total)
 
 
-def slope(values: Sequence[float]) -> float:
-    """The change a step, by the median of all pairs' slopes (Theil, 1950; Sen, 1968, Estimates of the regression coefficient
-    based on Kendall's tau, JASA 63).
-
-    Example:
-    ```python
-    >>> slope([1.0, 2.0, 30.0, 4.0, 5.0])
-    1.0
-
-    ```
-    """
-    pairs = [(values[j] - values[i]) / (j - i) for i in range(len(values)) for j in range(i + 1, len(values))]
-    return statistics.median(pairs) if pairs else 0.0
-
-
 def sure(z: float) -> float:
     """The normal distribution's probability below z, no less than 0.5."""
     return 0.5 * (1 + math.erf(max(z, 0.0) / math.sqrt(2)))

@@ -26,7 +26,12 @@ def tell(
     """A run of 200 updates, told to a Diagnosis."""
     draw = random.Random(seed)
     curve = parse(schedule).resolve(Horizon(UPDATES, 50))
-    plan = {"learning_rate": 2e-5, "schedule": schedule, "num_epochs": 4.0, "final_lr": float(curve(UPDATES))} | plan
+    plan = {
+        "learning_rate": 2e-5,
+        "schedule": schedule,
+        "num_epochs": 4.0,
+        "curve": lambda share: float(curve(share * UPDATES)),
+    } | plan
     diagnosis = Diagnosis(Plan(num_updates=UPDATES, **plan))
     for update in range(1, UPDATES + 1):
         diagnosis.loss(update, scale * (loss(update) + draw.gauss(0, noise)), float(curve(update - 1)))
@@ -85,6 +90,7 @@ def test_so_is_one_with_another_schedule_and_noise(schedule, seed):
         ),
         ("lr_spent", 51, [f"schedule: {SPENT}  →  warmup(5%) >> linear()"], {"schedule": SPENT}),
         ("validation_rises", 60, ["num_train_epochs: 4  →  2"], {"validation": learnt_by_heart}),
+        ("validation_rises", 60, ["max_steps: 200  →  75"], {"validation": learnt_by_heart, "num_epochs": None}),
         ("unstable_validation", 20, [], {"samples": 10}),
     ],
 )
@@ -237,3 +243,109 @@ def test_memory_does_not_grow():
             diagnosis.evaluation(update, {"eval_loss": 1 / update})
     assert len(seen.blocks) == 40
     assert len(seen._values) + len(seen.evaluations) + len(seen.first) < 200
+
+
+def slow_to_begin(update, updates):
+    """A loss that stays at ln 2 for a tenth of the run."""
+    return 0.15 + (math.log(2) - 0.15) * math.exp(-6 * max(0, update / updates - 0.1))
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.2])
+def test_a_start_that_is_low_by_chance(noise):
+    """In a long run a block's median is exact, and the start is still hardly more than one small batch's loss."""
+    curve = parse(SCHEDULE).resolve(Horizon(1000, 250))
+    for seed in range(60):
+        draw = random.Random(seed)
+        diagnosis = Diagnosis(Plan(num_updates=1000, learning_rate=2e-5, schedule=SCHEDULE))
+        for update in range(1, 1001):
+            diagnosis.loss(update, slow_to_begin(update, 1000) + draw.gauss(0, noise), float(curve(update - 1)))
+        assert kinds(diagnosis) == []
+
+
+def resumed(done, loss=falling, schedule=SCHEDULE, seed=0, noise=0.05, validation=falling):
+    """The rest of such a run, from a checkpoint on."""
+    draw = random.Random(seed)
+    curve = parse(schedule).resolve(Horizon(UPDATES, 50))
+    plan = Plan(
+        num_updates=UPDATES,
+        learning_rate=2e-5,
+        schedule=schedule,
+        num_epochs=4.0,
+        curve=lambda share: float(curve(share * UPDATES)),
+        updates_done=done,
+    )
+    diagnosis = Diagnosis(plan)
+    for update in range(done + 1, UPDATES + 1):
+        diagnosis.loss(update, loss(update) + draw.gauss(0, noise), float(curve(update - 1)))
+        if update % 10 == 0:
+            diagnosis.evaluation(update, {"eval_loss": validation(update) + draw.gauss(0, noise / 5)})
+    return diagnosis
+
+
+@pytest.mark.parametrize("done", [10, 40, 100, 160])
+@pytest.mark.parametrize(
+    "schedule", [SCHEDULE, "warmup(30%) >> linear()", "triangular(up=10%)", "cosine_restarts(cycles=4)"]
+)
+def test_a_resumed_run_is_not_blamed_for_a_start_that_was_not_seen(done, schedule):
+    """Its loss is at its end already: that it falls no more, or that the LR rises, says nothing about the run."""
+
+    def learnt(update):
+        return 0.15
+
+    def slightly_worse(update):
+        return 0.3 + 0.0005 * update
+
+    for seed in range(5):
+        assert kinds(resumed(done, learnt, schedule, seed, validation=slightly_worse)) == []
+
+
+def test_a_resumed_run_is_judged_by_what_is_seen():
+    assert kinds(resumed(60, lambda update: math.nan if update == 90 else falling(update))) == ["not_finite"]
+    assert kinds(resumed(60, lambda update: 2.0 if update >= 150 else falling(update)))[0] == "spike"
+    assert kinds(resumed(20, schedule=SPENT)) == ["lr_spent"]
+    assert "diverging" in kinds(resumed(20, dip))
+
+
+@pytest.mark.parametrize("schedule", ["triangular(up=50%)", "one_cycle(peak_at=60%)"])
+def test_a_rise_that_is_no_warmup_is_as_it_was_drawn(schedule):
+    assert kinds(tell(schedule=schedule)) == []
+
+
+@pytest.mark.parametrize(
+    "schedule", ["repeat(polynomial(power=3), cycles=2)", "linear(over=20%) >> hold(25%) >> warmup(5%) >> linear()"]
+)
+def test_an_lr_that_rises_again_is_not_spent(schedule):
+    assert kinds(tell(schedule=schedule)) == []
+
+
+@pytest.mark.parametrize("updates", [2, 5, 8, 13, 21, 34, 39])
+@pytest.mark.parametrize("seed", range(5))
+def test_little_is_said_of_a_short_run(updates, seed):
+    draw = random.Random(seed)
+    curve = parse(SCHEDULE).resolve(Horizon(updates, updates))
+    diagnosis = Diagnosis(Plan(num_updates=updates, learning_rate=2e-5, schedule=SCHEDULE, num_epochs=1.0))
+    for update in range(1, updates + 1):
+        loss = falling(update * UPDATES / updates)
+        diagnosis.loss(update, loss + draw.gauss(0, 0.05), float(curve(update - 1)))
+        diagnosis.evaluation(update, {"eval_loss": loss + draw.gauss(0, 0.01)})
+    assert kinds(diagnosis) == []
+
+
+def test_a_run_that_ends_before_it_learns_is_not_too_slow():
+    """Half an epoch, to try whether all works: the loss has just begun to fall."""
+    for updates, found in ((30, []), (60, ["too_slow"])):
+        diagnosis = Diagnosis(Plan(num_updates=updates, learning_rate=1e-4))
+        for update in range(1, updates + 1):
+            diagnosis.loss(update, 1.1 - 0.04 * update / updates, 1.0)
+        assert kinds(diagnosis) == found
+
+
+def test_a_loss_that_has_doubled_is_by_no_lr_that_is_too_low():
+    """Without a warmup all losses but the first are noise, and the validation loss falls as the LR does."""
+    draw = random.Random(0)
+    diagnosis = Diagnosis(Plan(num_updates=UPDATES, learning_rate=10.0))
+    for update in range(1, UPDATES + 1):
+        diagnosis.loss(update, 0.7 if update == 1 else draw.uniform(0, 60), 1 - update / UPDATES)
+        if update % 20 == 0:
+            diagnosis.evaluation(update, {"eval_loss": 30 - update / 20})
+    assert kinds(diagnosis) and not {"too_slow"} & set(kinds(diagnosis))

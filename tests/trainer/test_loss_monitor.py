@@ -58,6 +58,26 @@ class Spy(TrainerCallback):
         diagnosis.loss = spy
 
 
+class Plans(TrainerCallback):
+    """What the monitor knows of the run, and the share of it that is over after each update."""
+
+    def __init__(self, monitor):
+        self.monitor, self.plan, self.done = monitor, None, []
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.plan = self.monitor._diagnosis.plan
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.done.append(self.monitor._diagnosis.done)
+
+
+def planned(trainer):
+    spy = Plans(trainer.monitor)
+    trainer.callback_handler.callbacks.append(spy)
+    trainer._callbacks.append(spy)
+    return spy
+
+
 def told(make_trainer, losses, cls=None, **kwargs):
     monitor = LossMonitor()
     spy = Spy(monitor)
@@ -140,7 +160,8 @@ def test_every_scheduled_trainer_has_one(make_trainer):
 def test_one_of_the_users_takes_its_place(make_trainer):
     monitor = LossMonitor(metric="accuracy")
     trainer = make_trainer("linear()", callbacks=[monitor])
-    assert trainer.monitor is monitor
+    trainer.train()
+    assert trainer.monitor is monitor and monitor.recorder is not None
     assert sum(isinstance(each, LossMonitor) for each in trainer.callback_handler.callbacks) == 1
 
 
@@ -246,3 +267,69 @@ def test_the_size_of_the_weights():
     nn.init.constant_(model.weight, 3.0)
     assert weight_rms(model) == pytest.approx(3.0)
     assert weight_rms(nn.LayerNorm(4)) == 0.0  # no matrix
+
+
+def test_a_resumed_run_knows_that_it_is_one(make_trainer, tmp_path):
+    make_trainer("warmup(1) >> linear()", save_strategy="steps", save_steps=4).train()
+    trainer = make_trainer("warmup(1) >> linear()")
+    spy = planned(trainer)
+    trainer.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-4"))
+    assert spy.plan.updates_done == 4 and spy.plan.num_updates == 6
+    assert trainer.monitor.findings == []
+
+
+def test_what_is_evaluated_after_the_training_is_none_of_its_evaluations(make_trainer):
+    trainer = make_trainer("linear()", eval_strategy="steps", eval_steps=2)
+    trainer.train()
+    seen = trainer.monitor._diagnosis._seen
+    assert [each.update for each in seen.evaluations] == [2, 4, 6]
+    trainer.evaluate()
+    assert len(seen.evaluations) == 3
+
+
+def test_the_lr_of_several_groups_is_that_of_the_one_nearest_to_its_peak(make_trainer, grouped):
+    """Of a group at LR 0, of one that is frozen after a third of the run, and of their neighbour, which goes on."""
+    model, optimizer = grouped(2e-3, 1e-3, optimizer=torch.optim.AdamW)
+    optimizer.param_groups[0]["schedule"] = "hold(33%) >> freeze()"
+    optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 0.0})
+    trainer = make_trainer("linear()", model=model, optimizers=(optimizer, None), learning_rate=1e-3)
+    lrs, plans = Spy(trainer.monitor), planned(trainer)
+    trainer.callback_handler.callbacks.append(lrs)
+    trainer._callbacks.append(lrs)
+    trainer.train()
+    assert lrs.lrs == pytest.approx([1, 1, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    assert plans.plan.learning_rate == 1e-3  # what is set, and not the highest one
+    assert plans.plan.curve(0.5) == pytest.approx(0.5) and plans.plan.curve(1.0) == 0
+
+
+def test_by_tokens_the_run_is_over_when_they_are_spent(make_trainer):
+    class Counted(nn.Module):
+        main_input_name = "x"
+
+        def __init__(self):
+            super().__init__()
+            self.config = PretrainedConfig()
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, x, labels=None):
+            logits = self.head(x)
+            return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
+
+    trainer = make_trainer(
+        "linear()",
+        cls=lambda **kwargs: ScheduledTrainer(**kwargs, clock="tokens(64)"),
+        model=Counted(),
+        num_train_epochs=10,
+        include_num_input_tokens_seen="all",
+    )
+    spy = planned(trainer)
+    trainer.train()
+    assert trainer.state.global_step == 4 and spy.plan.num_updates == 60  # 16 numbers an update
+    assert spy.done == pytest.approx([1 / 60, 0.25, 0.5, 0.75], abs=0.02)
+
+
+@pytest.mark.parametrize("cls", [None, Trainer])
+def test_neither_logs_nor_evaluations(make_trainer, cls):
+    trainer = told(make_trainer, [0.7, 0.6, math.nan, 0.4, 0.3, 0.2], cls, logging_strategy="no")
+    trainer.train()
+    assert [finding.kind for finding in trainer.monitor.findings] == ["not_finite"]
