@@ -114,12 +114,8 @@ def height_of(page, share):
 
 
 def hover(page, update):
-    # A chart that is still being drawn anew hides what is told; a hand moves on as well.
-    for _ in range(100):
-        page.mouse.move(pixel_of(page, update), height_of(page, 0.2), steps=2)
-        if page.locator("#tip").is_visible():
-            break
-        page.wait_for_timeout(100)
+    page.locator("#chart").scroll_into_view_if_needed()
+    page.mouse.move(pixel_of(page, update), height_of(page, 0.2))  # within the first panel, however many there are
     page.wait_for_selector("#tip", state="visible")
     rows = page.locator("#tip tr").all()
     return page.locator("#tip strong").inner_text(), [row.locator("td").all_inner_texts() for row in rows]
