@@ -43,8 +43,8 @@ def load_task(name: str, data: Path) -> Task:
     """A task by its name.
 
     Args:
-        name (`str`): `messages` (3 kinds of messages), `sst2` (sentiment, 2), `cards`, `transfers` and `accounts` (the first, second
-            and third 20 intents of Banking77).
+        name (`str`): `messages` (3 kinds of messages), `sst2` (sentiment, 2), `cards`, `transfers`, `accounts` and `disputes` (the
+            first, second and third 20 intents of Banking77, and the rest).
         data (`Path`): Holds `sst2/train.csv` and `validation.csv`, `banking77/train.csv` and `test.csv`.
     """
     files = {
@@ -53,6 +53,7 @@ def load_task(name: str, data: Path) -> Task:
         "cards": (data / "banking77/train.csv", data / "banking77/test.csv", "text", slice(0, 20)),
         "transfers": (data / "banking77/train.csv", data / "banking77/test.csv", "text", slice(20, 40)),
         "accounts": (data / "banking77/train.csv", data / "banking77/test.csv", "text", slice(40, 60)),
+        "disputes": (data / "banking77/train.csv", data / "banking77/test.csv", "text", slice(60, 77)),
     }
     train_file, validation_file, text, classes = files[name]
     datasets.disable_progress_bars()

@@ -39,7 +39,7 @@ class Diagnosis:
         self.lr = 1.0
         self._seen = Seen(plan.num_updates, plan.updates_done)
         # Sooner than the guard's: this one only tells.
-        self._spikes = SpikeTest(window=30, setback=0.5, chance=5e-5, high=5)
+        self._spikes = SpikeTest(window=16, setback=0.5, chance=5e-5, high=4)
         self._loss_key: str | None = None
         self._score_key: str | None = None
         self._last_record = 0

@@ -65,6 +65,9 @@ _A_TREND = 0.7
 #: loss, is clearly above it: the start is hardly more than one batch's loss itself.
 _CLEAR_RISE, _CLEAR_DEVIATIONS = 0.15, 3.0
 
+#: A step that is more than this share of the weights is no small one.
+_LARGE_STEP = 25 * advice.STEP_RATIO
+
 # At so many points the rest of a schedule is looked at.
 _POINTS_AHEAD = 200
 
@@ -102,8 +105,9 @@ def spike(found: Spike, seen: Seen, plan: Plan) -> LossFinding:
 
 def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss gets worse and stays so: three blocks in a row lie above the start of the run, or have lost half of what
-    the best block had gained, each by more than noise explains. In a resumed run the first block stands for the start."""
-    if len(seen.blocks) < 3:
+    the best block had gained, each by more than noise explains; and the validation loss, where there is one, is not near its best.
+    In a resumed run the first block stands for the start."""
+    if len(seen.blocks) < 3 or _validates(seen):
         return None
     last, best = seen.blocks[-3:], min(seen.blocks, key=lambda block: block.loss)
     level = min(block.loss for block in last)
@@ -124,7 +128,7 @@ def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
 
 def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall, and the steps are too large rather than too small: the validation loss is thrown about
-    from one evaluation to the next, or a step is more than a hundredth of the weights; without evaluations, the training loss
+    from one evaluation to the next, or a step is more than a fortieth of the weights; without evaluations, the training loss
     stood clearly above its start."""
     if not _saw_start(plan) or not _has_not_fallen(seen) or not _steps_too_far(seen, plan) or _has_begun(seen):
         return None
@@ -138,7 +142,7 @@ def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
 def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall: its latest sixth lies less than 8 % below the first one, and the validation loss less than
     6 % below the start, by steps that are not too large."""
-    if not _saw_start(plan) or not _has_not_fallen(seen) or _steps_too_far(seen, plan):
+    if not _saw_start(plan) or not _has_not_fallen(seen) or _is_shaken(seen) or not _steps_may_be_small(plan):
         return None
     start, level = _ends(seen)
     return LossFinding(
@@ -343,6 +347,14 @@ AT_BLOCK: tuple[Sign, ...] = (
 AT_EVALUATION: tuple[Sign, ...] = (validation_rises, unstable_validation)
 
 
+def _validates(seen: Seen) -> bool:
+    """Whether the latest evaluation has kept three quarters of what the best one had gained: then no training loss is lost."""
+    losses = _validation(seen)
+    gained = seen.start - min(losses, default=seen.start)
+    is_late = bool(losses) and seen.evaluations[-1].update > seen.blocks[-4:][0].start  # it has seen what the losses tell
+    return is_late and gained > _SMALL_VALIDATION_FALL * abs(seen.start) and seen.start - losses[-1] > 0.75 * gained
+
+
 def _saw_start(plan: Plan) -> bool:
     return plan.updates_done == 0
 
@@ -385,7 +397,12 @@ def _has_begun(seen: Seen) -> bool:
 def _steps_too_far(seen: Seen, plan: Plan) -> bool:
     """Whether a loss that does not fall comes of steps that are too large. A BERT that collapsed at a high LR gives every sample
     the same answer, and its loss lies still: then the size of the steps tells."""
-    return _is_shaken(seen) or (plan.step_ratio or 0.0) > 10 * advice.STEP_RATIO
+    return _is_shaken(seen) or (plan.step_ratio or 0.0) > _LARGE_STEP
+
+
+def _steps_may_be_small(plan: Plan) -> bool:
+    """In between, where a step may be large or small, nothing is said: a network with random weights begins late at such an LR."""
+    return (plan.step_ratio or 0.0) < 0.4 * _LARGE_STEP
 
 
 def _is_shaken(seen: Seen) -> bool:
