@@ -157,7 +157,7 @@ def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
 
 
 def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
-    """A jump of the loss or of the gradient's norm within the updates in which the LR came to its peak, which then passes."""
+    """A jump of the loss within the updates in which the LR came to its peak, which then passes."""
     peak = seen.highest[1]
     reached = seen.highest[0] > 0.9 and seen.update > peak
     if not _saw_start(plan) or not reached or peak > 0.2 * seen.num_updates or len(seen.blocks) < 4:
