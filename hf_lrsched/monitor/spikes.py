@@ -11,6 +11,8 @@ _DEVIATION = 1.4826
 _FEWEST = 10
 # Progress is told from noise when it is more than so many deviations.
 _PROGRESS = 2.0
+# Of a small progress, half may be lost by noise alone: a high loss is more than so many deviations above the level, too.
+_NOISE = 3.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class SpikeTest:
     The losses before make up a sliding window, with their median `level` and their deviation `sigma`, 1.4826 times the
     median absolute deviation (Hampel, The Influence Curve and Its Role in Robust Estimation, 1974). A loss is *high* when
 
-        loss - level > setback * (start - level)    where the run has made progress: start - level > 2 sigma
+        loss - level > setback * (start - level)    where the run has made progress: start - level > 2 sigma,
+                                                    and by more than 3 sigma
         loss - level > high * sigma                 where it has not
 
     with `start` the median of the run's first 10 losses: so a setback of 1 is back at the start. High losses in a row are
@@ -124,5 +127,5 @@ class SpikeTest:
             return math.inf, 0.0
         sigma = _DEVIATION * statistics.median([abs(loss - level) for loss in self._window])
         if progress > _PROGRESS * sigma:
-            return self.setback * progress, progress
+            return max(self.setback * progress, _NOISE * sigma), progress
         return self.high * sigma or math.inf, 0.0  # losses that are all the same have no scale

@@ -80,7 +80,7 @@ def test_so_is_one_with_another_schedule_and_noise(schedule, seed):
     "kind, since, changes, run",
     [
         ("too_slow", 1, ["learning_rate: 2e-05  →  0.0002"], {"loss": flat, "validation": flat}),
-        ("diverging", 80, ["learning_rate: 2e-05  →  2e-06"], {"loss": dip}),
+        ("diverging", 80, ["learning_rate: 2e-05  →  2e-06"], {"loss": dip, "validation": dip}),
         ("stuck", 1, ["learning_rate: 2e-05  →  2e-06"], {"loss": flat, "validation": thrown}),
         (
             "warmup_too_long",
@@ -303,7 +303,7 @@ def test_a_resumed_run_is_judged_by_what_is_seen():
     assert kinds(resumed(60, lambda update: math.nan if update == 90 else falling(update))) == ["not_finite"]
     assert kinds(resumed(60, lambda update: 2.0 if update >= 150 else falling(update)))[0] == "spike"
     assert kinds(resumed(20, schedule=SPENT)) == ["lr_spent"]
-    assert "diverging" in kinds(resumed(20, dip))
+    assert "diverging" in kinds(resumed(20, dip, validation=dip))
 
 
 @pytest.mark.parametrize("schedule", ["triangular(up=50%)", "one_cycle(peak_at=60%)"])
