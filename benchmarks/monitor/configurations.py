@@ -8,12 +8,18 @@ from traces import Trace
 
 #: By the model: updates of a run, and the peak LR for each task, by a sweep.
 MODELS = {
-    "averaging": (200, {"messages": 1.2e-3, "sst2": 2e-3, "cards": 3e-3, "transfers": 3e-3, "accounts": 3e-3, "disputes": 3e-3}),
+    "averaging": (
+        200,
+        {"messages": 1.2e-3, "sst2": 2e-3, "cards": 3e-3, "transfers": 3e-3, "accounts": 3e-3, "disputes": 3e-3},
+    ),
     "narrow2": (
         200,
         {"cards": 3e-3, "transfers": 3e-3, "accounts": 3e-3, "disputes": 3e-3},
     ),  # in so few updates it learns little of the others
-    "minilm": (120, {"messages": 1e-4, "sst2": 1e-4, "cards": 2e-4, "transfers": 2e-4, "accounts": 2e-4, "disputes": 2e-4}),
+    "minilm": (
+        120,
+        {"messages": 1e-4, "sst2": 1e-4, "cards": 2e-4, "transfers": 2e-4, "accounts": 2e-4, "disputes": 2e-4},
+    ),
 }
 BATCH_SIZES = (8, 16, 16)
 #: Of each task.
@@ -49,6 +55,8 @@ CAUSES = (
 SHARP_CAUSES = ("lr_x30", "lr_x100", "no_warmup")
 #: Where few samples with wrong labels are learned by heart; on 20 intents the same run goes on getting better.
 PAST_BEST_TASKS = {"averaging": ("messages", "sst2")}
+
+
 @dataclass(frozen=True)
 class Series:
     """Configurations that were made together.

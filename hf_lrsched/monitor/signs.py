@@ -351,7 +351,8 @@ def _validates(seen: Seen) -> bool:
     """Whether the latest evaluation has kept three quarters of what the best one had gained: then no training loss is lost."""
     losses = _validation(seen)
     gained = seen.start - min(losses, default=seen.start)
-    is_late = bool(losses) and seen.evaluations[-1].update > seen.blocks[-4:][0].start  # it has seen what the losses tell
+    # It must have seen what the training losses tell.
+    is_late = bool(losses) and seen.evaluations[-1].update > seen.blocks[-4:][0].start
     return is_late and gained > _SMALL_VALIDATION_FALL * abs(seen.start) and seen.start - losses[-1] > 0.75 * gained
 
 
