@@ -120,9 +120,18 @@ def test_other_epochs_are_refused_with_epochs_too():
 
 def test_another_clock_is_refused():
     made = scheduler("updates", schedule="linear()")
-    for clock in ("time(30min)", "tokens(1000)", "epochs"):
+    for clock in ("time(30min)", "tokens(1000)"):
         with pytest.raises(ScheduleError, match="counts updates, this one"):
             scheduler(clock, schedule="linear()", on_resume="switch").load_state_dict(made.state_dict())
+
+
+def test_epochs_and_updates_are_counted_alike_where_it_is_meant():
+    made = scheduler("updates", schedule="linear()")
+    with pytest.raises(ScheduleError, match="clock was 'updates' and is 'epochs'"):
+        scheduler("epochs", schedule="linear()").load_state_dict(made.state_dict())
+    switched = scheduler("epochs", schedule="linear()", on_resume="switch")
+    switched.load_state_dict(made.state_dict())
+    assert switched.position == made.position and switched.get_last_lr() == made.get_last_lr()
 
 
 def test_more_time_is_another_setting():
