@@ -9,29 +9,14 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
+from .step_size_names import QUANTILES
+
 Group = dict[str, Any]
 Part = Callable[[Tensor], Tensor]
 Look = Callable[[str], Tensor]
 
-UPDATE_RATIO = "update_ratio"
-#: The quantiles of a group's effective LRs, by their names.
-QUANTILES = {"effective_lr_p05": 0.05, "effective_lr_p50": 0.5, "effective_lr_p95": 0.95}
-
 # Quantiles need elements in order. Of so many, the one told as the 5 % quantile lies between 4.8 % and 5.2 %, 19 times of 20.
 _MOST_IN_ORDER = 1 << 16
-
-
-def is_step_size(key: str) -> bool:
-    """Whether a value of a log is one of a group's step sizes.
-
-    Example:
-    ```python
-    >>> [is_step_size(key) for key in ("update_ratio/head", "effective_lr_p50/head", "lr/head", "loss")]
-    [True, True, False, False]
-
-    ```
-    """
-    return key.partition("/")[0] in (UPDATE_RATIO, *QUANTILES) and "/" in key
 
 
 class Sample:

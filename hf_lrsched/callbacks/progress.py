@@ -6,7 +6,7 @@ from transformers import ProgressCallback, TrainerControl, TrainerState, Trainin
 
 from ..scheduler import ScheduleLR
 from ..schedules.curve import Part
-from ..step_sizes import is_step_size
+from ..step_size_names import is_step_size
 
 _LONGEST_PHASE = 40
 

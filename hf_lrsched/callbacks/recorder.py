@@ -9,7 +9,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ..record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, STEPS, TRAIN, VERSION, Appender, Segment, last_row
 from ..scheduler import ScheduleLR
-from ..step_sizes import is_step_size
+from ..step_size_names import is_step_size
 from .lr_logger import LRLogger, group_names
 
 #: What of the training arguments stands in the record.

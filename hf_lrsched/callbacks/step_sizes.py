@@ -11,7 +11,8 @@ from transformers.trainer_utils import IntervalStrategy
 
 from ..scheduler import inner_optimizer
 from ..schedules import ScheduleError
-from ..step_sizes import QUANTILES, UPDATE_RATIO, Sample, effective_lrs, knows, update_ratio
+from ..step_size_names import QUANTILES, UPDATE_RATIO
+from ..step_sizes import Sample, effective_lrs, knows, update_ratio
 from .lr_logger import group_names
 
 logger = logging.getLogger(__name__)

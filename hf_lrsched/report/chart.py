@@ -11,7 +11,7 @@ from ..pictures.traces import best_of, end_of, lrs_of, phases, updates_used
 from ..record import lrs
 from ..runs import Run
 from ..schedules.shapes import Array
-from ..step_sizes import UPDATE_RATIO, is_step_size
+from ..step_size_names import UPDATE_RATIO, is_step_size
 from .events import events
 from .thin import Indices, thinned
 

@@ -11,7 +11,7 @@ from ..pictures.choice import is_loss
 from ..pictures.traces import best_of, end_of, phases, updates_used
 from ..record import FILES, FOLDER, Row, read_rows
 from ..runs import Run
-from ..step_sizes import QUANTILES, UPDATE_RATIO
+from ..step_size_names import QUANTILES, UPDATE_RATIO
 from .chart import MOST_BANDS, MOST_EVENTS, metric_name, step_groups
 from .events import events
 
