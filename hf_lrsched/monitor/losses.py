@@ -58,7 +58,8 @@ class UpdateLosses:
             self._handle.remove()
             self._handle = None
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # in a compiled model what is remembered here would be compiled in, again and again
+    # In a compiled model what is remembered here would be compiled in, again and again.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch leaves it untyped
     def _after_forward(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
         if not model.training:  # an evaluation
             return
