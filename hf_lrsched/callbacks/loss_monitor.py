@@ -185,12 +185,23 @@ def is_adaptive(optimizer: Any) -> bool:
 
 
 def weight_rms(model: torch.nn.Module) -> float:
-    """The root mean square of a model's weight matrices that are trained."""
+    """The root mean square of a model's weight matrices that are trained.
+
+    Of sharded weights the part counts that this process holds. The other processes don't measure with it: an operation on
+    the whole, which they would have to join, would never end.
+    """
     matrices = [
-        parameter.detach() for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1
+        _own_part(parameter.detach())
+        for parameter in model.parameters()
+        if parameter.requires_grad and parameter.ndim > 1
     ]
     count = sum(matrix.numel() for matrix in matrices)
     if not count:
         return 0.0
     norms = torch.stack([torch.linalg.vector_norm(matrix.float()).to(matrices[0].device) for matrix in matrices])
     return float(torch.linalg.vector_norm(norms).item()) / math.sqrt(count)
+
+
+def _own_part(weights: Any) -> torch.Tensor:
+    part: torch.Tensor = weights.to_local() if hasattr(weights, "to_local") else weights
+    return part

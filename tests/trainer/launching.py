@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -21,9 +22,17 @@ def launched(script, *arguments, processes=1, **variables):
     given = [argument if isinstance(argument, str) else json.dumps(argument) for argument in arguments]
     command = [sys.executable, *(launcher if processes > 1 else []), str(script), *given]
     environment = os.environ | {"OMP_NUM_THREADS": "1"} | alone | variables
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
-    found = re.findall(r"FOUND (\{[^{}]*\})", done.stdout)  # another process's line may stand before it
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment, **pipes) as running:
+        try:
+            output, errors = running.communicate(timeout=240)
+        except subprocess.TimeoutExpired:
+            os.killpg(
+                running.pid, signal.SIGKILL
+            )  # processes that wait for each other would go on without the launcher
+            raise
+    found = re.findall(r"FOUND (\{[^{}]*\})", output)  # another process's line may stand before it
     if not found:
-        return done.stderr
-    assert len(found) == processes, done.stderr[-3000:]
+        return errors
+    assert len(found) == processes, errors[-3000:]
     return [json.loads(line) for line in found]
