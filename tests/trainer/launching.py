@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -27,9 +26,7 @@ def launched(script, *arguments, processes=1, **variables):
         try:
             output, errors = running.communicate(timeout=240)
         except subprocess.TimeoutExpired:
-            os.killpg(
-                running.pid, signal.SIGKILL
-            )  # processes that wait for each other would go on without the launcher
+            running.terminate()  # at which the launcher ends its processes, which may wait for each other
             raise
     found = re.findall(r"FOUND (\{[^{}]*\})", output)  # another process's line may stand before it
     if not found:
