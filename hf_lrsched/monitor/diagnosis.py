@@ -85,6 +85,8 @@ class Diagnosis:
         norm, loss = _number(record.get("grad_norm")), _number(record.get("loss"))
         if norm is not None and not math.isfinite(norm):
             found += self._new([not_finite(update, f"the norm of the gradients is {norm:g}", self._seen, self.plan)])
+        elif norm is not None and update > self._last_record:
+            self._seen.add_norm(update, norm)
         if not has_losses and loss is not None and update > self._last_record:
             # One number a record: the updates that it stands for are not told apart.
             found += self.loss(update, loss)

@@ -70,6 +70,7 @@ class Seen:
     first: list[float] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     evaluations: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=_MOST_EVALUATIONS))
+    _norms: dict[int, list[float]] = field(default_factory=dict)
     _values: list[float] = field(default_factory=list)
     _lrs: float = 0.0
     _count: int = 0
@@ -101,6 +102,21 @@ class Seen:
         self.blocks.append(block)
         self._values, self._lrs, self._count = [], 0.0, 0
         return True
+
+    def add_norm(self, update: int, norm: float) -> None:
+        """The norm of an update's gradients, of which not every update tells."""
+        norms = self._norms.setdefault((update - self.updates_done - 1) // self.block_size, [])
+        if len(norms) < _MOST_VALUES:
+            norms.append(norm)
+
+    @property
+    def norms(self) -> list[tuple[int, int, float]]:
+        """The median norm of the gradients in each stretch that told any, with the stretch's first and last update."""
+        size, begun = self.block_size, self.updates_done
+        return [
+            (begun + index * size + 1, begun + (index + 1) * size, statistics.median(norms))
+            for index, norms in sorted(self._norms.items())
+        ]
 
     @property
     def start(self) -> float:

@@ -21,7 +21,17 @@ def falling(update):
 
 
 def tell(
-    loss=falling, validation=falling, schedule=SCHEDULE, noise=0.03, every=20, seed=0, scale=1.0, samples=500, **plan
+    loss=falling,
+    validation=falling,
+    schedule=SCHEDULE,
+    noise=0.03,
+    every=20,
+    seed=0,
+    scale=1.0,
+    samples=500,
+    norm=None,
+    logging_steps=1,
+    **plan,
 ):
     """A run of 200 updates, told to a Diagnosis."""
     draw = random.Random(seed)
@@ -35,6 +45,8 @@ def tell(
     diagnosis = Diagnosis(Plan(num_updates=UPDATES, **plan))
     for update in range(1, UPDATES + 1):
         diagnosis.loss(update, scale * (loss(update) + draw.gauss(0, noise)), float(curve(update - 1)))
+        if norm is not None and update % logging_steps == 0:
+            diagnosis.record(update, {"loss": 1.0, "grad_norm": scale * norm(update)})
         if validation is not None and update % every == 0:
             diagnosis.evaluation(update, {"eval_loss": scale * validation(update)}, samples)
     return diagnosis
@@ -150,6 +162,40 @@ def test_a_warmup_that_is_too_short():
     assert str(finding.changes[0]) == "schedule: warmup(4%) >> linear()  →  warmup(10%) >> linear()"
 
 
+@pytest.mark.parametrize("logging_steps", [1, 2, 5])
+@pytest.mark.parametrize("scale", [1.0, 2.0**10])
+def test_a_warmup_that_is_too_short_by_the_gradients_alone(logging_steps, scale):
+    """The loss bears it, the norm of the gradients has a jump of 5 times when the LR is at its peak."""
+
+    def jump(update):
+        return 10.0 if 11 <= update <= 20 else 2.0
+
+    diagnosis = tell(norm=jump, logging_steps=logging_steps, scale=scale, schedule="warmup(4%) >> linear()")
+    [finding] = diagnosis.findings
+    assert (finding.kind, finding.since) == ("warmup_too_short", 11)
+    assert finding.seen.startswith(f"the norm of the gradients jumped from {2 * scale:.3g} to {10 * scale:.3g} when")
+    assert str(finding.changes[0]) == "schedule: warmup(4%) >> linear()  →  warmup(10%) >> linear()"
+
+
+@pytest.mark.parametrize(
+    "norm",
+    [
+        lambda update: 0.5 * 1.02**update,  # of a pretrained model: it grows all the time
+        lambda update: 20.0 / update,
+        lambda update: 8.0 if update > 10 else 1.0,  # which does not pass
+        lambda update: 100.0 if update == 14 else 1.0,  # one hard batch
+        lambda update: 0.0,
+        lambda update: 3.0 if 8 <= update <= 20 else 1.0,
+    ],
+)
+def test_norms_of_the_gradients_that_are_no_jump(norm):
+    assert kinds(tell(norm=norm, schedule="warmup(4%) >> linear()")) == []
+
+
+def test_a_jump_of_the_norm_later_on_is_not_of_the_warmup():
+    assert kinds(tell(norm=lambda update: 10.0 if 90 < update < 110 else 1.0)) == []
+
+
 def test_a_plateau_while_the_lr_is_high():
     def levelled(update):
         return max(falling(update * 2), 0.3)
@@ -239,9 +285,11 @@ def test_memory_does_not_grow():
     seen = diagnosis._seen
     for update in range(1, 100_001):
         diagnosis.loss(update, 1 / update, 1.0)
+        diagnosis.record(update, {"loss": 1 / update, "grad_norm": 1.0})
         if update % 100 == 0:
             diagnosis.evaluation(update, {"eval_loss": 1 / update})
     assert len(seen.blocks) == 40
+    assert sum(map(len, seen._norms.values())) <= 40 * 64
     assert len(seen._values) + len(seen.evaluations) + len(seen.first) < 200
 
 
