@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 RUN = """
 import importlib.util, sys, torch
 from transformers import Trainer, TrainingArguments
-from hf_lrsched import LRLogger, ScheduledTrainer, get_schedule
+from hf_lrsched import LRLogger, ScheduledTrainer, StepSizes, get_schedule
 
 class Line(torch.nn.Module):
     def __init__(self):
@@ -40,10 +40,11 @@ if stock:
         model, args, train_dataset=data, eval_dataset=data, compute_metrics=logger.beside(metrics), callbacks=[logger],
         optimizers=(optimizer, get_schedule("linear()", optimizer, num_training_steps=9)),
     )
+    trainer.callback_handler.callbacks.insert(0, StepSizes(every=5))
 else:
     trainer = ScheduledTrainer(
         model, args, train_dataset=data, eval_dataset=data, compute_metrics=metrics, schedule="linear()",
-        optimizers=(optimizer, None),
+        optimizers=(optimizer, None), callbacks=[StepSizes(every=5)],
     )
 trainer.train()
 if "wandb" in reporters:
@@ -53,7 +54,23 @@ if "wandb" in reporters:
 
 #: The LR of the body that update u used: 9e-3 * (9 - (u - 1)) / 9; the head's is twice that.
 BODY = {update: (10 - update) * 1e-3 for update in range(1, 10)}
-RECORDS, EVALUATIONS = [2, 3, 4, 6, 8, 9], [3, 6, 9]  # each evaluation is preceded by a record
+RECORDS, EVALUATIONS = (
+    [2, 3, 4, 5, 6, 8, 9],
+    [3, 6, 9],
+)  # each evaluation, and what StepSizes measures, comes with a record
+MEASURED = 5
+
+
+def update_ratios(update):
+    """|step| / |weight| of body and head: SGD on (body * head)^2, with the gradients clipped to a norm of 1."""
+    body = head = 1.0
+    for at in range(1, update + 1):
+        of_body, of_head = 2 * head**2 * body, 2 * head * body**2
+        clip = min(1.0, 1 / (of_body**2 + of_head**2) ** 0.5)
+        steps = BODY[at] * clip * of_body, 2 * BODY[at] * clip * of_head
+        ratios = steps[0] / body, steps[1] / head
+        body, head = body - steps[0], head - steps[1]
+    return ratios
 
 
 @pytest.fixture(scope="module", params=["ours", "stock"])
@@ -91,6 +108,10 @@ def check(kind, stored, prefix="train/", evaluation="eval/"):
     if kind == "ours":  # a callback does not reach the reporters with it
         assert stored[f"{prefix}lr/body"] == near({at: BODY[at] for at in RECORDS})
         assert stored[f"{prefix}lr/head"] == near({at: 2 * BODY[at] for at in RECORDS})
+    for group, scale, ratio in zip(("body", "head"), (1, 2), update_ratios(MEASURED), strict=True):
+        assert stored[f"{prefix}update_ratio/{group}"] == pytest.approx({MEASURED: ratio}, rel=1e-4)
+        for quantile in ("p05", "p50", "p95"):  # of SGD it is the LR
+            assert stored[f"{prefix}effective_lr_{quantile}/{group}"] == near({MEASURED: scale * BODY[MEASURED]})
     for name, scale in {"learning_rate": 1, "lr/body": 1, "lr/head": 2}.items():
         assert stored[evaluation + name] == near({at: scale * BODY[at] for at in EVALUATIONS})
     for name in ("loss", "accuracy"):
