@@ -31,6 +31,20 @@ def main() -> None:
         gradient_accumulation_steps=arguments.accumulate,
         dataloader_config=DataLoaderConfiguration(split_batches=arguments.split_batches),
     )
+    used = train(accelerator, arguments)
+    line = f"process {accelerator.process_index} of {accelerator.num_processes}: {' '.join(f'{lr:.6f}' for lr in used)}"
+    # One process prints for all: lines of several would run into each other. Nobody leaves before it has printed:
+    # gloo's threads can abort a process that is leaving, whereupon the launcher stops all the others.
+    accelerator.print(*gather_object([line]), sep="\n", flush=True)
+    accelerator.wait_for_everyone()
+    # The model goes before the process group: if it were the last to hold the group, torch would wait for gloo's threads
+    # with Python's lock in its hand, and one of them may be waiting for that lock.
+    accelerator.free_memory()
+    accelerator.end_training()
+
+
+def train(accelerator: Accelerator, arguments: argparse.Namespace) -> list[float]:
+    """Returns the LR of every update."""
     torch.manual_seed(0)
     data = torch.utils.data.TensorDataset(torch.randn(64, 4), torch.randn(64, 1))
     model = torch.nn.Linear(4, 1)
@@ -54,12 +68,7 @@ def main() -> None:
                 optimizer.step()
                 scheduler.step()
                 optimizer.zero_grad()
-    line = f"process {accelerator.process_index} of {accelerator.num_processes}: {' '.join(f'{lr:.6f}' for lr in used)}"
-    # One process prints for all: lines of several would run into each other. Nobody leaves before it has printed:
-    # gloo's threads can abort a process that is leaving, whereupon the launcher stops all the others.
-    accelerator.print(*gather_object([line]), sep="\n", flush=True)
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
+    return used
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ def main(options):
     }
     sys.stdout.write("FOUND " + json.dumps(found) + "\n")
     sys.stdout.flush()
+    trainer.model_wrapped = None  # else the model would be the last to hold the process group: see accelerate_loop.py
+    trainer.accelerator.free_memory()
     trainer.accelerator.end_training()
 
 
