@@ -175,6 +175,7 @@ class ScheduleMixin(_Trainer):
         #: Who watches the losses: its `findings`.
         self.monitor = next((each for each in handler.callbacks if isinstance(each, LossMonitor)), LossMonitor())
         handler.callbacks = [each for each in handler.callbacks if each is not self.monitor]  # it gets its place below
+        self._lent_to: list[LossGuard | LossMonitor] = []
         self._callbacks = [
             *(LRCheck(), ClockCallback(), self._cooldown, self._lr_logger, PlateauCallback(), self.monitor),
             RunRecorder(self._lr_logger),
@@ -217,8 +218,10 @@ class ScheduleMixin(_Trainer):
             resume_from_checkpoint = True if checkpoint is None else str(checkpoint)
         try:
             return super().train(resume_from_checkpoint, *args, **kwargs)
-        finally:
-            self._cooldown.release()  # also where an error ended it
+        finally:  # also where an error ended it
+            self._cooldown.release()
+            self.monitor.detach()
+            self._take_recorder_back()
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         loss = super().training_step(*args, **kwargs)
@@ -290,8 +293,15 @@ class ScheduleMixin(_Trainer):
         handler.callbacks = sorted(others, key=lambda each: not isinstance(each, StepSizes)) + ours
         recorder = next((each for each in ours if isinstance(each, RunRecorder)), None)
         for each in handler.callbacks:
-            if isinstance(each, LossGuard | LossMonitor):
-                each.recorder = each.recorder or recorder
+            if isinstance(each, LossGuard | LossMonitor) and each.recorder is None:
+                each.recorder = recorder
+                self._lent_to.append(each)
+
+    def _take_recorder_back(self) -> None:
+        """A callback may be given to the next Trainer, which has a record of its own."""
+        for each in self._lent_to:
+            each.recorder = None
+        self._lent_to = []
 
     def _plan(self, scheduler: ScheduleLR, num_updates: int) -> str:
         run, batch = Horizon(num_updates, self._updates_per_epoch), None

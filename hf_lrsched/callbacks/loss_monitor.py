@@ -14,6 +14,7 @@ from ..monitor.finding import LossFinding
 from ..monitor.losses import UpdateLosses
 from ..monitor.signs import Plan
 from ..scheduler import ScheduleLR, inner_optimizer
+from ..schedules.errors import nearest
 from .recorder import RunRecorder
 
 logger = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class LossMonitor(TrainerCallback):
         self._metric = metric
         self._losses = UpdateLosses()
         self._diagnosis: Diagnosis | None = None
-        self._is_training = False
+        self._is_training = self._has_told_metric = False
 
     @property
     def findings(self) -> list[LossFinding]:
@@ -62,11 +63,15 @@ class LossMonitor(TrainerCallback):
     @property
     def summary(self) -> str:
         """What was found, in a line."""
+        if self._diagnosis is None or not self._diagnosis.has_seen_losses:
+            return "no loss was seen"
         told = [
             f"{each.kind} after update {each.update}" + "".join(f"; {change}" for change in each.changes)
             for each in self.findings
         ]
-        return " | ".join(told) or "nothing found"
+        return " | ".join(told) or "nothing found" + (
+            "" if self._diagnosis.is_long else ", of so few updates little is told"
+        )
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -137,6 +142,7 @@ class LossMonitor(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         if self._diagnosis is not None and self._is_training and metrics:
+            self._tell_missing_metric(metrics)
             samples = _length(kwargs.get("eval_dataloader"))
             self._tell(self._diagnosis.evaluation(state.global_step, metrics, samples), state)
 
@@ -146,8 +152,27 @@ class LossMonitor(TrainerCallback):
         if self._diagnosis is not None:
             for update, loss in self._losses.arrived(wait=True):
                 self._tell(self._diagnosis.loss(update, loss), state)
+            if self._is_training and not self._diagnosis.has_seen_losses:
+                logger.warning(
+                    "LossMonitor saw no training loss: the model returned none, and no record had one. With logging_steps it sees "
+                    "the records."
+                )
         self._is_training = False  # an evaluation from here on may be of another model, such as the best one
+        self.detach()
+
+    def detach(self) -> None:
+        """Listens to the model no longer: where a run ends without its `on_train_end`."""
         self._losses.detach()
+
+    def _tell_missing_metric(self, metrics: dict[str, float]) -> None:
+        names = [name for name in metrics if name.startswith("eval_")]
+        is_missing = names and self._metric and not any(name.endswith(self._metric) for name in names)
+        if is_missing and not self._has_told_metric:
+            self._has_told_metric = True
+            logger.warning(
+                f"LossMonitor(metric={self._metric!r}): the evaluation has no such metric, only {', '.join(names)}."
+                f"{nearest(str(self._metric), names)}"
+            )
 
     def _tell(self, found: list[LossFinding], state: TrainerState) -> None:
         for finding in found:

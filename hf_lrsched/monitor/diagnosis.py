@@ -54,6 +54,17 @@ class Diagnosis:
     def done(self, share: float) -> None:
         self._seen.done_by_clock = share
 
+    @property
+    def has_seen_losses(self) -> bool:
+        """Whether there was any training loss."""
+        return bool(self._seen.first) or bool(self.findings)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the run has the length from which more is told than NaN and spikes: a shorter one has hardly learned when it
+        ends, at any LR."""
+        return self.plan.num_updates >= BLOCKS
+
     def loss(self, update: int, loss: float, lr: float | None = None) -> list[LossFinding]:
         """The training loss of an update; returns what is new.
 
@@ -67,10 +78,7 @@ class Diagnosis:
         is_block = self._seen.add_loss(update, loss, self.lr if lr is None else lr)
         jump = self._spikes.add(update, loss)
         found = [] if jump is None else self._new([spike(jump, self._seen, self.plan)])
-        can_tell = (
-            is_block and self.plan.num_updates >= BLOCKS
-        )  # a shorter run has hardly learned when it ends, at any LR
-        return found + (self._look(AT_BLOCK) if can_tell else [])
+        return found + (self._look(AT_BLOCK) if is_block and self.is_long else [])
 
     def record(self, update: int, record: Mapping[str, Any], has_losses: bool = True) -> list[LossFinding]:
         """A training record of the Trainer; returns what is new.
@@ -116,7 +124,7 @@ class Diagnosis:
         names = (wanted, f"eval_{wanted}") if wanted else ()
         self._score_key = self._score_key or _first(metrics, names, lambda key: direction_by_name(key) == "max")
         value = _number(metrics.get(self._score_key or ""))
-        if value is None or self._score_key is None:
+        if value is None or not math.isfinite(value) or self._score_key is None:
             return None
         told = self.plan.greater_is_better if wanted and self._score_key.endswith(wanted) else None
         falls = direction_by_name(self._score_key) == "min" if told is None else not told
@@ -142,5 +150,6 @@ def _number(value: Any) -> float | None:
 
 
 def _first(metrics: Mapping[str, Any], names: Iterable[str], fits: Any) -> str | None:
-    known = [key for key in metrics if _number(metrics[key]) is not None]
+    # Those of Trainer's own evaluations: a callback may evaluate the training data, too.
+    known = [key for key in metrics if key.startswith("eval_") and _number(metrics[key]) is not None]
     return next((name for name in names if name in known), None) or next(filter(fits, known), None)

@@ -40,6 +40,13 @@ class UpdateLosses:
         self._handle: Any = None
         self._forget()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: whoever copies a model in mid-training copies the hook, and what waits on a device can't be copied."""
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__()  # type: ignore[misc]
+
     def _forget(self) -> None:
         self._sum: torch.Tensor | None = None
         self._count = 0

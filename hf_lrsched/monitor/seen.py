@@ -24,6 +24,7 @@ class Block:
         loss (`float`): Their median loss.
         spread (`float`): The losses' standard deviation, by the median absolute deviation.
         lr (`float`): The mean of their LRs, as a share of the peak LR.
+        count (`int`): How many losses were told of them.
     """
 
     start: int
@@ -31,6 +32,7 @@ class Block:
     loss: float
     spread: float
     lr: float
+    count: int
 
 
 @dataclass(frozen=True)
@@ -90,18 +92,26 @@ class Seen:
             self._values.append(loss)
         self._count += 1
         self._lrs += lr
-        if self._count < self.block_size:
+        start = self.blocks[-1].end + 1 if self.blocks else self.updates_done + 1
+        if update - start + 1 < self.block_size:
             return False
         block = Block(
-            self.blocks[-1].end + 1 if self.blocks else self.updates_done + 1,
+            start,
             update,
             statistics.median(self._values),
             spread(self._values),
             self._lrs / self._count,
+            self._count,
         )
         self.blocks.append(block)
         self._values, self._lrs, self._count = [], 0.0, 0
         return True
+
+    def exposure(self, update: int) -> float:
+        """The sum of the LRs until an update, as shares of the peak."""
+        return sum(
+            block.lr * (min(block.end, update) - block.start + 1) for block in self.blocks if block.start <= update
+        )
 
     def add_norm(self, update: int, norm: float) -> None:
         """The norm of an update's gradients, of which not every update tells."""
@@ -125,9 +135,18 @@ class Seen:
 
     @property
     def noise(self) -> float:
-        """The standard deviation of the loss from one batch to the next, by the first updates and the blocks."""
-        inner = [block.spread for block in self.blocks]
-        return statistics.median(inner) if inner else noise(self.first)
+        """The standard deviation of one told loss: within the blocks, or of records, of which a block has few, from one to the
+        next."""
+        inner = [block.spread for block in self.blocks if block.count >= _LEAST_UPDATES]
+        if inner:
+            return statistics.median(inner)
+        return noise([block.loss for block in self.blocks] if len(self.blocks) >= _LEAST_UPDATES else self.first)
+
+    @property
+    def error(self) -> float:
+        """The standard error of a block's median, by the noise from one loss to the next: 1.2533 sigma / sqrt(n)."""
+        count = statistics.median(block.count for block in self.blocks) if self.blocks else 1
+        return 1.2533 * self.noise / count**0.5 or 1e-12 * max(abs(self.start), 1e-300)
 
     @property
     def done(self) -> float:

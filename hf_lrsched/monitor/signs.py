@@ -3,6 +3,7 @@
 All say the same when every loss is multiplied by a number, such as gradient accumulation x processes.
 """
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,8 +70,12 @@ _CLEAR_RISE, _CLEAR_DEVIATIONS = 0.15, 3.0
 #: on it was at most 2.2 times in healthy ones.
 _NORM_JUMP = 4.0
 
-#: A step that is more than this share of the weights is no small one.
-_LARGE_STEP = 25 * advice.STEP_RATIO
+#: A step that is more than the one share of the weights is large, one that is less than the other may be small. In between nothing is
+#: said: a network with random weights begins late at such an LR, one that was trained before has little left to learn.
+_LARGE_STEP, _SMALL_STEP = 25 * advice.STEP_RATIO, 2 * advice.STEP_RATIO
+#: A validation loss that has fallen by at least so much of itself, and twice as fast in the first half as in the second, has settled. With
+#: too low an LR it falls along a straight line.
+_SETTLED_FALL, _SETTLED_SLOPE = 0.02, 2.0
 
 # At so many points the rest of a schedule is looked at.
 _POINTS_AHEAD = 200
@@ -80,7 +85,7 @@ Sign: TypeAlias = Callable[[Seen, Plan], LossFinding | None]
 
 def not_finite(update: int, what: str, seen: Seen, plan: Plan) -> LossFinding:
     """NaN or infinity, at once: also where Trainer's record shows 0 or the mean of the losses before (`logging_nan_inf_filter`)."""
-    is_high = bool(seen.blocks) and seen.blocks[-1].loss > seen.start
+    is_high = bool(seen.blocks) and seen.blocks[-1].loss - seen.start > _clear_rise(seen)
     return LossFinding(
         "not_finite",
         update,
@@ -115,7 +120,7 @@ def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
         return None
     last, best = seen.blocks[-3:], min(seen.blocks, key=lambda block: block.loss)
     level = min(block.loss for block in last)
-    error, begun = _error(seen), plan.updates_done
+    error, begun = seen.error, plan.updates_done
     start = max(seen.start, seen.blocks[0].loss) if begun else seen.start
     rise, gained = level - start, seen.start - best.loss
     if rise > _clear_rise(seen):
@@ -145,8 +150,10 @@ def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
 
 def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
     """The training loss does not fall: its latest sixth lies less than 8 % below the first one, and the validation loss less than
-    6 % below the start, by steps that are not too large."""
-    if not _saw_start(plan) or not _has_not_fallen(seen) or _is_shaken(seen) or not _steps_may_be_small(plan):
+    6 % below the start, by steps that are small; and it has not fallen fast and then settled."""
+    if not _saw_start(plan) or not _has_not_fallen(seen) or _is_shaken(seen):
+        return None
+    if not _steps_may_be_small(plan) or _has_settled(seen):
         return None
     start, level = _ends(seen)
     return LossFinding(
@@ -155,7 +162,7 @@ def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
         1,
         1 - max(0.0, start - level) / (2 * _SMALL_FALL * abs(start) or 1),
         f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run",
-        "The LR is too low, or the run much too short.",
+        "The LR is too low, or the run much too short. If the model knew the task before, nothing is to be changed.",
         _changes(advice.other_lr(plan.learning_rate, plan.step_ratio, lower=False)),
     )
 
@@ -186,7 +193,7 @@ def _jump_of_loss(seen: Seen, peak: int) -> tuple[int, float, str] | None:
     around = [block for block in seen.blocks[:-1] if block.start <= 2 * peak + seen.block_size and block.end >= peak]
     if not around:
         return None
-    jump, error = max(around, key=lambda block: block.loss), _error(seen)
+    jump, error = max(around, key=lambda block: block.loss), seen.error
     before = [block.loss for block in seen.blocks if block.end < jump.start] or [seen.start]
     rise = jump.loss - min(min(before), seen.start)
     is_clear = rise > 8 * error and jump.loss - seen.start > 2 * _clear_rise(seen)
@@ -270,7 +277,7 @@ def plateau_at_high_lr(seen: Seen, plan: Plan) -> LossFinding | None:
     since = seen.blocks[-third].start
     here = [each for each in seen.evaluations if each.update >= since]
     before = [each for each in seen.evaluations if each.update < since]
-    if len(here) < 4 or not before or gained <= 4 * _error(seen) or statistics.median(now) < 0.25 * seen.start:
+    if len(here) < 4 or not before or gained <= 4 * seen.error or statistics.median(now) < 0.25 * seen.start:
         return None
     got_better = min(map(_loss, here)) < min(map(_loss, before)) or max(map(_score, here)) > max(map(_score, before))
     if abs(trend(now)) > _A_TREND or got_better:
@@ -303,7 +310,7 @@ def validation_rises(seen: Seen, plan: Plan) -> LossFinding | None:
     train = [block.loss for block in seen.blocks]
     now = statistics.median(train[-3:])
     then = [block.loss for block in seen.blocks if block.end <= found[at].update] or [seen.start]
-    if now > min(then[-1], seen.start) - 2 * _error(seen):
+    if now > min(then[-1], seen.start) - 2 * seen.error:
         return None
     rise = (losses[-1] - best) / gained if gained > 0 else float("inf")
     if plan.num_epochs is None:
@@ -392,7 +399,7 @@ def _clear_rise(seen: Seen) -> float:
     deviation = max(seen.noise, seen.blocks[0].spread)
     # With far too high an LR all is noise; five times the start is clear, whatever the noise.
     chance = min(_CLEAR_DEVIATIONS * deviation, 4 * abs(seen.start))
-    return max(4 * _error(seen), _CLEAR_RISE * abs(seen.start), chance)
+    return max(4 * seen.error, _CLEAR_RISE * abs(seen.start), chance)
 
 
 def _has_not_fallen(seen: Seen) -> bool:
@@ -430,13 +437,25 @@ def _steps_too_far(seen: Seen, plan: Plan) -> bool:
 
 
 def _steps_may_be_small(plan: Plan) -> bool:
-    """In between, where a step may be large or small, nothing is said: a network with random weights begins late at such an LR."""
-    return (plan.step_ratio or 0.0) < 0.4 * _LARGE_STEP
+    return (plan.step_ratio or 0.0) < _SMALL_STEP
+
+
+def _has_settled(seen: Seen) -> bool:
+    """Whether the validation loss fell at first and then ever more slowly, for each unit of LR: then it does learn."""
+    points = [(seen.exposure(each.update), each.loss) for each in seen.evaluations if each.loss is not None]
+    points = [point for point in points if point[0] > 0]
+    if len(points) < 4:
+        return False
+    (first, high), (last, low) = points[0], points[-1]
+    middle, between = min(points[1:-1], key=lambda point: abs(point[0] - (first + last) / 2))
+    if not first < middle < last or high - low < _SETTLED_FALL * abs(high):
+        return False
+    return (high - between) / (middle - first) > _SETTLED_SLOPE * max(0.0, between - low) / (last - middle)
 
 
 def _is_shaken(seen: Seen) -> bool:
     highest = max(block.loss for block in seen.blocks)
-    if highest - seen.start > max(abs(seen.start), 4 * _error(seen)):  # it has doubled: by no LR that is too low
+    if highest - seen.start > max(abs(seen.start), 4 * seen.error):  # it has doubled: by no LR that is too low
         return True
     losses = _validation(seen)
     if len(losses) > 2:
@@ -444,12 +463,7 @@ def _is_shaken(seen: Seen) -> bool:
         size = statistics.median(abs(swing) for swing in swings)
         upwards = sum(swing for swing in swings if swing > 0)
         return size > _SMALL_SWING * abs(statistics.median(losses)) and upwards > sum(map(abs, swings)) / 3
-    return highest > seen.start + 4 * max(noise(seen.first), _error(seen)) and highest > 1.1 * abs(seen.start)
-
-
-def _error(seen: Seen) -> float:
-    """The standard error of a block's median, by the noise between batches: 1.2533 sigma / sqrt(n)."""
-    return 1.2533 * seen.noise / seen.block_size**0.5 or 1e-12 * max(abs(seen.start), 1e-300)
+    return highest > seen.start + 4 * max(noise(seen.first), seen.error) and highest > 1.1 * abs(seen.start)
 
 
 def _rises(seen: Seen) -> bool:
@@ -481,7 +495,7 @@ def _validation(seen: Seen) -> list[float]:
 
 
 def _score(evaluation: Evaluation) -> float:
-    return 0.0 if evaluation.score is None else evaluation.score
+    return -math.inf if evaluation.score is None else evaluation.score
 
 
 def _loss(evaluation: Evaluation) -> float:
