@@ -53,6 +53,21 @@ def test_three_in_a_row_are_not_enough():
     assert found([*falling(150), 3, 3, 3, *falling(250, seed=1)[150:]]) == []
 
 
+def test_high_and_low_ones_in_turn():
+    """Weights that are lost may still have some samples right."""
+    losses = [*falling(150), *[2.5, 0.0] * 20]
+    ((update, spike), *_) = found(losses)
+    # P(Binomial(7, 1/51) >= 4) is 4.9e-6, P(Binomial(9, 1/51) >= 5) is 3.4e-7.
+    assert (spike.since, spike.updates, update) == (151, 5, 159)
+    assert found(losses, dense=1.0) == []  # of those in a row there is one
+    assert found([*falling(150), *[2.5, 0.0, 0.0] * 20]) == []
+
+
+def test_what_stays_half_high_becomes_the_level():
+    losses = [*falling(150), *[1.7, 0.1] * 300]
+    assert len(found(losses)) <= 1
+
+
 def test_half_of_the_progress_is_not_enough():
     assert found([*falling(150), *[1.1] * 30]) == []
     assert found([*falling(150), *[1.1] * 30], setback=0.4) != []

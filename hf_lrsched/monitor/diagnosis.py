@@ -40,7 +40,7 @@ class Diagnosis:
         self._seen = Seen(plan.num_updates, plan.updates_done)
         # Sooner than the guard's, for this one only tells; and so that one run in a hundred has a row of that kind by chance.
         chance = 0.01 / max(plan.num_updates, 1)
-        self._spikes = SpikeTest(window=16, setback=0.5, chance=chance, high=4)
+        self._spikes = SpikeTest(window=16, setback=0.5, chance=chance, high=4, dense=1.0)
         self._loss_key: str | None = None
         self._score_key: str | None = None
         self._last_record = 0

@@ -11,6 +11,8 @@ _DEVIATION = 1.4826
 _FEWEST = 10
 # Progress is told from noise when it is more than so many deviations.
 _PROGRESS = 2.0
+# What is neither high for the most part nor low again after so many losses is the run's new level.
+_LONGEST_ROW = 50
 # Of a small progress, half may be lost by noise alone: a high loss is more than so many deviations above the level, too.
 _NOISE = 3.0
 
@@ -21,7 +23,7 @@ class Spike:
 
     Args:
         since (`int`): The first update whose loss was high.
-        updates (`int`): How many losses in a row were.
+        updates (`int`): How many losses were high since.
         loss (`float`): Their median.
         level (`float`): The median of the losses before.
         setback (`float`, *optional*): How much of the run's progress is lost: 0 none, 1 all. `None` where there was none
@@ -52,10 +54,11 @@ class SpikeTest:
                                                     and by more than 3 sigma
         loss - level > high * sigma                 where it has not
 
-    with `start` the median of the run's first 10 losses: so a setback of 1 is back at the start. High losses in a row are
-    a spike once that many would be rarer than `chance`, were they drawn as those of the window are: `p ** n < chance`, with
-    p = (1 + high losses in the window) / (1 + losses in the window). Of losses with a heavy tail more in a row are needed:
-    4 with none high among 50, 7 with 10 % of them, 12 with 30 %.
+    with `start` the median of the run's first 10 losses: so a setback of 1 is back at the start. From a first high loss on, as long
+    as at least half are high, h high ones among n are a spike once so many would be rarer than `chance`, were they drawn as
+    those of the window are: `P(Binomial(n, p) >= h) < chance`, with p = (1 + high losses in the window) / (1 + losses in the
+    window). In a row that is `p ** n < chance`: 4 high losses with none among 50, 7 with 10 % of them, 12 with 30 %. Of high
+    and low ones in turn 5 high ones, with none among 50.
 
     Nothing changes when all losses are multiplied by a positive number or a number is added to them. Memory is constant.
 
@@ -64,6 +67,7 @@ class SpikeTest:
         setback (`float`, defaults to 0.75): The share of the progress that is lost at a high loss.
         chance (`float`, defaults to 1e-6): How rare a row of high losses must be.
         high (`float`, defaults to 10): How many deviations above the level are high where there was no progress.
+        dense (`float`, defaults to 0.5): The share of the losses since the first high one that must be high: 1 for a row.
 
     Example:
     ```python
@@ -76,11 +80,16 @@ class SpikeTest:
     ```
     """
 
-    def __init__(self, window: int = 50, setback: float = 0.75, chance: float = 1e-6, high: float = 10.0):
+    def __init__(
+        self, window: int = 50, setback: float = 0.75, chance: float = 1e-6, high: float = 10.0, dense: float = 0.5
+    ):
         self.setback = setback
         self.chance = chance
         self.high = high
+        self.dense = dense
         self._window: deque[float] = deque(maxlen=window)
+        #: The losses since the first high one, and the high ones among them.
+        self._row: list[float] = []
         self._high: list[float] = []
         self._since = 0
         self._first: list[float] = []
@@ -89,7 +98,7 @@ class SpikeTest:
     def forget(self) -> None:
         """Begins anew at whatever level the next losses have; what the run started from stays known."""
         self._window.clear()
-        self._high = []
+        self._row, self._high = [], []
 
     def add(self, update: int, loss: float) -> Spike | None:
         """The loss of one more update; NaN counts as infinite.
@@ -106,16 +115,22 @@ class SpikeTest:
             return None
         level = statistics.median(self._window)
         rise, progress = self._yardstick(level)
-        if not loss - level > rise:  # nor where it can't be told
-            self._window.extend([*self._high, loss])
-            self._high = []
+        is_high = loss - level > rise  # not where it can't be told
+        if not is_high and not self._high:
+            self._window.append(loss)
             return None
         if not self._high:
             self._since = update
-        self._high.append(loss)
+        self._row.append(loss)
+        if is_high:
+            self._high.append(loss)
+        if len(self._high) < self.dense * len(self._row) or len(self._row) > _LONGEST_ROW:
+            self._window.extend(self._row)
+            self._row, self._high = [], []
+            return None
         usual = (1 + sum(each - level > rise for each in self._window)) / (1 + len(self._window))
-        chance = usual ** len(self._high)
-        if chance >= self.chance:
+        chance = _at_least(len(self._high), len(self._row), usual)
+        if not is_high or chance >= self.chance:
             return None
         high = statistics.median(self._high)
         return Spike(self._since, len(self._high), high, level, (high - level) / progress if progress else None, chance)
@@ -129,3 +144,8 @@ class SpikeTest:
         if progress > _PROGRESS * sigma:
             return max(self.setback * progress, _NOISE * sigma), progress
         return self.high * sigma or math.inf, 0.0  # losses that are all the same have no scale
+
+
+def _at_least(count: int, of: int, share: float) -> float:
+    """How likely `count` or more of `of` are, if each one is with the chance `share`: the binomial distribution's tail."""
+    return sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1))

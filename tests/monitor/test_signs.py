@@ -246,13 +246,39 @@ def test_one_record_only():
     assert diagnosis.evaluation(500, {"eval_loss": 0.7}) == []
 
 
-def test_records_alone():
-    """Where the losses of the updates are not to be had."""
-    diagnosis = Diagnosis(Plan(num_updates=1000, learning_rate=1e-3))
-    for update in range(5, 1000, 5):
-        diagnosis.lr = 1.0
-        diagnosis.record(update, {"loss": 0.7}, has_losses=False)
-    assert kinds(diagnosis) == ["too_slow"]
+def by_records(loss, schedule=SCHEDULE, every=10, updates=400, noise=0.02, seed=0):
+    """A run of which the records alone are seen, each with the mean of the updates since the one before."""
+    draw = random.Random(seed)
+    curve = parse(schedule).resolve(Horizon(updates, 100))
+    plan = Plan(updates, 2e-5, schedule, 4.0, lambda share: float(curve(share * updates)))
+    diagnosis = Diagnosis(plan)
+    for update in range(every, updates + 1, every):
+        diagnosis.lr = float(curve(update - 1))
+        diagnosis.record(update, {"loss": loss(UPDATES * update / updates) + draw.gauss(0, noise)}, has_losses=False)
+    return diagnosis
+
+
+@pytest.mark.parametrize(
+    ("run", "expected", "latest"),
+    [
+        ({"loss": falling}, [], 0),
+        ({"loss": flat}, ["too_slow"], 200),
+        ({"loss": falling, "schedule": SPENT}, ["lr_spent"], 180),
+        ({"loss": falling, "schedule": "warmup(70%) >> linear()"}, ["warmup_too_long"], 180),
+        ({"loss": lambda update: 0.7 + update / 50}, ["diverging"], 200),
+    ],
+)
+@pytest.mark.parametrize("every", [5, 10, 20])
+def test_records_alone(run, expected, latest, every):
+    """Where the losses of the updates are not to be had, as with label smoothing: at the same shares of the run."""
+    for seed in range(5):
+        found = by_records(**run, every=every, seed=seed).findings
+        assert [each.kind for each in found][:1] == expected
+        assert all(each.update <= latest for each in found[:1])
+
+
+def test_little_is_said_by_two_records():
+    assert kinds(by_records(flat, every=200)) == []
 
 
 @pytest.mark.parametrize(
@@ -270,6 +296,75 @@ def test_metrics_that_are_not_numbers(metrics):
     for update in range(1, 11):
         diagnosis.loss(update, 0.5)
         assert diagnosis.evaluation(update, metrics) == []
+
+
+def test_an_evaluation_of_the_training_data_is_none_of_the_validation():
+    """As callbacks make it: `trainer.evaluate(train_dataset, metric_key_prefix="train")`."""
+    diagnosis = Diagnosis(Plan(num_updates=UPDATES, learning_rate=2e-5, num_epochs=4.0))
+    for update in range(1, UPDATES + 1):
+        diagnosis.loss(update, falling(update))
+        if update % 20 == 0:
+            diagnosis.evaluation(update, {"train_loss": falling(update), "train_accuracy": 0.9})
+            diagnosis.evaluation(update, {"eval_loss": learnt_by_heart(update), "eval_accuracy": 0.5})
+    assert kinds(diagnosis) == ["validation_rises"]
+
+
+@pytest.mark.parametrize("missing", [float("nan"), None])
+@pytest.mark.parametrize(("metric", "sign"), [("f1", 1), ("wer", -1)])
+def test_a_metric_that_is_missing_once(metric, sign, missing):
+    """The one that is not there is neither the best nor the worst."""
+    curve = parse("warmup(10%) >> hold()").resolve(Horizon(UPDATES, 50))
+    plan = Plan(UPDATES, 2e-5, "warmup(10%) >> hold()", 4.0, lambda share: float(curve(share * UPDATES)), metric=metric)
+    diagnosis = Diagnosis(plan)
+    for update in range(1, UPDATES + 1):
+        diagnosis.loss(update, max(falling(update * 2), 0.3), float(curve(update - 1)))
+        if update % 10 == 0:
+            value = missing if update == 10 else sign * update / UPDATES
+            metrics = {f"eval_{metric}": value} if value is not None else {}
+            diagnosis.evaluation(update, {"eval_loss": max(falling(update * 2), 0.3)} | metrics)
+    assert kinds(diagnosis) == []
+
+
+def settling(fall, rate=8):
+    """A loss of 1.8 that falls by a share of itself, at first fast: of a model that knows most already."""
+
+    def loss(update):
+        return 1.8 * (1 - fall * (1 - math.exp(-rate * update / UPDATES)))
+
+    return loss
+
+
+@pytest.mark.parametrize("fall", [0.055, 0.065, 0.075])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_with_little_left_to_learn_is_not_too_slow(fall, seed):
+    loss = settling(fall)
+    found = tell(loss=loss, validation=loss, seed=seed, noise=0.05, step_ratio=5e-4, every=10)
+    assert "too_slow" not in kinds(found)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_one_that_learns_along_a_straight_line_is(seed):
+    def loss(update):
+        return 1.8 * (1 - 0.05 * update / UPDATES)
+
+    found = tell(loss=loss, validation=loss, seed=seed, noise=0.05, step_ratio=5e-4, every=10)
+    assert kinds(found) == ["too_slow"]
+
+
+@pytest.mark.parametrize(
+    ("step_ratio", "expected"), [(1.9e-3, ["too_slow"]), (2.1e-3, []), (2.4e-2, []), (2.6e-2, ["stuck"])]
+)
+def test_the_size_of_the_steps_decides_what_is_said_of_a_loss_that_lies_still(step_ratio, expected):
+    assert kinds(tell(loss=flat, validation=flat, step_ratio=step_ratio)) == expected
+
+
+@pytest.mark.parametrize("update", [30, 100])
+def test_a_single_nan_in_a_run_that_learns_changes_no_lr(update):
+    """A block of few losses may lie above the start by chance."""
+    for seed in range(40):
+        found = tell(loss=lambda u: math.nan if u == update else falling(u), seed=seed, noise=0.2, validation=None)
+        [finding] = [each for each in found.findings if each.kind == "not_finite"]
+        assert finding.changes == ()
 
 
 def test_of_several_evaluation_sets_the_first_counts():

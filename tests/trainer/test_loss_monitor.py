@@ -1,7 +1,10 @@
 """LossMonitor in Trainer: what it sees, and where its findings are shown."""
 
+import copy
+import io
 import json
 import math
+import threading
 
 import pytest
 import torch
@@ -152,16 +155,20 @@ def test_the_stock_trainer_with_a_recorder(make_trainer, tmp_path):
 
 def test_every_scheduled_trainer_has_one(make_trainer):
     trainer = make_trainer("linear()")
-    assert trainer.monitor.findings == [] and trainer.monitor.summary == "nothing found"
+    assert trainer.monitor.findings == [] and trainer.monitor.summary == "no loss was seen"
     trainer.train()
     assert trainer.monitor.findings == []
+    assert trainer.monitor.summary == "nothing found, of so few updates little is told"
+    trainer = make_trainer("linear()", num_train_epochs=7)  # 42 updates
+    trainer.train()
+    assert trainer.monitor.summary == "nothing found"
 
 
 def test_one_of_the_users_takes_its_place(make_trainer):
     monitor = LossMonitor(metric="accuracy")
     trainer = make_trainer("linear()", callbacks=[monitor])
     trainer.train()
-    assert trainer.monitor is monitor and monitor.recorder is not None
+    assert trainer.monitor is monitor
     assert sum(isinstance(each, LossMonitor) for each in trainer.callback_handler.callbacks) == 1
 
 
@@ -179,7 +186,7 @@ def test_it_can_be_left_out(make_trainer):
     trainer = make_trainer("linear()")
     trainer.remove_callback(LossMonitor)
     trainer.train()
-    assert trainer.monitor.findings == []
+    assert trainer.monitor.findings == [] and trainer.monitor.summary == "no loss was seen"
 
 
 def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
@@ -212,6 +219,73 @@ def test_no_hook_stays_on_the_model(make_trainer):
     trainer = make_trainer("linear()")
     trainer.train()
     assert not trainer.model._forward_hooks
+
+
+def test_nor_on_that_of_a_run_that_broke_off(make_trainer):
+    class Broken(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            raise KeyboardInterrupt
+
+    trainer = make_trainer("linear()", callbacks=[Broken()])
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert not trainer.model._forward_hooks
+
+
+def test_the_model_can_be_copied_and_saved_whole_in_mid_training(make_trainer):
+    """As averages of the weights are made; what is on its way from a device can't be copied, and is not."""
+
+    class Copies(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            trainer.monitor._losses._waiting.append((0, torch.tensor(0.5), threading.Lock()))
+            self.copy = copy.deepcopy(model).train()
+            self.copy(torch.zeros(2, 4), labels=torch.tensor([0, 1]))
+            file = io.BytesIO()
+            torch.save(model, file)
+            file.seek(0)
+            self.loaded = torch.load(file, weights_only=False)
+            trainer.monitor._losses._waiting.pop()
+
+    copies = Copies()
+    trainer = make_trainer("linear()", callbacks=[copies])
+    spy = Spy(trainer.monitor)
+    trainer.callback_handler.callbacks.append(spy)
+    trainer._callbacks.append(spy)
+    trainer.train()
+    assert [update for update, _ in spy.losses] == [1, 2, 3, 4, 5, 6]  # those of the copy are none of the run's
+    for model in (copies.copy, copies.loaded):
+        assert all(map(torch.equal, model.state_dict().values(), trainer.model.state_dict().values()))
+
+
+def test_one_that_goes_from_trainer_to_trainer_writes_into_each_record(make_trainer, tmp_path):
+    """As in cross-validation."""
+    monitor = LossMonitor()
+    for fold in ("a", "b"):
+        folder = tmp_path / fold
+        model = Told([0.7, math.nan, *LOSSES[:4]])
+        trainer = make_trainer("linear()", model=model, callbacks=[monitor], output_dir=str(folder))
+        trainer.train()
+        assert [row["kind"] for row in read_run(folder).events] == ["not_finite"]
+
+
+def test_a_metric_that_the_evaluation_lacks(make_trainer, caplog):
+    trainer = make_trainer(
+        "linear()", callbacks=[LossMonitor(metric="eval_runtim")], eval_strategy="steps", eval_steps=2
+    )
+    trainer.train()
+    [told] = [record.message for record in caplog.records if "no such metric" in record.message]
+    assert told.startswith("LossMonitor(metric='eval_runtim'): the evaluation has no such metric, only eval_loss, ")
+    assert "eval_runtime" in told.split("Did you mean")[1]
+
+
+def test_a_run_in_which_there_is_nothing_to_see(make_trainer, caplog):
+    own = {"compute_loss_func": lambda outputs, labels, num_items_in_batch: outputs["logits"].square().mean()}
+    trainer = make_trainer(
+        "linear()", cls=lambda **kwargs: ScheduledTrainer(**kwargs, **own), model=Silent(), logging_strategy="no"
+    )
+    trainer.train()
+    assert trainer.monitor.summary == "no loss was seen"
+    assert "LossMonitor saw no training loss" in caplog.text
 
 
 def test_weights_are_to_the_bit_those_without_it(make_trainer, net):
