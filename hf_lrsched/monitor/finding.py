@@ -34,7 +34,7 @@ class LossFinding:
     """One thing that a run's losses tell.
 
     Args:
-        kind (`str`): What it is: one of [`KINDS`].
+        kind (`str`): What it is: `not_finite`, `spike` or the name of a function in `signs.py`.
         update (`int`): The update after which it was found.
         since (`int`): The update since which it holds.
         confidence (`float`): How sure it is, from 0 to 1: 1 - the chance that noise alone looks so, by the statistic that found
