@@ -28,13 +28,15 @@ FROM_THE_START = set(RIGHT) - {"corrupt_batches", "overflow", "past_best"}
 
 def replay(trace: Trace) -> Diagnosis:
     """Tells a Diagnosis all of a trace."""
-    curve = parse(trace.schedule).resolve(Horizon(trace.num_updates, trace.updates_per_epoch), peak=trace.learning_rate)
+    horizon = Horizon(trace.num_updates, trace.updates_per_epoch)
+    curve = parse(trace.schedule).resolve(horizon, peak=trace.learning_rate)
     plan = Plan(
         num_updates=trace.num_updates,
         learning_rate=trace.learning_rate,
         schedule=trace.schedule,
         num_epochs=trace.epochs,
         curve=lambda share: float(curve(share * trace.num_updates)),
+        horizon=horizon,
         step_ratio=trace.learning_rate / trace.weight_rms,
     )
     diagnosis = Diagnosis(plan)

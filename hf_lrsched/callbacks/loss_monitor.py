@@ -91,6 +91,7 @@ class LossMonitor(TrainerCallback):
             schedule=str(scheduler.schedule) if is_ours else None,
             num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
             curve=_curve(scheduler) if is_ours else None,
+            horizon=scheduler.horizon if is_ours else None,
             step_ratio=peak / rms if is_adaptive(optimizer) and (rms := weight_rms(model)) else None,
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,

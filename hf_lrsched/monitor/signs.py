@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeAlias
 
+from ..schedules import Horizon
 from . import advice
 from .finding import Change, LossFinding
 from .seen import Evaluation, Seen
+from .sentence import SPENT
 from .spikes import Spike
 from .statistics import noise, sure, trend
 
@@ -28,6 +30,7 @@ class Plan:
         num_epochs (`float`, *optional*): The run's epochs, where they make its length.
         curve (`Callable[[float], float]`, *optional*): The LR as a share of the peak LR at a share of the run, where the
             schedule is known.
+        horizon ([`Horizon`], *optional*): What the schedule was resolved against. Defaults to the updates alone.
         step_ratio (`float`, *optional*): Peak LR / RMS of the weights, for optimizers whose steps have the size of the LR.
         metric (`str`, *optional*): The metric that says what is better.
         greater_is_better (`bool`, *optional*): Of that metric.
@@ -40,10 +43,16 @@ class Plan:
     schedule: str | None = None
     num_epochs: float | None = None
     curve: Callable[[float], float] | None = None
+    horizon: Horizon | None = None
     step_ratio: float | None = None
     metric: str | None = None
     greater_is_better: bool | None = None
     updates_done: int = 0
+
+    @property
+    def run(self) -> Horizon:
+        """What the schedule is resolved against."""
+        return self.horizon or Horizon(self.num_updates)
 
     def highest_after(self, share: float) -> float:
         """The highest LR from a share of the run on, as a share of the peak LR; 0 where the schedule is not known."""
@@ -185,7 +194,7 @@ def warmup_too_short(seen: Seen, plan: Plan) -> LossFinding | None:
         confidence,
         f"{text} when the LR reached its peak at update {peak}",
         "A longer warmup, or a lower LR.",
-        _changes(advice.longer_warmup(plan.schedule) if plan.schedule else None, _lower(plan, 3)),
+        _changes(_schedule(advice.longer_warmup, plan), _lower(plan, 3)),
     )
 
 
@@ -222,8 +231,7 @@ def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
     """The LR still rises after two fifths of the run, and the loss has had no trouble with it."""
     if not _saw_start(plan) or seen.done < 0.4 or not seen.lr == seen.highest[0] < 1 or not _rises(seen):
         return None
-    change = advice.shorter_warmup(plan.schedule) if plan.schedule else None
-    if plan.schedule and change is None:
+    if plan.schedule and not advice.has_long_warmup(plan.schedule, plan.run, plan.learning_rate):
         return None  # it rises as drawn: triangular(up=50%)
     falls = -trend([block.loss for block in seen.blocks])
     return LossFinding(
@@ -233,14 +241,14 @@ def warmup_too_long(seen: Seen, plan: Plan) -> LossFinding | None:
         max(falls, 0.9),
         f"the LR is still at {seen.lr:.0%} of its peak and rising after {seen.done:.0%} of the run",
         "A warmup of 10 % is mostly enough: the peak is reached while there is time to use it.",
-        _changes(change),
+        _changes(_schedule(advice.shorter_warmup, plan)),
     )
 
 
 def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
     """The LR is at most 3 % of its highest while two fifths of the run are still to come, and for the last tenth of the run it
     was."""
-    limit = 0.03 * seen.highest[0]
+    limit = SPENT * seen.highest[0]
     spent = 0
     for block in reversed(seen.blocks):
         if block.lr > limit:
@@ -260,7 +268,7 @@ def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
         f"the LR has been at {seen.lr / seen.highest[0]:.1%} of its peak since update {before[-1].end + 1}, the training loss "
         f"stays at {statistics.median(now):.3g}, and {1 - seen.done:.0%} of the run are still to come",
         "Let the decay last to the end of the run.",
-        _changes(advice.longer_decay(plan.schedule) if plan.schedule else None),
+        _changes(_schedule(advice.longer_decay, plan)),
     )
 
 
@@ -290,7 +298,7 @@ def plateau_at_high_lr(seen: Seen, plan: Plan) -> LossFinding | None:
         f"since update {since} the training loss stays at {statistics.median(now):.3g} and no evaluation was better, while the LR "
         f"is at {seen.lr:.0%} of its peak",
         "Decay the LR.",
-        _changes(advice.decay_instead(plan.schedule) if plan.schedule else None),
+        _changes(_schedule(advice.decay_instead, plan)),
     )
 
 
@@ -473,9 +481,7 @@ def _rises(seen: Seen) -> bool:
 
 def _too_high(kind: str, seen: Seen, plan: Plan, since: int, confidence: float, text: str) -> LossFinding:
     # In a warmup the loss tells up to which LR it was well.
-    warmup = (
-        advice.longer_warmup(plan.schedule) if plan.schedule and seen.highest[1] < 0.05 * seen.num_updates else None
-    )
+    warmup = _schedule(advice.longer_warmup, plan) if seen.highest[1] < 0.05 * seen.num_updates else None
     return LossFinding(
         kind, seen.update, since, confidence, text, "The LR is too high.", _changes(_lower(plan), warmup)
     )
@@ -483,6 +489,10 @@ def _too_high(kind: str, seen: Seen, plan: Plan, since: int, confidence: float, 
 
 def _lower(plan: Plan, factor: float | None = None) -> Change:
     return advice.other_lr(plan.learning_rate, plan.step_ratio, lower=True, factor=factor)
+
+
+def _schedule(change: Callable[[str, Horizon, float], Change | None], plan: Plan) -> Change | None:
+    return change(plan.schedule, plan.run, plan.learning_rate) if plan.schedule else None
 
 
 def _changes(*changes: Change | None) -> tuple[Change, ...]:

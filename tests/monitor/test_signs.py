@@ -35,12 +35,14 @@ def tell(
 ):
     """A run of 200 updates, told to a Diagnosis."""
     draw = random.Random(seed)
-    curve = parse(schedule).resolve(Horizon(UPDATES, 50))
+    horizon = Horizon(UPDATES, 50)
+    curve = parse(schedule).resolve(horizon)
     plan = {
         "learning_rate": 2e-5,
         "schedule": schedule,
         "num_epochs": 4.0,
         "curve": lambda share: float(curve(share * UPDATES)),
+        "horizon": horizon,
     } | plan
     diagnosis = Diagnosis(Plan(num_updates=UPDATES, **plan))
     for update in range(1, UPDATES + 1):
@@ -100,6 +102,23 @@ def test_so_is_one_with_another_schedule_and_noise(schedule, seed):
             ["schedule: warmup(70%) >> linear()  →  warmup(10%) >> linear()"],
             {"schedule": "warmup(70%) >> linear()"},
         ),
+        (
+            "warmup_too_long",
+            1,
+            ["schedule: warmup(70%) >> linear(over=1.2ep)  →  warmup(10%) >> linear()"],
+            {"schedule": "warmup(70%) >> linear(over=1.2ep)"},
+        ),
+        ("warmup_too_long", 1, [], {"schedule": "warmup(70%) >> linear(over=10%) >> hold()"}),
+        (
+            "diverging",
+            80,
+            [
+                "learning_rate: 2e-05  →  2e-06",
+                "schedule: hold(50%) >> linear(over=2ep)  →  warmup(10%) >> hold(50%) >> linear()",
+            ],
+            {"loss": dip, "validation": dip, "schedule": "hold(50%) >> linear(over=2ep)"},
+        ),
+        ("lr_spent", 51, [], {"schedule": "warmup(5%) >> cooldown(20%)"}),
         ("lr_spent", 51, [f"schedule: {SPENT}  →  warmup(5%) >> linear()"], {"schedule": SPENT}),
         ("validation_rises", 60, ["num_train_epochs: 4  →  2"], {"validation": learnt_by_heart}),
         ("validation_rises", 60, ["max_steps: 200  →  75"], {"validation": learnt_by_heart, "num_epochs": None}),

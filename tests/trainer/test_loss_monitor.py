@@ -400,6 +400,14 @@ def test_by_tokens_the_run_is_over_when_they_are_spent(make_trainer):
     trainer.train()
     assert trainer.state.global_step == 4 and spy.plan.num_updates == 60  # 16 numbers an update
     assert spy.done == pytest.approx([1 / 60, 0.25, 0.5, 0.75], abs=0.02)
+    assert spy.plan.horizon == trainer.lr_scheduler.horizon and spy.plan.horizon.unit == "tokens"
+
+
+def test_what_is_advised_knows_the_epochs_of_a_run_that_counts_updates(make_trainer):
+    trainer = make_trainer("warmup(0.5ep) >> linear()", max_steps=4)
+    spy = planned(trainer)
+    trainer.train()
+    assert spy.plan.num_epochs is None and spy.plan.horizon.updates_per_epoch == 6
 
 
 @pytest.mark.parametrize("cls", [None, Trainer])
