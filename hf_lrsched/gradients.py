@@ -43,7 +43,9 @@ def are_surely_finite(smallest: Iterable[torch.Tensor]) -> bool:
     """Whether a few *clipped* gradients show that all of them are finite.
 
     Clipping multiplies all by one number, which is NaN where their norm is NaN, and 0 where it is infinite. So one gradient
-    that is finite and not 0 is enough; where there is none, nothing is known.
+    that is finite and not 0 is enough; where there is none, nothing is known. It does not hold for clipping that treats each
+    gradient by itself, as a Trainer's subclass may: this can't be seen from the gradients. Where `max_grad_norm` is 0, all are
+    looked at.
 
     Example:
     ```python

@@ -1,7 +1,7 @@
 """Where a run goes on, by the scheduler's state in a checkpoint. Pure: states in, positions and courses out."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .clocks import moved
@@ -36,6 +36,7 @@ class Found:
     scale: float
     seconds: float
     events: list[dict[str, Any]]
+    guard: dict[str, float] = field(default_factory=dict)
     before: Course | list[float] | None = None
 
 
@@ -58,6 +59,7 @@ def resumed(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
         old = Course(settings) if state["course"] is None else Course.from_data(state["course"])
         position = float(state.get("position", t))
         scale, seconds = float(state.get("scale", 1.0)), float(state.get("seconds", 0.0))
+        guard = {str(name): float(value) for name, value in state.get("guard", {}).items()}
         remembered = [dict(each) for each in state.get("plateaus", ())]
         was = watchers_of(old.curves(), old.settings.schedules)
         restore(was, remembered)
@@ -65,11 +67,13 @@ def resumed(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
             raise ValueError(f"{len(remembered)} plateaus for a schedule with {len(was)}")
         if not (min(t, position, seconds) >= 0 and scale > 0 and math.isfinite(position * scale + seconds)):
             raise ValueError(f"t={t}, position={position}, scale={scale}, seconds={seconds}")
+        if not all(map(math.isfinite, guard.values())):
+            raise ValueError(f"guard={guard}")
         for event in events:
             _check_event(event)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ScheduleError(f"the checkpoint's schedule state is damaged: {error!r}.") from error
-    found = Found(t, position, old, was, scale, seconds, events)
+    found = Found(t, position, old, was, scale, seconds, events, guard)
     if settings == now:
         return found
     plain = old == Course(settings) or replace(old, cooldown_at=None) == Course(settings)

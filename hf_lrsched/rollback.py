@@ -1,11 +1,13 @@
 """Going back: weights and the optimizer's moments from a checkpoint, into the model and the optimizer that train."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -45,10 +47,8 @@ class Moment:
             raise NotGoodError(found)
         if not (folder / "optimizer.pt").is_file():
             raise NotGoodError("it has no optimizer.pt")
-        weights = _weights(folder)
-        left_out = _left_out(weights, model)
-        if left_out:
-            raise NotGoodError(f"its weights do not fit the model: {left_out[0]} is missing")
+        weights = {name: tensor for file in _files(folder) for name, tensor in _read(file).items()}
+        _refuse_misfits({name: tensor.shape for name, tensor in weights.items()}, model)
         saved = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
         moment = cls(weights, saved["state"])
         for tensors in (moment.weights, *moment.optimizer.values()):
@@ -85,15 +85,27 @@ def are_finite(state: dict[Any, Any]) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    """From one file or from shards, of safetensors or of torch.save."""
+def check_fit(folder: Path, model: nn.Module) -> None:
+    """Whether a checkpoint's weights have the model's names and shapes. Of safetensors only the headers are read.
+
+    Transformers saves some models under other names than those of `state_dict()`: from 5.0 on those with experts, and
+    models of images and text.
+
+    Raises:
+        NotGoodError: They do not fit the model, or there are none.
+    """
+    _refuse_misfits({name: shape for file in _files(folder) for name, shape in _shapes(file).items()}, model)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The weights: one file or shards, of safetensors or of torch.save."""
     for whole in ("model.safetensors", "pytorch_model.bin"):
         if (folder / whole).is_file():
-            return _read(folder / whole)
+            return [folder / whole]
         index = folder / f"{whole}.index.json"
         if index.is_file():
             shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            return {name: tensor for shard in shards for name, tensor in _read(folder / shard).items()}
+            return [folder / shard for shard in shards]
     raise NotGoodError("it has no model.safetensors and no pytorch_model.bin")
 
 
@@ -103,10 +115,19 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
-def _left_out(weights: dict[str, torch.Tensor], model: nn.Module) -> list[str]:
-    """Names of the model's tensors that these would not write; one of several tied ones is enough."""
+def _shapes(path: Path) -> dict[str, torch.Size]:
+    if path.suffix != ".safetensors":
+        return {name: tensor.shape for name, tensor in torch.load(path, map_location="meta", weights_only=True).items()}
+    with safe_open(path, framework="pt") as file:
+        return {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
+
+
+def _refuse_misfits(shapes: Mapping[str, torch.Size], model: nn.Module) -> None:
+    """Each of the model's tensors must be written; of several tied ones, one is enough."""
     unsaved = getattr(model, "_keys_to_ignore_on_save", None) or ()
     own = {name: tensor for name, tensor in model.state_dict().items() if name not in unsaved}
-    fits = {name for name, tensor in weights.items() if name in own and own[name].shape == tensor.shape}
+    fits = {name for name, shape in shapes.items() if name in own and own[name].shape == shape}
     written = {own[name].data_ptr() for name in fits}
-    return [name for name, tensor in own.items() if name not in fits and tensor.data_ptr() not in written]
+    for name, tensor in own.items():
+        if name not in fits and tensor.data_ptr() not in written:
+            raise NotGoodError(f"its weights do not fit the model: {name} is missing")

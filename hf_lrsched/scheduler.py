@@ -101,6 +101,8 @@ class ScheduleLR(LRScheduler):
         self.num_events = 0
         #: What was to be before the latest resume with other settings: its course or, of another scheduler, its last LRs.
         self.before_resume: Course | list[float] | None = None
+        #: What [`LossGuard`] must know after a resume: `acts`, how often it has acted; `start`, the loss at the run's start.
+        self.guard: dict[str, float] = {}
         #: The factor of [`rescale`], over all groups.
         self.scale = 1.0
         #: Updates behind the checkpoint that is to be loaded, where somebody knows: other schedulers may count otherwise.
@@ -400,6 +402,7 @@ class ScheduleLR(LRScheduler):
             "seconds": self.seconds,
             "plateaus": [watcher.to_data() for watcher in self.watchers],
             "events": [dict(event) for event in self.events],
+            "guard": dict(self.guard),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -423,7 +426,7 @@ class ScheduleLR(LRScheduler):
             self.schedule = parse(found.course.settings.schedule)
             self.horizon = found.course.settings.horizon
         self.watchers, self.scale, self.events = found.watchers, found.scale, found.events
-        self.before_resume, self.seconds = found.before, found.seconds
+        self.before_resume, self.seconds, self.guard = found.before, found.seconds, found.guard
         self.last_epoch = found.t
         self._position = found.position - (found.t if self.horizon.unit == "updates" else 0)
         self._step_count = found.t + 1

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from hf_lrsched.rollback import Moment, NotGoodError
+from hf_lrsched.rollback import Moment, NotGoodError, check_fit
 
 
 class Tied(nn.Module):
@@ -104,6 +104,23 @@ def test_the_state_before_the_first_update():
     optimizer.step()
     start.restore(model, optimizer)
     assert dict(optimizer.state) == {}
+
+
+@pytest.mark.parametrize("way", ["whole", "shards", "torch"])
+def test_whether_it_fits_is_known_without_its_weights(tmp_path, way):
+    model, optimizer = trained()
+    good = checkpoint(tmp_path / "checkpoint-3", model, optimizer, shards=way == "shards")
+    weights = {name: w.clone() for name, w in model.state_dict().items() if name not in ("outer.weight", "norm.bias")}
+    bad = checkpoint(
+        tmp_path / "checkpoint-4", model, optimizer, {**weights, "norm.shift": torch.zeros(3)}, way == "shards"
+    )
+    if way == "torch":
+        for folder, held in ((good, model.state_dict()), (bad, weights)):
+            (folder / "model.safetensors").unlink()
+            torch.save(held, folder / "pytorch_model.bin")
+    check_fit(good, model)
+    with pytest.raises(NotGoodError, match=r"its weights do not fit the model: norm\.bias is missing"):
+        check_fit(bad, model)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,27 @@ def test_a_jump_that_stays():
     assert spike.setback == pytest.approx(1.0, abs=0.2)
 
 
+def test_a_start_that_is_known_from_before():
+    """A run that goes on where it is well fitted: all progress is lost, yet the rise is below ten deviations."""
+    draw = random.Random(0)
+    losses = [0.4 + draw.gauss(0, 0.12) for _ in range(100)] + [1.1 + draw.gauss(0, 0.12) for _ in range(30)]
+    assert found(losses) == []
+    ((_, spike),) = found(losses, start=1.1)
+    assert spike.since == 101
+    assert spike.setback == pytest.approx(1.0, abs=0.2)
+
+
+def test_the_start_is_the_median_of_the_first_ten_losses():
+    test = SpikeTest()
+    assert math.isnan(test.start)
+    for update, loss in enumerate([3, 9, 1, 2, 4, 5, 6, 7, 8, 10, 100, 100], 1):
+        test.add(update, loss)
+    assert test.start == 5.5
+    test = SpikeTest(start=2)
+    test.add(1, 100.0)
+    assert test.start == 2.0
+
+
 def test_three_in_a_row_are_not_enough():
     assert found([*falling(150), 3, 3, 3, *falling(250, seed=1)[150:]]) == []
 

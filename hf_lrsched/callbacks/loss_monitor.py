@@ -15,7 +15,7 @@ from ..monitor.losses import UpdateLosses
 from ..monitor.signs import Plan
 from ..scheduler import ScheduleLR, inner_optimizer
 from ..schedules.errors import nearest
-from .recorder import RunRecorder
+from .recorder import RunRecorder, check_recorder
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,13 @@ class LossMonitor(TrainerCallback):
         recorder ([`RunRecorder`], *optional*): Who writes the findings into the run's record.
         metric (`str`, *optional*): The metric that says whether the run gets better: `eval_accuracy`. Defaults to
             `metric_for_best_model`; without either, the first that the evaluation has whose direction its name tells.
+
+    Raises:
+        ScheduleError: `recorder` is something else.
     """
 
     def __init__(self, recorder: RunRecorder | None = None, metric: str | None = None):
+        check_recorder(recorder)
         self.recorder = recorder
         self._metric = metric
         self._losses = UpdateLosses()

@@ -9,6 +9,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ..record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, STEPS, TRAIN, VERSION, Appender, Segment, last_row
 from ..scheduler import ScheduleLR
+from ..schedules import ScheduleError
+from ..schedules.errors import brief
 from ..step_size_names import is_step_size
 from .lr_logger import LRLogger, group_names
 
@@ -158,6 +160,17 @@ class RunRecorder(TrainerCallback):
         if name in self._files:
             epoch = {} if state.epoch is None else {"epoch": float(state.epoch)}
             self._files[name].append({"start": self._start, "step": state.global_step, **epoch, **row})
+
+
+def check_recorder(recorder: Any) -> None:
+    """What notes into a record must be able to from its first note on.
+
+    Raises:
+        ScheduleError: It is neither a [`RunRecorder`] nor None.
+    """
+    if recorder is not None and not isinstance(recorder, RunRecorder):
+        hint = " Write RunRecorder()." if recorder is RunRecorder else ""
+        raise ScheduleError(f"recorder must be a RunRecorder, got {brief(recorder)}.{hint}")
 
 
 def _seen(scheduler: ScheduleLR, state: TrainerState) -> tuple[int, int]:

@@ -68,6 +68,8 @@ class SpikeTest:
         chance (`float`, defaults to 1e-6): How rare a row of high losses must be.
         high (`float`, defaults to 10): How many deviations above the level are high where there was no progress.
         dense (`float`, defaults to 0.5): The share of the losses since the first high one that must be high: 1 for a row.
+        start (`float`, *optional*): The loss that the run started from, where its first losses were seen before: in a run
+            that is resumed, [`start`] of the test until then.
 
     Example:
     ```python
@@ -81,7 +83,13 @@ class SpikeTest:
     """
 
     def __init__(
-        self, window: int = 50, setback: float = 0.75, chance: float = 1e-6, high: float = 10.0, dense: float = 0.5
+        self,
+        window: int = 50,
+        setback: float = 0.75,
+        chance: float = 1e-6,
+        high: float = 10.0,
+        dense: float = 0.5,
+        start: float | None = None,
     ):
         self.setback = setback
         self.chance = chance
@@ -93,7 +101,13 @@ class SpikeTest:
         self._high: list[float] = []
         self._since = 0
         self._first: list[float] = []
-        self._start = math.nan
+        self._start = math.nan if start is None else float(start)
+        self._knows_start = start is not None
+
+    @property
+    def start(self) -> float:
+        """The loss that the run started from; NaN before its first one."""
+        return self._start
 
     def forget(self) -> None:
         """Begins anew at whatever level the next losses have; what the run started from stays known."""
@@ -107,7 +121,7 @@ class SpikeTest:
             [`Spike`], *optional*: A spike that this loss confirms.
         """
         loss = math.inf if math.isnan(loss) else float(loss)
-        if len(self._first) < _FEWEST:
+        if not self._knows_start and len(self._first) < _FEWEST:
             self._first.append(loss)
             self._start = statistics.median(self._first)
         if len(self._window) < _FEWEST:

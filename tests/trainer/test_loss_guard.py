@@ -1,6 +1,8 @@
 """LossGuard in Trainer: poisoned batches and jumps of the loss, what it does, and what it leaves alone."""
 
 import json
+import math
+import random
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,9 @@ from conftest import Net
 from launching import launched
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import Trainer, TrainerCallback
+from transformers import PretrainedConfig, Trainer, TrainerCallback
 
-from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleError, get_schedule, read_run
+from hf_lrsched import LossGuard, RunRecorder, ScheduledTrainer, ScheduleError, get_schedule, read_run
 
 PEAK = 1e-3
 
@@ -62,6 +64,17 @@ class After(TrainerCallback):
         self.optimizer[state.global_step] = {i: {k: v.clone() for k, v in each.items()} for i, each in states.items()}
 
 
+class Normed(Net):
+    """A forward pass on NaN leaves NaN in its buffers."""
+
+    def __init__(self):
+        super().__init__(dropout=0.0)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x, labels=None):
+        return super().forward(self.norm(x), labels)
+
+
 class OnDevice(LossGuard):
     """Does on the CPU what it does on a device that must not be waited for."""
 
@@ -74,8 +87,10 @@ class OnDevice(LossGuard):
 def run(make_trainer, net):
     """24 updates, saved after every second one. Trouble comes before the guard, which is last but one."""
 
-    def make(guard, trouble, cls=ScheduledTrainer, schedule="hold()", optimizer=None, resume=None, **kwargs):
-        model = net(dropout=0.0)
+    def make(
+        guard, trouble, cls=ScheduledTrainer, schedule="hold()", optimizer=None, resume=None, model=None, **kwargs
+    ):
+        model = net(dropout=0.0) if model is None else model
         settings = {"num_train_epochs": 4, "save_strategy": "steps", "save_steps": 2, "logging_steps": 1}
         after = After()
         optimizers = (optimizer(model.parameters()) if optimizer else None, None)
@@ -279,11 +294,50 @@ def test_rollback_saves_so_that_a_resume_does_not_take_what_was_left(run, tmp_pa
     assert torch.load(saved / "scheduler.pt", weights_only=True)["scale"] == 0.5
 
 
-def test_before_the_first_good_checkpoint_it_is_the_start(run, net):
-    trainer = run(LossGuard("rollback"), Trouble(poisoned=[7]))
-    same(trainer.after.weights[7], net().state_dict())
-    assert trainer.after.optimizer[7] == {}
-    assert events(trainer)[0][2].endswith("back to the start, update 0")
+@pytest.mark.parametrize("save_steps", [2, 500])  # there are some of the last 10 updates; there is none
+@pytest.mark.parametrize("guard", [LossGuard, OnDevice])
+def test_weights_that_a_dropped_update_left_good_stay_where_no_checkpoint_is(run, guard, save_steps):
+    trainer = run(guard("rollback"), Trouble(poisoned=[9]), save_steps=save_steps)
+    same(trainer.after.weights[9], trainer.after.weights[8])
+    assert [lr / PEAK for lr in (trainer.recorder.used[0], trainer.recorder.used[-1])] == [1.0, 0.5]
+    cause = (
+        "guard: the gradients of update 9 were not finite and were dropped; no checkpoint is good, and the weights are: "
+        "they stay"
+    )
+    assert events(trainer) == [(9, "scale", cause)]
+
+
+@pytest.mark.parametrize(
+    ("save_steps", "back_to"), [(2, "checkpoint-2"), (3, "checkpoint-3"), (500, "the start, update 0")]
+)
+def test_where_the_forward_pass_has_spoilt_buffers_it_goes_back_as_far_as_it_must(run, save_steps, back_to):
+    torch.manual_seed(0)
+    model = Normed()
+    start = {name: weight.clone() for name, weight in model.state_dict().items()}
+    trainer = run(LossGuard("rollback"), Trouble(poisoned=[7]), model=model, save_steps=save_steps)
+    same(trainer.after.weights[7], trainer.after.weights[save_steps] if save_steps < 500 else start)
+    assert events(trainer)[0][2].endswith(f"were dropped; back to {back_to}")
+
+
+@pytest.mark.parametrize("guard", [LossGuard, OnDevice])
+def test_patience_ends_where_the_forward_pass_has_spoilt_buffers(run, guard, capsys):
+    trainer = run(guard("rollback", patience=1, margin=2), Trouble(poisoned=[9]), model=Normed())
+    cause = (
+        "guard: the gradients of update 9 were not finite and were dropped, but buffers or weights hold NaN or infinity; "
+        "back to checkpoint-6"
+    )
+    assert events(trainer) == [(9, "scale", cause)]
+    same(trainer.after.weights[9], trainer.after.weights[6])
+
+
+def test_buffers_that_are_meant_to_be_infinite(run):
+    model = Normed()
+    model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    model.norm.track_running_stats = False
+    trainer = run(LossGuard("rollback", patience=1), Trouble(poisoned=[5, 9, 10]), model=model, save_steps=500)
+    ((t, _, cause),) = events(trainer)
+    assert t == 10
+    assert cause.endswith("they stay")
 
 
 @pytest.mark.parametrize("harm", ["not finite", "torn", "gone"])
@@ -313,18 +367,12 @@ def test_a_checkpoint_that_is_no_good_is_passed_over(run, tmp_path, harm, caplog
 
 def test_checkpoints_of_an_earlier_run_are_not_returned_to(run, tmp_path, net):
     run(None, Trouble(), save_steps=1)
-    trainer = run(LossGuard("rollback"), Trouble(poisoned=[7]), save_steps=100)
+    torch.manual_seed(0)
+    model = Normed()
+    start = {name: weight.clone() for name, weight in model.state_dict().items()}
+    trainer = run(LossGuard("rollback"), Trouble(poisoned=[7]), model=model, save_steps=100)
     assert (tmp_path / "out" / "checkpoint-3").exists()
-    same(trainer.after.weights[7], net().state_dict())
-
-
-def test_where_save_total_limit_took_the_good_one(run, caplog):
-    trainer = run(
-        LossGuard("rollback", margin=3), Trouble(poisoned=[74]), num_train_epochs=13, save_steps=12, save_total_limit=1
-    )
-    assert "save_total_limit=1" in caplog.text
-    assert "checkpoint-72 is nearer" in caplog.text  # the start is kept for the first 55 updates alone
-    same(trainer.after.weights[74], trainer.after.weights[72])
+    same(trainer.after.weights[7], start)
 
 
 def test_the_number_of_acts_is_bounded(run, tmp_path, capsys):
@@ -337,16 +385,48 @@ def test_the_number_of_acts_is_bounded(run, tmp_path, capsys):
     assert all(weight.isfinite().all() for weight in saved.values())
 
 
-def test_also_over_a_resume(run, tmp_path):
-    run(LossGuard("lower", most_acts=2), Trouble(poisoned=[3, 5]))
-    again = run(LossGuard("lower", most_acts=2), Trouble(poisoned=[11]), resume=str(tmp_path / "out" / "checkpoint-8"))
+@pytest.mark.parametrize("acts", [2, 20])  # of which a checkpoint has all events, and the latest 16
+def test_also_over_a_resume(run, tmp_path, acts):
+    guard = LossGuard("lower", most_acts=acts)
+    run(guard, Trouble(poisoned=range(1, acts + 1)))
+    again = run(guard, Trouble(poisoned=[23]), resume=str(tmp_path / "out" / "checkpoint-22"))
+    assert again.state.global_step == 23
+    assert again.lr_scheduler.scale == 0.5**acts
+
+
+def test_acts_in_a_checkpoint_that_does_not_count_them(run, tmp_path):
+    run(LossGuard("lower"), Trouble(poisoned=[3, 5, 7]))
+    file = tmp_path / "out" / "checkpoint-8" / "scheduler.pt"
+    state = torch.load(file, weights_only=True)
+    assert state.pop("guard")["acts"] == 3
+    torch.save(state, file)
+    again = run(LossGuard("lower"), Trouble(poisoned=[11]), resume=str(file.parent))
     assert again.state.global_step == 11
-    assert again.lr_scheduler.scale == 0.25
+
+
+def test_what_it_did_and_told_is_in_events(run):
+    guard = LossGuard("rollback", patience=1, margin=2)
+    trainer = run(guard, Trouble(poisoned=[3, 11, 12]))
+    borne, first_of_two, act = guard.events
+    cause = "guard: the gradients of update 3 were not finite and were dropped"
+    assert borne == {"kind": "guard", "t": 3, "cause": cause}
+    assert (first_of_two["kind"], first_of_two["t"]) == ("guard", 11)
+    assert act == trainer.lr_scheduler.events[0]
+    assert (act["kind"], act["t"]) == ("scale", 12)
+    run(guard, Trouble())
+    assert guard.events == []
+
+
+def test_a_stop_of_the_stock_trainer_is_in_events(run):
+    guard = LossGuard()
+    run(guard, Trouble(poisoned=[9]), cls=Trainer)
+    assert [(event["kind"], event["t"]) for event in guard.events] == [("guard", 9)]
+    assert guard.events[0]["cause"].endswith("a checkpoint is saved and the run ends")
 
 
 def test_a_resumed_run_goes_back_to_where_it_was_resumed(run, tmp_path):
     run(None, Trouble())
-    again = run(LossGuard("rollback"), Trouble(poisoned=[11]), resume=str(tmp_path / "out" / "checkpoint-8"))
+    again = run(LossGuard("rollback", margin=2), Trouble(poisoned=[11]), resume=str(tmp_path / "out" / "checkpoint-8"))
     same(again.after.weights[11], load_file(tmp_path / "out" / "checkpoint-8" / "model.safetensors"))
     assert events(again)[0][2].endswith("back to the start, update 8")
 
@@ -378,6 +458,94 @@ def test_a_jump_that_stays(run, guard):
     assert "at update 81 and stayed there" in cause
     assert cause.endswith("back to checkpoint-60")
     same(trainer.after.weights[t], trainer.after.weights[60])
+
+
+@pytest.mark.parametrize(
+    ("save_steps", "back_to"),
+    [
+        (75, 75),  # within the margin, but its weights gave no high loss
+        (80, 0),  # it has the jump in it
+    ],
+)
+def test_where_no_checkpoint_is_good_a_jump_goes_back_as_far_as_it_must(run, save_steps, back_to):
+    model = Net(dropout=0.0)
+    start = {name: weight.clone() for name, weight in model.state_dict().items()}
+    trainer = run(LossGuard("rollback"), Trouble(after={80: worsen}), model=model, save_steps=save_steps, **FIT)
+    ((t, _, cause),) = events(trainer)
+    assert cause.endswith("back to checkpoint-75" if back_to else "back to the start, update 0")
+    same(trainer.after.weights[t], trainer.after.weights[75] if back_to else start)
+
+
+def test_where_save_total_limit_took_the_good_one(run, caplog):
+    trainer = run(LossGuard("rollback"), Trouble(after={80: worsen}), save_steps=13, save_total_limit=1, **FIT)
+    assert "save_total_limit=1" in caplog.text
+    assert "checkpoint-78 is nearer" in caplog.text  # the start is kept for the first 63 updates alone
+    ((t, _, cause),) = events(trainer)
+    assert cause.endswith("back to checkpoint-78")
+    same(trainer.after.weights[t], trainer.after.weights[78])
+
+
+class Renames(Trouble):
+    """Checkpoints have other names than the model, as transformers writes those of some models."""
+
+    def on_save(self, args, state, control, **kwargs):
+        file = Path(args.output_dir, f"checkpoint-{state.global_step}", "model.safetensors")
+        save_file({name.replace("encoder", "enc"): weight for name, weight in load_file(file).items()}, file)
+
+
+def test_checkpoints_that_do_not_fit_are_told_at_the_first_one_and_the_start_is_kept(run, caplog):
+    seen = []
+    trouble = Renames(after={21: lambda model: seen.append(caplog.text), 80: worsen})
+    model = Net(dropout=0.0)
+    start = {name: weight.clone() for name, weight in model.state_dict().items()}
+    trainer = run(LossGuard("rollback"), trouble, model=model, save_steps=20, **FIT)
+    assert "checkpoint-20: its weights do not fit the model: encoder.weight is missing." in seen[0]
+    assert caplog.text.count("do not fit") == 1
+    ((t, _, cause),) = events(trainer)
+    assert cause.endswith("back to the start, update 0")
+    same(trainer.after.weights[t], start)
+
+
+class Told(nn.Module):
+    """Returns the losses that it is told."""
+
+    def __init__(self, losses):
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.losses = iter(losses)
+
+    def forward(self, x, labels=None):
+        return {"loss": next(self.losses) + 0 * self.weight.sum(), "logits": x[:, :2]}
+
+
+@pytest.mark.parametrize(
+    ("cls", "act"),
+    [(ScheduledTrainer, "lower"), (Trainer, "stop")],  # the scheduler's state tells the start, or the first records
+)
+def test_a_resumed_run_knows_where_it_started(make_trainer, tmp_path, cls, act):
+    draw = random.Random(0)
+    losses = [0.4 + 0.7 * math.exp(-update / 20) + draw.gauss(0, 0.1) for update in range(150)]
+    losses += [1.1 + draw.gauss(0, 0.1) for _ in range(50)]  # below ten deviations above the level
+
+    def train(from_update):
+        guard = LossGuard(act)
+        settings = {"save_strategy": "steps", "save_steps": 80, "max_steps": 200, "logging_steps": 1}
+        model = Told(losses[from_update:])
+        trainer = make_trainer("hold()", cls=cls, model=model, callbacks=[guard], **settings)
+        trainer.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-80") if from_update else None)
+        return [(event["kind"], event["t"]) for event in guard.events]
+
+    never_stopped = train(0)
+    assert len(never_stopped) == 1
+    assert train(80) == never_stopped
+
+
+def test_the_start_by_records_of_many_updates(run, tmp_path):
+    run(None, Trouble(), cls=Trainer, save_steps=60, logging_steps=20, **FIT)
+    guard = LossGuard()
+    again = run(guard, Trouble(), cls=Trainer, resume=str(tmp_path / "out" / "checkpoint-60"), logging_steps=20, **FIT)
+    assert guard._test.start == again.state.log_history[0]["loss"]
 
 
 class Logits(Net):
@@ -465,6 +633,9 @@ def test_skipped_steps_that_never_end(scaled, capsys):
     [
         ({"act": "rolback"}, r"act must be one of stop, lower, rollback, got 'rolback'. Did you mean 'rollback'\?"),
         ({"act": None}, "act must be one of"),
+        ({"act": ["stop"]}, r"act must be one of stop, lower, rollback, got \['stop'\]"),
+        ({"recorder": "record"}, "recorder must be a RunRecorder, got 'record'"),
+        ({"recorder": RunRecorder}, r"recorder must be a RunRecorder, got .*RunRecorder'>. Write RunRecorder\(\)."),
         ({"factor": 0}, "factor must be a number above 0 and at most 1, got 0"),
         ({"factor": float("nan")}, "factor must be"),
         ({"factor": True}, "factor must be"),
@@ -499,6 +670,32 @@ def test_no_schedule_of_this_package(make_trainer, act):
 def test_rollback_without_checkpoints(make_trainer, settings, message):
     with pytest.raises(ScheduleError, match=message):
         make_trainer("linear()", callbacks=[LossGuard("rollback")], **settings).train()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"save_steps": 500}, "save_steps=500 in a run of 24 updates writes the first checkpoint at its end"),
+        ({"save_steps": 12}, "save_steps=12 in a run of 24 updates writes the first checkpoint after update 12"),
+        ({"save_steps": 0.5}, "save_steps=12 in a run of 24 updates"),
+        ({"save_strategy": "epoch", "max_steps": 5}, "save_strategy='epoch' in a run of 5 updates writes the first"),
+        (
+            {"save_strategy": "best", "eval_strategy": "epoch", "metric_for_best_model": "loss"},
+            "save_strategy='best' in a run of 24 updates saves only where the metric has improved",
+        ),
+        ({"save_steps": 11}, None),
+        ({"save_strategy": "epoch"}, None),
+    ],
+)
+def test_a_late_first_checkpoint_is_told_before_the_first_update(run, caplog, settings, message):
+    seen = []
+    trouble = Trouble(after={1: lambda model: seen.append(caplog.text)})
+    run(LossGuard("rollback"), trouble, **settings)
+    if message is None:
+        assert "first checkpoint" not in seen[0]
+    else:
+        assert message in seen[0]
+        assert "goes back to the start when the loss jumps up. Set save_strategy='steps' and save_steps=" in seen[0]
 
 
 def test_peft(make_trainer, net):

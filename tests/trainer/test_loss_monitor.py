@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback
 
-from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, read_run
+from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError, read_run
 from hf_lrsched.callbacks.loss_monitor import is_adaptive, weight_rms
 from hf_lrsched.monitor.losses import UpdateLosses
 from hf_lrsched.report.events import events as report_events
@@ -151,6 +151,12 @@ def test_the_stock_trainer_with_a_recorder(make_trainer, tmp_path):
     )
     trainer.train()
     assert [row["kind"] for row in read_run(tmp_path / "out").events] == ["not_finite"]
+
+
+@pytest.mark.parametrize("recorder", ["eval_f1", RunRecorder])
+def test_a_recorder_that_is_none(recorder):
+    with pytest.raises(ScheduleError, match="recorder must be a RunRecorder, got "):
+        LossMonitor(recorder)
 
 
 def test_every_scheduled_trainer_has_one(make_trainer):

@@ -131,6 +131,9 @@ def test_the_state_of_version_1():
             "damaged",
         ),
         ({"plateaus": None}, "is damaged"),
+        ({"guard": {"acts": float("nan")}}, "is damaged"),
+        ({"guard": {"start": "high"}}, "is damaged"),
+        ({"guard": 3}, "is damaged"),
     ],
 )
 def test_a_damaged_state_changes_nothing(change, message):
