@@ -34,6 +34,8 @@ ACTS = {
     "rollback": "go back to the last good checkpoint, lower the LR and go on",
 }
 
+_FACTORS = {"lower": 0.5, "rollback": 0.8}
+
 #: How the cause of the guard's events begins.
 CAUSE = "guard: "
 
@@ -75,7 +77,7 @@ class LossGuard(TrainerCallback):
 
     An update whose gradients hold NaN or infinity is dropped before the optimizer steps, so that it never reaches the weights
     or the optimizer's moments. On the CPU they are looked at directly. On a CUDA device a flag is made there and read two
-    updates later, so that nothing waits; a fused optimizer leaves out the step, another one takes a gradient of 0. Updates that
+    updates later, so that no update waits for it; a fused optimizer leaves out the step, another one takes a gradient of 0. Updates that
     fp16's loss scaling skips are left to it, unless there are more than 20 in a row. For spikes of the loss see [`SpikeTest`].
 
     What it then does is `act`:
@@ -103,7 +105,8 @@ class LossGuard(TrainerCallback):
 
     Args:
         act (`str`, defaults to `stop`): What to do.
-        factor (`float`, defaults to 0.5): What the LRs are multiplied by, above 0; at most 1.
+        factor (`float`, *optional*): What the LRs are multiplied by, above 0; at most 1. Defaults to 0.5 for `lower`, which
+            goes on from the weights as they are, and to 0.8 for `rollback`, after which the trouble is gone.
         most_acts (`int`, defaults to 3): How often it may act, resumes counted together.
         patience (`int`, defaults to 0): How many updates in a row may be dropped for gradients that are not finite before it
             acts. For data with single bad samples 1 is enough, so that each costs the run one update. It acts at once where
@@ -128,7 +131,7 @@ class LossGuard(TrainerCallback):
     def __init__(
         self,
         act: str = "stop",
-        factor: float = 0.5,
+        factor: float | None = None,
         most_acts: int = 3,
         patience: int = 0,
         margin: int = 10,
@@ -136,6 +139,7 @@ class LossGuard(TrainerCallback):
     ):
         if not isinstance(act, str) or act not in ACTS:
             raise ScheduleError(f"act must be one of {', '.join(ACTS)}, got {brief(act)}.{nearest(str(act), ACTS)}")
+        factor = _FACTORS.get(act, 1.0) if factor is None else factor
         if not _is_number(factor) or not 0 < factor <= 1 or (act == "lower" and factor == 1):
             below = "below 1" if act == "lower" else "at most 1"
             raise ScheduleError(f"factor must be a number above 0 and {below}, got {brief(factor)}.")
