@@ -17,9 +17,9 @@ test: .venv/dev
 test-fast: .venv/dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
-# The fast tests on the oldest transformers that is supported.
+# The fast tests on the oldest transformers that is supported, but for those of what uses nothing of it.
 test-oldest: .venv-oldest/dev
-	$(OLDEST)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(OLDEST)/python -m pytest -n 2 --dist loadgroup -m "not slow" --ignore tests/monitor --ignore tests/pictures
 
 lint: .venv/dev
 	$(BIN)/ruff check .
