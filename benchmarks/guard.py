@@ -13,7 +13,8 @@ last states, is computed once; pooler and head are trained on it (AdamW, Trainer
 - with `--banking77`: 4,000 messages of the training split (the first ones of a shuffle with seed 0), 3 epochs in batches of 16,
   750 updates; accuracy on the 3,080 of the test split, where one point is 31 messages.
 
-From a learning rate of 1e-3 with `warmup(10%) >> linear()`, and a checkpoint each 20 updates (80 with `--banking77`). Accuracy is that of the model at the end.
+The learning rate is the best of 3e-4, 1e-3, 3e-3 and 1e-2 for clean runs with the seeds 0 and 1: 1e-3, and 3e-3 with `--banking77`.
+The schedule is `warmup(10%) >> linear()`, with a checkpoint each 20 updates (80 with `--banking77`). Accuracy is that of the model at the end.
 
 Each seed gets two troubles, at an update between 40 % and 70 % of the run that the seed chooses:
 
@@ -193,10 +194,11 @@ def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("--seeds", type=int, nargs="+", default=list(range(10, 20)))
     arguments.add_argument("--layers", type=int, default=0, help="how many layers are trained beside pooler and head")
-    arguments.add_argument("--learning-rate", type=float, default=1e-3)
+    arguments.add_argument("--learning-rate", type=float)
     arguments.add_argument("--banking77", type=Path, help="the folder with train.csv and test.csv: text, label")
     arguments.add_argument("--smoke", action="store_true", help="96 messages, one seed: does the script work?")
     args: argparse.Namespace = arguments.parse_args()
+    lr = args.learning_rate or (1e-3 if args.banking77 is None else 3e-3)
     seeds = args.seeds[:1] if args.smoke else args.seeds
     datasets.disable_progress_bars()
     logging.set_verbosity_error()
@@ -204,16 +206,14 @@ def main() -> int:
     report = Report("What the guard saves", "guard.py")
     with tempfile.TemporaryDirectory() as folder:
         task = Task(folder, args.layers, args.banking77, args.smoke)
-        clean = {seed: accuracy(task, args.learning_rate, seed, [], guarded=False)[0] for seed in seeds}
+        clean = {seed: accuracy(task, lr, seed, [], guarded=False)[0] for seed in seeds}
         for name, trouble in TROUBLES.items():
             rows, lost, kept = [], [], []
             for seed in seeds:
                 update = random.Random(seed).randint(int(0.4 * updates(task)), int(0.7 * updates(task)))
-                stock, _ = accuracy(task, args.learning_rate, seed, [trouble(update)], guarded=False)
-                back, did = accuracy(
-                    task, args.learning_rate, seed, [trouble(update), LossGuard("rollback")], guarded=True
-                )
-                lower, _ = accuracy(task, args.learning_rate, seed, [trouble(update), LossGuard("lower")], guarded=True)
+                stock, _ = accuracy(task, lr, seed, [trouble(update)], guarded=False)
+                back, did = accuracy(task, lr, seed, [trouble(update), LossGuard("rollback")], guarded=True)
+                lower, _ = accuracy(task, lr, seed, [trouble(update), LossGuard("lower")], guarded=True)
                 lost.append(clean[seed] - stock)
                 kept.append(clean[seed] - back)
                 figures = (f"{figure:.1f}" for figure in (clean[seed], stock, back, lower))

@@ -157,7 +157,8 @@ class LossMonitor(TrainerCallback):
         if self._diagnosis is not None:
             for update, loss in self._losses.arrived(wait=True):
                 self._tell(self._diagnosis.loss(update, loss), state)
-            if self._is_training and not self._diagnosis.has_seen_losses:
+            has_trained = self._is_training and state.global_step > self._diagnosis.plan.updates_done
+            if has_trained and not self._diagnosis.has_seen_losses:
                 logger.warning(
                     "LossMonitor saw no training loss: the model returned none, and no record had one. With logging_steps it sees "
                     "the records."

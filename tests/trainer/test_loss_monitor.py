@@ -294,6 +294,12 @@ def test_a_run_in_which_there_is_nothing_to_see(make_trainer, caplog):
     assert "LossMonitor saw no training loss" in caplog.text
 
 
+def test_a_run_that_is_at_its_end_has_no_losses_to_miss(make_trainer, tmp_path, caplog):
+    make_trainer("linear()", save_strategy="steps", save_steps=6).train()
+    make_trainer("linear()").train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-6"))
+    assert "LossMonitor" not in caplog.text
+
+
 def test_weights_are_to_the_bit_those_without_it(make_trainer, net):
     def weights(with_it):
         trainer = make_trainer("linear()", model=net(), num_train_epochs=2)
