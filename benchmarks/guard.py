@@ -13,18 +13,19 @@ last states, is computed once; pooler and head are trained on it (AdamW, Trainer
 - with `--banking77`: 4,000 messages of the training split (the first ones of a shuffle with seed 0), 3 epochs in batches of 16,
   750 updates; accuracy on the 3,080 of the test split, where one point is 31 messages.
 
-The learning rate is the best of 3e-4, 1e-3, 3e-3 and 1e-2 for clean runs with the seeds 0 and 1: 1e-3, and 3e-3 with `--banking77`.
-The schedule is `warmup(10%) >> linear()`, with a checkpoint each 20 updates (80 with `--banking77`). Accuracy is that of the model at the end.
+The learning rate is the best of 3e-4, 1e-3, 3e-3 and 1e-2 for clean runs with the seeds 0 and 1: 1e-3, and 3e-3 with
+`--banking77`. The schedule is `warmup(10%) >> linear()`, with a checkpoint each 20 updates (80 with `--banking77`). Accuracy is
+that of the model at the end.
 
 Each seed gets two troubles, at an update between 40 % and 70 % of the run that the seed chooses:
 
 - poisoned batch: what the model is given at one update is NaN, as of a corrupt sample or of a kernel that overflowed;
 - LR spike: something writes 300 times the learning rate into the optimizer for 5 updates.
 
-The seeds are 10 to 19; on 0 to 9 `LossGuard` was made. Four runs of each: the stock Trainer without trouble (clean), the stock Trainer with it, and a `ScheduledTrainer` with it and
-with `LossGuard("rollback")` or `LossGuard("lower")`, all else by default. Bounds, for all seeds: the stock Trainer loses 5
-points or more, `rollback` ends at most 1 point below the clean run. `lower` has no bound: after a spike it goes on from
-weights that are lost.
+The seeds are 10 to 19; on 0 to 9 `LossGuard` was made. Four runs of each: the stock Trainer without trouble (clean), the stock
+Trainer with it, and a `ScheduledTrainer` with it and with `LossGuard("rollback")` or `LossGuard("lower")`, all else by default.
+Bounds, for all seeds: the stock Trainer loses 5 points or more, `rollback` ends at most 1 point below the clean run. `lower` has
+no bound: after a spike it goes on from weights that are lost.
 """
 
 import argparse
