@@ -119,7 +119,8 @@ def _shapes(path: Path) -> dict[str, torch.Size]:
     if path.suffix != ".safetensors":
         return {name: tensor.shape for name, tensor in torch.load(path, map_location="meta", weights_only=True).items()}
     with safe_open(path, framework="pt") as file:
-        return {name: torch.Size(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
+        names = file.keys()
+        return {name: torch.Size(file.get_slice(name).get_shape()) for name in names}
 
 
 def _refuse_misfits(shapes: Mapping[str, torch.Size], model: nn.Module) -> None:

@@ -40,12 +40,9 @@ class UpdateLosses:
         self._handle: Any = None
         self._forget()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: whoever copies a model in mid-training copies the hook, and what waits on a device can't be copied."""
-        return {}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type["UpdateLosses"], tuple[()]]:
+        """A new one: whoever copies a model in mid-training copies the hook, and what waits on a device can't be copied."""
+        return type(self), ()
 
     def _forget(self) -> None:
         self._sum: torch.Tensor | None = None

@@ -28,6 +28,20 @@ class Net(nn.Module):
         return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
 
 
+class Told(nn.Module):
+    """Returns the losses that it is told, one a forward pass in training."""
+
+    def __init__(self, losses):
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.losses = iter(losses)
+
+    def forward(self, x, labels=None):
+        loss = next(self.losses) if self.training else 0.5
+        return {"loss": loss + 0 * self.weight.sum(), "logits": x[:, :2]}
+
+
 class Recorder(TrainerCallback):
     """The LRs that the optimizer holds when it is about to step, and what the callbacks are told of evaluations."""
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from accelerate import PartialState
 from accelerate.utils import DistributedType
-from conftest import Net
+from conftest import Net, Told
 from launching import launched
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import PretrainedConfig, Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from hf_lrsched import LossGuard, RunRecorder, ScheduledTrainer, ScheduleError, get_schedule, read_run
 
@@ -504,19 +504,6 @@ def test_checkpoints_that_do_not_fit_are_told_at_the_first_one_and_the_start_is_
     ((t, _, cause),) = events(trainer)
     assert cause.endswith("back to the start, update 0")
     same(trainer.after.weights[t], start)
-
-
-class Told(nn.Module):
-    """Returns the losses that it is told."""
-
-    def __init__(self, losses):
-        super().__init__()
-        self.config = PretrainedConfig()
-        self.weight = nn.Parameter(torch.zeros(2))
-        self.losses = iter(losses)
-
-    def forward(self, x, labels=None):
-        return {"loss": next(self.losses) + 0 * self.weight.sum(), "logits": x[:, :2]}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 import torch
+from conftest import Told
 from torch import nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback
 
@@ -15,20 +16,6 @@ from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError
 from hf_lrsched.callbacks.loss_monitor import is_adaptive, weight_rms
 from hf_lrsched.monitor.losses import UpdateLosses
 from hf_lrsched.report.events import events as report_events
-
-
-class Told(nn.Module):
-    """Returns the losses that it is told, one a forward pass in training."""
-
-    def __init__(self, losses):
-        super().__init__()
-        self.config = PretrainedConfig()
-        self.weight = nn.Parameter(torch.zeros(2))
-        self.losses = iter(losses)
-
-    def forward(self, x, labels=None):
-        loss = next(self.losses) if self.training else 0.5
-        return {"loss": loss + 0 * self.weight.sum(), "logits": x[:, :2]}
 
 
 class Silent(nn.Module):
@@ -244,12 +231,12 @@ def test_the_model_can_be_copied_and_saved_whole_in_mid_training(make_trainer):
     class Copies(TrainerCallback):
         def on_step_end(self, args, state, control, model=None, **kwargs):
             trainer.monitor._losses._waiting.append((0, torch.tensor(0.5), threading.Lock()))
-            self.copy = copy.deepcopy(model).train()
-            self.copy(torch.zeros(2, 4), labels=torch.tensor([0, 1]))
             file = io.BytesIO()
             torch.save(model, file)
             file.seek(0)
-            self.loaded = torch.load(file, weights_only=False)
+            self.models = [copy.deepcopy(model), torch.load(file, weights_only=False)]
+            for each in self.models:
+                each.train()(torch.zeros(2, 4), labels=torch.tensor([0, 1]))
             trainer.monitor._losses._waiting.pop()
 
     copies = Copies()
@@ -259,7 +246,7 @@ def test_the_model_can_be_copied_and_saved_whole_in_mid_training(make_trainer):
     trainer._callbacks.append(spy)
     trainer.train()
     assert [update for update, _ in spy.losses] == [1, 2, 3, 4, 5, 6]  # those of the copy are none of the run's
-    for model in (copies.copy, copies.loaded):
+    for model in copies.models:
         assert all(map(torch.equal, model.state_dict().values(), trainer.model.state_dict().values()))
 
 
