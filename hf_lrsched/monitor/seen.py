@@ -107,7 +107,7 @@ class Seen:
         self._values, self._lrs, self._count = [], 0.0, 0
         return True
 
-    def exposure(self, update: int) -> float:
+    def lr_sum(self, update: int) -> float:
         """The sum of the LRs until an update, as shares of the peak."""
         return sum(
             block.lr * (min(block.end, update) - block.start + 1) for block in self.blocks if block.start <= update

@@ -203,13 +203,12 @@ def _jump_of_loss(seen: Seen, peak: int) -> tuple[int, float, str] | None:
     if not around:
         return None
     jump, error = max(around, key=lambda block: block.loss), seen.error
-    before = [block.loss for block in seen.blocks if block.end < jump.start] or [seen.start]
-    rise = jump.loss - min(min(before), seen.start)
+    level = min([seen.start, *(block.loss for block in seen.blocks if block.end < jump.start)])
+    rise = jump.loss - level
     is_clear = rise > 8 * error and jump.loss - seen.start > 2 * _clear_rise(seen)
     if not is_clear or seen.blocks[-1].loss > jump.loss - 0.5 * rise:
         return None
-    text = f"the training loss jumped from {min(min(before), seen.start):.3g} to {jump.loss:.3g}"
-    return jump.start, sure(rise / error), text
+    return jump.start, sure(rise / error), f"the training loss jumped from {level:.3g} to {jump.loss:.3g}"
 
 
 def _jump_of_norm(seen: Seen, peak: int) -> tuple[int, float, str] | None:
@@ -450,7 +449,7 @@ def _steps_may_be_small(plan: Plan) -> bool:
 
 def _has_settled(seen: Seen) -> bool:
     """Whether the validation loss fell at first and then ever more slowly, for each unit of LR: then it does learn."""
-    points = [(seen.exposure(each.update), each.loss) for each in seen.evaluations if each.loss is not None]
+    points = [(seen.lr_sum(each.update), each.loss) for each in seen.evaluations if each.loss is not None]
     points = [point for point in points if point[0] > 0]
     if len(points) < 4:
         return False
