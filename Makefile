@@ -19,7 +19,7 @@ test-fast: .venv/dev
 
 # The fast tests on the oldest transformers that is supported, but for those of what uses nothing of it.
 test-oldest: .venv-oldest/dev
-	$(OLDEST)/python -m pytest -n 2 --dist loadgroup -m "not slow" --ignore tests/monitor --ignore tests/pictures
+	$(OLDEST)/python -m pytest -n 2 --dist loadgroup -m "not slow" --ignore tests/monitor --ignore tests/plots
 
 lint: .venv/dev
 	$(BIN)/ruff check .

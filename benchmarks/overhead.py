@@ -55,7 +55,7 @@ from transformers import (
 
 import hf_lrsched
 from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleMixin, ScheduleProgressCallback, regex_groups
-from hf_lrsched.monitor.losses import UpdateLosses
+from hf_lrsched.monitor.update_losses import UpdateLosses
 
 PACK = hf_lrsched.__name__
 SHARE_BOUND = 0.01

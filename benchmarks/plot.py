@@ -25,8 +25,8 @@ from pathlib import Path
 from report import Report, parser
 
 from hf_lrsched import Horizon
-from hf_lrsched.course import Course, Settings
-from hf_lrsched.record import Segment
+from hf_lrsched.runs.record import Segment
+from hf_lrsched.trajectory.trajectory import Course, Settings
 
 SECONDS_BOUND = 5.0
 SCHEDULE = "warmup(5%) >> cosine()"
@@ -99,7 +99,7 @@ def main() -> int:
         folder = Path(name)
         state, record = write_state(folder / "state", records), write_record(folder / "record", records, updates)
         copies = [write_state(folder / f"run_{index}", records) for index in range(4)]
-        plot = [sys.executable, "-m", "hf_lrsched.cli", "plot", "--force", "--output"]
+        plot = [sys.executable, "-m", "hf_lrsched", "plot", "--force", "--output"]
         cases = {
             "an empty picture, by matplotlib alone": [sys.executable, "-c", EMPTY, str(folder / "empty.png")],
             "a trainer_state.json, .png": [*plot, str(folder / "a.png"), str(state)],

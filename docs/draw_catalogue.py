@@ -19,8 +19,8 @@ from pathlib import Path
 
 import hf_lrsched
 from hf_lrsched.schedules import Curve, Horizon, Schedule, custom, from_transformers, parse, to_data
-from hf_lrsched.schedules.phase import NAMES
-from hf_lrsched.schedules.transformers_names import TRANSFORMERS_NAMES
+from hf_lrsched.schedules.from_transformers import TRANSFORMERS_NAMES
+from hf_lrsched.schedules.registry import NAMES
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "schedules.md"

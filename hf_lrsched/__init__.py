@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
 from .schedules import (
     Curve,
     Horizon,
@@ -58,10 +59,7 @@ if TYPE_CHECKING:
         ScheduleProgressCallback,
         StepSizes,
     )
-    from .clocks import Clock, epochs, tokens
-    from .clocks import time as time
     from .doctor import Finding, diagnose
-    from .factory import get_schedule
     from .groups import (
         GroupArguments,
         LayerwiseGroups,
@@ -71,17 +69,19 @@ if TYPE_CHECKING:
         layerwise_groups,
         regex_groups,
     )
-    from .loop import prepare_schedule
-    from .runs import Run, read_run
-    from .scheduler import ScheduleLR
-    from .trainer import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
+    from .integrations.accelerate import prepare_schedule
+    from .runs.run import Run, read_run
+    from .scheduler.factory import get_schedule
+    from .scheduler.schedule_lr import ScheduleLR
+    from .trainer.mixin import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
+    from .trajectory.clocks import Clock, epochs, tokens
+    from .trajectory.clocks import time as time
 
-__version__ = "0.1.0"
 
 # What needs torch and transformers is imported on first use: the schedules alone come up in a tenth of a second.
 _LAZY = {
     "GroupArguments": "groups",
-    "Clock": "clocks",
+    "Clock": "trajectory.clocks",
     "ClockCallback": "callbacks",
     "CooldownCallback": "callbacks",
     "LossMonitor": "callbacks",
@@ -102,16 +102,16 @@ _LAZY = {
     "explain_groups": "groups",
     "freeze_groups": "groups",
     "diagnose": "doctor",
-    "epochs": "clocks",
-    "get_schedule": "factory",
+    "epochs": "trajectory.clocks",
+    "get_schedule": "scheduler",
     "gradual_unfreezing": "groups",
     "layerwise_groups": "groups",
-    "prepare_schedule": "loop",
+    "prepare_schedule": "integrations.accelerate",
     "read_run": "runs",
     "regex_groups": "groups",
     "scheduled": "trainer",
-    "time": "clocks",
-    "tokens": "clocks",
+    "time": "trajectory.clocks",
+    "tokens": "trajectory.clocks",
 }
 
 # time() is left out: `import *` must not hide Python's own module.

@@ -40,10 +40,10 @@ from transformers import (
 from transformers.utils import logging
 
 from hf_lrsched import GroupArguments, ScheduleArguments, ScheduledTrainer, ScheduleError
-from hf_lrsched.checkpoints import checkpoint_to_resume
-from hf_lrsched.pictures import draw_run
-from hf_lrsched.processes import on_main_process
+from hf_lrsched.integrations.distributed import on_main_process
+from hf_lrsched.plots import draw_run
 from hf_lrsched.runs import read_run
+from hf_lrsched.runs.checkpoints import checkpoint_to_resume
 from hf_lrsched.schedules.errors import nearest
 
 DEFAULT_SCHEDULE = "warmup(10%) >> linear()"

@@ -6,10 +6,10 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..clocks import Clock, Epochs, Time, Tokens
-from ..scheduler import ScheduleLR
+from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
-from .ending import end_run
+from ..trajectory.clocks import Clock, Epochs, Time, Tokens
+from .stop import end_run
 from .stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)

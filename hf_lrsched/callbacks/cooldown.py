@@ -10,11 +10,11 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..processes import anywhere, on_main_process
-from ..scheduler import ScheduleLR
+from ..integrations.distributed import anywhere, on_main_process
+from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
-from ..schedules.reactive import Cooldown
-from .ending import end_run
+from ..schedules.families.plateau import Cooldown
+from .stop import end_run
 from .stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)

@@ -14,16 +14,16 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
-from ..gradients import LateFlags, are_surely_finite, drop_if, end_drop, gradients_of, is_bad
-from ..monitor.losses import UpdateLosses
+from ..guard.rollback import Moment, are_finite, check_fit
+from ..integrations.distributed import anywhere, on_main_process
 from ..monitor.spikes import Spike, SpikeTest
-from ..processes import anywhere, on_main_process
-from ..rollback import Moment, are_finite, check_fit
-from ..scheduler import ScheduleLR
+from ..monitor.update_losses import UpdateLosses
+from ..optim.gradients import LateFlags, are_surely_finite, drop_if, end_drop, gradients_of, is_bad
+from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
-from .ending import end_run
 from .recorder import RunRecorder, check_recorder
+from .stop import end_run
 
 logger = logging.getLogger(__name__)
 

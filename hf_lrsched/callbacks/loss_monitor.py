@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..course import lrs_at
 from ..monitor.diagnosis import Diagnosis
 from ..monitor.finding import LossFinding
-from ..monitor.losses import UpdateLosses
-from ..monitor.signs import Plan
-from ..scheduler import ScheduleLR, inner_optimizer
+from ..monitor.symptoms.training import Plan
+from ..monitor.update_losses import UpdateLosses
+from ..scheduler.schedule_lr import ScheduleLR, inner_optimizer
 from ..schedules.errors import nearest
+from ..trajectory.trajectory import lrs_at
 from .recorder import RunRecorder, check_recorder
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..scheduler import ScheduleLR, inner_optimizer
+from ..scheduler.schedule_lr import ScheduleLR, inner_optimizer
 from ..schedules import ScheduleError
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
-from ..deepspeed import steps_within_backward
+from ..integrations.deepspeed import steps_within_backward
 
 
 class LRLogger(TrainerCallback):

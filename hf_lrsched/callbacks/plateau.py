@@ -6,8 +6,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
-from ..processes import on_main_process
-from ..scheduler import ScheduleLR
+from ..integrations.distributed import on_main_process
+from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 
 logger = logging.getLogger(__name__)

@@ -4,9 +4,9 @@ from typing import Any
 
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..scheduler import ScheduleLR
+from ..runs.columns import is_step_size
+from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules.curve import Part
-from ..step_size_names import is_step_size
 
 _LONGEST_PHASE = 40
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, STEPS, TRAIN, VERSION, Appender, Segment, last_row
-from ..scheduler import ScheduleLR
+from ..runs.columns import is_step_size
+from ..runs.record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, STEPS, TRAIN, VERSION, Appender, Segment, last_row
+from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief
-from ..step_size_names import is_step_size
 from .lr_logger import LRLogger, group_names
 
 #: What of the training arguments stands in the record.
@@ -23,7 +23,7 @@ SETTINGS = (
 
 
 class RunRecorder(TrainerCallback):
-    """Writes a folder `record` into the output folder: see [`hf_lrsched.record`].
+    """Writes a folder `record` into the output folder: see [`hf_lrsched.runs.record`].
 
     A second run in the same folder gets `record-2`, and so on; a resumed run goes on with the newest one. Only the main
     process writes. A trial of a hyperparameter search has no record: all trials have one output folder.

@@ -9,10 +9,10 @@ from accelerate import PartialState
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
-from ..scheduler import inner_optimizer
+from ..optim.effective_lr import Sample, effective_lrs, knows, update_ratio
+from ..runs.columns import QUANTILES, UPDATE_RATIO
+from ..scheduler.schedule_lr import inner_optimizer
 from ..schedules import ScheduleError
-from ..step_size_names import QUANTILES, UPDATE_RATIO
-from ..step_sizes import Sample, effective_lrs, knows, update_ratio
 from .lr_logger import group_names
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class StepSizes(TrainerCallback):
       momentum, weight decay, clipping and the rounding of the weights' type have their part in it. Weight decay, since it
       moves the weights, too; and a ratio of 0 at an LR above 0 tells of weights whose type is too coarse for the step.
     - `effective_lr_p05/<group>`, `…_p50/…`, `…_p95/…`: the 5 %, 50 % and 95 % quantiles of LR / (√v̂ + ε) over the group's
-      elements: what multiplies the gradients. [`hf_lrsched.step_sizes.effective_lr`] has the formulas of Adam, AdamW, RMSprop,
+      elements: what multiplies the gradients. [`hf_lrsched.optim.effective_lr.effective_lr`] has the formulas of Adam, AdamW, RMSprop,
       Adagrad and SGD, with their sources. For other optimizers it is left out, with a note.
 
     What is no finite number, such as the ratio of weights that are all 0, is left out. Each measured update gets a training

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 
-from ..processes import on_main_process
+from ..integrations.distributed import on_main_process
 
 # The processes compare their clocks about this often: at each update that would cost more than it brings.
 _SECONDS_BETWEEN = 0.5

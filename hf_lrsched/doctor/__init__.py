@@ -6,7 +6,7 @@ from typing import Any
 
 from .facts import Facts
 from .finding import Finding
-from .sources import facts_of_path, with_updates
+from .from_path import facts_of_path, with_updates
 
 __all__ = ["Finding", "diagnose", "facts_of", "findings_of"]
 
@@ -50,7 +50,7 @@ def facts_of(subject: Any, num_updates: int | None = None) -> Facts:
         return facts_of_path(subject, num_updates)
     if not hasattr(subject, "train_dataset") or not hasattr(subject, "args"):
         raise TypeError(f"the doctor looks at a path or a Trainer, got {type(subject).__name__}")
-    from .trainers import facts_of_trainer  # which needs transformers
+    from .from_trainer import facts_of_trainer  # which needs transformers
 
     return with_updates(facts_of_trainer(subject), num_updates)
 

@@ -1,11 +1,11 @@
 """Named parameter groups: layer-wise learning rates, a head's own, LoRA+, freezing."""
 
+from .apply import apply_rule, check_rule
 from .arguments import GroupArguments
+from .explain import explain_groups
 from .freezing import freeze_groups, gradual_unfreezing
 from .layerwise import LayerwiseGroups, layerwise_groups
 from .regex import regex_groups
-from .table import explain_groups
-from .training import apply_rule, check_rule
 
 __all__ = [
     "GroupArguments",

@@ -5,8 +5,8 @@ from typing import Any
 
 from ..schedules import as_length
 from ..schedules.arguments import as_lr, as_positive
+from .layers import compiled
 from .layerwise import LayerwiseGroups, as_layer_decay, as_names
-from .places import compiled
 
 
 @dataclass

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from ..scheduler import as_schedule
+from ..scheduler.schedule_lr import as_schedule
 from ..schedules import Length, Schedule, ScheduleError, as_length, freeze
 from ..schedules.errors import brief, nearest
-from .places import EMBEDDINGS, HEAD, some
-from .refine import Group, refuse_same_names
+from .layers import EMBEDDINGS, HEAD, some
+from .split import Group, refuse_same_names
 
 _LAYER = re.compile(r"layer_(\d+)")
 

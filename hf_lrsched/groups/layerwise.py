@@ -12,8 +12,8 @@ from ..schedules import Schedule, ScheduleError, as_length
 from ..schedules.arguments import as_factor, as_lr, as_number, as_positive
 from ..schedules.errors import brief
 from .freezing import freeze_groups, gradual_unfreezing
-from .places import compiled, find_places, some
-from .refine import Group, decayed_names, names_of, refine, stock_groups
+from .layers import compiled, find_places, some
+from .split import Group, decayed_names, names_of, refine, stock_groups
 
 logger = logging.getLogger(__name__)
 

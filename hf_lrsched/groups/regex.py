@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from ..scheduler import as_schedule
+from ..scheduler.schedule_lr import as_schedule
 from ..schedules import ScheduleError
 from ..schedules.arguments import as_factor, as_lr
 from ..schedules.errors import brief, nearest
-from .places import compiled, some
-from .refine import NO_DECAY, Group, refuse_same_names, stock_groups
+from .layers import compiled, some
+from .split import NO_DECAY, Group, refuse_same_names, stock_groups
 
 _KEYS = ("pattern", "lr", "weight_decay", "schedule")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ..schedules import Horizon, Length, Phase, Product, Schedule, ScheduleError, as_length, linear
 from .finding import Change
-from .sentence import HIGH, Sentence, is_frozen, is_warmup
+from .outline import HIGH, Sentence, is_frozen, is_warmup
 
 #: What the relative size of a step should come to: an update of about a thousandth of the weights (a rule of thumb of
 #: Stanford's CS231n, "Ratio of weights:updates", https://cs231n.github.io/neural-networks-3/#ratio).

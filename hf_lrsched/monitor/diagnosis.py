@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..schedules.reactive import direction_by_name
+from ..schedules.families.plateau import direction_by_name
 from .finding import LossFinding
-from .seen import BLOCKS, Evaluation, Seen
-from .signs import AT_BLOCK, AT_EVALUATION, Plan, Sign, not_finite, spike
+from .history import BLOCKS, Evaluation, Seen
 from .spikes import SpikeTest
+from .symptoms.training import AT_BLOCK, AT_EVALUATION, Plan, Sign, not_finite, spike
 
 # A run with an illness that stays would otherwise tell of it again and again.
 _MOST_OF_A_KIND = 1

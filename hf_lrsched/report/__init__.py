@@ -10,6 +10,6 @@ thin.py      long lines by fewer points
 command.py   hf-lrsched report
 """
 
-from .page import write_report
+from .html import write_report
 
 __all__ = ["write_report"]

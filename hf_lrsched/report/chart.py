@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from ..pictures.choice import is_loss, resolved
-from ..pictures.traces import best_of, end_of, lrs_of, phases, updates_used
-from ..record import lrs
-from ..runs import Run
+from ..runs.columns import UPDATE_RATIO, is_step_size
+from ..runs.downsample import Indices, thinned
+from ..runs.events import events
+from ..runs.metrics import is_loss, resolved
+from ..runs.record import lrs
+from ..runs.run import Run
+from ..runs.timeline import best_of, end_of, lrs_of, phases, updates_used
 from ..schedules.shapes import Array
-from ..step_size_names import UPDATE_RATIO, is_step_size
-from .events import events
-from .thin import Indices, thinned
 
 #: Values of all lines together: ten bytes each.
 _VALUES = 60_000

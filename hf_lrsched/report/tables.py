@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from ..pictures.choice import is_loss
-from ..pictures.traces import best_of, end_of, phases, updates_used
-from ..record import FILES, FOLDER, Row, read_rows
-from ..runs import Run
-from ..step_size_names import QUANTILES, UPDATE_RATIO
+from ..runs.columns import QUANTILES, UPDATE_RATIO
+from ..runs.events import events
+from ..runs.metrics import is_loss
+from ..runs.record import FILES, FOLDER, Row, read_rows
+from ..runs.run import Run
+from ..runs.timeline import best_of, end_of, phases, updates_used
 from .chart import MOST_BANDS, MOST_EVENTS, metric_name, step_groups
-from .events import events
 
 #: Rows of a table, at most; of the evaluations those of all runs together.
 _MOST_ROWS = 500

@@ -11,10 +11,9 @@ from .arguments import (
     PositiveArgument,
 )
 from .curve import Curve, Part
-from .cycles import floor, one_cycle, repeat, triangular
-from .data import from_data, to_data
 from .errors import ScheduleError
-from .library import (
+from .families.cycles import floor, one_cycle, repeat, triangular
+from .families.decays import (
     cosine,
     custom,
     exponential,
@@ -32,7 +31,10 @@ from .library import (
     tanh,
     warmup,
 )
-from .named import (
+from .families.plateau import cooldown, plateau
+from .from_transformers import from_transformers
+from .parser import parse
+from .presets import (
     bert,
     cosine_restarts,
     exponential_decay,
@@ -42,11 +44,9 @@ from .named import (
     step_decay,
     wsd,
 )
-from .phase import Phase, named, phase
-from .reactive import cooldown, plateau
+from .registry import Phase, named, phase
 from .schedule import Product, Schedule, Sequence, Span
-from .text import parse
-from .transformers_names import from_transformers
+from .serialization import from_data, to_data
 from .units import Horizon, Length, as_length
 
 __all__ = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_lrsched.schedules import text as language
+from hf_lrsched.schedules import parser as language
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -1,10 +1,10 @@
 """Every broken configuration is found, by the right check alone; no sound one draws a warning."""
 
 import pytest
-from configurations import BROKEN, SOUND, label
 
 from hf_lrsched import diagnose
 from hf_lrsched.doctor.checks import CHECKS
+from tests.doctor.configurations import BROKEN, SOUND, label
 
 #: What only a built Trainer shows; see test_trainers.py. The last two find notes, which are tested here by themselves.
 TRAINERS_ONLY = {"loss_multiplied"}

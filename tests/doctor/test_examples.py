@@ -5,10 +5,10 @@ import json
 import pytest
 import torch
 import yaml
-from configurations import write_json
 from transformers import TrainingArguments
 
 from hf_lrsched import diagnose
+from tests.doctor.configurations import write_json
 
 BERT = "google-bert/bert-base-cased"
 CLASSES = {"per_device_train_batch_size": 32, "learning_rate": 2e-5, "num_train_epochs": 3, "max_seq_length": 128}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hf_lrsched import ScheduleError, diagnose
 from hf_lrsched.doctor.finding import SEVERITIES
-from hf_lrsched.schedules.transformers_names import TRANSFORMERS_NAMES
+from hf_lrsched.schedules.from_transformers import TRANSFORMERS_NAMES
 
 NUMBERS = st.one_of(
     st.sampled_from([0, 1, -1, 0.5, 2, 100, 345, 1e-300, 1e300, 10**18, math.inf, -math.inf, math.nan, "2e-5", "nan"]),

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from hf_lrsched.cli import main
+from hf_lrsched.cli.main import main
 from hf_lrsched.doctor.checks import CHECKS
 from hf_lrsched.doctor.checks.optimizer import _RANGES
 

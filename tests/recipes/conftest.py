@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from recipe_runs import RECIPES, WORDS, as_flags, reviews, write_rows
+
+from tests.recipes.recipe_runs import RECIPES, WORDS, as_flags, reviews, write_rows
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 for library in ("datasets", "evaluate", "sklearn"):

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipe_runs import ROOT, as_flags, environment, run_script, state_of
-from test_text_classification import finished, launch_two, used_lrs
+
+from tests.recipes.recipe_runs import ROOT, as_flags, environment, run_script, state_of
+from tests.recipes.test_text_classification import finished, launch_two, used_lrs
 
 SCRIPT = ROOT / "recipes" / "text_classification.py"
 PEAK = 5e-5

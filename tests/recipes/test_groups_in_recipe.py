@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from recipe_runs import ROOT, as_flags, state_of
+
+from tests.recipes.recipe_runs import ROOT, as_flags, state_of
 
 #: The tiny BERT has two layers.
 PLACES = ["head", "layer_1", "layer_0", "embeddings"]

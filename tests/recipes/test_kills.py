@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 import transformers
-from recipe_runs import ROOT, as_flags, environment, run_script, state_of
+
+from tests.recipes.recipe_runs import ROOT, as_flags, environment, run_script, state_of
 
 HERE = Path(__file__).parent
 SCHEDULE = "warmup(10%) >> hold() * plateau(metric=eval_loss, factor=0.5, patience=0, min_delta=1)"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recipe_runs import ROOT, as_flags, environment, reviews, run_script, state_of, write_rows
+
+from tests.recipes.recipe_runs import ROOT, as_flags, environment, reviews, run_script, state_of, write_rows
 
 
 def used_lrs(folder: object) -> list[float]:

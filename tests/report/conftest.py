@@ -4,8 +4,9 @@ import gc
 
 import pytest
 import torch
-from page_parts import Page
-from report_runs import cooldown_run, huge_run, measured_run, plateau_run, resumed_run, stock_run, ugly_run
+
+from tests.report.page_parts import Page
+from tests.report.report_runs import cooldown_run, huge_run, measured_run, plateau_run, resumed_run, stock_run, ugly_run
 
 pytest.importorskip("jinja2")
 pytest.importorskip("plotly")

@@ -8,8 +8,8 @@ from torch import nn
 from transformers import EarlyStoppingCallback, PretrainedConfig, Trainer, TrainerCallback, TrainingArguments
 
 from hf_lrsched import Horizon, LossMonitor, ScheduledTrainer, StepSizes
-from hf_lrsched.course import Course, Settings
-from hf_lrsched.record import EVALUATIONS, EVENTS, FOLDER, RUN, STEPS, TRAIN, VERSION, Segment
+from hf_lrsched.runs.record import EVALUATIONS, EVENTS, FOLDER, RUN, STEPS, TRAIN, VERSION, Segment
+from hf_lrsched.trajectory.trajectory import Course, Settings
 
 PEAK = 1e-3
 

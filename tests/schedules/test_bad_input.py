@@ -29,7 +29,8 @@ from hf_lrsched import (
     step,
     warmup,
 )
-from hf_lrsched.schedules import FactorArgument, Horizon, LengthArgument, as_length, library
+from hf_lrsched.schedules import FactorArgument, Horizon, LengthArgument, as_length
+from hf_lrsched.schedules.families import decays as library
 
 NAN, INF = float("nan"), float("inf")
 
@@ -37,7 +38,7 @@ NAN, INF = float("nan"), float("inf")
 @pytest.fixture
 def own_names():
     """Names that a test adds are gone after it."""
-    module = sys.modules["hf_lrsched.schedules.phase"]  # as an attribute, the decorator hides it
+    module = sys.modules["hf_lrsched.schedules.registry"]  # as an attribute, the decorator hides it
     kept = (module.NAMES, module._DEFINITIONS, library._FUNCTIONS)
     before = [dict(names) for names in kept]
     yield

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from hf_lrsched import Schedule, ScheduleError, parse
-from hf_lrsched.schedules.phase import NAMES
+from hf_lrsched.schedules.registry import NAMES
 
 VALID = [
     "warmup(10%) >> linear()",

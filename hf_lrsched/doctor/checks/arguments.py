@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from ...schedules import ScheduleError, parse
 from ...schedules.errors import nearest
-from ...schedules.transformers_names import TRANSFORMERS_NAMES, arguments_of
+from ...schedules.from_transformers import TRANSFORMERS_NAMES, arguments_of
+from ..expected_curve import METRIC_DRIVEN, WITHOUT_ARGUMENTS, WITHOUT_WARMUP, phases_of, stock_text
 from ..facts import Facts
 from ..finding import Finding
-from ..plan import METRIC_DRIVEN, WITHOUT_ARGUMENTS, WITHOUT_WARMUP, phases_of, stock_text
-from ..settings import is_finite
-from .telling import error, note, warning
+from ..from_settings import is_finite
+from .format import error, note, warning
 
 #: What torch's ReduceLROnPlateau and transformers' GreedyLR take.
 _PLATEAU = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lr", "eps", "verbose")

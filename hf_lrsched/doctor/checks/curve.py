@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator
 
 from ...schedules import ScheduleError, parse
+from ..expected_curve import Plan, our_warmup, plan_of, stock_warmup, trouble_of
 from ..facts import Facts
 from ..finding import Finding
-from ..plan import Plan, our_warmup, plan_of, stock_warmup, trouble_of
-from ..settings import is_finite
+from ..from_settings import is_finite
 from .arguments import floors_above_peak, numbers_as_texts, unknown_arguments
-from .telling import error, lr_at, note, updates, warning
+from .format import error, lr_at, note, updates, warning
 
 #: A warmup of more than this share of the run leaves little of the schedule.
 _MOST_WARMUP = 0.5

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from ..expected_curve import METRIC_DRIVEN
 from ..facts import Facts
 from ..finding import Finding
-from ..plan import METRIC_DRIVEN
-from .telling import error, note, warning
+from .format import error, note, warning
 
 
 def unknown_length(facts: Facts) -> Iterator[Finding]:

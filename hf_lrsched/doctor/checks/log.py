@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from ..facts import Facts
 from ..finding import Finding
-from ..settings import is_number
-from .telling import error, note, warning
+from ..from_settings import is_number
+from .format import error, note, warning
 
 #: Trainer's logging_steps where nothing is set.
 _DEFAULT = 500

@@ -4,11 +4,11 @@ import math
 from collections.abc import Iterator
 
 from ...schedules import ScheduleError
-from ...schedules.reactive import HIGHER_IS_BETTER, LOWER_IS_BETTER, Plateau
+from ...schedules.families.plateau import HIGHER_IS_BETTER, LOWER_IS_BETTER, Plateau
+from ..expected_curve import METRIC_DRIVEN, plan_of
 from ..facts import Facts
 from ..finding import Finding
-from ..plan import METRIC_DRIVEN, plan_of
-from .telling import error, warning
+from .format import error, warning
 
 #: torch's ReduceLROnPlateau and transformers' GreedyLR, where nothing is set.
 _PATIENCE = 10

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Iterator
 
+from ..expected_curve import plan_of
 from ..facts import Facts
 from ..finding import Finding
-from ..plan import plan_of
-from .telling import error, note, warning
+from .format import error, note, warning
 
 #: LRs that training has been done with, by what an optimizer's name begins with: the lowest, the highest for a pretrained
 #: model, and the highest for any. Adam: 2e-5 to 5e-5 for BERT (Devlin et al. 2018, https://arxiv.org/abs/1810.04805), up to

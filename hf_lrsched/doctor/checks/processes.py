@@ -6,8 +6,8 @@ from typing import Any
 
 from ..facts import Facts
 from ..finding import Finding
-from ..settings import is_finite
-from .telling import error, warning
+from ..from_settings import is_finite
+from .format import error, warning
 
 #: accelerate starts one process for these, whatever num_processes says.
 _ALONE = ("NO", "MULTI_CPU")

@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..expected_curve import Plan, plan_of
 from ..facts import Facts
 from ..finding import Finding
-from ..plan import Plan, plan_of
-from ..settings import is_finite
-from .telling import error, note, warning
+from ..from_settings import is_finite
+from .format import error, note, warning
 
 #: What two LRs may differ by, as a share of the peak, before a curve is another one.
 _SAME = 0.01

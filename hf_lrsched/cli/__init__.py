@@ -1,0 +1,1 @@
+"""The command `hf-lrsched`, one file per subcommand."""

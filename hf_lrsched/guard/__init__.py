@@ -1,0 +1,1 @@
+"""What [`LossGuard`] needs: detection of trouble, rollback and preconditions."""

@@ -1,0 +1,1 @@
+"""Where the pack meets DeepSpeed, accelerate and several processes."""

@@ -1,0 +1,1 @@
+"""Reading optimizers: wrappers, gradients, effective LR."""

@@ -1,0 +1,168 @@
+"""The page: what is put together into one file, and what that file may load."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .._version import __version__
+from ..plots.runs import told_apart
+from ..runs.run import Run
+from ..schedules import ScheduleError
+from .chart import chart_data, main_metric
+from .tables import comparison, section
+
+#: The file is smaller: it opens on a phone and goes through the mail.
+MOST_BYTES = 6_000_000
+_HERE = Path(__file__).parent
+_ENDINGS = (".html", ".htm")
+
+
+def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> Path:
+    """Writes one self-contained, interactive HTML page of one or several runs.
+
+    It needs a browser and nothing else: no network, no server. Whatever comes from a run is shown as text.
+
+    Args:
+        runs (`Sequence[Run]`): See [`read_run`].
+        path (`str` or `Path`): The file; its ending is `.html`.
+        force (`bool`, defaults to `False`): Replace a file that exists.
+
+    Returns:
+        `Path`: The file.
+
+    Raises:
+        ScheduleError: The file exists (and `force` is not set), its folder does not, its ending is another one, a run holds
+            nothing to draw, or the page would become too large.
+        ImportError: Plotly or Jinja2 is missing.
+
+    Example:
+    ```python
+    write_report([read_run("runs/a"), read_run("runs/b")], "report.html")
+    ```
+    """
+    path = Path(path)
+    check_output(path, force)
+    content = _page(runs).encode("utf-8", errors="replace")  # half a surrogate pair is no text
+    if len(content) >= MOST_BYTES:
+        raise ScheduleError(
+            f"the page of {len(runs)} runs would have {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:g}; report "
+            "fewer runs at once."
+        )
+    with path.open("wb" if force else "xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:  # a full disk: half a page is none
+            path.unlink(missing_ok=True)
+            raise
+    return path
+
+
+def check_output(path: Path, force: bool) -> None:
+    """Refuses a file that can't be written, or must not be.
+
+    Raises:
+        ScheduleError: See [`write_report`].
+    """
+    if path.suffix.lower() not in _ENDINGS:
+        raise ScheduleError(f"{path}: the ending must be {' or '.join(_ENDINGS)}.")
+    if not path.parent.is_dir():
+        raise ScheduleError(f"the folder {path.parent} does not exist.")
+    if path.is_dir():
+        raise ScheduleError(f"{path} is a folder.")
+    if path.exists() and not force:
+        raise ScheduleError(f"{path} exists and is kept; choose another name, or pass --force to replace it.")
+
+
+def _page(runs: Sequence[Run]) -> str:
+    if not runs:
+        raise ScheduleError("no run to report.")
+    for run in runs:
+        _check(run)
+    jinja2, plotly = _import_jinja2(), _plotly()
+    names = told_apart(runs)
+    metric = main_metric(runs)
+    chart = (_HERE / "chart.js").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(_HERE),
+    )
+    template = environment.get_template("page.html")
+    text: str = template.render(
+        title=names[0] if len(names) == 1 else f"{len(names)} runs",
+        version=__version__,
+        policy=_policy(plotly, chart),
+        style=(_HERE / "page.css").read_text(encoding="utf-8"),
+        plotly=plotly,
+        chart=chart,
+        data=as_script(chart_data(runs, names)),
+        comparison=comparison(runs, names, metric) if len(runs) > 1 else None,
+        sections=[section(run, name, metric, len(runs)) for run, name in zip(runs, names, strict=True)],
+    )
+    return text
+
+
+def _check(run: Run) -> None:
+    if not (run.train or run.evaluations or run.segments):
+        raise ScheduleError(f"nothing to report of {run.path}: it holds no training record and no evaluation.")
+    for course in {segment.course for segment in run.segments}:
+        try:
+            course.curves()
+        except ScheduleError as error:  # e.g. a name that a module of the user's registers
+            raise ScheduleError(f"the schedule of {run.path} can't be read: {error}") from error
+
+
+def _policy(*scripts: str) -> str:
+    """The page's Content-Security-Policy: nothing is loaded from anywhere, and only the page's own scripts run."""
+    hashes = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    allowed = " ".join(f"'sha256-{base64.b64encode(each).decode()}'" for each in hashes)
+    return "; ".join(
+        [
+            "default-src 'none'",
+            f"script-src {allowed}",
+            "style-src 'unsafe-inline'",  # the chart places its parts by styles
+            "img-src data: blob:",  # saving a picture
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
+
+
+def as_script(data: Any) -> str:
+    """JSON that can stand in a `<script>`: no text in it can end that, or begin anything.
+
+    Example:
+    ```python
+    >>> print(as_script("</script>"))
+    "\\u003c/script\\u003e"
+
+    ```
+    """
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _import_jinja2() -> Any:
+    try:
+        import jinja2
+    except ImportError as error:
+        raise ImportError('reports need Jinja2: pip install "hf-lrsched[report]"') from error
+    return jinja2
+
+
+def _plotly() -> str:
+    """Plotly's own script, as its package carries it."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise ImportError('reports need Plotly: pip install "hf-lrsched[report]"') from error
+    # The browser reads \r\n as \n; and the script's own text must not end its element.
+    return str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")

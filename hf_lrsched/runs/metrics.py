@@ -1,0 +1,77 @@
+"""Which metrics of a run are drawn."""
+
+from collections.abc import Sequence
+
+from ..schedules import ScheduleError
+from ..schedules.errors import nearest
+from .run import Run
+
+#: Metrics that are drawn where none are named: so many lines can be told apart.
+_MOST = 4
+
+
+def is_loss(name: str) -> bool:
+    """Whether a metric is drawn among the losses."""
+    return name == "loss" or name.endswith("_loss")
+
+
+def available(run: Run) -> list[str]:
+    """The metrics that have a finite value."""
+    return [name for name in run.metrics if run.series(name)[0]]
+
+
+def resolved(run: Run, name: str) -> str | None:
+    """A metric's name in the run's records, given with or without `eval_`; `None` where there is no such metric."""
+    there = available(run)
+    return next((each for each in (name, f"eval_{name}") if each in there), None)
+
+
+def chosen(run: Run, metrics: Sequence[str] | None = None) -> list[str]:
+    """The metrics to draw: those that are named, else up to four of one scale, else the losses.
+
+    Raises:
+        ScheduleError: The run has no such metric.
+    """
+    if metrics is not None:
+        return [_named(run, name) for name in metrics]
+    there = available(run)
+    others = [name for name in there if not is_loss(name)]
+    if not others:
+        return there
+    best = resolved(run, run.best_metric) if run.best_metric else None
+    first = best if best in others else others[0]
+    return [first, *(name for name in others if name != first and _one_scale(run, first, name))][:_MOST]
+
+
+def in_common(runs: Sequence[Run]) -> list[str]:
+    """The metric that all runs have, by which they are compared, and their validation loss."""
+    common = [name for name in available(runs[0]) if all(name in available(run) for run in runs[1:])]
+    others = [name for name in common if not is_loss(name)]
+    best = {resolved(run, run.best_metric) for run in runs if run.best_metric}
+    first = [name for name in others if name in best] or others
+    return [*first[:1], *(name for name in common if is_loss(name))][:2]
+
+
+def left_out(run: Run, names: Sequence[str]) -> list[str]:
+    """The metrics of the run, without the losses, that are not among these."""
+    return [name for name in available(run) if not is_loss(name) and name not in names]
+
+
+def _named(run: Run, name: str) -> str:
+    found = resolved(run, name)
+    if found is None:
+        there = [each.removeprefix("eval_") for each in available(run)]
+        of = f" of {run.name}" if run.name else ""
+        raise ScheduleError(
+            f"no metric {name!r} among the evaluations{of}; there are {', '.join(there) or 'none'}."
+            f"{nearest(name.removeprefix('eval_'), there)}"
+        )
+    return found
+
+
+def _one_scale(run: Run, first: str, name: str) -> bool:
+    """Both between -1 and 1, or of sizes that one axis can show."""
+    one, other = (max(map(abs, run.series(each)[1])) for each in (first, name))
+    if one <= 1 or other <= 1:
+        return one <= 1 and other <= 1
+    return one / 10 <= other <= one * 10

@@ -1,0 +1,244 @@
+"""The record of a run: rows in files that are only ever appended to, and how they are read again.
+
+A folder of files of JSON lines, one row a line:
+
+    run.jsonl           one row for each start, the first and every resume: the schedule, the groups, the settings
+    train.jsonl         the Trainer's training records: step, epoch, loss, grad_norm, learning_rate, …
+    evaluations.jsonl   one row for each evaluation: step, epoch, learning_rate, lr/<group>, and all metrics
+    events.jsonl        what changed the LR: drops of a plateau, cooldowns, resumes
+    steps.jsonl         one row for each update that StepSizes measured: update_ratio/<group>, effective_lr_p50/<group>, …
+
+The LR of every update and group follows from the schedule and the events, so it takes no space: see [`Segment`].
+"""
+
+import errno
+import json
+import logging
+import math
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..schedules.shapes import Array
+from ..trajectory.trajectory import Course
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1
+FOLDER = "record"
+RUN, TRAIN, EVALUATIONS, EVENTS = "run.jsonl", "train.jsonl", "evaluations.jsonl", "events.jsonl"
+STEPS = "steps.jsonl"
+FILES = (RUN, TRAIN, EVALUATIONS, EVENTS, STEPS)
+
+Row = dict[str, Any]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":"))
+
+# Rows that wait for room on the disk. A schedule has few events: it is training records that would be lost.
+_MOST_WAITING = 1_000
+
+
+class Appender:
+    """Appends rows to a file. What can't be written is told once and never ends a training.
+
+    Nothing that was written whole is ever changed. What a crash has torn at the end is cut off before the next row, so that
+    any reader of JSON lines opens the file. Rows that could not be written, as on a full disk, are tried again with the next.
+
+    Args:
+        path (`Path`): The file; made with its folder at the first row.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
+        self._has_whole_end = False
+        self._has_failed = False
+
+    def append(self, row: Row) -> None:
+        """Writes a row, and those before it that wait. NaN and infinity, which JSON does not have, become null."""
+        self._waiting.append(_as_line(row))
+        try:
+            if not self._has_whole_end:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                last_row(self.path, mend=True)
+                self._has_whole_end = True
+            self._write()
+        except OSError as error:
+            self._has_whole_end = False
+            if not self._has_failed:
+                self._has_failed = True
+                logger.warning(f"the record can't be written, and training goes on without: {error}")
+
+    def _write(self) -> None:
+        # Opened for each row: nobody has to close it, whatever ends the training.
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            while self._waiting:
+                line = self._waiting[0]
+                written = os.write(file, line)
+                if written < len(line):
+                    os.ftruncate(file, os.fstat(file).st_size - written)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+                self._waiting.popleft()
+        finally:
+            os.close(file)
+
+
+def _as_line(row: Row) -> bytes:
+    try:
+        text = _ENCODER.encode(row)
+    except ValueError:  # NaN and infinity are rare: only then is each value looked at
+        text = _ENCODER.encode(_finite(row))
+    return text.encode("utf-8", "replace") + b"\n"  # a name of a file may hold what is no text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def last_row(path: Path, mend: bool = False) -> Row | None:
+    """The last row of a file that is whole.
+
+    Args:
+        path (`Path`): The file, which need not be there.
+        mend (`bool`, defaults to `False`): Cut off what a crash has torn after it.
+    """
+    if not path.is_file():  # also of a device
+        return None
+    found = None
+    with path.open("rb+" if mend else "rb") as file:
+        line = b"\n"
+        for line in file:
+            found = line if line.endswith(b"\n") else found
+        if line.endswith(b"\n"):
+            return None if found is None else _as_row(found)
+        row = _as_row(line)
+        if mend and row is None:
+            file.truncate(file.tell() - len(line))
+        elif mend:  # the row is whole but for the end of its line
+            file.write(b"\n")
+        return row or (None if found is None else _as_row(found))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a file, without what a crash has torn."""
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        return [row for line in file if (row := _as_row(line)) is not None]
+
+
+def _as_row(line: bytes) -> Row | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):  # also of bytes that are no text
+        return None
+    return row if isinstance(row, dict) else None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """From one update on, what every update's LRs follow from: `scale * course(t + offset)`.
+
+    Args:
+        start (`int`): The first update, counted from 0.
+        course ([`Course`]): The schedule in the run, with what resumes and an early cooldown made of it.
+        offset (`float`): Between updates done and the position on the curve, after a resume with another batch size.
+        scales (`tuple[float, ...]`): What each group's LRs are multiplied by.
+    """
+
+    start: int
+    course: Course
+    offset: float
+    scales: tuple[float, ...]
+
+    def to_row(self) -> Row:
+        return {"course": self.course.to_data(), "offset": self.offset, "scales": list(self.scales)}
+
+    @classmethod
+    def from_row(cls, row: Row) -> "Segment":
+        course = Course.from_data(row["course"])
+        return cls(int(row["step"]), course, float(row["offset"]), tuple(map(float, row["scales"])))
+
+
+def lrs(segments: list[Segment], t: Array) -> list[Array]:
+    """The LR of each group for updates (counted from 0), exactly as they were used; NaN for those before the first segment.
+
+    Args:
+        segments (`list[Segment]`): In the order of their starts; of two with the same start the later one holds.
+        t (`np.ndarray`): Updates.
+    """
+    starts = np.array([segment.start for segment in segments])
+    which = np.searchsorted(starts, t, side="right") - 1
+    made = [np.full(len(t), np.nan) for _ in segments[-1].scales]
+    for index in np.unique(which[which >= 0]):
+        segment, here = segments[index], which == index
+        for lr, values, scale in zip(made, segment.course.lrs(t[here] + segment.offset), segment.scales, strict=True):
+            lr[here] = values * scale
+    return made
+
+
+@dataclass(frozen=True)
+class Record:
+    """The rows of a run, those left out that a resume made again.
+
+    Args:
+        starts (`list[dict]`): The rows of `run.jsonl`.
+        train (`list[dict]`): Training records.
+        evaluations (`list[dict]`): Evaluations.
+        events (`list[dict]`): Events.
+        step_sizes (`list[dict]`): Measurements of [`StepSizes`].
+    """
+
+    starts: list[Row]
+    train: list[Row]
+    evaluations: list[Row]
+    events: list[Row]
+    step_sizes: list[Row] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Record":
+        """Reads a record's folder, also one of a run that is under way, or that was killed at any byte."""
+        starts = read_rows(folder / RUN)
+        rows = [_still_true(read_rows(folder / name), starts) for name in FILES[1:]]
+        return cls(starts, *rows)
+
+    def segments(self) -> list[Segment] | None:
+        """What the LR of every update follows from; `None` where that is not known.
+
+        That is where the schedule does not count updates or is another scheduler's, or where the row of a start is lost.
+        """
+        known = {row["start"] for row in self.starts if "start" in row}
+        if not self.starts or not self.starts[-1].get("course"):
+            return None
+        others = (*self.train, *self.evaluations, *self.events, *self.step_sizes)
+        if any(row.get("start", 0) not in known for row in others):
+            return None
+        rows = [row for row in (*self.starts, *self.events) if row.get("course") and "step" in row]
+        rows = _still_true(rows, self.starts)
+        if not rows or any(row["course"].get("unit", "updates") != "updates" for row in rows):
+            return None
+        return [Segment.from_row(row) for row in sorted(rows, key=lambda row: (row["step"], row.get("start", 0)))]
+
+
+def _still_true(rows: list[Row], starts: list[Row]) -> list[Row]:
+    """Without what lies after the update at which a later start went on: that one made it again."""
+    return [row for row in rows if not any(_is_made_again(row, start) for start in starts)]
+
+
+def _is_made_again(row: Row, start: Row) -> bool:
+    if row.get("start", 0) >= start.get("start", 0):
+        return False
+    if row.get("step", 0) != start.get("step", 0):
+        return bool(row.get("step", 0) > start.get("step", 0))
+    # At that very update, records are from before the checkpoint; and so are the events that the checkpoint knew.
+    known = start.get("events", ())
+    return "kind" in row and not any(all(row.get(key) == event[key] for key in event) for event in known)

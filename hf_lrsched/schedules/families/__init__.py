@@ -1,0 +1,1 @@
+"""The families of schedules, one group of shapes per file."""

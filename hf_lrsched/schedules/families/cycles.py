@@ -1,0 +1,326 @@
+"""Schedules that rise again: repeat() for warm restarts of any shape, triangular cycles, and the one-cycle policy."""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Annotated
+
+import numpy as np
+
+from ..arguments import (
+    CountArgument,
+    DecayFactorArgument,
+    FactorArgument,
+    LengthArgument,
+    LRArgument,
+    PositiveArgument,
+    ScheduleArgument,
+    one_of,
+)
+from ..curve import Piece, join
+from ..errors import ScheduleError
+from ..registry import phase
+from ..schedule import Schedule, Shape, Span
+from ..shapes import Array, Function
+from ..units import Horizon, Length
+
+_MOST_CYCLES = 10_000
+
+
+@phase
+def repeat(
+    schedule: ScheduleArgument,
+    *,
+    cycles: CountArgument | None = None,
+    first: LengthArgument | None = None,
+    growth: PositiveArgument = 1.0,
+    decay: DecayFactorArgument = 1.0,
+    over: LengthArgument | None = None,
+) -> Shape:
+    """A schedule again and again: warm restarts of any shape.
+
+    Cycle i = 0, 1, … lasts `first * growth ** i` and is the schedule times `decay ** i`. Each starts as the first did: a
+    decay at its peak, a warmup where the cycle before it ended. Cycles need not be whole updates long. Shares within
+    the schedule (`warmup(10%)`) are shares of the run, as everywhere.
+
+    Args:
+        schedule ([`Schedule`]): What is repeated.
+        cycles (`int`, *optional*): How many. Defaults to as many as begin in the time there is.
+        first (length, *optional*): The first cycle's length. Defaults to the schedule's own length; where that takes
+            what is left, `cycles` share the time.
+        growth (`float`, defaults to 1): What each cycle's length is multiplied by for the next one; above 0.
+        decay (factor, defaults to 1): What each cycle's factors are multiplied by for the next one.
+        over (length, *optional*): How long in all. Defaults to the sum of the cycles where that is known, else to what
+            is left.
+
+    Raises:
+        ScheduleError: The length of a cycle is not known, or given twice.
+
+    When: snapshots at every low point, or a search for flatter minima. When not: plain fine-tuning; the model is at its
+    best only at the end of a cycle.
+
+    Source: Loshchilov & Hutter 2016, SGDR, https://arxiv.org/abs/1608.03983 (`growth` is its T_mult).
+
+    Example:
+    ```python
+    >>> from hf_lrsched.schedules import linear
+    >>> repeat(linear(), cycles=2, decay=0.5).resolve(8)(range(8))
+    array([1.   , 0.75 , 0.5  , 0.25 , 0.5  , 0.375, 0.25 , 0.125])
+
+    ```
+    """
+    return _Repeat(schedule, cycles, first, growth, decay)
+
+
+@dataclass(frozen=True)
+class _Repeat:
+    schedule: Schedule
+    cycles: int | None
+    first: Length | None
+    growth: float
+    decay: float
+
+    def __post_init__(self) -> None:
+        if self.cycles is not None and self.cycles > _MOST_CYCLES:
+            raise ScheduleError(f"cycles of repeat() must be at most {_MOST_CYCLES:,}, got {self.cycles:,}.")
+
+    def length(self, horizon: Horizon) -> Fraction | None:
+        """The sum of the cycles, where their number and length are known."""
+        first = self._first(horizon)
+        return None if first is None or self.cycles is None else first * self._ends(self.cycles)[-1]
+
+    def _first(self, horizon: Horizon) -> Fraction | None:
+        own = self.schedule.length(horizon)
+        if own is not None and (self.first is not None or self.growth != 1):
+            raise ScheduleError(
+                f"a cycle of repeat({self.schedule}) has a length of its own; with first= or growth= let the schedule take "
+                "what is left."
+            )
+        return self.first.updates(horizon) if self.first else own
+
+    def _ends(self, cycles: int, enough: Fraction | None = None) -> list[Fraction]:
+        """The ends of the cycles, in units of the first one; no more of them than reach `enough`."""
+        growth = Fraction(repr(self.growth))
+        ends: list[Fraction] = []
+        end, size = Fraction(0), Fraction(1)
+        while len(ends) < cycles and (enough is None or end < enough):
+            if size > 10**30:
+                raise ScheduleError(
+                    f"the cycles of repeat() grow out of range: growth={self.growth:g}, cycles={cycles}."
+                )
+            end += size
+            # Exact while the numbers are small; far beyond any run's resolution otherwise.
+            size = (size * growth).limit_denominator(10**9)
+            ends.append(end)
+        return ends
+
+    def __call__(self, span: Span) -> Function:
+        total = Fraction(span.end - span.start)
+        first = self._first(span.horizon)
+        if first is None and self.cycles is None:
+            raise ScheduleError(
+                f"{span.text} does not know how long a cycle is; give cycles=3, first=1ep, or the schedule a length."
+            )
+        ends = self._ends_within(first, total)
+        pieces: list[Piece] = []
+        for index, (start, end) in enumerate(zip([Fraction(0), *ends], ends, strict=False)):
+            if end - start < 1:
+                raise ScheduleError(
+                    f"cycle {index + 1} of {span.text} is shorter than an update. Give fewer cycles, or longer ones."
+                )
+            span.budget[0] -= 1
+            if span.budget[0] < 0:
+                raise ScheduleError(f"{span.text}: more than {_MOST_CYCLES:,} cycles in all; make them longer.")
+            scale = self.decay**index
+            level = span.level if index == 0 else pieces[-1].level_at_end() / scale if scale else 0.0
+            cycle = replace(span, start=span.start + start, end=span.start + end, level=level, restart=span.height)
+            pieces.append(_scaled(self.schedule.place(cycle), scale))
+        joined = join(pieces)
+        offset, size = float(span.start), float(total)
+        if ends[-1] > total:
+            span.notes.append(f"the last cycle of {span.text} is cut off by the end of the phase.")
+        # The last update may lie in the middle of a cycle that is cut off: its end is not the cycle's.
+        return lambda u: joined(np.minimum(u, size) + offset)
+
+    def _ends_within(self, first: Fraction | None, total: Fraction) -> list[Fraction]:
+        if first is None:
+            ends = self._ends(self.cycles or 1)
+            return [total * end / ends[-1] for end in ends]
+        if self.cycles is not None:
+            return [first * end for end in self._ends(self.cycles)]
+        ends = [first * end for end in self._ends(_MOST_CYCLES, enough=total / first)]
+        if ends[-1] < total:
+            raise ScheduleError(f"more than {_MOST_CYCLES:,} cycles in {float(total):g} updates; make them longer.")
+        return ends
+
+
+def _scaled(piece: Piece, scale: float) -> Piece:
+    return replace(piece, values=lambda t: scale * piece.values(t)) if scale != 1 else piece
+
+
+@phase
+def triangular(
+    *,
+    up: LengthArgument,
+    down: LengthArgument | None = None,
+    to: FactorArgument = 0.1,
+    decay: DecayFactorArgument = 1.0,
+    gamma: DecayFactorArgument = 1.0,
+    over: LengthArgument | None = None,
+) -> Shape:
+    """Triangles: from `to` up to the peak and down again: `factor(u) = to + (level - to) * s * decay ** c * gamma ** u`.
+
+    s is the height within cycle c = floor(u / (up + down)): it climbs from 0 to 1 over `up`, and falls back over `down`.
+
+    Args:
+        up (length): The climb of one cycle.
+        down (length, *optional*): Its fall. Defaults to `up`.
+        to (factor, defaults to 0.1): The lowest factor: torch's `base_lr / max_lr`.
+        decay (factor, defaults to 1): What each cycle's height is multiplied by for the next; 0.5 is `triangular2`.
+        gamma (factor, defaults to 1): What the height is multiplied by at every update: `exp_range`.
+        over (length, *optional*): How long in all. Defaults to what is left.
+
+    Raises:
+        ScheduleError: `to` is above the peak.
+
+    When: to explore a range of LRs in one run. When not: a final run; it ends wherever the cycle happens to be.
+
+    Source: Smith 2015, https://arxiv.org/abs/1506.01186; torch's `CyclicLR`.
+
+    Example:
+    ```python
+    >>> triangular(up=2, to=0.0, decay=0.5).resolve(8)(range(8))
+    array([0.  , 0.5 , 1.  , 0.5 , 0.  , 0.25, 0.5 , 0.25])
+
+    ```
+    """
+
+    def place(span: Span) -> Function:
+        if to > span.height:
+            raise ScheduleError(f"the lowest factor of {span.text} is above its peak, {span.height:g}.")
+        rise = float(span.updates(up))
+        cycle = rise + float(span.updates(down or up))
+
+        def values(u: Array) -> Array:
+            index = np.floor(u / cycle)
+            x = u - index * cycle
+            height = np.where(x <= rise, x / rise, (cycle - x) / (cycle - rise))
+            factors: Array = to + (span.height - to) * height * decay**index * gamma**u
+            return factors
+
+        return values
+
+    return place
+
+
+@phase
+def one_cycle(
+    *,
+    peak_at: FactorArgument = 0.3,
+    start: FactorArgument = 0.04,
+    to: FactorArgument = 4e-6,
+    shape: Annotated[str, one_of("cosine", "linear")] = "cosine",
+    over: LengthArgument | None = None,
+) -> Shape:
+    """One climb and one long fall: from `start` to the peak at `peak_at` of the phase, and down to `to` at its last update.
+
+    With D updates, a = peak_at * D - 1 and b = D - 1: up to u = a the factor goes from `start` to 1, then from 1 to `to`
+    at u = b, each way along a cosine (or a straight line). So, as in torch, the last update has exactly `to`, and the
+    peak lies one update before `peak_at`, between two updates if a is not whole.
+
+    Args:
+        peak_at (share, defaults to 0.3): Where the peak is; torch's `pct_start`.
+        start (factor, defaults to 0.04): Where it starts; torch's `1 / div_factor`.
+        to (factor, defaults to 4e-6): Where it ends; torch's `1 / (div_factor * final_div_factor)`.
+        shape (`str`, defaults to `cosine`): `cosine` or `linear`.
+        over (length, *optional*): How long. Defaults to what is left.
+
+    Raises:
+        ScheduleError: `peak_at` is not between 0 and 1, or an end is above the peak.
+
+    When: training from scratch with a high LR. When not: fine-tuning, where a shorter warmup and a linear decay do the
+    same with two numbers fewer.
+
+    Source: torch's `OneCycleLR`, whose two phases are fastai's form of Smith & Topin 2017,
+    https://arxiv.org/abs/1708.07120. torch also cycles the momentum; this does not.
+
+    Example:
+    ```python
+    >>> one_cycle(peak_at=0.5, start=0.2, to=0, shape="linear").resolve(6)(range(6))
+    array([0.2       , 0.6       , 1.        , 0.66666667, 0.33333333,
+           0.        ])
+
+    ```
+    """
+    if not 0 < peak_at < 1:
+        raise ScheduleError(f"peak_at of one_cycle() must be above 0 and below 1, got {peak_at:g}.")
+    if max(start, to) > 1:
+        raise ScheduleError(f"start and to of one_cycle() must be at most 1, the peak, got {start:g} and {to:g}.")
+
+    def between(low: Array, high: Array, p: Array) -> Array:
+        return high + (low - high) * (0.5 * (1.0 + np.cos(np.pi * p)) if shape == "cosine" else 1.0 - p)
+
+    def place(span: Span) -> Function:
+        last = span.size - 1.0
+        top = peak_at * span.size - 1.0
+        starts, ends, peak = np.array(start), np.array(to), np.array(1.0)
+
+        def values(u: Array) -> Array:
+            u = np.minimum(u, last)
+            climbing = between(starts, peak, np.clip(u / top, 0.0, 1.0)) if top > 0 else np.ones_like(u)
+            falling = between(peak, ends, np.clip((u - top) / (last - top), 0.0, 1.0))
+            return span.height * np.where(u <= top, climbing, falling)
+
+        return values
+
+    return place
+
+
+@phase
+def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: LRArgument | None = None) -> Shape:
+    """Never below a floor, whatever the schedule: `factor(t) = max(to, schedule(t))`; its warmup included.
+
+    Args:
+        schedule ([`Schedule`]): Any.
+        to (factor, defaults to 0): The floor.
+        to_lr (LR, *optional*): The same as an LR, for each group by itself.
+
+    Raises:
+        ScheduleError: Two floors are given, or the floor is above the peak.
+
+    When: a floor under a shape that has none of its own, such as a product. When not: the decay's own `to=` does it.
+
+    Source: the standard form.
+
+    Example:
+    ```python
+    >>> from hf_lrsched.schedules import linear
+    >>> floor(linear(), to=0.4).resolve(4)(range(5))
+    array([1.  , 0.75, 0.5 , 0.4 , 0.4 ])
+
+    ```
+    """
+    return _Floor(schedule, to, to_lr)
+
+
+@dataclass(frozen=True)
+class _Floor:
+    schedule: Schedule
+    to: float
+    to_lr: float | None
+
+    def __post_init__(self) -> None:
+        if self.to and self.to_lr is not None:
+            raise ScheduleError(f"floor() has two floors, to={self.to:g} and to_lr={self.to_lr:g}; give one.")
+
+    def length(self, horizon: Horizon) -> Fraction | None:
+        return self.schedule.length(horizon)
+
+    def __call__(self, span: Span) -> Function:
+        level = span.factor(self.to, self.to_lr)
+        if level > span.height:
+            raise ScheduleError(
+                f"{span.text} lies above the peak: at {level:g}, where the schedule has {span.height:g}."
+            )
+        piece = self.schedule.place(span)
+        offset = float(span.start)
+        return lambda u: np.maximum(level, piece(u + offset))

@@ -1,0 +1,203 @@
+"""The names that `transformers.get_scheduler` takes, as sentences of this language."""
+
+from collections.abc import Callable
+from typing import Any
+
+from .arguments import as_count
+from .errors import ScheduleError, brief, nearest
+from .families.cycles import repeat
+from .families.decays import cosine, hold, inverse_sqrt, linear, one_minus_sqrt, polynomial, warmup
+from .schedule import Schedule
+
+#: transformers lets these be made without an end of the run. Longer than any run, short enough for exact arithmetic.
+ENDLESS = 10**15
+WITHOUT_END = ("constant", "constant_with_warmup", "inverse_sqrt")
+
+_WSD_SHAPES = {"linear": "linear", "cosine": "cosine", "1-sqrt": "one_minus_sqrt"}
+_METRIC_DRIVEN = ("reduce_lr_on_plateau", "greedy")
+
+
+def from_transformers(
+    name: str, num_warmup_steps: int | None = None, num_training_steps: int | None = None, **kwargs: Any
+) -> Schedule:
+    """The sentence for a name of transformers, with transformers' own arguments.
+
+    Args:
+        name (`str`): `linear`, `cosine`, `cosine_with_restarts`, `polynomial`, `constant`, `constant_with_warmup`,
+            `inverse_sqrt`, `cosine_with_min_lr`, `cosine_warmup_with_min_lr` or `warmup_stable_decay`.
+        num_warmup_steps (`int`, *optional*): Updates of warmup; 0 for none.
+        num_training_steps (`int`, *optional*): All updates; `cosine_warmup_with_min_lr` and `warmup_stable_decay` need
+            it to know their own lengths.
+        kwargs: What transformers takes for this name: `num_cycles`, `power`, `lr_end`, `timescale`, `min_lr`,
+            `min_lr_rate`, `warmup_lr_rate`, `num_decay_steps`, `num_stable_steps`, `warmup_type`, `decay_type`,
+            `min_lr_ratio`.
+
+    Raises:
+        ScheduleError: An unknown name or argument, or one that is missing. Nothing is swallowed.
+
+    Example:
+    ```python
+    >>> from_transformers("cosine_with_min_lr", num_warmup_steps=100, min_lr_rate=0.1)
+    warmup(100) >> cosine(to=0.1)
+
+    ```
+    """
+    if name in _METRIC_DRIVEN:
+        raise ScheduleError(f"{name!r} follows a metric, not the updates, and is no schedule of this language.")
+    if name not in _SENTENCES:
+        raise ScheduleError(
+            f"unknown name {brief(name)}; transformers' are {', '.join(_SENTENCES)}.{nearest(name, _SENTENCES)}"
+        )
+    build, allowed = _SENTENCES[name]
+    for key in kwargs:
+        if key not in allowed:
+            raise ScheduleError(
+                f"{name!r} has no argument {key!r}; allowed are {', '.join(allowed) or 'none'}.{nearest(key, allowed)}"
+            )
+    if num_warmup_steps is not None and num_warmup_steps != 0:
+        as_count(num_warmup_steps, "num_warmup_steps")
+    if name != "constant" and num_warmup_steps is None:
+        raise ScheduleError(f"{name!r} needs num_warmup_steps; 0 for none.")
+    return build(num_warmup_steps or 0, num_training_steps, **kwargs)
+
+
+def _warm(steps: int, schedule: Schedule, **kwargs: Any) -> Schedule:
+    return schedule if steps == 0 else warmup(steps, **kwargs) >> schedule
+
+
+def _constant(steps: int, total: int | None) -> Schedule:
+    return hold()  # transformers' takes num_warmup_steps too, and does not use it
+
+
+def _constant_with_warmup(steps: int, total: int | None) -> Schedule:
+    return _warm(steps, hold())
+
+
+def _linear(steps: int, total: int | None) -> Schedule:
+    return _warm(steps, linear())
+
+
+def _cosine(steps: int, total: int | None, num_cycles: float = 0.5) -> Schedule:
+    return _warm(steps, cosine(cycles=num_cycles))
+
+
+def _cosine_with_restarts(steps: int, total: int | None, num_cycles: int = 1) -> Schedule:
+    return _warm(steps, repeat(cosine(), cycles=num_cycles))
+
+
+def _polynomial(steps: int, total: int | None, lr_end: float = 1e-7, power: float = 1.0) -> Schedule:
+    return _warm(steps, polynomial(power=power, to_lr=lr_end))
+
+
+def _inverse_sqrt(steps: int, total: int | None, timescale: int | None = None) -> Schedule:
+    return _warm(steps, inverse_sqrt(timescale=timescale))
+
+
+def _end(min_lr: float | None, min_lr_rate: float | None) -> dict[str, float]:
+    if (min_lr is None) == (min_lr_rate is None):
+        raise ScheduleError(f"give one of min_lr and min_lr_rate, got min_lr={min_lr} and min_lr_rate={min_lr_rate}.")
+    return {"to": min_lr_rate} if min_lr is None and min_lr_rate is not None else {"to_lr": min_lr or 0.0}
+
+
+def _cosine_with_min_lr(
+    steps: int,
+    total: int | None,
+    num_cycles: float = 0.5,
+    min_lr: float | None = None,
+    min_lr_rate: float | None = None,
+) -> Schedule:
+    return _warm(steps, cosine(cycles=num_cycles, **_end(min_lr, min_lr_rate)))
+
+
+def _cosine_warmup_with_min_lr(
+    steps: int,
+    total: int | None,
+    num_cycles: float = 0.5,
+    min_lr: float | None = None,
+    min_lr_rate: float | None = None,
+    warmup_lr_rate: float | None = None,
+) -> Schedule:
+    """transformers' reaches the peak at the last update of the warmup and the end at the last update of the run."""
+    total = _required(total, "cosine_warmup_with_min_lr")
+    decay = cosine(cycles=num_cycles, over=max(total - max(steps, 1), 1), **_end(min_lr, min_lr_rate))
+    if steps < 2:
+        if warmup_lr_rate is not None:
+            raise ScheduleError(
+                f"warmup_lr_rate={warmup_lr_rate} has no effect with num_warmup_steps={steps}; leave it out."
+            )
+        return decay
+    return warmup(steps - 1, start=1 / steps if warmup_lr_rate is None else warmup_lr_rate) >> decay
+
+
+def _warmup_stable_decay(
+    steps: int,
+    total: int | None,
+    num_decay_steps: int | None = None,
+    num_stable_steps: int | None = None,
+    warmup_type: str = "linear",
+    decay_type: str = "cosine",
+    min_lr_ratio: float = 0.0,
+    num_cycles: float = 0.5,
+) -> Schedule:
+    if num_decay_steps is None:
+        raise ScheduleError("'warmup_stable_decay' needs num_decay_steps.")
+    for key, value in (("warmup_type", warmup_type), ("decay_type", decay_type)):
+        if value not in _WSD_SHAPES:
+            allowed = ", ".join(_WSD_SHAPES)
+            raise ScheduleError(
+                f"{key} must be one of {allowed}, got {brief(value)}.{nearest(str(value), _WSD_SHAPES)}"
+            )
+    if num_stable_steps is None:
+        num_stable_steps = _required(total, "warmup_stable_decay") - steps - num_decay_steps
+        if num_stable_steps < 0:
+            raise ScheduleError(
+                f"num_warmup_steps and num_decay_steps are {steps} + {num_decay_steps} updates, but the run has {total}."
+            )
+    decays = {
+        "linear": lambda: linear(to=min_lr_ratio, over=num_decay_steps),
+        "cosine": lambda: cosine(to=min_lr_ratio, cycles=num_cycles, over=num_decay_steps),
+        "1-sqrt": lambda: one_minus_sqrt(to=min_lr_ratio, over=num_decay_steps),
+    }
+    decay = decays[decay_type]()
+    held = decay if num_stable_steps == 0 else hold(num_stable_steps) >> decay
+    return _warm(steps, held, start=min_lr_ratio, shape=_WSD_SHAPES[warmup_type])
+
+
+def _required(total: int | None, name: str) -> int:
+    if total is None:
+        raise ScheduleError(f"{name!r} needs num_training_steps.")
+    return total
+
+
+_MIN_LR = ("num_cycles", "min_lr", "min_lr_rate")
+_SENTENCES: dict[str, tuple[Callable[..., Schedule], tuple[str, ...]]] = {
+    "linear": (_linear, ()),
+    "cosine": (_cosine, ("num_cycles",)),
+    "cosine_with_restarts": (_cosine_with_restarts, ("num_cycles",)),
+    "polynomial": (_polynomial, ("lr_end", "power")),
+    "constant": (_constant, ()),
+    "constant_with_warmup": (_constant_with_warmup, ()),
+    "inverse_sqrt": (_inverse_sqrt, ("timescale",)),
+    "cosine_with_min_lr": (_cosine_with_min_lr, _MIN_LR),
+    "cosine_warmup_with_min_lr": (_cosine_warmup_with_min_lr, (*_MIN_LR, "warmup_lr_rate")),
+    "warmup_stable_decay": (
+        _warmup_stable_decay,
+        ("num_decay_steps", "num_stable_steps", "warmup_type", "decay_type", "min_lr_ratio", "num_cycles"),
+    ),
+}
+
+#: transformers' names that have a sentence.
+TRANSFORMERS_NAMES = tuple(_SENTENCES)
+
+
+def arguments_of(name: str) -> tuple[str, ...]:
+    """What `lr_scheduler_kwargs` may hold for one of transformers' names.
+
+    Example:
+    ```python
+    >>> arguments_of("polynomial")
+    ('lr_end', 'power')
+
+    ```
+    """
+    return _SENTENCES[name][1]

@@ -1,0 +1,78 @@
+"""Plain data <-> schedule, for JSON and everything else that stores dicts and lists."""
+
+from typing import Any
+
+from .errors import ScheduleError, brief, nearest
+from .registry import NAMES, Phase
+from .schedule import DEEPEST, Product, Schedule, Sequence
+from .units import Duration, Length
+
+
+def to_data(schedule: Schedule) -> dict[str, Any]:
+    """A schedule as dicts, lists, texts and numbers: `from_data(to_data(schedule)) == schedule`.
+
+    Example:
+    ```python
+    >>> from hf_lrsched.schedules import linear, warmup
+    >>> to_data(warmup("10%") >> linear())
+    {'sequence': [{'phase': 'warmup', 'over': '10%'}, {'phase': 'linear'}]}
+
+    ```
+    """
+    if isinstance(schedule, Phase):
+        return {"phase": schedule.name, **{name: _value_to_data(value) for name, value in schedule.arguments}}
+    if isinstance(schedule, Sequence | Product):
+        kind = "sequence" if isinstance(schedule, Sequence) else "product"
+        return {kind: [to_data(part) for part in schedule.parts]}
+    raise TypeError(f"{schedule!r} is not a schedule")
+
+
+def from_data(data: Any, depth: int = 0) -> Schedule:
+    """Reads what [`to_data`] wrote, or the same written by hand.
+
+    Raises:
+        ScheduleError: Not a schedule.
+
+    Example:
+    ```python
+    >>> from_data({"sequence": [{"phase": "warmup", "over": "10%"}, {"phase": "cosine", "to": 0.1}]})
+    warmup(10%) >> cosine(to=0.1)
+
+    ```
+    """
+    if depth > DEEPEST:
+        raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.")
+    if isinstance(data, dict) and data.keys() in ({"sequence"}, {"product"}):
+        ((kind, parts),) = data.items()
+        if not isinstance(parts, list) or not parts:
+            raise ScheduleError(f"{kind!r} must be a list of schedules, got {brief(parts)}.")
+        made = from_data(parts[0], depth + 1)
+        for part in parts[1:]:
+            made = made >> from_data(part, depth + 1) if kind == "sequence" else made * from_data(part, depth + 1)
+        return made
+    if (
+        not isinstance(data, dict)
+        or not isinstance(data.get("phase"), str)
+        or not all(isinstance(k, str) for k in data)
+    ):
+        raise ScheduleError(f"a schedule as data is a dict with 'phase', 'sequence' or 'product', got {brief(data)}.")
+    name = data["phase"]
+    if name not in NAMES:
+        raise ScheduleError(f"unknown schedule {brief(name)}.{nearest(name, NAMES)}")
+    return NAMES[name](**{key: _value_from_data(value, depth + 1) for key, value in data.items() if key != "phase"})
+
+
+def _value_to_data(value: object) -> Any:
+    if isinstance(value, Schedule):
+        return to_data(value)
+    if isinstance(value, tuple):
+        return [_value_to_data(item) for item in value]
+    return str(value) if isinstance(value, Length | Duration) else value
+
+
+def _value_from_data(value: Any, depth: int) -> Any:
+    if depth > DEEPEST:
+        raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.")
+    if isinstance(value, dict):
+        return from_data(value, depth)
+    return tuple(_value_from_data(item, depth + 1) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,475 @@
+"""Schedules in Trainer: ScheduledTrainer, ScheduleMixin, scheduled() and ScheduleArguments."""
+
+import functools
+import logging
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transformers import ProgressCallback, Trainer, TrainerState, TrainingArguments
+from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers.trainer_utils import has_length
+
+from ..callbacks import (
+    ClockCallback,
+    CooldownCallback,
+    LossGuard,
+    LossMonitor,
+    LRCheck,
+    LRLogger,
+    PlateauCallback,
+    RunRecorder,
+    ScheduleProgressCallback,
+    StepSizes,
+)
+from ..doctor.from_trainer import tell_findings
+from ..groups import GroupArguments, apply_rule, check_rule
+from ..integrations.deepspeed import (
+    refuse_checkpoint_of_engine,
+    refuse_lost_optimizer,
+    refuse_scheduler_of_config,
+    released,
+)
+from ..integrations.distributed import on_main_process
+from ..plots.resume import save_resume
+from ..runs.checkpoints import checkpoint_to_resume
+from ..scheduler.schedule_lr import ScheduleLR, as_schedule
+from ..schedules import Horizon, Schedule, ScheduleError, parse
+from ..schedules.modules import import_names
+from ..trajectory.clocks import Clock, Time, Tokens, as_clock
+from ..trajectory.trajectory import check_on_resume
+from .summary import Batch, can_draw, explain_run
+
+logger = logging.getLogger(__name__)
+
+# A mixin: its methods speak of a Trainer, which the class it is mixed into brings.
+if TYPE_CHECKING:
+    _Trainer = Trainer
+else:
+    _Trainer = object
+
+
+@dataclass
+class ScheduleArguments:
+    """The schedule on a command line or in YAML, beside `TrainingArguments` in `HfArgumentParser`.
+
+    Args:
+        schedule (`str`, *optional*): The text of a schedule.
+        on_resume (`str`, defaults to `strict`): See [`ScheduleMixin`].
+        schedule_module (`str`, *optional*): A Python module to import first: it registers names of its own.
+        clock (`str`, defaults to `updates`): What the schedule counts. See [`ScheduleMixin`].
+
+    Raises:
+        ScheduleError: The text is not a schedule, `on_resume` is no choice, or the module can't be imported.
+
+    Example:
+    ```python
+    >>> from transformers import HfArgumentParser, TrainingArguments
+    >>> parser = HfArgumentParser((ScheduleArguments, TrainingArguments))
+    >>> arguments = ["--schedule", "warmup(10%) >> linear()", "--output_dir", "out"]
+    >>> schedule_args, training_args = parser.parse_args_into_dataclasses(arguments)
+    >>> schedule_args.schedule
+    'warmup(10%) >> linear()'
+
+    ```
+    """
+
+    schedule: str | None = field(
+        default=None,
+        metadata={"help": "The learning-rate schedule, e.g. 'warmup(10%%) >> linear()' or 'warmup(500) >> cosine()'."},
+    )
+
+    on_resume: str = field(
+        default="strict",
+        metadata={
+            "help": "What a checkpoint of a run with other settings means: strict (refuse), keep (finish the old curve), "
+            "stretch (its rest over the rest of the new run), switch (the new curve at the same position), rewarm(LENGTH)."
+        },
+    )
+
+    schedule_module: str | None = field(
+        default=None, metadata={"help": "A Python module to import first, which registers names of schedules."}
+    )
+
+    clock: str = field(
+        default="updates",
+        metadata={
+            "help": "What the schedule counts: updates, epochs (right when the batch size changes), tokens(2000000) or "
+            "time(30min); the run ends when the tokens or the time are spent."
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.schedule_module is not None:
+            import_names(self.schedule_module)
+        if self.schedule is not None:
+            self.schedule = str(parse(self.schedule))
+        check_on_resume(self.on_resume)
+        self.clock = str(as_clock(self.clock))
+        following = getattr(super(), "__post_init__", None)  # TrainingArguments', where this is one of its bases
+        if following is not None:
+            following()
+
+
+class ScheduleMixin(_Trainer):
+    """Gives any subclass of Trainer a `schedule=` and the LR beside every metric.
+
+    Every `train()` makes a fresh scheduler from the schedule and that run's updates: also a second `train()`, every
+    try of `auto_find_batch_size` and every trial of `hyperparameter_search`. What the lengths came out as is printed
+    before the first update.
+
+    Args:
+        schedule ([`Schedule`] or `str`, *optional*): The schedule. Without it, `args.schedule` is used: put
+            [`ScheduleArguments`] among the bases of the training arguments to search over schedules.
+        on_resume (`str`, *optional*): What it means to resume a checkpoint whose run had another length, other peak LRs
+            or another schedule. `strict` (default) refuses, with both LRs; `keep` finishes the old curve and stays at its
+            end; `stretch` lets the rest of the old curve last for the rest of the new run; `switch` takes the new curve
+            at the same position, as the stock Trainer does in silence; `rewarm(5%)` goes in a straight line from the
+            checkpoint's LR to the new curve.
+        groups ([`LayerwiseGroups`] or `Callable`, *optional*): Parameter groups: a rule, or a function of the model and
+            Trainer's own groups that returns others. Every option that it does not set stays as Trainer has it. Without
+            it, [`GroupArguments`] among the bases of the training arguments are used.
+        clock ([`Clock`] or `str`, *optional*): What the schedule counts: `updates` (default), `epochs`, for a run that may
+            be resumed with another batch size, `tokens(2_000_000)` or `time("30min")`; the run then ends when they are spent.
+
+    Raises:
+        ScheduleError: No schedule is given; or it contradicts `lr_scheduler_type`, `warmup_steps`, `warmup_ratio`,
+            `lr_scheduler_kwargs` or a scheduler in `optimizers=`; or it can't be meant in this run.
+
+    Example:
+    ```python
+    class MyTrainer(ScheduleMixin, Trainer): ...
+
+    trainer = MyTrainer(model=model, args=args, train_dataset=train, schedule="warmup(10%) >> linear()")
+    ```
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        schedule: Schedule | str | None = None,
+        on_resume: str | None = None,
+        groups: Any = None,
+        clock: Clock | str | None = None,
+        **kwargs: Any,
+    ):
+        given = None if schedule is None else as_schedule(schedule)
+        if on_resume is not None:
+            check_on_resume(on_resume)
+        given_clock = None if clock is None else as_clock(clock)
+        super().__init__(*args, **kwargs)
+        self._given_schedule = given
+        self._given_groups = groups
+        self._has_own_groups = False
+        check_rule(groups, self._groups_in_args, self.optimizer)
+        self._on_resume: Any = on_resume or getattr(self.args, "on_resume", "strict")
+        self._updates_per_epoch: int | None = None
+        self._samples_per_update: int | None = None
+        _refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
+        if self.is_deepspeed_enabled:
+            refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
+            refuse_lost_optimizer(self.optimizer, self.schedule)
+        self._clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
+        self._told_findings: set[Any] = set()
+        self._lr_logger = LRLogger()
+        # In this order: the position is put right, then what ends a run, which calls for the last evaluation, then those
+        # that look whether there is one.
+        self._cooldown = CooldownCallback()
+        handler = self.callback_handler
+        #: Who watches the losses: its `findings`.
+        self.monitor = next((each for each in handler.callbacks if isinstance(each, LossMonitor)), LossMonitor())
+        handler.callbacks = [each for each in handler.callbacks if each is not self.monitor]  # it gets its place below
+        self._lent_to: list[LossGuard | LossMonitor] = []
+        self._callbacks = [
+            *(LRCheck(), ClockCallback(), self._cooldown, self._lr_logger, PlateauCallback(), self.monitor),
+            RunRecorder(self._lr_logger),
+        ]
+        for callback in self._callbacks:
+            self.add_callback(callback)
+        handler.callbacks = [
+            ScheduleProgressCallback(each.max_str_len) if type(each) is ProgressCallback else each
+            for each in handler.callbacks
+        ]
+
+    @property
+    def lr_scheduler(self) -> Any:
+        """The scheduler of the run."""
+        return self._lr_scheduler
+
+    @lr_scheduler.setter
+    def lr_scheduler(self, scheduler: Any) -> None:
+        # A property, since Trainer sets it in the middle of train() to what DeepSpeed's engine would step too early.
+        self._lr_scheduler = released(scheduler, getattr(self, "accelerator", None))
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule of the next `train()`."""
+        given, in_args = self._given_schedule, getattr(self.args, "schedule", None)
+        found = [as_schedule(schedule) for schedule in (given, in_args) if schedule is not None]
+        if not found:
+            raise ScheduleError(
+                f"{type(self).__name__} needs a schedule, e.g. schedule='warmup(10%) >> linear()'; the stock Trainer is "
+                "for runs without one."
+            )
+        if found[0] != found[-1]:
+            raise ScheduleError(f"two schedules: schedule={str(given)!r} and args.schedule={str(in_args)!r}. Give one.")
+        return found[0]
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        if resume_from_checkpoint:
+            wanted, folder = resume_from_checkpoint, str(self.args.output_dir)
+            checkpoint = on_main_process(lambda: checkpoint_to_resume(wanted, folder))
+            resume_from_checkpoint = True if checkpoint is None else str(checkpoint)
+        try:
+            return super().train(resume_from_checkpoint, *args, **kwargs)
+        finally:  # also where an error ended it
+            self._cooldown.release()
+            self.monitor.detach()
+            self._take_recorder_back()
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        loss = super().training_step(*args, **kwargs)
+        scheduler: Any = self.lr_scheduler
+        if isinstance(scheduler, ScheduleLR):  # before their norm is taken, in which frozen ones have no part
+            scheduler.drop_frozen_gradients()
+        return loss
+
+    def set_initial_training_values(self, args: TrainingArguments, dataloader: Any, *rest: Any, **kwargs: Any) -> Any:
+        values = super().set_initial_training_values(args, dataloader, *rest, **kwargs)
+        # Without a length Trainer calls the whole run one epoch; here an epoch then has no meaning.
+        self._updates_per_epoch = values[1] if has_length(dataloader) else None
+        self._samples_per_update = int(self.get_total_train_batch_size(args))
+        return values
+
+    @property
+    def groups(self) -> Any:
+        """The rule for the parameter groups of the next optimizer, or `None`."""
+        return check_rule(self._given_groups, self._groups_in_args)
+
+    @property
+    def _groups_in_args(self) -> Any:
+        return self.args.rule if isinstance(self.args, GroupArguments) else None
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        is_new = self.optimizer is None
+        optimizer: Any = super().create_optimizer(*args, **kwargs)
+        if self.groups is not None and (is_new or self._has_own_groups):
+            given = args[0] if args else kwargs.get("model")
+            model: Any = self.model if given is None else given
+            decayed = self.get_decay_parameter_names(model)
+            try:
+                apply_rule(self.groups, optimizer, model, self.schedule, decayed, is_new=is_new)
+            except Exception:
+                self.optimizer = None if is_new else self.optimizer  # a second try must not train with the stock groups
+                raise
+            self._has_own_groups = True
+        return optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        self._put_callbacks_in_order()  # whatever was added since
+        if self.lr_scheduler is None:
+            if self.groups is not None and not self._has_own_groups:
+                raise ScheduleError(
+                    "groups= had no effect: the optimizer was not made by Trainer's create_optimizer. Take the optimizer out of "
+                    "DeepSpeed's configuration, or leave create_optimizer as it is."
+                )
+            _refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
+            horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
+            optimizer = self.optimizer if optimizer is None else optimizer
+            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self._clock)
+            self.lr_scheduler = scheduler
+            self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
+            if self.is_world_process_zero():
+                print(self._plan(scheduler, num_training_steps), flush=True)
+                tell_findings(self, num_training_steps, self._updates_per_epoch, self._told_findings, logger)
+        return self.lr_scheduler
+
+    def _load_callback_state(self) -> None:
+        super()._load_callback_state()
+        self._put_callbacks_in_order()  # it makes those that have a state anew, at the end of the list
+
+    def _put_callbacks_in_order(self) -> None:
+        handler = self.callback_handler
+        # Last, for they see what others ask for, such as early stopping.
+        ours = [callback for callback in self._callbacks if callback in handler.callbacks]
+        others = [callback for callback in handler.callbacks if callback not in ours]
+        # First, before the reporters: what was measured is in what they are told of.
+        handler.callbacks = sorted(others, key=lambda each: not isinstance(each, StepSizes)) + ours
+        recorder = next((each for each in ours if isinstance(each, RunRecorder)), None)
+        for each in handler.callbacks:
+            if isinstance(each, LossGuard | LossMonitor) and each.recorder is None:
+                each.recorder = recorder
+                self._lent_to.append(each)
+
+    def _take_recorder_back(self) -> None:
+        """A callback may be given to the next Trainer, which has a record of its own."""
+        for each in self._lent_to:
+            each.recorder = None
+        self._lent_to = []
+
+    def _plan(self, scheduler: ScheduleLR, num_updates: int) -> str:
+        run, batch = Horizon(num_updates, self._updates_per_epoch), None
+        per_device = self._train_batch_size // max(1, self.args.n_gpu)  # auto_find_batch_size may have changed it
+        accumulated = self.args.gradient_accumulation_steps
+        processes, rest = divmod(self._samples_per_update or 0, per_device * accumulated)
+        if processes and not rest:
+            batch = Batch(per_device, accumulated, processes)
+        return explain_run(scheduler, run, batch, self.model, all_groups=self.groups is not None, draw=can_draw())
+
+    def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:
+        # Where a run goes on from an older checkpoint, a folder of this name may be left from before. Its state, which is
+        # written last, must not make a whole one of it while its other files are replaced one by one.
+        if self.args.should_save:
+            folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
+            (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
+        super()._save_checkpoint(model, trial, *args, **kwargs)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()  # so that the state, written next, comes after every process's file
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None and self.is_deepspeed_enabled:
+            refuse_checkpoint_of_engine(checkpoint)
+        scheduler: Any = self.lr_scheduler
+        if checkpoint is None or not isinstance(scheduler, ScheduleLR):
+            super()._load_optimizer_and_scheduler(checkpoint)
+            return
+        # From the file: transformers 4.57 reads the Trainer's state only after this.
+        update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
+        scheduler.updates_done = update
+        super()._load_optimizer_and_scheduler(checkpoint)
+        self._go_on_at(update, scheduler, checkpoint)
+        if self.is_world_process_zero():
+            print(scheduler.explain_resume(), flush=True)
+            if scheduler.before_resume is not None:
+                try:
+                    print(save_resume(scheduler, str(self.args.output_dir)), flush=True)
+                except Exception as error:  # whatever a picture can die of, such as a full disk: training goes on
+                    logger.warning(f"the picture of the resume could not be drawn: {type(error).__name__}: {error}")
+
+    def _go_on_at(self, update: int, scheduler: ScheduleLR, checkpoint: str) -> None:
+        """Where the scheduler and the Trainer disagree on the updates that are behind them, the Trainer's count holds."""
+        t = scheduler.last_epoch
+        if t > update:
+            raise ScheduleError(
+                f"can't resume {checkpoint}: its scheduler has {t} updates behind it, its {TRAINER_STATE_NAME} {update}. They "
+                "are of different checkpoints."
+            )
+        if t == update:
+            return
+        if Path(checkpoint, SCHEDULER_NAME).is_file():
+            why = f"the scheduler in {checkpoint} is {update - t} updates behind, since it did not count skipped optimizer steps"
+        else:  # save_only_model
+            why = f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew"
+            why += ", and what a plateau or a resume had made of the curve is not known"
+        where = "by the tokens seen" if isinstance(self._clock, Tokens) else f"at update {update} of the curve"
+        where = "where its time begins anew" if isinstance(self._clock, Time) else where
+        logger.warning(f"{why}. The LR goes on {where}.")
+        scheduler.advance_to(update)
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        each_group = self._lr_logger.training_entries(logs)
+        added = {**self._lr_logger.entries(logs), **each_group}
+        record = {**logs, **added}
+        super().log(record, *args, **kwargs)
+        # trainer_state.json is written anew at each checkpoint: what the record's curve says exactly is not kept there.
+        for key in each_group:
+            self.state.log_history[-1].pop(key, None)
+        # Trainer's own additions (the epoch) stay visible to the caller of evaluate(), as ever. The LR does not: the
+        # default objective of hyperparameter_search is the sum of all metrics.
+        logs.update({key: value for key, value in record.items() if key not in added})
+
+    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
+        super().create_model_card(*args, **kwargs)
+        card = Path(str(self.args.output_dir), "README.md")
+        if self.is_world_process_zero() and card.exists():
+            card.write_text(_true_card(card.read_text(encoding="utf-8"), self), encoding="utf-8")
+
+
+class ScheduledTrainer(ScheduleMixin, Trainer):
+    """`transformers.Trainer` with a `schedule=`. See [`ScheduleMixin`].
+
+    Example:
+    ```python
+    trainer = ScheduledTrainer(model=model, args=args, train_dataset=train, eval_dataset=dev,
+                               schedule=warmup("10%") >> linear())
+    trainer.train()
+    ```
+    """
+
+
+@functools.cache
+def scheduled(trainer_class: type[Trainer]) -> type[Trainer]:
+    """Any subclass of Trainer, with a `schedule=`: `scheduled(SFTTrainer)(..., schedule="warmup(10%) >> cosine()")`.
+
+    Args:
+        trainer_class (`type[Trainer]`): The class; one that has a schedule already is returned as it is.
+
+    Raises:
+        TypeError: Not a subclass of `transformers.Trainer`.
+
+    Example:
+    ```python
+    >>> from transformers import Seq2SeqTrainer
+    >>> scheduled(Seq2SeqTrainer).__name__
+    'ScheduledSeq2SeqTrainer'
+
+    ```
+    """
+    if not (isinstance(trainer_class, type) and issubclass(trainer_class, Trainer)):
+        raise TypeError(f"scheduled() takes a subclass of transformers.Trainer, got {trainer_class!r}")
+    if issubclass(trainer_class, ScheduleMixin):
+        return trainer_class
+    doc = f"`{trainer_class.__name__}` with a `schedule=`. See [`ScheduleMixin`]."
+    return type(f"Scheduled{trainer_class.__name__}", (ScheduleMixin, trainer_class), {"__doc__": doc})
+
+
+def _true_card(text: str, trainer: Any) -> str:
+    """Trainer's model card with the schedule that ran, and with LRs that are not rounded to 0."""
+    schedule = f"- learning_rate_schedule: `{trainer.schedule}`"
+    text = re.sub(r"^- lr_scheduler_type: .*$", lambda _: schedule, text, count=1, flags=re.MULTILINE)
+    lrs = {
+        str(record["step"]): record["eval_learning_rate"]
+        for record in trainer.state.log_history
+        if "eval_learning_rate" in record
+    }
+    if lrs:
+        latest = f"- Learning Rate: {list(lrs.values())[-1]:.4g}"
+        text = re.sub(r"^- Learning Rate: .*$", latest, text, count=1, flags=re.MULTILINE)
+    rows = text.splitlines()
+    header = next((i for i, row in enumerate(rows) if row.startswith("|") and "| Learning Rate" in row), None)
+    if header is None:
+        return text
+    names = [cell.strip() for cell in rows[header].strip("|").split("|")]
+    update, column = names.index("Step"), names.index("Learning Rate")
+    for i in range(header + 2, len(rows)):
+        cells = rows[i].strip("|").split("|")
+        if not rows[i].startswith("|") or len(cells) != len(names):
+            break
+        lr = lrs.get(cells[update].strip())
+        if lr is not None:
+            cells[column] = f" {lr:.4g}".ljust(len(cells[column]))
+            rows[i] = f"|{'|'.join(cells)}|"
+    return "\n".join(rows) + "\n"
+
+
+def _refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:
+    """Two schedules for one run: a mistake, whichever would win."""
+    settings = {
+        "lr_scheduler_type": getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) not in ("linear", None),
+        "lr_scheduler_kwargs": bool(args.lr_scheduler_kwargs),
+        "warmup_steps": bool(args.warmup_steps),
+        "warmup_ratio": bool(getattr(args, "warmup_ratio", None)),  # gone in transformers 5
+    }
+    for name in (name for name, is_set in settings.items() if is_set):
+        raise ScheduleError(
+            f"two schedules: schedule={str(schedule)!r} and {name}={str(getattr(args, name))!r} in the training arguments. "
+            f"Delete {name}; a warmup is part of the schedule, e.g. 'warmup(10%) >> linear()'."
+        )
+    if scheduler is not None:
+        raise ScheduleError(
+            f"two schedules: schedule={str(schedule)!r} and a {type(scheduler).__name__} in optimizers=. Give one; "
+            "optimizers=(optimizer, None) passes an optimizer alone."
+        )

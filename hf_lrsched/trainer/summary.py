@@ -1,0 +1,119 @@
+"""The plan of a run, shown before its first update: updates and samples, phases, the curve, the groups, what is doubtful."""
+
+import sys
+from dataclasses import dataclass
+
+import torch
+
+from ..groups import explain_groups
+from ..plots.preview import Preview
+from ..scheduler.schedule_lr import ScheduleLR
+from ..schedules import Horizon
+
+_WIDTH, _HEIGHT = 88, 9
+
+#: What a drawing consists of, for the question whether a terminal can show it.
+_STROKES = "▞▀▄▛▐┌┤─"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the samples of an update are made of.
+
+    Args:
+        per_device (`int`): Samples of a batch.
+        accumulated (`int`): Batches of an update on each device.
+        processes (`int`): Devices, each with batches of its own.
+    """
+
+    per_device: int
+    accumulated: int = 1
+    processes: int = 1
+
+    def __str__(self) -> str:
+        samples = self.per_device * self.accumulated * self.processes
+        processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
+        return (
+            f"{samples:,} samples an update = {self.per_device} a device x {self.accumulated} accumulated x {processes}"
+        )
+
+
+def explain_run(
+    scheduler: ScheduleLR,
+    run: Horizon,
+    batch: Batch | None = None,
+    model: torch.nn.Module | None = None,
+    all_groups: bool = False,
+    draw: bool = True,
+) -> str:
+    """What a run is about to do, in some twenty lines.
+
+    Args:
+        scheduler ([`ScheduleLR`]): Its scheduler.
+        run ([`Horizon`]): Its length in updates, whatever the schedule counts.
+        batch ([`Batch`], *optional*): What an update's samples are made of.
+        model (`torch.nn.Module`, *optional*): Tells which layers a group is of.
+        all_groups (`bool`, defaults to `False`): List the parameter groups also where their LRs are the same.
+        draw (`bool`, defaults to `True`): Draw the curve, where plotext is there.
+
+    Example:
+    ```python
+    >>> optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
+    >>> run = Horizon(345, updates_per_epoch=115)
+    >>> print(explain_run(ScheduleLR(optimizer, "warmup(10%) >> linear()", run), run, Batch(16, 2), draw=False))
+    345 updates = 3 epochs of 115; peak LR 2e-05
+    32 samples an update = 16 a device x 2 accumulated x 1 process
+    warmup(10%) >> linear() over 345 updates, 115 per epoch
+      warmup(10%)  updates   1 to  35  factor 0 to 1  10% of 345 updates = 35
+      linear()     updates  36 to 345  factor 1 to 0  what is left: 310 updates
+
+    ```
+    """
+    curve, peaks = scheduler.curves[0], scheduler.peaks
+    differ = len(set(scheduler.settings.schedules)) > 1 or len(set(peaks)) > 1
+    peak = f"peak LRs {min(peaks):.4g} to {max(peaks):.4g}" if len(set(peaks)) > 1 else f"peak LR {peaks[0]:.4g}"
+    by_clock = scheduler.horizon.unit != "updates"
+    lines = [f"{'at most ' if by_clock else ''}{_length(run)}; {peak}", *([str(batch)] if batch else [])]
+    lines += [curve.explain(), *_other_notes(scheduler)]
+    if draw:
+        lines += _drawing(Preview([curve], peaks[0]))
+    if differ or all_groups:
+        lines.append(explain_groups(scheduler.optimizer, model))
+    return "\n".join(lines)
+
+
+def can_draw() -> bool:
+    """Whether what is printed may hold the characters of a drawing: on Windows a file often can't."""
+    try:
+        _STROKES.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _length(run: Horizon) -> str:
+    text = f"{run.num_updates:,} updates"
+    if not run.updates_per_epoch:
+        return text
+    epochs = run.num_updates / run.updates_per_epoch
+    return f"{text} = {epochs:.4g} epoch{'' if epochs == 1 else 's'} of {run.updates_per_epoch:,}"
+
+
+def _other_notes(scheduler: ScheduleLR) -> list[str]:
+    """What is doubtful about the curves of other groups than the first."""
+    told = set(scheduler.curves[0].notes)
+    lines = []
+    for index, (curve, group) in enumerate(zip(scheduler.curves, scheduler.optimizer.param_groups, strict=True)):
+        for note in curve.notes:
+            if note not in told:
+                told.add(note)
+                lines.append(f"  warning: {group.get('name', f'group_{index}')}: {note}")
+    return lines
+
+
+def _drawing(preview: Preview) -> list[str]:
+    try:
+        drawn = preview.drawing(_WIDTH, _HEIGHT)
+    except Exception:  # plotext is missing, or has trouble with this curve: a run needs no drawing
+        return []
+    return [f"  {line}" for line in drawn.splitlines()[1:]]  # without the key: there is one curve

@@ -1,0 +1,99 @@
+"""The curve that settings ask for is the one that transformers trains with; its arguments are those that it takes."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from transformers import TrainingArguments, get_scheduler
+
+from hf_lrsched.doctor.checks.arguments import _GREEDY, _GREEDY_FLOOR, _PLATEAU
+from hf_lrsched.doctor.expected_curve import plan_of, stock_warmup
+from hf_lrsched.doctor.facts import Facts
+
+IS_FIVE = int(transformers.__version__.partition(".")[0]) >= 5
+
+
+def trace(name, warmup, total, kwargs):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
+    scheduler = get_scheduler(name, optimizer, warmup, total, scheduler_specific_kwargs=dict(kwargs))
+    lrs = []
+    for _ in range(total):
+        lrs.append(optimizer.param_groups[0]["lr"] / 2e-5)
+        optimizer.step()
+        scheduler.step()
+    return lrs
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs"),
+    [
+        ("linear", {}),
+        ("cosine", {}),
+        ("cosine", {"num_cycles": 1.0}),
+        ("cosine_with_restarts", {"num_cycles": 3}),
+        ("polynomial", {"power": 2.0, "lr_end": 1e-6}),
+        ("constant", {}),
+        ("constant_with_warmup", {}),
+        ("inverse_sqrt", {}),
+        ("cosine_with_min_lr", {"min_lr": 1e-6}),
+        ("cosine_with_min_lr", {"min_lr_rate": 0.1}),
+        ("warmup_stable_decay", {"num_decay_steps": 30}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("warmup", [0, 20, 121, 200])
+def test_the_curve_is_the_one_of_transformers(name, kwargs, warmup):
+    total = 120
+    expected = [1.0] * total if name == "constant" else trace(name, warmup, total, kwargs)
+    facts = Facts(
+        "",
+        lr_scheduler_type=name,
+        lr_scheduler_kwargs=kwargs,
+        warmup_steps=warmup,
+        num_updates=total,
+        learning_rate=2e-5,
+    )
+    plan = plan_of(facts)
+    assert plan.factor(np.arange(float(total))) == pytest.approx(expected, abs=1e-9)
+    assert plan.top == pytest.approx(max(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 7, 0.1, 0.07, 500])
+@pytest.mark.parametrize("total", [1, 100, 345])
+def test_the_warmup_is_trainers(warmup, total, tmp_path):
+    is_share = 0 < warmup < 1
+    settings = {"warmup_ratio": warmup} if is_share and not IS_FIVE else {"warmup_steps": warmup}
+    args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", **settings)
+    assert stock_warmup(Facts("", lr_scheduler_type="linear", **settings), total) == args.get_warmup_steps(total)
+
+
+def test_the_arguments_are_those_that_the_metric_driven_ones_take():
+    plateau = set(inspect.signature(torch.optim.lr_scheduler.ReduceLROnPlateau).parameters) - {"optimizer"}
+    assert plateau <= set(_PLATEAU) <= plateau | {"verbose"}  # which older versions of torch have
+    greedy = getattr(transformers.optimization, "GreedyLR", None)
+    if greedy is not None:
+        parameters = inspect.signature(greedy).parameters
+        assert set(parameters) - {"optimizer"} == set(_GREEDY)
+        assert parameters["min_lr"].default == _GREEDY_FLOOR
+
+
+def test_where_the_length_is_not_known_only_shares_count():
+    share = plan_of(Facts("", lr_scheduler_type="linear", warmup_ratio=0.25, learning_rate=1e-5))
+    assert share.is_nominal and share.climb / share.total == pytest.approx(0.25, abs=1e-3)
+    epochs = plan_of(Facts("", schedule="warmup(1ep) >> linear()", num_train_epochs=3.0, learning_rate=1e-5))
+    assert epochs.is_nominal and epochs.climb / epochs.total == pytest.approx(1 / 3, abs=1e-3)
+
+
+def test_a_long_run_is_looked_at_in_few_places():
+    plan = plan_of(
+        Facts("", lr_scheduler_type="linear", warmup_steps=300_000, num_updates=3_000_000, learning_rate=1e-5)
+    )
+    assert len(plan.points) <= 200_001 and math.isclose(plan.climb, 300_000, rel_tol=1e-3)
+
+
+def test_nothing_is_known_of_a_schedule_that_follows_a_metric():
+    assert plan_of(Facts("", lr_scheduler_type="reduce_lr_on_plateau", num_updates=10)) is None
+    assert plan_of(Facts("")) is None

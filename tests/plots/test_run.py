@@ -1,0 +1,425 @@
+"""What draw_run draws."""
+
+import itertools
+import math
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib")
+import matplotlib
+from matplotlib import cbook
+from matplotlib.colors import to_hex
+
+from hf_lrsched import ScheduleError
+from hf_lrsched.plots import draw_run
+from hf_lrsched.trajectory.trajectory import Rewarm, Stretch
+from tests.plots.drawn import (
+    course,
+    cut_off,
+    legend,
+    lines,
+    made,
+    read_run,
+    segment,
+    shaded,
+    texts,
+    verticals,
+    write_record,
+    write_state,
+)
+
+HISTORY = [
+    {"step": 2, "epoch": 0.5, "loss": 1.5, "learning_rate": 1e-5},
+    {"step": 4, "epoch": 1.0, "loss": 1.0, "learning_rate": 2e-5},
+    {"step": 4, "epoch": 1.0, "eval_loss": 1.1, "eval_accuracy": 0.5, "eval_runtime": 3.0, "eval_learning_rate": 2e-5},
+    {"step": 8, "epoch": 2.0, "loss": 0.5, "learning_rate": 5e-6},
+    {"step": 8, "epoch": 2.0, "eval_loss": 0.9, "eval_accuracy": 0.75, "eval_runtime": 3.0, "eval_learning_rate": 5e-6},
+    {"step": 12, "epoch": 3.0, "eval_loss": 1.3, "eval_accuracy": 0.7, "eval_runtime": 3.0},
+    {"step": 12, "epoch": 3.0, "train_runtime": 9.0, "train_loss": 1.0},
+]
+LOSSES = [(2, {"loss": 1.5}), (4, {"loss": 1.0}), (12, {"loss": 0.5})]
+ACCURACIES = [(4, {"eval_accuracy": 0.5}), (8, {"eval_accuracy": 0.75}), (12, {"eval_accuracy": 0.7})]
+WARMUP_LINEAR = [0, 1e-5, 2e-5, 3e-5, *(4e-5 * (8 - u) / 8 for u in range(8))]
+
+
+def warmup_linear(**more):
+    of = course("warmup(4) >> linear()", 12, [4e-5], per_epoch=4)
+    return made(segment(of), train=LOSSES, evaluations=ACCURACIES, num_updates=12, updates_per_epoch=4, **more)
+
+
+# ------------------------------------------------------------------------------------------------ a Trainer's history
+
+
+def test_metrics_losses_and_recorded_lrs():
+    drawn = lines(draw_run(HISTORY))
+    assert drawn["accuracy"] == ([4, 8, 12], [0.5, 0.75, 0.7])
+    assert drawn["validation loss"] == ([4, 8, 12], [1.1, 0.9, 1.3])
+    assert drawn["training loss"] == ([2, 4, 8], [1.5, 1.0, 0.5])
+    assert drawn["learning rate"] == ([2, 4, 8], [1e-5, 2e-5, 5e-6])
+    assert drawn["best accuracy: 0.75 at update 8"] == ([8], [0.75])
+    assert len(drawn) == 5  # no runtimes
+
+
+def test_the_loss_alone_is_best_at_its_lowest():
+    drawn = lines(draw_run(HISTORY, metrics=["loss"]))
+    assert "accuracy" not in drawn
+    assert drawn["best validation loss: 0.9 at update 8"] == ([8], [0.9])
+
+
+def test_greater_is_better_can_be_said():
+    assert "best accuracy: 0.5 at update 4" in lines(draw_run(HISTORY, greater_is_better=False))
+
+
+def test_training_alone_and_values_that_are_not_finite():
+    history = [{"step": 1, "loss": float("nan")}, {"step": 2, "loss": 1.0, "eval_note": "text"}]
+    assert lines(draw_run(history)) == {"training loss": ([2], [1.0])}
+
+
+def test_a_history_without_lrs_has_no_second_axis_and_it_is_said():
+    history = [{key: value for key, value in row.items() if "learning_rate" not in key} for row in HISTORY]
+    figure = draw_run(history)
+    assert "learning rate" not in lines(figure)
+    assert "learning rate used" not in {axes.get_ylabel() for axes in figure.axes}
+    assert figure.legends[0].get_title().get_text() == "the records hold no learning rate"
+
+
+def test_one_record_can_be_seen():
+    (line,) = (line for axes in draw_run([{"step": 7, "loss": 1.0}]).axes for line in axes.get_lines())
+    assert line.get_marker() == "."
+
+
+def test_several_evaluation_sets_each_with_its_loss():
+    history = [
+        {"step": 4, "eval_mnli_loss": 1.0, "eval_mnli_accuracy": 0.5, "eval_mnli_runtime": 1.0},
+        {"step": 4, "eval_sst2_loss": 0.8, "eval_sst2_accuracy": 0.6, "eval_sst2_runtime": 1.0},
+    ]
+    figure = draw_run(history)
+    assert lines(figure) == {
+        "mnli accuracy": ([4], [0.5]),
+        "sst2 accuracy": ([4], [0.6]),
+        "mnli loss": ([4], [1.0]),
+        "sst2 loss": ([4], [0.8]),
+        "best mnli accuracy: 0.5 at update 4": ([4], [0.5]),
+    }
+    assert figure.axes[1].get_ylabel() == "loss" and len(figure.axes[1].get_lines()) == 2
+
+
+def test_metrics_of_another_scale_are_named_and_not_drawn():
+    rows = [{"step": 4, "eval_runtime": 1.0, "eval_accuracy": 0.5, "eval_f1": -0.2, "eval_gen_len": 17.0}]
+    rows[0]["eval_learning_rate"] = 1e-5
+    figure = draw_run(rows)
+    assert {"accuracy", "F1"} < set(lines(figure)) and "gen len" not in lines(figure)
+    assert figure.legends[0].get_title().get_text() == "also evaluated, not drawn: gen len"
+    named = draw_run(rows, metrics=["gen_len", "eval_f1"])
+    assert {"gen len", "F1"} < set(lines(named)) and named.legends[0].get_title().get_text() == ""
+
+
+def test_at_most_four_metrics_unless_they_are_named():
+    names = [f"eval_m{index}" for index in range(9)]
+    rows = [{"step": 4, "eval_runtime": 1.0, **dict.fromkeys(names, 0.5)}]
+    assert sum(name.startswith("m") for name in lines(draw_run(rows))) == 4
+    assert sum(name.startswith("m") for name in lines(draw_run(rows, metrics=names))) == 9
+
+
+def test_a_loss_over_three_decades_is_on_a_log_axis():
+    history = [{"step": 1, "loss": 2000.0}, {"step": 2, "loss": 1.0}]
+    assert draw_run(history).axes[0].get_yscale() == "log"
+    assert draw_run([{"step": 1, "loss": 20.0}, {"step": 2, "loss": 1.0}]).axes[0].get_yscale() == "linear"
+
+
+def test_a_long_loss_has_its_mean_on_it():
+    history = [{"step": step, "loss": float(step)} for step in range(1, 1001)]
+    steps, means = lines(draw_run(history))["training loss, mean of 10 records"]
+    assert steps == list(range(1, 1001))
+    assert means[500] == pytest.approx(sum(range(496, 506)) / 10)  # from five before update 501 to four after
+    assert means[0] == pytest.approx(sum(range(1, 11)) / 10)
+
+
+def test_of_a_hundred_thousand_records_those_that_can_be_seen():
+    history = [{"step": step, "loss": 1.0} for step in range(1, 100_001)]
+    history[54_320]["loss"] = 9.0
+    (records,) = (line for line in draw_run(history).axes[0].get_lines() if line.get_label() == "_records")
+    assert len(records.get_xdata()) < 5000
+    assert (54_321, 9.0) in set(zip(records.get_xdata(), records.get_ydata(), strict=True))
+
+
+# ------------------------------------------------------------------------------------------------ a record
+
+
+def test_the_lr_of_every_update_where_the_run_has_a_record():
+    figure = draw_run(warmup_linear())
+    updates, lrs = lines(figure)["learning rate"]
+    assert updates == list(range(13))
+    assert lrs == pytest.approx([*WARMUP_LINEAR, WARMUP_LINEAR[-1]])  # update 12's holds from 11 to 12
+    (line,) = (line for axes in figure.axes for line in axes.get_lines() if line.get_label() == "learning rate")
+    assert line.get_drawstyle() == "steps-post"
+
+
+def test_an_lr_of_zero_is_a_whole_line():
+    figure = draw_run(made(segment(course("freeze(4) >> linear()", 12)), evaluations=ACCURACIES))
+    (twin,) = (axes for axes in figure.axes if axes.get_ylabel() == "learning rate used")
+    assert cut_off(twin) == []
+
+
+def test_phases_are_named_and_shaded():
+    of = course("warmup(4) >> hold(4) >> linear()", 12)
+    figure = draw_run(made(segment(of), train=LOSSES, evaluations=ACCURACIES, num_updates=12))
+    found = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
+    assert list(found) == ["warmup(4)", "hold(4)", "linear()"]
+    boxes = sorted(found.values(), key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+    for axes in (figure.axes[1], figure.axes[2]):  # the losses, and the LRs, which lie behind the metrics
+        assert shaded(axes) == [(0, 4), (4, 8), (8, 12)]
+
+
+@pytest.mark.parametrize("schedule", [" >> ".join(["hold(1)"] * 11 + ["linear()"]), " >> ".join(["hold(2)"] * 90)])
+def test_names_of_many_phases_do_not_overlap(schedule):
+    figure = draw_run(made(segment(course(schedule, 180)), train=LOSSES, evaluations=ACCURACIES, num_updates=180))
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_no_ticks_beside_the_names():
+    figure = draw_run(warmup_linear())
+    assert max(figure.axes[0].get_yticks()) < 0.8  # accuracies up to 0.75
+
+
+def test_drops_of_a_plateau():
+    of = course("hold() * plateau(factor=0.5, patience=0)", 12)
+    drop = {"kind": "plateau", "t": 4, "scale_before": 1.0, "scale_after": 0.5, "cause": "eval_loss 1"}
+    second = drop | {"t": 8, "scale_before": 0.5, "scale_after": 0.25}
+    segments = [segment(of), segment(of, 4, [0.5]), segment(of, 8, [0.25])]
+    figure = draw_run(made(*segments, evaluations=ACCURACIES, events=[drop, second], num_updates=12))
+    assert lines(figure)["learning rate"][1] == [1.0] * 4 + [0.5] * 4 + [0.25] * 5
+    assert texts(figure.axes[0]) == ["hold() * plateau(factor=0.5, patience=0)", "plateau ×0.5", "plateau ×0.5"]
+    assert verticals(figure.axes[0]) == [4, 8]
+
+
+def test_a_cooldown_that_began_before_its_time():
+    planned = course("warmup(2) >> hold() >> cooldown(4)", 20)
+    early = course("warmup(2) >> hold() >> cooldown(4)", 20, cooldown_at=6)
+    event = {"kind": "cooldown", "cause": "early stopping", "t": 6}
+    figure = draw_run(
+        made(segment(planned), segment(early, 6), train=[(10, {"loss": 1.0})], events=[event], num_updates=20)
+    )
+    updates, lrs = lines(figure)["learning rate"]
+    wanted = [0, 0.5, 1, 1, 1, 1, *(1 - math.sqrt(u / 4) for u in range(4))]
+    assert updates == list(range(11)) and lrs == pytest.approx([*wanted, wanted[-1]])  # and no update after the tenth
+    assert texts(figure.axes[0]) == ["warmup(2)", "hold()", "cooldown(4)", "cooldown: early stopping"]
+    assert shaded(figure.axes[-1]) == [(0, 2), (2, 6), (6, 10)]
+
+
+def test_a_resume_that_stretched_the_rest():
+    old = course("linear()", 8)
+    new = course("linear()", 8, stretches=(Stretch(4, 8, 12),))
+    resume = {"kind": "resume", "how": "stretch", "t": 4}
+    figure = draw_run(made(segment(old), segment(new, 4), train=LOSSES, events=[resume], num_updates=12))
+    lrs = [1 - t / 8 for t in range(4)] + [0.5 - (t - 4) / 16 for t in range(4, 12)]
+    assert lines(figure)["learning rate"][1] == pytest.approx([*lrs, lrs[-1]])
+    assert texts(figure.axes[0]) == ["linear()", "resume: stretch"] and verticals(figure.axes[0]) == [4]
+
+
+def test_phases_of_a_resume_that_climbs_to_another_curve():
+    old = course("warmup(2) >> linear()", 8)
+    new = course("hold(6) >> linear()", 12, rewarm=Rewarm(4, 3, (0.5,)))
+    figure = draw_run(made(segment(old), segment(new, 4), train=LOSSES, num_updates=12))
+    assert texts(figure.axes[0]) == ["warmup(2)", "linear()", "rewarm", "linear()"]
+    assert shaded(figure.axes[-1]) == [(0, 2), (2, 4), (4, 7), (7, 12)]
+    assert lines(figure)["learning rate"][1][4:7] == pytest.approx(
+        [0.5, 0.5 + 1 / 9, 0.5 + 2 / 9]
+    )  # to 5/6, linear()'s at 7
+
+
+def test_a_resume_with_the_same_settings_is_marked():
+    figure = draw_run(warmup_linear(starts=[{"groups": ["weights"], "step": 0}, {"groups": ["weights"], "step": 8}]))
+    assert texts(figure.axes[0]) == ["warmup(4)", "linear()", "resume"] and verticals(figure.axes[0]) == [8]
+
+
+def test_what_is_planned_is_told_from_what_was_used():
+    of = course("linear()", 12)
+    figure = draw_run(made(segment(of), train=[(step, {"loss": 1.0}) for step in range(1, 6)], num_updates=12))
+    drawn = lines(figure)
+    assert drawn["learning rate"] == (list(range(6)), pytest.approx([1 - t / 12 for t in (0, 1, 2, 3, 4, 4)]))
+    assert drawn["learning rate, planned"] == (
+        list(range(5, 13)),
+        pytest.approx([1 - t / 12 for t in (*range(5, 12), 11)]),
+    )
+
+
+def test_the_updates_after_the_last_record_of_a_run_that_ended():
+    of = course("linear()", 12)
+    run = made(segment(of), train=[(5, {"loss": 1.0}), (10, {"loss": 1.0})], num_updates=12)  # logging_steps=5
+    assert set(lines(draw_run(run))) == {"training loss", "learning rate"}
+
+
+def test_a_run_that_has_only_begun_shows_its_plan():
+    figure = draw_run(made(segment(course("linear()", 4)), num_updates=4))
+    assert lines(figure) == {"learning rate, planned": ([0, 1, 2, 3, 4], [1, 0.75, 0.5, 0.25, 0.25])}
+
+
+def test_one_update():
+    figure = draw_run(made(segment(course("hold()", 1, [2e-5])), train=[(1, {"loss": 1.0})], num_updates=1))
+    assert lines(figure)["learning rate"] == ([0, 1], [2e-5, 2e-5])
+
+
+def test_a_million_updates_with_both_sides_of_every_boundary():
+    of = course("warmup(123457) >> step(every=50%, factor=0.5)", 1_000_000)
+    figure = draw_run(made(segment(of), train=[(1_000_000, {"loss": 1.0})], num_updates=1_000_000))
+    updates, lrs = (np.array(each) for each in lines(figure)["learning rate"])
+    assert len(updates) < 5000
+    assert lrs[updates < 123_457].max() == pytest.approx(1, abs=5e-3) and lrs[updates == 123_457] == [1]
+    step = updates[1:][np.diff(lrs) < -0.4]
+    assert step == pytest.approx([123_457 + 500_000], abs=1e-3 * 1_000_000)
+    assert lrs[-1] == 0.5 and updates[-1] == 1_000_000
+
+
+# ------------------------------------------------------------------------------------------------ groups
+
+
+def test_groups_of_the_same_lr_are_one_line():
+    of = course("linear()", 4, [1.0, 1.0])
+    assert "learning rate" in lines(draw_run(made(segment(of), groups=["a", "b"], train=LOSSES, num_updates=4)))
+
+
+def test_the_first_and_the_last_of_two_groups():
+    of = course("linear()", 4, [1.0, 0.5])
+    figure = draw_run(made(segment(of), groups=["head", "body"], train=[(4, {"loss": 1.0})], num_updates=4))
+    assert lines(figure)["learning rate of head"][1] == [1, 0.75, 0.5, 0.25, 0.25]
+    assert lines(figure)["learning rate of body"][1] == [0.5, 0.375, 0.25, 0.125, 0.125]
+    assert not figure.axes[-1].collections
+
+
+def test_the_span_of_all_groups():
+    of = course("hold()", 4, [0.5, 0.5, 2.0, 0.25, 1.0])  # neither the first nor the last is the highest or the lowest
+    names = ["head", "head/no_decay", "layer_1", "layer_0", "embeddings"]
+    figure = draw_run(made(segment(of), groups=names, train=[(4, {"loss": 1.0})], num_updates=4))
+    assert {name for name in lines(figure) if "rate" in name} == {
+        "learning rate of head",
+        "learning rate of embeddings",
+    }
+    (band,) = figure.axes[-1].collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (0.25, 2.0) and "learning rates of all groups" in legend(figure)
+
+
+def test_recorded_lrs_of_groups_of_a_schedule_that_counts_no_updates():
+    evaluations = [(4, {"eval_accuracy": 0.5, "learning_rate": 1e-3, "lr/a": 1e-3, "lr/b": 1e-4})]
+    run = made(train=[(2, {"loss": 1.0, "learning_rate": 5e-4})], evaluations=evaluations, groups=["a", "b"])
+    drawn = lines(draw_run(run))
+    assert drawn["learning rate of a"] == ([2, 4], [5e-4, 1e-3]) and drawn["learning rate of b"] == ([4], [1e-4])
+
+
+# ------------------------------------------------------------------------------------------------ the best checkpoint
+
+
+def test_the_checkpoint_that_the_trainer_kept_is_marked():
+    figure = draw_run(warmup_linear(best_step=4, best_metric="accuracy"))
+    assert lines(figure)["best checkpoint: accuracy 0.5 at update 4"] == ([4], [0.5])  # though 0.75 was seen later
+
+
+def test_the_metric_by_which_it_was_kept_is_drawn_first():
+    rows = [(4, {"eval_accuracy": 0.5, "eval_f1": 0.4}), (8, {"eval_accuracy": 0.6, "eval_f1": 0.3})]
+    run = made(evaluations=rows, best_step=4, best_metric="f1")
+    assert "best checkpoint: F1 0.4 at update 4" in lines(draw_run(run))
+    assert "best checkpoint by F1: accuracy 0.5 at update 4" in lines(draw_run(run, metrics=["accuracy"]))
+
+
+def test_what_is_better_is_as_the_run_says():
+    run = made(evaluations=ACCURACIES, best_metric="accuracy", greater_is_better=False)
+    assert "best accuracy: 0.5 at update 4" in lines(draw_run(run))
+
+
+def test_a_trainer_state_tells_by_its_value_which_metric_was_best(tmp_path):
+    state = write_state(tmp_path, HISTORY, best_global_step=4, best_metric=1.1)  # the loss of update 4
+    assert "best checkpoint by validation loss: accuracy 0.5 at update 4" in lines(draw_run(read_run(state)))
+
+
+# ------------------------------------------------------------------------------------------------ words and looks
+
+
+def test_titles_labels_and_epochs():
+    figure = draw_run(warmup_linear(name="first"))
+    assert figure.get_suptitle() == "first: warmup(4) >> linear()"
+    assert draw_run(HISTORY).get_suptitle() == "metrics and learning rate"
+    assert draw_run(HISTORY, title="mine").get_suptitle() == "mine"
+    labels = {axes.get_xlabel() for axes in figure.axes} | {axes.get_ylabel() for axes in figure.axes}
+    assert {"update (optimizer step)", "loss", "validation accuracy", "learning rate used"} <= labels
+    (epochs,) = figure.axes[0].child_axes
+    assert epochs.get_xlabel() == "epoch"
+    figure.draw_without_rendering()
+    assert epochs.get_xlim() == pytest.approx([limit / 4 for limit in figure.axes[0].get_xlim()])
+
+
+UGLY = {name: name for name in ("$x^2$", "a$b", "\\$", "_hidden", "<b>bold</b>", "naïve 名", "back\\slash")}
+UGLY |= {"tab\there": "tab here", "\udcff": "\ufffd"}
+
+
+@pytest.mark.parametrize(("name", "shown"), UGLY.items())
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_are_shown_as_they_are(name, shown, tmp_path):
+    of = course("linear()", 4, [1.0, 0.5])
+    evaluations = [(4, {f"eval_x_{name}": 0.5, f"eval_{name}_loss": 0.5})]
+    run = made(segment(of), groups=[name, "b"], evaluations=evaluations, num_updates=4, name=name)
+    figure = draw_run(run, tmp_path / "run.png")
+    found = [*legend(figure), figure.get_suptitle(), figure.axes[0].get_ylabel()]
+    assert len(legend(figure)) == len(lines(figure)) == 5  # none is left out
+    assert not any(cbook.is_math_text(text) for text in found)
+    drawn = [text.replace("\\$", "$") for text in found]  # what matplotlib makes of a text that is no mathematics
+    assert f"learning rate of {shown}" in drawn and f"{shown}: linear()" in [text.strip() for text in drawn]
+
+
+def test_long_names_are_cut_and_stay_within_the_picture(tmp_path):
+    run = warmup_linear(name="long_" * 100, groups=["weights" * 30])
+    figure = draw_run(run)
+    figure.draw_without_rendering()
+    whole = figure.bbox
+    for box in (figure.legends[0].get_window_extent(), figure._suptitle.get_window_extent()):
+        assert box.x0 >= whole.x0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
+
+
+def test_the_ground_is_white_and_solid_whatever_the_users_style():
+    dark = {"figure.facecolor": "black", "axes.facecolor": "black", "text.color": "white", "lines.linewidth": 9}
+    with matplotlib.rc_context(dark):
+        figure = draw_run(HISTORY)
+    assert to_hex(figure.get_facecolor(), keep_alpha=True) == "#ffffffff"
+    assert to_hex(figure._suptitle.get_color()) == "#000000"
+
+
+@pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_saved_without_a_display(ending, begins, tmp_path, monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    draw_run(HISTORY, tmp_path / f"run.{ending}")
+    assert (tmp_path / f"run.{ending}").read_bytes().startswith(begins)
+
+
+def test_from_a_folder_with_a_record(tmp_path):
+    of = course("warmup(4) >> linear()", 12, [4e-5], per_epoch=4)
+    run = read_run(write_record(tmp_path / "first", of, LOSSES, ACCURACIES))
+    drawn = lines(draw_run(run))
+    assert drawn["learning rate"][1] == pytest.approx([*WARMUP_LINEAR, WARMUP_LINEAR[-1]])
+    assert drawn["training loss"] == ([2, 4, 12], [1.5, 1.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"run": []}, "nothing to draw"),
+        ({"run": made()}, "nothing to draw of made"),
+        ({"run": HISTORY, "metrics": ["f1"]}, "no metric 'f1' among the evaluations; there are loss, accuracy"),
+        ({"run": HISTORY, "metrics": ["acuracy"]}, "Did you mean 'accuracy'?"),
+        ({"run": [{"step": 1, "loss": float("nan")}]}, "nothing to draw"),
+        ({"run": [{"step": 1, "eval_f1": float("nan")}], "metrics": ["f1"]}, "there are none"),
+    ],
+)
+def test_refused(arguments, message):
+    with pytest.raises(ScheduleError, match=message.replace("?", r"\?")):
+        draw_run(**arguments)
+
+
+def test_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r'pip install "hf-lrsched\[plot\]"'):
+        draw_run(HISTORY)

@@ -1,0 +1,218 @@
+"""What follows the run: the rules, handed what they see."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from hf_lrsched.schedules import ScheduleError, cooldown, hold, linear, parse, plateau, warmup
+from hf_lrsched.schedules.families.plateau import cooldown_of, cooled
+
+
+def rule(**kwargs):
+    (reaction,) = (hold() * plateau(**kwargs)).resolve(10).reactions
+    return reaction.rule
+
+
+def scales(values, mode, **kwargs):
+    made, state = rule(**kwargs), rule(**kwargs).start()
+    found = []
+    for value in values:
+        state = made.after(state, value, mode)
+        found.append(state["scale"])
+    return found
+
+
+@pytest.mark.parametrize(
+    "values, kwargs, expected",
+    [
+        # patience 0: every evaluation that is no improvement
+        ([5, 4, 4, 5, 3], {"patience": 0}, [1, 1, 0.5, 0.25, 0.25]),
+        # patience 2: the third in a row, then counted anew
+        ([5, 5, 5, 5, 5, 5, 5], {"patience": 2}, [1, 1, 1, 0.5, 0.5, 0.5, 0.25]),
+        ([5, 6, 6, 4, 6, 6, 6], {"patience": 2}, [1, 1, 1, 1, 1, 1, 0.5]),
+        # an improvement is more than min_delta
+        ([5, 4.9, 4.8, 3.9], {"patience": 0, "min_delta": 1}, [1, 0.5, 0.25, 0.25]),
+        ([5, 4, 3], {"patience": 0, "min_delta": 1}, [1, 0.5, 0.5]),
+        # after a drop, two evaluations rest
+        ([5, 5, 5, 5, 5, 5], {"patience": 0, "cooldown": 2}, [1, 0.5, 0.5, 0.5, 0.25, 0.25]),
+        # never below `to`
+        ([5, 5, 5, 5], {"patience": 0, "to": 0.3}, [1, 0.5, 0.3, 0.3]),
+        # NaN is no improvement, and is never the best
+        ([math.nan, 5, math.nan, 4], {"patience": 0}, [0.5, 0.5, 0.25, 0.25]),
+        # nor is infinity, which nothing could ever be better than
+        ([5, -math.inf, 4, math.inf, 3], {"patience": 0}, [1, 0.5, 0.5, 0.25, 0.25]),
+    ],
+)
+def test_plateau_by_hand(values, kwargs, expected):
+    assert scales(values, "min", factor=0.5, **kwargs) == expected
+    assert scales([-value for value in values], "max", factor=0.5, **kwargs) == expected
+
+
+@settings(deadline=None)
+@given(
+    values=st.lists(st.sampled_from([0.1, 0.2, 0.25, 0.3, 0.5]), min_size=1, max_size=40),
+    factor=st.floats(0.1, 0.9),
+    patience=st.integers(0, 4),
+    min_delta=st.sampled_from([0.0, 0.06, 0.2]),
+    rest=st.integers(0, 3),
+    mode=st.sampled_from(["min", "max"]),
+    to=st.sampled_from([0.0, 0.01, 0.4]),
+)
+def test_plateau_beside_torch(values, factor, patience, min_delta, rest, mode, to):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    oracle = ReduceLROnPlateau(
+        optimizer,
+        mode,
+        factor=factor,
+        patience=patience,
+        threshold=min_delta,
+        threshold_mode="abs",
+        cooldown=rest,
+        min_lr=to,
+        eps=0.0,
+    )
+    expected = []
+    for value in values:
+        oracle.step(value)
+        expected.append(optimizer.param_groups[0]["lr"])
+    found = scales(values, mode, factor=factor, patience=patience, min_delta=min_delta, cooldown=rest, to=to)
+    assert found == pytest.approx([max(lr, 1e-8) for lr in expected], rel=1e-12)
+
+
+def test_the_scale_stays_above_0():
+    assert scales([1.0] * 1000, "min", factor=0.1, patience=0)[-1] == 1e-8
+
+
+@pytest.mark.parametrize(
+    "metric, mode, best_metric, greater_is_better, expected",
+    [
+        ("loss", "auto", None, None, "min"),
+        ("eval_mnli_loss", "auto", None, None, "min"),
+        ("eval_perplexity", "auto", None, None, "min"),
+        ("eval_wer", "auto", None, None, "min"),
+        ("accuracy", "auto", None, None, "max"),
+        ("eval_mnli-mm_accuracy", "auto", None, None, "max"),
+        ("eval_f1_macro", "auto", None, None, "max"),
+        ("matthews_correlation", "auto", None, None, "max"),
+        ("eval_flow", "min", None, None, "min"),
+        # the Trainer's word on the same metric counts, on another it does not
+        ("eval_flow", "auto", "flow", True, "max"),
+        ("eval_flow", "auto", "eval_flow", False, "min"),
+        ("accuracy", "auto", "eval_loss", False, "max"),
+        ("eval_loss", "max", "accuracy", True, "max"),
+    ],
+)
+def test_direction(metric, mode, best_metric, greater_is_better, expected):
+    assert rule(metric=metric, mode=mode).direction(best_metric, greater_is_better) == expected
+
+
+@pytest.mark.parametrize(
+    "metric, mode, best_metric, greater_is_better, message",
+    [
+        ("eval_flow", "auto", None, None, "can't be told from its name. Write plateau.metric=eval_flow, mode=max"),
+        ("eval_flow", "auto", "eval_loss", False, "can't be told"),
+        ("eval_f1", "min", "f1", True, "contradicts greater_is_better=True"),
+    ],
+)
+def test_direction_refused(metric, mode, best_metric, greater_is_better, message):
+    with pytest.raises(ScheduleError, match=message):
+        rule(metric=metric, mode=mode).direction(best_metric, greater_is_better)
+
+
+def test_a_metric_that_is_not_there():
+    metrics = {"eval_loss": 0.5, "eval_accuracy": np.float64(0.9), "eval_note": "good"}
+    assert rule(metric="accuracy").value(metrics) == 0.9
+    with pytest.raises(ScheduleError, match=r"it has eval_loss, eval_accuracy. Did you mean 'eval_accuracy'?"):
+        rule(metric="acuracy", mode="max").value(metrics)
+    with pytest.raises(ScheduleError, match="'good' is not a number"):
+        rule(metric="note", mode="max").value(metrics)
+
+
+@pytest.mark.parametrize(
+    "text, start, end",
+    [
+        ("(warmup(10) >> linear()) * plateau()", 0, 100),
+        ("warmup(10) >> linear() * plateau()", 10, 100),
+        ("warmup(10) >> hold(50) * plateau() >> linear()", 10, 60),
+        ("warmup(10) >> plateau()", 10, 100),
+        ("hold(60%) * plateau()", 0, 60),
+    ],
+)
+def test_where_a_plateau_watches(text, start, end):
+    (reaction,) = parse(text).resolve(100).reactions
+    assert (reaction.start, reaction.end) == (start, end)
+    assert str(reaction.phase) == "plateau()"
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("hold() >> cooldown(10) >> hold(5)", r"must be the last phase; hold\(5\) follows"),
+        ("(hold() >> cooldown(10)) * step(every=3, factor=0.5)", r"can't be multiplied"),
+        ("cooldown(10) >> cooldown(10)", "must be the last phase"),
+        ("hold(to=0.1) >> cooldown(10, to=0.5)", "would rise"),
+        ("warmup(30min) >> linear()", "follow the time"),
+    ],
+)
+def test_refused_in_a_run(text, message):
+    with pytest.raises(ScheduleError, match=message):
+        parse(text).resolve(100)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("plateau(factor=1)", "below 1"),
+        ("plateau(factor=0)", "above 0"),
+        ("plateau(to=2)", "at most 1"),
+        ("plateau(patience=-1)", "patience of plateau.. must be a whole number of at least 0"),
+        ("plateau(patience=1.5)", "patience of plateau.. must be a whole number"),
+        ("plateau(min_delta=-0.1)", "min_delta of plateau.. must be a finite number of at least 0"),
+        ("plateau(metric=3)", "the name of a metric, like eval_loss"),
+        ("plateau(mode=mni)", "Did you mean 'min'"),
+        ("plateau(patiense=3)", "Did you mean 'patience'"),
+        ("cooldown()", "needs 'over'"),
+        ("cooldown(5%, on=sigtrm)", "Did you mean 'sigterm'"),
+        ("cooldown(5%, time_limit=7200)", "a time like 90s, 30min or 2h"),
+        ("cooldown(5%, time_limit=10%)", "a time like 90s, 30min or 2h"),
+        ("cooldown(5%, time_limit=0h)", "above 0"),
+        ("cooldown(5%, to=0.1, to_lr=1e-6)", "two ends"),
+        ("floor(hold() * plateau(), to=1%)", "stands outside"),
+        ("repeat(hold() >> cooldown(5), cycles=2)", "stands outside"),
+        ("freeze(0)", "above 0"),
+    ],
+)
+def test_refused_when_made(text, message):
+    with pytest.raises(ScheduleError, match=message):
+        parse(text)
+
+
+@pytest.mark.parametrize("at, level", [(20, 1.0), (33.25, 0.5), (0, 0.25)])
+@pytest.mark.parametrize("shape, left", [("linear", lambda p: 1 - p), ("one_minus_sqrt", lambda p: 1 - math.sqrt(p))])
+def test_a_cooldown_that_begins_early(at, level, shape, left):
+    curve = (warmup(10) >> hold() >> cooldown(8, shape=shape, to=0.125)).resolve(100)
+    found = cooled(curve, at, level, peak=1e-4)
+    for step in range(9):
+        assert found(at + step) == pytest.approx(0.125 + (level - 0.125) * left(step / 8), rel=1e-12)
+    assert found(at + 50) == pytest.approx(0.125)  # and stays there
+
+
+def test_a_cooldown_below_its_end_stays_where_it_is():
+    curve = (warmup(10) >> hold() >> cooldown(8, to=0.5)).resolve(100)
+    assert cooled(curve, 2, 0.2, peak=1.0)(np.arange(2.0, 12.0)).tolist() == [0.2] * 10
+
+
+def test_an_absolute_end_holds_for_each_group():
+    curve = (hold() >> cooldown(8, to_lr=1e-6)).resolve(100, peak=1e-4)
+    assert cooled(curve, 20, 1.0, peak=1e-4)(28) == pytest.approx(0.01)
+
+
+def test_without_a_cooldown():
+    curve = linear().resolve(10)
+    assert cooldown_of(curve) is None
+    assert cooled(curve, 3, 0.5, 1.0) is curve
