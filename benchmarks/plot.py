@@ -26,7 +26,8 @@ from report import Report, parser
 
 from hf_lrsched import Horizon
 from hf_lrsched.runs.record import Segment
-from hf_lrsched.trajectory.trajectory import Course, Settings
+from hf_lrsched.trajectory.settings import Settings
+from hf_lrsched.trajectory.trajectory import Course
 
 SECONDS_BOUND = 5.0
 SCHEDULE = "warmup(5%) >> cosine()"

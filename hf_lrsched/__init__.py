@@ -73,7 +73,9 @@ if TYPE_CHECKING:
     from .runs.run import Run, read_run
     from .scheduler.factory import get_schedule
     from .scheduler.schedule_lr import ScheduleLR
-    from .trainer.mixin import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
+    from .trainer.arguments import ScheduleArguments
+    from .trainer.mixin import ScheduleMixin
+    from .trainer.trainer import ScheduledTrainer, scheduled
     from .trajectory.clocks import Clock, epochs, tokens
     from .trajectory.clocks import time as time
 

@@ -13,7 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from ..integrations.distributed import anywhere, on_main_process
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
-from ..schedules.families.plateau import Cooldown
+from ..schedules.families.cooldown import Cooldown
 from .stop import end_run
 from .stopwatch import Stopwatch
 

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
+from ..guard.preconditions import _late_first_save
 from ..guard.rollback import Moment, are_finite, check_fit
 from ..integrations.distributed import anywhere, on_main_process
 from ..monitor.spikes import Spike, SpikeTest
@@ -48,8 +49,6 @@ _LONGEST_DELAY = 40
 _MOST_SAVES = 100
 # Records of so many updates tell what loss a run started from.
 _FIRST_LOSSES = 10
-# A first checkpoint after this share of a run is told to be late.
-_LATE = 0.5
 
 
 @dataclass(frozen=True)
@@ -452,23 +451,6 @@ def _first_loss(state: TrainerState) -> float | None:
     records = [(record["step"], float(record["loss"])) for record in state.log_history if "loss" in record]
     first = [loss for step, loss in records if step <= max(_FIRST_LOSSES, records[0][0]) and math.isfinite(loss)]
     return statistics.median(first) if first else None
-
-
-def _late_first_save(args: TrainingArguments, state: TrainerState) -> str | None:
-    """What is to be said of a run whose first checkpoint comes late; a run that is resumed has one."""
-    run = f"in a run of {state.max_steps} updates"
-    if state.global_step > 0:
-        return None
-    if args.save_strategy == SaveStrategy.BEST:
-        return f"save_strategy='best' {run} saves only where the metric has improved"
-    if args.save_strategy == SaveStrategy.EPOCH:
-        setting, first = "save_strategy='epoch'", math.ceil(state.max_steps / max(1, state.num_train_epochs))
-    else:
-        setting, first = f"save_steps={state.save_steps}", state.save_steps
-    if first < _LATE * state.max_steps:
-        return None
-    when = f"after update {first} at the earliest" if first < state.max_steps else "at its end at the earliest"
-    return f"{setting} {run} writes the first checkpoint {when}"
 
 
 def _is_number(value: Any) -> bool:

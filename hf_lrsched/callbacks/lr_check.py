@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..scheduler.schedule_lr import ScheduleLR, inner_optimizer
+from ..optim.wrappers import inner_optimizer
+from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 
 logger = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import IntervalStrategy
 
 from ..optim.effective_lr import Sample, effective_lrs, knows, update_ratio
+from ..optim.wrappers import inner_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
-from ..scheduler.schedule_lr import inner_optimizer
 from ..schedules import ScheduleError
 from .lr_logger import group_names
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plots import draw_boxes, draw_heat_map, draw_run, draw_runs
-from ..plots.style import words
-from ..runs.metrics import in_common, resolved
+from ..runs.metrics import in_common, resolved, words
 from ..runs.run import Run, read_run
 from ..runs.timeline import best_of
 from ..schedules import ScheduleError

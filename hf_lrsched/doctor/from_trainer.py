@@ -6,7 +6,8 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from ..scheduler.schedule_lr import ScheduleLR, inner_optimizer
+from ..optim.wrappers import inner_optimizer
+from ..scheduler.schedule_lr import ScheduleLR
 from .facts import Facts, LaunchFacts, ModelFacts, SchedulerFacts
 from .from_settings import facts_of_settings
 from .loss_scaling import class_ignores_item_count
@@ -170,28 +171,3 @@ def _total(scheduler: Any) -> int | None:
             return int(function.keywords["num_training_steps"])
     total = getattr(scheduler, "total_steps", getattr(scheduler, "T_max", None))
     return total if isinstance(total, int) else None
-
-
-def tell_findings(trainer: Any, num_updates: int, updates_per_epoch: int | None, told: set[Any], log: Any) -> None:
-    """Logs what is wrong with a run that is about to begin, each finding once; never stops it.
-
-    Args:
-        trainer (`transformers.Trainer`): The Trainer.
-        num_updates (`int`): All updates of the run.
-        updates_per_epoch (`int`, *optional*): Those of an epoch, where there are any.
-        told (`set`): What was logged before; it is added to.
-        log (`logging.Logger`): Where to.
-    """
-    from . import findings_of
-
-    try:
-        facts = facts_of_trainer(trainer, num_updates, updates_per_epoch)
-        findings = [finding for finding in findings_of(facts) if finding.is_wrong]
-    except Exception as error:  # a run must not die of being looked at
-        log.debug(f"the doctor could not look at the run: {type(error).__name__}: {error}", exc_info=True)
-        return
-    for finding in findings:
-        # What the schedule's own explanation has told is not told again.
-        if finding not in told and finding.check != "doubtful_schedule":
-            told.add(finding)
-            log.warning(str(finding))

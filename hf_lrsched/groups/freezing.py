@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from ..scheduler.schedule_lr import as_schedule
 from ..schedules import Length, Schedule, ScheduleError, as_length, freeze
 from ..schedules.errors import brief, nearest
+from ..schedules.parser import as_schedule
 from .layers import EMBEDDINGS, HEAD, some
 from .split import Group, refuse_same_names
 

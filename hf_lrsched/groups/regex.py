@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from ..scheduler.schedule_lr import as_schedule
 from ..schedules import ScheduleError
 from ..schedules.arguments import as_factor, as_lr
 from ..schedules.errors import brief, nearest
+from ..schedules.parser import as_schedule
 from .layers import compiled, some
 from .split import NO_DECAY, Group, refuse_same_names, stock_groups
 

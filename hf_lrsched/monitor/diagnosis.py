@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..schedules.families.plateau import direction_by_name
+from ..schedules.metric_names import direction_by_name
 from .finding import LossFinding
 from .history import BLOCKS, Evaluation, Seen
+from .run_info import Plan
 from .spikes import SpikeTest
-from .symptoms.training import AT_BLOCK, AT_EVALUATION, Plan, Sign, not_finite, spike
+from .symptoms.table import AT_BLOCK, AT_EVALUATION, Sign
+from .symptoms.training import not_finite, spike
 
 # A run with an illness that stays would otherwise tell of it again and again.
 _MOST_OF_A_KIND = 1

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..scheduler.schedule_lr import inner_optimizer
+from .wrappers import inner_optimizer
 
 # A flag of a CUDA device is read so many updates later. By then it has arrived; and on every process it is the same update.
 _UPDATES_LATER = 2

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..runs.metrics import words
 from ..schedules import ScheduleError
-from .style import draw_legend, finish, house_style, import_figure, plain, set_title, words
+from .style import draw_legend, finish, house_style, import_figure, plain, set_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

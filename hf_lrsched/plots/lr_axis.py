@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..runs.downsample import thin
 from ..runs.timeline import LRs, Trace
-from .style import plain, set_from_zero, short, thin
+from .style import plain, set_from_zero, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

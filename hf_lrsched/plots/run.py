@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runs.metrics import chosen, is_loss, left_out
+from ..runs.downsample import thin
+from ..runs.metrics import chosen, is_loss, left_out, words
 from ..runs.run import Run
 from ..runs.timeline import LRs, as_run, best_of, events, lrs_of, phases
 from ..schedules import ScheduleError
@@ -24,8 +25,6 @@ from .style import (
     set_note,
     set_title,
     set_updates,
-    thin,
-    words,
 )
 
 if TYPE_CHECKING:

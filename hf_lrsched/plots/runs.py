@@ -1,11 +1,11 @@
 """The picture of several runs: their metrics and their learning rates, one colour for each run."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runs.metrics import available, in_common, is_loss, resolved
+from ..runs.downsample import thin
+from ..runs.metrics import available, in_common, is_loss, resolved, told_apart, words
 from ..runs.run import Run
 from ..runs.timeline import best_of, lrs_of
 from ..schedules import ScheduleError
@@ -25,8 +25,6 @@ from .style import (
     set_note,
     set_title,
     set_updates,
-    thin,
-    words,
 )
 
 if TYPE_CHECKING:
@@ -98,30 +96,6 @@ def draw_runs(
         notes.append(f"no learning rate in the records of {', '.join(unknown)}")
     set_note(figure, notes)
     return finish(figure, path)
-
-
-def told_apart(runs: Sequence[Run]) -> list[str]:
-    """The runs' names; where two have the same, with as many of their folders as tell them apart, else numbered."""
-    names = [run.name or "run" for run in runs]
-    for name in [name for name, count in Counter(names).items() if count > 1]:
-        same = [index for index, each in enumerate(names) if each == name]
-        homes = [_home(runs[index]).parts for index in same]
-        tries = [
-            ["/".join(home[-length:]) for home in homes] for length in range(2, max(map(len, homes), default=0) + 1)
-        ]
-        tries += [
-            [f"{name}/{runs[index].path.name}" for index in same],
-            [f"{name} ({n + 1})" for n in range(len(same))],
-        ]
-        found = next(each for each in tries if len(set(each)) == len(each))
-        for index, told in zip(same, found, strict=True):
-            names[index] = told
-    return names
-
-
-def _home(run: Run) -> Path:
-    path = run.path.resolve()
-    return next((folder for folder in path.parents if folder.name == run.name), path.parent)
 
 
 def compared(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[str] | None = None) -> list[str]:

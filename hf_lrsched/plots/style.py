@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from ..schedules.families.plateau import LOWER_IS_BETTER
-from ..schedules.shapes import Array
+from ..runs.downsample import thin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,8 +44,6 @@ _LOOKS = (
     *("xaxis.", "xtick.", "yaxis.", "ytick."),
 )
 
-#: More points than a picture has dots in a row: what lies between can't be seen.
-_MOST_POINTS = 4000
 #: So many records of a loss are drawn with their mean: a line of that many is a band.
 _MANY = 400
 
@@ -119,28 +116,6 @@ def set_title(figure: "Figure", title: str) -> None:
     figure.suptitle("\n".join(plain(line, 88) for line in lines), fontsize=11)
 
 
-def words(name: str) -> str:
-    """A metric's name as it is spoken: `matthews correlation` for `eval_matthews_correlation`.
-
-    Example:
-    ```python
-    >>> words("eval_f1_macro"), words("eval_loss"), words("eval_mnli_loss")
-    ('F1 macro', 'validation loss', 'mnli loss')
-
-    ```
-    """
-    name = name.removeprefix("eval_")
-    if name == "loss":
-        return "validation loss"
-    spoken = {"f1": "F1", "matthews": "Matthews"}
-    return " ".join(spoken.get(word, word) for word in name.split("_") if word) or name
-
-
-def is_lower_better(name: str) -> bool:
-    """Whether a metric's name says that less is better: a loss, an error, a perplexity."""
-    return any(word in LOWER_IS_BETTER for word in name.lower().replace("-", "_").replace("/", "_").split("_"))
-
-
 def short(lr: float, digits: int = 3) -> str:
     """`2e-5` for 2e-05."""
     mantissa, _, exponent = f"{lr:.3g}".partition("e") if lr == 0 else f"{lr:.{digits - 1}e}".partition("e")
@@ -152,21 +127,6 @@ def digits_of(lrs: Sequence[float]) -> int:
     """As many digits as tell LRs apart, from 3 to 8."""
     different = len(set(lrs))
     return next((digits for digits in range(3, 8) if len({short(lr, digits) for lr in lrs}) == different), 8)
-
-
-def thin(xs: Sequence[float] | Array, *ys: Sequence[float] | Array, most: int = _MOST_POINTS) -> list[list[float]]:
-    """So many points that the lines look the same: of each stretch the lowest and the highest, in their order."""
-    x, *lines = (np.asarray(each, dtype=np.float64) for each in (xs, *ys))
-    if len(x) > most:
-        bounds = np.linspace(0, len(x), most // 2).astype(int)[:-1]
-        ends = [*bounds[1:], len(x)]
-        index = {0, len(x) - 1}
-        for y in lines:
-            for start, end in zip(bounds, ends, strict=True):
-                index |= {start + int(y[start:end].argmin()), start + int(y[start:end].argmax())}
-        picked = sorted(index)
-        x, lines = x[picked], [y[picked] for y in lines]
-    return [x.tolist(), *(y.tolist() for y in lines)]
 
 
 def draw_losses(axes: "Axes", points: Points, label: str, colour: str = "#555555", dashes: Any = "-") -> None:

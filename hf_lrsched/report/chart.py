@@ -8,11 +8,10 @@ import numpy as np
 
 from ..runs.columns import UPDATE_RATIO, is_step_size
 from ..runs.downsample import Indices, thinned
-from ..runs.events import events
 from ..runs.metrics import is_loss, resolved
 from ..runs.record import lrs
 from ..runs.run import Run
-from ..runs.timeline import best_of, end_of, lrs_of, phases, updates_used
+from ..runs.timeline import best_of, end_of, lrs_of, phases, row_events, updates_used
 from ..schedules.shapes import Array
 
 #: Values of all lines together: ten bytes each.
@@ -80,7 +79,7 @@ def _run(run: Run, name: str, most: int) -> dict[str, Any]:
             last = [each[-1] for each in run.series(key)]
             line |= {"best": [best.step, best.value], "isKept": best.is_kept, "last": last}
     stops = np.array([row["step"] for row in run.evaluations], dtype=np.float64)
-    bands, happened = phases(run), events(run)
+    bands, happened = phases(run), row_events(run)
     return {
         "name": name,
         "done": updates_used(run),

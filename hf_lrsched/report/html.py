@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
-from ..plots.runs import told_apart
+from ..runs.metrics import told_apart
 from ..runs.run import Run
 from ..schedules import ScheduleError
 from .chart import chart_data, main_metric

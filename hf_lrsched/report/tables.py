@@ -8,11 +8,10 @@ from itertools import zip_longest
 from typing import Any
 
 from ..runs.columns import QUANTILES, UPDATE_RATIO
-from ..runs.events import events
 from ..runs.metrics import is_loss
 from ..runs.record import FILES, FOLDER, Row, read_rows
 from ..runs.run import Run
-from ..runs.timeline import best_of, end_of, phases, updates_used
+from ..runs.timeline import best_of, end_of, phases, row_events, updates_used
 from .chart import MOST_BANDS, MOST_EVENTS, metric_name, step_groups
 
 #: Rows of a table, at most; of the evaluations those of all runs together.
@@ -218,7 +217,7 @@ def _steps(run: Run) -> Table:
 
 
 def _events(run: Run) -> Table:
-    found = events(run)
+    found = row_events(run)
     rows = [[event.kind, shown(event.step), event.cause or _NONE, event.details or _NONE] for event in found]
     note = "" if len(found) <= MOST_EVENTS else f"The chart shows the first {MOST_EVENTS}."
     return _cut(Table("Events", ["what", "after update", "cause", "change"], rows, note, numbers=frozenset({1})))

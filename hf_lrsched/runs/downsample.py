@@ -71,3 +71,22 @@ def _jumps(lines: Sequence[Array], kept: Indices) -> Indices:
         at = np.nonzero(np.abs(np.diff(line)) > _JUMP * span)[0] if span else np.array([], dtype=np.int64)
         found += [at, at + 1]
     return np.setdiff1d(np.concatenate(found), kept)
+
+
+#: More points than a picture has dots in a row: what lies between can't be seen.
+_MOST_POINTS = 4000
+
+
+def thin(xs: Sequence[float] | Array, *ys: Sequence[float] | Array, most: int = _MOST_POINTS) -> list[list[float]]:
+    """So many points that the lines look the same: of each stretch the lowest and the highest, in their order."""
+    x, *lines = (np.asarray(each, dtype=np.float64) for each in (xs, *ys))
+    if len(x) > most:
+        bounds = np.linspace(0, len(x), most // 2).astype(int)[:-1]
+        ends = [*bounds[1:], len(x)]
+        index = {0, len(x) - 1}
+        for y in lines:
+            for start, end in zip(bounds, ends, strict=True):
+                index |= {start + int(y[start:end].argmin()), start + int(y[start:end].argmax())}
+        picked = sorted(index)
+        x, lines = x[picked], [y[picked] for y in lines]
+    return [x.tolist(), *(y.tolist() for y in lines)]

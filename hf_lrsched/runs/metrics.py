@@ -1,9 +1,12 @@
 """Which metrics of a run are drawn."""
 
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from ..schedules import ScheduleError
 from ..schedules.errors import nearest
+from ..schedules.metric_names import LOWER_IS_BETTER
 from .run import Run
 
 #: Metrics that are drawn where none are named: so many lines can be told apart.
@@ -75,3 +78,49 @@ def _one_scale(run: Run, first: str, name: str) -> bool:
     if one <= 1 or other <= 1:
         return one <= 1 and other <= 1
     return one / 10 <= other <= one * 10
+
+
+def told_apart(runs: Sequence[Run]) -> list[str]:
+    """The runs' names; where two have the same, with as many of their folders as tell them apart, else numbered."""
+    names = [run.name or "run" for run in runs]
+    for name in [name for name, count in Counter(names).items() if count > 1]:
+        same = [index for index, each in enumerate(names) if each == name]
+        homes = [_home(runs[index]).parts for index in same]
+        tries = [
+            ["/".join(home[-length:]) for home in homes] for length in range(2, max(map(len, homes), default=0) + 1)
+        ]
+        tries += [
+            [f"{name}/{runs[index].path.name}" for index in same],
+            [f"{name} ({n + 1})" for n in range(len(same))],
+        ]
+        found = next(each for each in tries if len(set(each)) == len(each))
+        for index, told in zip(same, found, strict=True):
+            names[index] = told
+    return names
+
+
+def _home(run: Run) -> Path:
+    path = run.path.resolve()
+    return next((folder for folder in path.parents if folder.name == run.name), path.parent)
+
+
+def words(name: str) -> str:
+    """A metric's name as it is spoken: `matthews correlation` for `eval_matthews_correlation`.
+
+    Example:
+    ```python
+    >>> words("eval_f1_macro"), words("eval_loss"), words("eval_mnli_loss")
+    ('F1 macro', 'validation loss', 'mnli loss')
+
+    ```
+    """
+    name = name.removeprefix("eval_")
+    if name == "loss":
+        return "validation loss"
+    spoken = {"f1": "F1", "matthews": "Matthews"}
+    return " ".join(spoken.get(word, word) for word in name.split("_") if word) or name
+
+
+def is_lower_better(name: str) -> bool:
+    """Whether a metric's name says that less is better: a loss, an error, a perplexity."""
+    return any(word in LOWER_IS_BETTER for word in name.lower().replace("-", "_").replace("/", "_").split("_"))

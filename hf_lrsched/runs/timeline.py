@@ -1,5 +1,7 @@
 """What is drawn of a run: the LRs of its groups, its phases, what happened in it, its best evaluation. Data alone."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -7,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..plots.style import is_lower_better
 from ..schedules import Curve, parse
-from ..schedules.families.plateau import cooldown_of
+from ..schedules.families.cooldown import cooldown_of
 from ..schedules.shapes import Array
 from ..trajectory.trajectory import Course
-from .record import Segment
+from .metrics import is_lower_better
+from .record import Row, Segment
 from .run import Run, run_of_history
 
 #: Updates with their LRs.
@@ -222,3 +224,69 @@ def best_of(run: Run, metric: str, greater_is_better: bool | None = None) -> Bes
         greater_is_better = not is_lower_better(metric) if known is None else known
     index = int(np.argmax(values) if greater_is_better else np.argmin(values))
     return Best(steps[index], values[index], False, metric)
+
+
+#: What of an event's row has a column of its own, or is for machines.
+_NOT_DETAILS = ("start", "step", "epoch", "t", "kind", "cause", "how", "course", "offset", "scales")
+
+
+@dataclass(frozen=True)
+class RowEvent:
+    """What changed the LR, or a resume.
+
+    Args:
+        step (`int`): Updates done.
+        kind (`str`): E.g. `plateau`.
+        cause (`str`): Why, or how.
+        details (`str`): What else is known: the LRs before and after.
+    """
+
+    step: int
+    kind: str
+    cause: str
+    details: str = ""
+
+    @property
+    def text(self) -> str:
+        return ": ".join(filter(None, (self.kind, self.cause))) + (f" ({self.details})" if self.details else "")
+
+
+def row_events(run: Run) -> list[RowEvent]:
+    """What changed the LR, and each resume, in order."""
+    found = [_event(row) for row in run.events]
+    resumed = {event.step for event in found if event.kind == "resume"}
+    for row in run.starts[1:]:
+        step = _whole(row.get("step"))
+        if step and step not in resumed:
+            found.append(RowEvent(step, "resume", "with the settings of the checkpoint"))
+    return sorted(found, key=lambda event: event.step)
+
+
+def _event(row: Row) -> RowEvent:
+    details = []
+    for name in ("lr", "scale"):
+        before, after = row.get(f"{name}_before"), row.get(f"{name}_after")
+        if before is not None and after is not None:
+            details.append(f"{'LR' if name == 'lr' else name} {_listed(before)} → {_listed(after)}")
+    others = {key: value for key, value in row.items() if key not in _NOT_DETAILS}
+    others = {key: value for key, value in others.items() if not key.endswith(("_before", "_after"))}
+    details += [f"{key} {_listed(value)}" for key, value in others.items()]
+    how = f"on_resume={row['how']}" if row.get("how") else ""
+    step = _whole(row.get("t", row.get("step")))
+    return RowEvent(step, str(row.get("kind", "event")), str(row.get("cause") or how), ", ".join(details))
+
+
+def _listed(value: Any) -> str:
+    """One value, or those of the groups, each once."""
+    values = list(dict.fromkeys(map(_shown, value))) if isinstance(value, list) else [_shown(value)]
+    return ", ".join(values if len(values) <= 6 else [*values[:5], "…"])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _whole(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0

@@ -7,8 +7,9 @@ from torch.optim import Optimizer
 
 from ..schedules import Horizon, Schedule, ScheduleError, from_transformers
 from ..schedules.from_transformers import ENDLESS, TRANSFORMERS_NAMES, WITHOUT_END
+from ..schedules.parser import as_schedule
 from ..schedules.registry import NAMES
-from .schedule_lr import ScheduleLR, as_schedule
+from .schedule_lr import ScheduleLR
 
 
 def get_schedule(

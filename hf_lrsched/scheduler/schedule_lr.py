@@ -11,13 +11,17 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..optim.wrappers import inner_optimizer
 from ..schedules import Curve, Horizon, Schedule, ScheduleError, parse
 from ..schedules.curve import Reaction
-from ..schedules.families.plateau import cooldown_of
+from ..schedules.families.cooldown import cooldown_of
+from ..schedules.parser import as_schedule
 from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.plateaus import Watcher, scales_of, times, watchers_of
-from ..trajectory.state import MOST_EVENTS, STATE_VERSION, resumed, taken_over
-from ..trajectory.trajectory import Course, Settings, check_on_resume, listed, lrs_at
+from ..trajectory.resume import check_on_resume, resumed, taken_over
+from ..trajectory.settings import Settings, listed
+from ..trajectory.state import MOST_EVENTS, STATE_VERSION
+from ..trajectory.trajectory import Course, lrs_at
 
 logger = logging.getLogger(__name__)
 
@@ -450,22 +454,3 @@ class ScheduleLR(LRScheduler):
         before = listed(latest["lr_before"])
         how = "at the same place in the data" if latest["how"] == "epochs" else f"with on_resume={latest['how']!r}"
         return f"resumed after update {t} {how}: the next LR was to be {before} and is {now}"
-
-
-def inner_optimizer(optimizer: Any) -> Any:
-    """The optimizer within accelerate's wrappers."""
-    while hasattr(optimizer, "optimizer"):
-        optimizer = optimizer.optimizer
-    return optimizer
-
-
-def as_schedule(schedule: Schedule | str) -> Schedule:
-    """A schedule, read from its text where it is one."""
-    if isinstance(schedule, str):
-        return parse(schedule)
-    if not isinstance(schedule, Schedule):
-        raise ScheduleError(
-            f"a schedule is a text such as 'warmup(10%) >> linear()' or an object such as warmup('10%') >> linear(), got "
-            f"{type(schedule).__name__}."
-        )
-    return schedule

@@ -10,28 +10,15 @@ from .arguments import (
     NumberArgument,
     PositiveArgument,
 )
-from .curve import Curve, Part
+from .curve import Curve, Part, Span
 from .errors import ScheduleError
+from .families.basic import freeze, hold, warmup
+from .families.cooldown import cooldown
+from .families.custom import custom, piecewise
 from .families.cycles import floor, one_cycle, repeat, triangular
-from .families.decays import (
-    cosine,
-    custom,
-    exponential,
-    freeze,
-    hold,
-    inverse_sqrt,
-    linear,
-    multistep,
-    one_minus_sqrt,
-    piecewise,
-    polynomial,
-    power,
-    rex,
-    step,
-    tanh,
-    warmup,
-)
-from .families.plateau import cooldown, plateau
+from .families.decays import cosine, exponential, inverse_sqrt, linear, one_minus_sqrt, polynomial, power, rex, tanh
+from .families.plateau import plateau
+from .families.steps import multistep, step
 from .from_transformers import from_transformers
 from .parser import parse
 from .presets import (
@@ -45,7 +32,7 @@ from .presets import (
     wsd,
 )
 from .registry import Phase, named, phase
-from .schedule import Product, Schedule, Sequence, Span
+from .schedule import Product, Schedule, Sequence
 from .serialization import from_data, to_data
 from .units import Horizon, Length, as_length
 

@@ -1,14 +1,15 @@
 """Curve: a schedule resolved against a horizon, step -> factor."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
 from .errors import ScheduleError
 from .shapes import Array
-from .units import Horizon
+from .units import Horizon, Length
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -198,3 +199,59 @@ class Curve:
     def at_end(self, part: Part) -> float:
         """The factor at which a phase ends: where the next one begins, unless that one jumps."""
         return self(part.end)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a phase stands: what its shape may depend on.
+
+    Args:
+        start (`int` or `Fraction`): Its first update; a fraction only within a cycle that is repeated.
+        end (`int` or `Fraction`): The update after its last.
+        level (`float`, *optional*): The factor at which the phase before it ended; `None` at the start of the run.
+        horizon ([`Horizon`]): The run.
+        peak (`float`, *optional*): The peak LR of the group, where it is known.
+        text (`str`): The phase as text, for errors.
+        notes (`list[str]`): To add to: what is doubtful.
+        budget (`list[int]`): What is left of the cycles that one schedule may have, repeats within repeats included.
+        restart (`float`, *optional*): Where a decay starts although the phase before it ended elsewhere: a new cycle.
+    """
+
+    start: int | Fraction
+    end: int | Fraction
+    level: float | None
+    horizon: Horizon
+    peak: float | None = None
+    text: str = ""
+    notes: list[str] = field(default_factory=list, compare=False)
+    restart: float | None = None
+    budget: list[int] = field(default_factory=lambda: [10_000], compare=False)
+
+    @property
+    def size(self) -> float:
+        """Updates in this span: exactly what a shape is given at its end, also where a cycle's bounds are rounded."""
+        return float(self.end) - float(self.start)
+
+    @property
+    def height(self) -> float:
+        """The factor that a decay starts from: where the phase before it ended, the peak at the start of the run."""
+        if self.restart is not None:
+            return self.restart
+        return 1.0 if self.level is None else self.level
+
+    def factor(self, to: float, to_lr: float | None) -> float:
+        """The factor of an end that is given as a factor, or as an LR that holds for each group by itself."""
+        if to_lr is None:
+            return to
+        if self.peak is None:
+            raise ScheduleError(f"to_lr={to_lr:g} of {self.text} needs the peak LR: resolve(..., peak=2e-5).")
+        if self.peak == 0:
+            raise ScheduleError(f"to_lr={to_lr:g} of {self.text} can't be reached by a group whose peak LR is 0.")
+        return to_lr / self.peak
+
+    def updates(self, length: Length) -> Fraction:
+        """The exact updates of a length, close enough to it for integer arithmetic on arrays."""
+        updates = length.updates(self.horizon).limit_denominator(1_000_000)
+        if not updates:
+            raise ScheduleError(f"{length} of {self.text} is less than a millionth of an update.")
+        return updates

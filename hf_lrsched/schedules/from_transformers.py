@@ -5,8 +5,9 @@ from typing import Any
 
 from .arguments import as_count
 from .errors import ScheduleError, brief, nearest
+from .families.basic import hold, warmup
 from .families.cycles import repeat
-from .families.decays import cosine, hold, inverse_sqrt, linear, one_minus_sqrt, polynomial, warmup
+from .families.decays import cosine, inverse_sqrt, linear, one_minus_sqrt, polynomial
 from .schedule import Schedule
 
 #: transformers lets these be made without an end of the run. Longer than any run, short enough for exact arithmetic.

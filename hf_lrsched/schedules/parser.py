@@ -218,3 +218,15 @@ class _Reader:
         self.take()
         self.depth -= 1
         return tuple(values)
+
+
+def as_schedule(schedule: Schedule | str) -> Schedule:
+    """A schedule, read from its text where it is one."""
+    if isinstance(schedule, str):
+        return parse(schedule)
+    if not isinstance(schedule, Schedule):
+        raise ScheduleError(
+            f"a schedule is a text such as 'warmup(10%) >> linear()' or an object such as warmup('10%') >> linear(), got "
+            f"{type(schedule).__name__}."
+        )
+    return schedule

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from .arguments import CountArgument, DecayFactorArgument, FactorArgument, LengthArgument, PositiveArgument
 from .errors import ScheduleError
+from .families.basic import hold
+from .families.basic import warmup as climb
 from .families.cycles import repeat
-from .families.decays import cosine, exponential, hold, inverse_sqrt, linear, one_minus_sqrt, step
-from .families.decays import warmup as climb
+from .families.decays import cosine, exponential, inverse_sqrt, linear, one_minus_sqrt
+from .families.steps import step
 from .parser import parse
 from .registry import named
 from .schedule import Schedule

@@ -1,20 +1,23 @@
 """Phase: one named shape with its arguments; @phase makes one of a function; the register of all names."""
 
 import functools
+import importlib
 import inspect
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Integral
+from pathlib import Path
 from typing import Any, ParamSpec
 
 from .arguments import Reader
-from .curve import Part, Piece, Reaction, Rule
+from .curve import Part, Piece, Reaction, Rule, Span
 from .errors import ScheduleError, brief, nearest
-from .schedule import Schedule, Shape, Span, within_limits
+from .schedule import Schedule, Shape, within_limits
 from .units import Duration, Horizon, Length
 
 P = ParamSpec("P")
@@ -281,3 +284,19 @@ def _written(value: object) -> str:
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
     raise TypeError(f"{value!r} has no text")
+
+
+def import_names(module: str) -> None:
+    """Imports a Python module that registers names; one beside the run is found, as `python -m` finds it.
+
+    Raises:
+        ScheduleError: It can't be imported.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # whatever the module does
+        reason = f"{type(error).__name__}: {error}"
+        raise ScheduleError(f"can't import {module!r}, which is to register names of schedules: {reason}") from error

@@ -1,5 +1,7 @@
 """Schedules in Trainer: `ScheduledTrainer`, `ScheduleMixin`, `scheduled` and `ScheduleArguments`."""
 
-from .mixin import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
+from .arguments import ScheduleArguments
+from .mixin import ScheduleMixin
+from .trainer import ScheduledTrainer, scheduled
 
 __all__ = ["ScheduleArguments", "ScheduleMixin", "ScheduledTrainer", "scheduled"]

@@ -1,9 +1,6 @@
 """Schedules in Trainer: ScheduledTrainer, ScheduleMixin, scheduled() and ScheduleArguments."""
 
-import functools
 import logging
-import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +20,6 @@ from ..callbacks import (
     ScheduleProgressCallback,
     StepSizes,
 )
-from ..doctor.from_trainer import tell_findings
 from ..groups import GroupArguments, apply_rule, check_rule
 from ..integrations.deepspeed import (
     refuse_checkpoint_of_engine,
@@ -32,13 +28,16 @@ from ..integrations.deepspeed import (
     released,
 )
 from ..integrations.distributed import on_main_process
-from ..plots.resume import save_resume
 from ..runs.checkpoints import checkpoint_to_resume
-from ..scheduler.schedule_lr import ScheduleLR, as_schedule
-from ..schedules import Horizon, Schedule, ScheduleError, parse
-from ..schedules.modules import import_names
+from ..scheduler.schedule_lr import ScheduleLR
+from ..schedules import Horizon, Schedule, ScheduleError
+from ..schedules.parser import as_schedule
 from ..trajectory.clocks import Clock, Time, Tokens, as_clock
-from ..trajectory.trajectory import check_on_resume
+from ..trajectory.resume import check_on_resume
+from .conflicts import _refuse_second_schedule
+from .model_card import _true_card
+from .preflight import tell_findings
+from .resume import save_resume
 from .summary import Batch, can_draw, explain_run
 
 logger = logging.getLogger(__name__)
@@ -48,68 +47,6 @@ if TYPE_CHECKING:
     _Trainer = Trainer
 else:
     _Trainer = object
-
-
-@dataclass
-class ScheduleArguments:
-    """The schedule on a command line or in YAML, beside `TrainingArguments` in `HfArgumentParser`.
-
-    Args:
-        schedule (`str`, *optional*): The text of a schedule.
-        on_resume (`str`, defaults to `strict`): See [`ScheduleMixin`].
-        schedule_module (`str`, *optional*): A Python module to import first: it registers names of its own.
-        clock (`str`, defaults to `updates`): What the schedule counts. See [`ScheduleMixin`].
-
-    Raises:
-        ScheduleError: The text is not a schedule, `on_resume` is no choice, or the module can't be imported.
-
-    Example:
-    ```python
-    >>> from transformers import HfArgumentParser, TrainingArguments
-    >>> parser = HfArgumentParser((ScheduleArguments, TrainingArguments))
-    >>> arguments = ["--schedule", "warmup(10%) >> linear()", "--output_dir", "out"]
-    >>> schedule_args, training_args = parser.parse_args_into_dataclasses(arguments)
-    >>> schedule_args.schedule
-    'warmup(10%) >> linear()'
-
-    ```
-    """
-
-    schedule: str | None = field(
-        default=None,
-        metadata={"help": "The learning-rate schedule, e.g. 'warmup(10%%) >> linear()' or 'warmup(500) >> cosine()'."},
-    )
-
-    on_resume: str = field(
-        default="strict",
-        metadata={
-            "help": "What a checkpoint of a run with other settings means: strict (refuse), keep (finish the old curve), "
-            "stretch (its rest over the rest of the new run), switch (the new curve at the same position), rewarm(LENGTH)."
-        },
-    )
-
-    schedule_module: str | None = field(
-        default=None, metadata={"help": "A Python module to import first, which registers names of schedules."}
-    )
-
-    clock: str = field(
-        default="updates",
-        metadata={
-            "help": "What the schedule counts: updates, epochs (right when the batch size changes), tokens(2000000) or "
-            "time(30min); the run ends when the tokens or the time are spent."
-        },
-    )
-
-    def __post_init__(self) -> None:
-        if self.schedule_module is not None:
-            import_names(self.schedule_module)
-        if self.schedule is not None:
-            self.schedule = str(parse(self.schedule))
-        check_on_resume(self.on_resume)
-        self.clock = str(as_clock(self.clock))
-        following = getattr(super(), "__post_init__", None)  # TrainingArguments', where this is one of its bases
-        if following is not None:
-            following()
 
 
 class ScheduleMixin(_Trainer):
@@ -386,90 +323,3 @@ class ScheduleMixin(_Trainer):
         card = Path(str(self.args.output_dir), "README.md")
         if self.is_world_process_zero() and card.exists():
             card.write_text(_true_card(card.read_text(encoding="utf-8"), self), encoding="utf-8")
-
-
-class ScheduledTrainer(ScheduleMixin, Trainer):
-    """`transformers.Trainer` with a `schedule=`. See [`ScheduleMixin`].
-
-    Example:
-    ```python
-    trainer = ScheduledTrainer(model=model, args=args, train_dataset=train, eval_dataset=dev,
-                               schedule=warmup("10%") >> linear())
-    trainer.train()
-    ```
-    """
-
-
-@functools.cache
-def scheduled(trainer_class: type[Trainer]) -> type[Trainer]:
-    """Any subclass of Trainer, with a `schedule=`: `scheduled(SFTTrainer)(..., schedule="warmup(10%) >> cosine()")`.
-
-    Args:
-        trainer_class (`type[Trainer]`): The class; one that has a schedule already is returned as it is.
-
-    Raises:
-        TypeError: Not a subclass of `transformers.Trainer`.
-
-    Example:
-    ```python
-    >>> from transformers import Seq2SeqTrainer
-    >>> scheduled(Seq2SeqTrainer).__name__
-    'ScheduledSeq2SeqTrainer'
-
-    ```
-    """
-    if not (isinstance(trainer_class, type) and issubclass(trainer_class, Trainer)):
-        raise TypeError(f"scheduled() takes a subclass of transformers.Trainer, got {trainer_class!r}")
-    if issubclass(trainer_class, ScheduleMixin):
-        return trainer_class
-    doc = f"`{trainer_class.__name__}` with a `schedule=`. See [`ScheduleMixin`]."
-    return type(f"Scheduled{trainer_class.__name__}", (ScheduleMixin, trainer_class), {"__doc__": doc})
-
-
-def _true_card(text: str, trainer: Any) -> str:
-    """Trainer's model card with the schedule that ran, and with LRs that are not rounded to 0."""
-    schedule = f"- learning_rate_schedule: `{trainer.schedule}`"
-    text = re.sub(r"^- lr_scheduler_type: .*$", lambda _: schedule, text, count=1, flags=re.MULTILINE)
-    lrs = {
-        str(record["step"]): record["eval_learning_rate"]
-        for record in trainer.state.log_history
-        if "eval_learning_rate" in record
-    }
-    if lrs:
-        latest = f"- Learning Rate: {list(lrs.values())[-1]:.4g}"
-        text = re.sub(r"^- Learning Rate: .*$", latest, text, count=1, flags=re.MULTILINE)
-    rows = text.splitlines()
-    header = next((i for i, row in enumerate(rows) if row.startswith("|") and "| Learning Rate" in row), None)
-    if header is None:
-        return text
-    names = [cell.strip() for cell in rows[header].strip("|").split("|")]
-    update, column = names.index("Step"), names.index("Learning Rate")
-    for i in range(header + 2, len(rows)):
-        cells = rows[i].strip("|").split("|")
-        if not rows[i].startswith("|") or len(cells) != len(names):
-            break
-        lr = lrs.get(cells[update].strip())
-        if lr is not None:
-            cells[column] = f" {lr:.4g}".ljust(len(cells[column]))
-            rows[i] = f"|{'|'.join(cells)}|"
-    return "\n".join(rows) + "\n"
-
-
-def _refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:
-    """Two schedules for one run: a mistake, whichever would win."""
-    settings = {
-        "lr_scheduler_type": getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) not in ("linear", None),
-        "lr_scheduler_kwargs": bool(args.lr_scheduler_kwargs),
-        "warmup_steps": bool(args.warmup_steps),
-        "warmup_ratio": bool(getattr(args, "warmup_ratio", None)),  # gone in transformers 5
-    }
-    for name in (name for name, is_set in settings.items() if is_set):
-        raise ScheduleError(
-            f"two schedules: schedule={str(schedule)!r} and {name}={str(getattr(args, name))!r} in the training arguments. "
-            f"Delete {name}; a warmup is part of the schedule, e.g. 'warmup(10%) >> linear()'."
-        )
-    if scheduler is not None:
-        raise ScheduleError(
-            f"two schedules: schedule={str(schedule)!r} and a {type(scheduler).__name__} in optimizers=. Give one; "
-            "optimizers=(optimizer, None) passes an optimizer alone."
-        )

@@ -12,9 +12,9 @@ from torch import nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback
 
 from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError, read_run
-from hf_lrsched.callbacks.loss_monitor import is_adaptive, weight_rms
 from hf_lrsched.monitor.update_losses import UpdateLosses
-from hf_lrsched.runs.events import events as report_events
+from hf_lrsched.optim.wrappers import is_adaptive, weight_rms
+from hf_lrsched.runs.timeline import events as report_events
 from tests.conftest import Told
 
 

@@ -14,7 +14,8 @@ from hf_lrsched import Horizon
 from hf_lrsched.cli import plot
 from hf_lrsched.cli.main import main
 from hf_lrsched.runs.record import Segment
-from hf_lrsched.trajectory.trajectory import Course, Settings
+from hf_lrsched.trajectory.settings import Settings
+from hf_lrsched.trajectory.trajectory import Course
 
 HISTORY = [
     {"step": 2, "epoch": 0.5, "loss": 1.5, "learning_rate": 1e-5},

@@ -6,7 +6,8 @@ from pathlib import Path
 from hf_lrsched import Horizon
 from hf_lrsched.runs import Run, read_run
 from hf_lrsched.runs.record import Segment
-from hf_lrsched.trajectory.trajectory import Course, Settings
+from hf_lrsched.trajectory.settings import Settings
+from hf_lrsched.trajectory.trajectory import Course
 
 
 def lines(figure):

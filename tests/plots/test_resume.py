@@ -5,7 +5,9 @@ import sys
 import pytest
 
 from hf_lrsched import Horizon, ScheduleError
-from hf_lrsched.trajectory.trajectory import Course, Settings, resume
+from hf_lrsched.trajectory.resume import resume
+from hf_lrsched.trajectory.settings import Settings
+from hf_lrsched.trajectory.trajectory import Course
 
 pytest.importorskip("matplotlib")
 from hf_lrsched.plots.resume import draw_resume

@@ -9,7 +9,7 @@ from matplotlib import cbook
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.plots import draw_runs
-from hf_lrsched.plots.runs import told_apart
+from hf_lrsched.runs.metrics import told_apart
 from hf_lrsched.runs.run import run_of_history
 from tests.plots.drawn import course, cut_off, legend, lines, made, segment
 

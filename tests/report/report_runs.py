@@ -9,7 +9,8 @@ from transformers import EarlyStoppingCallback, PretrainedConfig, Trainer, Train
 
 from hf_lrsched import Horizon, LossMonitor, ScheduledTrainer, StepSizes
 from hf_lrsched.runs.record import EVALUATIONS, EVENTS, FOLDER, RUN, STEPS, TRAIN, VERSION, Segment
-from hf_lrsched.trajectory.trajectory import Course, Settings
+from hf_lrsched.trajectory.settings import Settings
+from hf_lrsched.trajectory.trajectory import Course
 
 PEAK = 1e-3
 

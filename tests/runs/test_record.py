@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hf_lrsched.runs.record import Appender, Record, Segment, last_row, lrs, read_rows
 from hf_lrsched.schedules import Horizon
-from hf_lrsched.trajectory.trajectory import Course, Settings
+from hf_lrsched.trajectory.settings import Settings
+from hf_lrsched.trajectory.trajectory import Course
 
 resource = pytest.importorskip("resource")  # not on Windows
 

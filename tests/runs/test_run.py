@@ -7,7 +7,8 @@ import pytest
 from hf_lrsched import ScheduleError, read_run
 from hf_lrsched.runs.record import Appender, Segment
 from hf_lrsched.schedules import Horizon
-from hf_lrsched.trajectory.trajectory import Course, Settings
+from hf_lrsched.trajectory.settings import Settings
+from hf_lrsched.trajectory.trajectory import Course
 
 
 @pytest.fixture

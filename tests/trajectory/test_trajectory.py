@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hf_lrsched import Horizon, ScheduleError, ScheduleLR
-from hf_lrsched.trajectory.trajectory import check_on_resume
+from hf_lrsched.trajectory.resume import check_on_resume
 
 
 def make(schedule="linear()", updates=8, lrs=(1.0,), on_resume="strict", updates_per_epoch=None):

@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterator
 
 from ...schedules import ScheduleError
-from ...schedules.families.plateau import HIGHER_IS_BETTER, LOWER_IS_BETTER, Plateau
+from ...schedules.families.plateau import Plateau
+from ...schedules.metric_names import HIGHER_IS_BETTER, LOWER_IS_BETTER
 from ..expected_curve import METRIC_DRIVEN, plan_of
 from ..facts import Facts
 from ..finding import Finding

@@ -16,10 +16,10 @@ from ..arguments import (
     ScheduleArgument,
     one_of,
 )
-from ..curve import Piece, join
+from ..curve import Piece, Span, join
 from ..errors import ScheduleError
 from ..registry import phase
-from ..schedule import Schedule, Shape, Span
+from ..schedule import Schedule, Shape
 from ..shapes import Array, Function
 from ..units import Horizon, Length
 

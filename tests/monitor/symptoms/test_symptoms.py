@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hf_lrsched import Horizon, parse
 from hf_lrsched.monitor.diagnosis import Diagnosis
-from hf_lrsched.monitor.symptoms.training import Plan
+from hf_lrsched.monitor.run_info import Plan
 
 UPDATES = 200
 SCHEDULE = "warmup(10%) >> linear()"

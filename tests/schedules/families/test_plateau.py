@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from hf_lrsched.schedules import ScheduleError, cooldown, hold, linear, parse, plateau, warmup
-from hf_lrsched.schedules.families.plateau import cooldown_of, cooled
+from hf_lrsched.schedules.families.cooldown import cooldown_of, cooled
 
 
 def rule(**kwargs):

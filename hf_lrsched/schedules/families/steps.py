@@ -1,0 +1,127 @@
+"""step() and multistep()."""
+
+import math
+
+import numpy as np
+
+from ..arguments import DecayFactorArgument, FactorArgument, LengthArgument, LRArgument, MilestonesArgument
+from ..curve import Span
+from ..errors import ScheduleError
+from ..registry import phase
+from ..schedule import Shape
+from ..shapes import Array, Function
+from ..units import Length
+from .ends import _checked_end, _refuse_two_ends
+
+
+@phase
+def step(
+    *,
+    every: LengthArgument,
+    factor: DecayFactorArgument = 0.1,
+    to: FactorArgument = 0.0,
+    to_lr: LRArgument | None = None,
+    over: LengthArgument | None = None,
+) -> Shape:
+    """Falls in steps: `factor(u) = max(to, level * factor ** floor(u / every))`.
+
+    Args:
+        every (length): Between two drops, counted from the start of the phase.
+        factor (factor, defaults to 0.1): What each drop multiplies by; above 0, at most 1.
+        to (factor, defaults to 0): It never falls below this.
+        to_lr (LR, *optional*): The same as an LR, for each group by itself.
+        over (length, *optional*): How long the phase lasts. Defaults to what is left.
+
+    Raises:
+        ScheduleError: `factor` is above 1, or it would rise.
+
+    When: long runs in which the loss flattens between drops. When not: fine-tuning over 3 epochs, where there is no
+    time to flatten.
+
+    Source: the standard form; torch's `StepLR`.
+
+    Example:
+    ```python
+    >>> step(every=2, factor=0.5).resolve(6)(range(6))
+    array([1.  , 1.  , 0.5 , 0.5 , 0.25, 0.25])
+
+    ```
+    """
+    _refuse_two_ends(to, to_lr, "step")
+
+    def place(span: Span) -> Function:
+        end = _checked_end(span, to, to_lr)
+        size = span.updates(every)
+        if span.start + size > min(span.end, span.horizon.num_updates - 1):
+            span.notes.append(
+                f"{span.text} never drops: {every.explain(span.horizon)}, and the phase has {span.size:g} updates."
+            )
+        # floor(u / every) in exact arithmetic: `every` is a fraction, and floats hold whole numbers exactly.
+        top, bottom = float(min(size.numerator, 2**52)), float(size.denominator)
+        return lambda u: np.maximum(end, span.height * factor ** np.floor(u * bottom / top))
+
+    return place
+
+
+@phase
+def multistep(
+    *,
+    at: MilestonesArgument,
+    factor: DecayFactorArgument = 0.1,
+    to: FactorArgument = 0.0,
+    to_lr: LRArgument | None = None,
+    over: LengthArgument | None = None,
+) -> Shape:
+    """Falls at milestones: `factor(t) = max(to, level * factor ** #{milestones <= t})`.
+
+    Args:
+        at (list of lengths): The milestones, counted from the start of the run, so that `50%` is the middle of the run
+            whatever stands before this phase. In order.
+        factor (factor, defaults to 0.1): What each drop multiplies by; above 0, at most 1.
+        to (factor, defaults to 0): It never falls below this.
+        to_lr (LR, *optional*): The same as an LR, for each group by itself.
+        over (length, *optional*): How long the phase lasts. Defaults to what is left.
+
+    Raises:
+        ScheduleError: The milestones are out of order, or one lies before the phase.
+
+    When: a recipe that names its epochs. When not: as for step.
+
+    Source: the standard form; torch's `MultiStepLR`.
+
+    Example:
+    ```python
+    >>> multistep(at=[2, "50%"], factor=0.5).resolve(8)(range(8))
+    array([1.  , 1.  , 0.5 , 0.5 , 0.25, 0.25, 0.25, 0.25])
+
+    ```
+    """
+    _refuse_two_ends(to, to_lr, "multistep")
+
+    def place(span: Span) -> Function:
+        end = _checked_end(span, to, to_lr)
+        drops = _times(at, span)
+        for milestone, drop in zip(at, drops, strict=True):
+            if drop < span.start:
+                raise ScheduleError(
+                    f"the milestone {milestone} of {span.text} lies at update {drop:g}, before its phase, which starts at "
+                    f"{float(span.start):g}: milestones count from the start of the run."
+                )
+            if drop > min(span.end, span.horizon.num_updates - 1):
+                span.notes.append(f"the milestone {milestone} of {span.text} lies after its phase and has no effect.")
+        offset = float(span.start)
+        return lambda u: np.maximum(end, span.height * factor ** np.searchsorted(drops, u + offset, side="right"))
+
+    return place
+
+
+def _times(lengths: tuple[Length, ...], span: Span) -> Array:
+    """Points in the run, rounded up to whole updates, in order."""
+    times = [float(math.ceil(length.updates(span.horizon))) for length in lengths]
+    for index in range(1, len(times)):
+        if times[index] <= times[index - 1]:
+            raise ScheduleError(
+                f"{lengths[index - 1]} and {lengths[index]} of {span.text} are out of order: updates {times[index - 1]:g} "
+                f"and {times[index]:g}."
+            )
+    return np.array(times)
