@@ -10,7 +10,7 @@ from ..monitor.diagnosis import Diagnosis
 from ..monitor.finding import LossFinding
 from ..monitor.run_info import Plan
 from ..monitor.update_losses import UpdateLosses
-from ..optim.wrappers import inner_optimizer, is_adaptive, weight_rms
+from ..optim.wrappers import is_adaptive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules.errors import nearest
 from ..trajectory.trajectory import lrs_at
@@ -77,7 +77,7 @@ class LossMonitor(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self._diagnosis = None
-        model, optimizer = kwargs.get("model"), inner_optimizer(kwargs.get("optimizer"))
+        model, optimizer = kwargs.get("model"), unwrap_optimizer(kwargs.get("optimizer"))
         if not state.is_world_process_zero or model is None or optimizer is None or state.max_steps <= 0:
             return
         scheduler: Any = kwargs.get("lr_scheduler")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..optim.wrappers import inner_optimizer
+from ..optim.wrappers import unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 
@@ -45,8 +45,8 @@ class LRCheck(TrainerCallback):
                 "train(). A scheduler that was passed in optimizers= is never made anew; ScheduledTrainer makes its own."
             )
         trains, driven = (
-            inner_optimizer(kwargs.get("optimizer")),
-            inner_optimizer(getattr(kwargs.get("lr_scheduler"), "optimizer", None)),
+            unwrap_optimizer(kwargs.get("optimizer")),
+            unwrap_optimizer(getattr(kwargs.get("lr_scheduler"), "optimizer", None)),
         )
         if trains is not None and driven is not None and trains is not driven:
             raise ScheduleError(

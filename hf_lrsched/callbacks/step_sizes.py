@@ -10,7 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import IntervalStrategy
 
 from ..optim.effective_lr import Sample, effective_lrs, knows, update_ratio
-from ..optim.wrappers import inner_optimizer
+from ..optim.wrappers import unwrap_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..schedules import ScheduleError
 from .lr_logger import group_names
@@ -71,7 +71,7 @@ class StepSizes(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.latest, self._not_logged, self._before, self._is_due = {}, {}, None, False
-        optimizer = inner_optimizer(kwargs["optimizer"])
+        optimizer = unwrap_optimizer(kwargs["optimizer"])
         sharded = _sharding(optimizer)
         self._is_on = state.is_world_process_zero and sharded is None
         if not state.is_world_process_zero:
@@ -101,7 +101,7 @@ class StepSizes(TrainerCallback):
     ) -> None:
         self._is_due = self._is_on and (self._is_due or (state.global_step + 1) % self.every == 0)
         if self._is_due:
-            groups = [group["params"] for group in inner_optimizer(kwargs["optimizer"]).param_groups]
+            groups = [group["params"] for group in unwrap_optimizer(kwargs["optimizer"]).param_groups]
             self._samples = [Sample(parameters, self.max_elements) for parameters in groups]
             self._before = [
                 [part.clone() for part in sample.of(parameters)]
@@ -117,7 +117,7 @@ class StepSizes(TrainerCallback):
         optimizer = kwargs["optimizer"]
         if getattr(optimizer, "step_was_skipped", False):
             return
-        found = self._measure(inner_optimizer(optimizer), before)
+        found = self._measure(unwrap_optimizer(optimizer), before)
         # A fused optimizer skips within its kernel, of which accelerate does not learn.
         has_moved = any(value for name, value in found.items() if name.startswith(UPDATE_RATIO))
         if not has_moved and getattr(optimizer, "scaler", None) is not None:

@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from ..optim.wrappers import inner_optimizer
+from ..optim.wrappers import unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
 from .facts import Facts, LaunchFacts, ModelFacts, SchedulerFacts
 from .from_settings import facts_of_settings
@@ -129,13 +129,13 @@ def _flattens(trainer: Any) -> bool:
 def _group_lrs(optimizer: Any) -> tuple[float, ...]:
     if optimizer is None:
         return ()
-    lrs = [group.get("initial_lr", group["lr"]) for group in inner_optimizer(optimizer).param_groups]
+    lrs = [group.get("initial_lr", group["lr"]) for group in unwrap_optimizer(optimizer).param_groups]
     return tuple(map(float, lrs)) if None not in lrs else ()  # Adafactor may choose its own
 
 
 def _with_passed(facts: Facts, trainer: Any) -> Facts:
     """What was passed in `optimizers=` takes the place of what the arguments say."""
-    optimizer = inner_optimizer(trainer.optimizer)
+    optimizer = unwrap_optimizer(trainer.optimizer)
     scheduler = None if trainer._created_lr_scheduler else trainer.lr_scheduler
     if optimizer is not None:
         lr = facts.group_lrs[0] if facts.group_lrs else facts.learning_rate
@@ -145,7 +145,7 @@ def _with_passed(facts: Facts, trainer: Any) -> Facts:
         facts = replace(facts, drops_optimizers=True)
     if scheduler is None:
         return facts
-    driven = inner_optimizer(getattr(scheduler, "optimizer", None))
+    driven = unwrap_optimizer(getattr(scheduler, "optimizer", None))
     total, follows_a_metric = _total(scheduler), hasattr(scheduler, "patience")
     position = getattr(scheduler, "last_epoch", None)
     made = SchedulerFacts(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .wrappers import inner_optimizer
+from .wrappers import unwrap_optimizer
 
 # A flag of a CUDA device is read so many updates later. By then it has arrived; and on every process it is the same update.
 _UPDATES_LATER = 2
@@ -70,7 +70,7 @@ def drop_if(flag: torch.Tensor, optimizer: Any, gradients: list[torch.Tensor]) -
     A fused optimizer takes such a flag itself, as `torch.amp.GradScaler` gives it one, and then leaves weights and moments
     as they are; [`end_drop`] must follow its step. For others the gradients become 0.
     """
-    inner = inner_optimizer(optimizer)
+    inner = unwrap_optimizer(optimizer)
     if getattr(inner, "_step_supports_amp_scaling", False):
         inner.found_inf = flag.float()
         return
@@ -80,7 +80,7 @@ def drop_if(flag: torch.Tensor, optimizer: Any, gradients: list[torch.Tensor]) -
 
 def end_drop(optimizer: Any) -> None:
     """Takes the flag from a fused optimizer, after its step."""
-    inner = inner_optimizer(optimizer)
+    inner = unwrap_optimizer(optimizer)
     if hasattr(inner, "found_inf"):
         del inner.found_inf
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 
-def inner_optimizer(optimizer: Any) -> Any:
+def unwrap_optimizer(optimizer: Any) -> Any:
     """The optimizer within accelerate's wrappers."""
     while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer

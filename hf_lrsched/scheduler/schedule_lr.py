@@ -11,7 +11,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..optim.wrappers import inner_optimizer
+from ..optim.wrappers import unwrap_optimizer
 from ..schedules import Curve, Horizon, Schedule, ScheduleError, parse
 from ..schedules.curve import Reaction
 from ..schedules.families.cooldown import cooldown_of
@@ -348,7 +348,7 @@ class ScheduleLR(LRScheduler):
                     parameter.grad = None
 
     def _drop_gradients_of_frozen_groups(self) -> None:
-        optimizer = inner_optimizer(self.optimizer)
+        optimizer = unwrap_optimizer(self.optimizer)
         earlier = getattr(optimizer, "_hf_lrsched_hook", None)
         if earlier is not None:  # of an earlier train(), whose LRs no longer hold
             earlier.remove()
