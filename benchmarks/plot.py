@@ -26,8 +26,8 @@ from report import Report, parser
 
 from hf_lrsched import Horizon
 from hf_lrsched.runs.record import Segment
-from hf_lrsched.trajectory.settings import Settings
-from hf_lrsched.trajectory.trajectory import Course
+from hf_lrsched.trajectory.settings import RunSettings
+from hf_lrsched.trajectory.trajectory import Trajectory
 
 SECONDS_BOUND = 5.0
 SCHEDULE = "warmup(5%) >> cosine()"
@@ -62,9 +62,9 @@ def write_state(folder: Path, records: int) -> Path:
 def write_record(folder: Path, records: int, updates: int) -> Path:
     """The folder of a ScheduledTrainer."""
     (folder / "record").mkdir(parents=True)
-    course = Course(Settings(SCHEDULE, Horizon(updates, updates // 3), (2e-5,)))
+    trajectory = Trajectory(RunSettings(SCHEDULE, Horizon(updates, updates // 3), (2e-5,)))
     start = {"start": 0, "step": 0, "num_updates": updates, "updates_per_epoch": updates // 3, "groups": ["weights"]}
-    start |= {"schedule": SCHEDULE, **Segment(0, course, 0.0, (1.0,)).to_row()}
+    start |= {"schedule": SCHEDULE, **Segment(0, trajectory, 0.0, (1.0,)).to_row()}
     history = [{"start": 0, **row} for row in rows(records, updates)]
     files = {
         "run.jsonl": [start],

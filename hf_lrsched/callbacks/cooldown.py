@@ -57,9 +57,9 @@ class CooldownCallback(TrainerCallback):
         self._signals = self._updates = 0
         self._stops_anyway = False
         self._start = scheduler.position
-        if scheduler.course.cooldown_at is not None and scheduler.position >= scheduler.end:
+        if scheduler.trajectory.cooldown_at is not None and scheduler.position >= scheduler.end:
             raise ScheduleError(
-                f"this run is over: its cooldown began at {scheduler.course.cooldown_at:g} and ended at {scheduler.end:g}. To "
+                f"this run is over: its cooldown began at {scheduler.trajectory.cooldown_at:g} and ended at {scheduler.end:g}. To "
                 "train on, resume a checkpoint from before it, or choose on_resume='switch' with other settings."
             )
         self._stopwatch = None
@@ -83,7 +83,7 @@ class CooldownCallback(TrainerCallback):
         if self._signals > 1:
             logger.warning("a second SIGTERM: the run is saved and ended before its cooldown is over.")
             end_run(args, control)
-        elif self._scheduler.course.cooldown_at is not None and self._scheduler.position >= self._scheduler.end:
+        elif self._scheduler.trajectory.cooldown_at is not None and self._scheduler.position >= self._scheduler.end:
             end_run(args, control)
         self._stops_anyway = control.should_training_stop
 

@@ -200,7 +200,7 @@ def _highest_share(lrs: Sequence[float], peaks: Sequence[float]) -> float:
 
 def _curve(scheduler: ScheduleLR) -> Callable[[float], float]:
     def curve(share: float) -> float:
-        lrs = lrs_at(scheduler.course, share * scheduler.end, scheduler.curves)
+        lrs = lrs_at(scheduler.trajectory, share * scheduler.end, scheduler.curves)
         return _highest_share(lrs, scheduler.peaks)
 
     return curve

@@ -42,12 +42,12 @@ class PlateauCallback(TrainerCallback):
     ) -> None:
         self._forget()
         scheduler = kwargs.get("lr_scheduler")
-        self._scheduler = scheduler if isinstance(scheduler, ScheduleLR) and scheduler.watchers else None
+        self._scheduler = scheduler if isinstance(scheduler, ScheduleLR) and scheduler.plateaus else None
         if self._scheduler is None:
             return
         if args.eval_strategy == IntervalStrategy.NO:
             raise ScheduleError(
-                f"{self._scheduler.watchers[0].reaction.phase} follows evaluations, and there are none: eval_strategy is "
+                f"{self._scheduler.plateaus[0].reaction.phase} follows evaluations, and there are none: eval_strategy is "
                 "'no'. Set eval_strategy='epoch', or 'steps' with eval_steps."
             )
         self._scheduler.attended.add("plateau")
@@ -59,8 +59,8 @@ class PlateauCallback(TrainerCallback):
         if self._scheduler is None:
             return
         if self._update < 0 and self._metrics:  # an evaluation before the first update shows what there will be
-            for watcher in self._scheduler.watchers:
-                watcher.rule.value(self._metrics)
+            for tracker in self._scheduler.plateaus:
+                tracker.rule.value(self._metrics)
         self._look_whether_it_was_told(self._scheduler)
         self._update = state.global_step
 

@@ -69,14 +69,17 @@ class ScheduleProgressCallback(ProgressCallback):
 
 def phase_of(scheduler: ScheduleLR) -> str:
     """The phase of the next update, as text; that of the first group."""
-    course, curve = scheduler.course, scheduler.curves[0]
+    trajectory, curve = scheduler.trajectory, scheduler.curves[0]
     position = scheduler.position
-    if course.rewarm is not None and course.rewarm.at <= position < course.rewarm.at + course.rewarm.over:
-        return f"rewarm({course.rewarm.over})"
+    if (
+        trajectory.rewarm is not None
+        and trajectory.rewarm.at <= position < trajectory.rewarm.at + trajectory.rewarm.over
+    ):
+        return f"rewarm({trajectory.rewarm.over})"
     cooldown = scheduler.cooldown
-    if cooldown is not None and course.cooldown_at is not None and position >= course.cooldown_at:
+    if cooldown is not None and trajectory.cooldown_at is not None and position >= trajectory.cooldown_at:
         return _brief(str(cooldown.phase))
-    place = course.stretched(position)
+    place = trajectory.stretched(position)
     found: Part = next((part for part in curve.parts if place < part.end), curve.parts[-1])
     return _brief(found.text)
 

@@ -181,7 +181,7 @@ def _seen(scheduler: ScheduleLR, state: TrainerState) -> tuple[int, int]:
 def _segment(scheduler: ScheduleLR, state: TrainerState) -> Segment:
     # Its own offset, not one that is computed from the position: the sum must be rounded as the scheduler's is.
     offset = scheduler.offset + _seen(scheduler, state)[1]
-    return Segment(state.global_step, scheduler.course, offset, tuple(scheduler.scales))
+    return Segment(state.global_step, scheduler.trajectory, offset, tuple(scheduler.scales))
 
 
 def _plain(event: dict[str, Any]) -> dict[str, Any]:

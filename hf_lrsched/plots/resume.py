@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..schedules import ScheduleError
-from ..trajectory.trajectory import Course, lrs_at
+from ..trajectory.trajectory import Trajectory, lrs_at
 from .style import Points, draw_epochs, house_style, import_figure, plain, set_from_zero, short
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ _POINTS = 10_000
 
 @house_style
 def draw_resume(
-    before: Course | Sequence[float],
-    after: Course,
+    before: Trajectory | Sequence[float],
+    after: Trajectory,
     t: float,
     path: str | Path | None = None,
     *,
@@ -50,9 +50,9 @@ def draw_resume(
     display is needed.
 
     Args:
-        before ([`Course`] or `Sequence[float]`): The course of the checkpoint's run; where it is not known, as in a
+        before ([`Trajectory`] or `Sequence[float]`): The trajectory of the checkpoint's run; where it is not known, as in a
             checkpoint of the stock Trainer, the LR of each group that it holds.
-        after ([`Course`]): The course that the run goes on with.
+        after ([`Trajectory`]): The trajectory that the run goes on with.
         t (`float`): The updates that are over, or what else the schedule counts.
         path (`str` or `Path`, *optional*): Where to save the picture; the ending gives its format, e.g. `.png`.
         on_resume (`str`, *optional*): The choice, for the title.
@@ -74,8 +74,8 @@ def draw_resume(
 
     Example:
     ```python
-    old = Course(Settings("linear()", Horizon(8), (2e-5,)))
-    new = Course(Settings("linear()", Horizon(12), (2e-5,)))
+    old = Trajectory(RunSettings("linear()", Horizon(8), (2e-5,)))
+    new = Trajectory(RunSettings("linear()", Horizon(12), (2e-5,)))
     draw_resume(old, new, t=5, path="resume.png", on_resume="switch")
     ```
     """
@@ -83,13 +83,13 @@ def draw_resume(
     groups = range(len(after.settings.peaks))
     dropped = [_drops_of(before, group, drops) for group in groups]
     totals = [math.prod(factor for _, factor in each) for each in dropped]
-    was = [*map(float, before)] if not isinstance(before, Course) else _times(lrs_at(before, t), totals)
+    was = [*map(float, before)] if not isinstance(before, Trajectory) else _times(lrs_at(before, t), totals)
     scales = totals if scales is None else scales
     now = _times(lrs_at(after, t), scales)
     if len(was) != len(now):
         raise ScheduleError(f"can't draw a resume from {len(was)} parameter groups to {len(now)}.")
     end = after.end() if end is None else end
-    last = max(end, t + 1, before.end() if isinstance(before, Course) else 0)
+    last = max(end, t + 1, before.end() if isinstance(before, Trajectory) else 0)
     drawn = _groups_that_differ(before, after, last)
     figure = figure_class(figsize=(9, 3.4 + 1.9 * len(drawn)), dpi=150, layout="constrained")
     panels: list[Axes] = [*figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]]
@@ -97,15 +97,15 @@ def draw_resume(
 
     for axes, group in zip(panels, drawn, strict=True):
         lines: list[tuple[Points, str, dict[str, Any]]] = []
-        if isinstance(before, Course):
+        if isinstance(before, Trajectory):
             to_be, used = (_points(before, group, since, until, dropped[group]) for until in (before.end(), t))
-            lines += [(to_be, f"was to be: {words.course(before, group)}", _TO_BE), (used, words.used, _USED)]
+            lines += [(to_be, f"was to be: {words.trajectory(before, group)}", _TO_BE), (used, words.used, _USED)]
         is_now = _points(after, group, t, end, [(0.0, scales[group])])
-        lines.append((is_now, f"{words.from_here}: {words.course(after, group, end)}", _IS))
+        lines.append((is_now, f"{words.from_here}: {words.trajectory(after, group, end)}", _IS))
         for points, label, style in lines:
             # Update u's LR holds from u - 1 to u, as in the other pictures.
             axes.plot(*points, label=label, drawstyle="steps-post", **style)
-        known = "_" if isinstance(before, Course) else "the checkpoint's LR; the curve that it is of is not known"
+        known = "_" if isinstance(before, Trajectory) else "the checkpoint's LR; the curve that it is of is not known"
         axes.plot([t], [was[group]], "o", markerfacecolor="none", markeredgewidth=1.6, color=_OLD, label=known, **_DOTS)
         axes.plot([t], [now[group]], "o", color=_NEW, **_DOTS)
         axes.axvline(t, color="#888888", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
@@ -130,20 +130,22 @@ def _times(lrs: Sequence[float], scales: Sequence[float]) -> list[float]:
     return [lr * scale for lr, scale in zip(lrs, scales, strict=False)]
 
 
-def _drops_of(course: Course | Sequence[float], group: int, drops: Sequence[tuple[float, float]]) -> Any:
+def _drops_of(trajectory: Trajectory | Sequence[float], group: int, drops: Sequence[tuple[float, float]]) -> Any:
     """A plateau's drops are those of the groups that follow its schedule."""
-    if not isinstance(course, Course):
+    if not isinstance(trajectory, Trajectory):
         return []
-    follows = ["plateau(" in schedule for schedule in course.settings.schedules]
+    follows = ["plateau(" in schedule for schedule in trajectory.settings.schedules]
     return drops if not any(follows) or follows[group : group + 1] == [True] else []
 
 
-def _points(course: Course, group: int, start: float, end: float, drops: Sequence[tuple[float, float]]) -> Points:
+def _points(
+    trajectory: Trajectory, group: int, start: float, end: float, drops: Sequence[tuple[float, float]]
+) -> Points:
     """The LRs of a group from one position to another; the last one once more, so that its step is drawn whole."""
     if end <= start:
         return [], []
     updates = _positions(start, end)
-    lrs = course.lrs(updates)[group]
+    lrs = trajectory.lrs(updates)[group]
     for at, factor in drops:
         lrs = np.where(updates < at, lrs, lrs * factor)
     return [*updates.tolist(), float(end)], [*lrs.tolist(), float(lrs[-1])]
@@ -155,13 +157,13 @@ def _positions(start: float, end: float) -> Any:
     return np.unique(np.linspace(start, end - 1, _POINTS).round())
 
 
-def _groups_that_differ(before: Course | Sequence[float], after: Course, end: float) -> list[int]:
+def _groups_that_differ(before: Trajectory | Sequence[float], after: Trajectory, end: float) -> list[int]:
     """The first group, and of the others those whose share of their peak is another one somewhere."""
     updates = _positions(0, end)
-    courses = [course for course in (before, after) if isinstance(course, Course)]
+    trajectories = [trajectory for trajectory in (before, after) if isinstance(trajectory, Trajectory)]
     shares = [
-        [lrs / (peak or 1.0) for lrs, peak in zip(course.lrs(updates), course.settings.peaks, strict=True)]
-        for course in courses
+        [lrs / (peak or 1.0) for lrs, peak in zip(trajectory.lrs(updates), trajectory.settings.peaks, strict=True)]
+        for trajectory in trajectories
     ]
     drawn: list[int] = []
     for group in range(len(after.settings.peaks)):
@@ -197,15 +199,17 @@ class _Words:
     def told(self, was: float, now: float) -> str:
         return f"{self.next}: was to be {short(was)}, is {short(now)}"
 
-    def course(self, course: Course, group: int, end: float = 0) -> str:
-        """A course in words; in a run that lasts longer than it, too."""
-        text = f"{course.settings.schedules[group]} over {course.settings.horizon.num_updates} {course.settings.horizon.unit}"
-        if course.stretches:
-            text += ", stretched to " + " and then to ".join(f"{stretch.new_end}" for stretch in course.stretches[::-1])
-        if course.rewarm is not None:
-            text += f", reached over {course.rewarm.over}"
-        if course.cooldown_at is not None:
-            text += f", cooled down from {course.cooldown_at:g} on"
-        if end > course.end():
+    def trajectory(self, trajectory: Trajectory, group: int, end: float = 0) -> str:
+        """A trajectory in words; in a run that lasts longer than it, too."""
+        text = f"{trajectory.settings.schedules[group]} over {trajectory.settings.horizon.num_updates} {trajectory.settings.horizon.unit}"
+        if trajectory.stretches:
+            text += ", stretched to " + " and then to ".join(
+                f"{stretch.new_end}" for stretch in trajectory.stretches[::-1]
+            )
+        if trajectory.rewarm is not None:
+            text += f", reached over {trajectory.rewarm.over}"
+        if trajectory.cooldown_at is not None:
+            text += f", cooled down from {trajectory.cooldown_at:g} on"
+        if end > trajectory.end():
             text += ", then its last LR"
         return "\n".join(textwrap.wrap(text, 95, break_on_hyphens=False))

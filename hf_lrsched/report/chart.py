@@ -147,10 +147,10 @@ def _different_groups(run: Run) -> list[list[int]]:
     for index in range(len(run.segments[-1].scales) if run.segments else 0):
         key = tuple(
             (
-                segment.course.settings.schedules[index],
-                segment.course.settings.peaks[index],
+                segment.trajectory.settings.schedules[index],
+                segment.trajectory.settings.peaks[index],
                 segment.scales[index],
-                segment.course.rewarm and segment.course.rewarm.lrs[index],
+                segment.trajectory.rewarm and segment.trajectory.rewarm.lrs[index],
             )
             for segment in run.segments
         )

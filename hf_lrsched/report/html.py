@@ -111,9 +111,9 @@ def _page(runs: Sequence[Run]) -> str:
 def _check(run: Run) -> None:
     if not (run.train or run.evaluations or run.segments):
         raise ScheduleError(f"nothing to report of {run.path}: it holds no training record and no evaluation.")
-    for course in {segment.course for segment in run.segments}:
+    for trajectory in {segment.trajectory for segment in run.segments}:
         try:
-            course.curves()
+            trajectory.curves()
         except ScheduleError as error:  # e.g. a name that a module of the user's registers
             raise ScheduleError(f"the schedule of {run.path} can't be read: {error}") from error
 

@@ -107,7 +107,7 @@ def warnings(run: Run) -> list[str]:
     """What is doubtful about a run, or can't be known."""
     found: list[str] = []
     if run.segments:
-        notes = [note for curve in run.segments[-1].course.curves() for note in curve.notes]
+        notes = [note for curve in run.segments[-1].trajectory.curves() for note in curve.notes]
         found += dict.fromkeys(notes)
     found += _not_finite(run)
     if lost := _lost_rows(run):
@@ -135,8 +135,10 @@ def _planned(run: Run) -> int:
 
 
 def _clock(run: Run) -> str | None:
-    course: Row = next((row["course"] for row in run.starts[::-1] if isinstance(row.get("course"), dict)), {})
-    unit = course.get("unit", "updates")
+    trajectory: Row = next(
+        (row["trajectory"] for row in run.starts[::-1] if isinstance(row.get("trajectory"), dict)), {}
+    )
+    unit = trajectory.get("unit", "updates")
     return None if unit == "updates" else str(unit)
 
 
@@ -170,7 +172,7 @@ def _lost_rows(run: Run) -> int:
 
 def _phases(run: Run) -> Table:
     found = phases(run)
-    curves = [segment.course.curves()[0] for segment in run.segments[:: max(len(run.segments) - 1, 1)]]
+    curves = [segment.trajectory.curves()[0] for segment in run.segments[:: max(len(run.segments) - 1, 1)]]
     lengths = {part.text: "; ".join(part.arithmetic) for curve in curves for part in curve.parts}
     rows = [
         [
@@ -186,7 +188,7 @@ def _phases(run: Run) -> Table:
 
 def _groups(run: Run) -> Table:
     start = run.starts[-1] if run.starts else {}
-    own: Sequence[Any] = run.segments[-1].course.settings.own if run.segments else ()
+    own: Sequence[Any] = run.segments[-1].trajectory.settings.own if run.segments else ()
     given = [start.get(key) for key in ("num_parameters", "peaks", "weight_decays")]
     columns: list[list[Any]] = [column if isinstance(column, list) else [] for column in given]
     rows = [

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..schedules.shapes import Array
-from ..trajectory.trajectory import Course
+from ..trajectory.trajectory import Trajectory
 
 logger = logging.getLogger(__name__)
 
@@ -146,27 +146,27 @@ def _as_row(line: bytes) -> Row | None:
 
 @dataclass(frozen=True)
 class Segment:
-    """From one update on, what every update's LRs follow from: `scale * course(t + offset)`.
+    """From one update on, what every update's LRs follow from: `scale * trajectory(t + offset)`.
 
     Args:
         start (`int`): The first update, counted from 0.
-        course ([`Course`]): The schedule in the run, with what resumes and an early cooldown made of it.
+        trajectory ([`Trajectory`]): The schedule in the run, with what resumes and an early cooldown made of it.
         offset (`float`): Between updates done and the position on the curve, after a resume with another batch size.
         scales (`tuple[float, ...]`): What each group's LRs are multiplied by.
     """
 
     start: int
-    course: Course
+    trajectory: Trajectory
     offset: float
     scales: tuple[float, ...]
 
     def to_row(self) -> Row:
-        return {"course": self.course.to_data(), "offset": self.offset, "scales": list(self.scales)}
+        return {"trajectory": self.trajectory.to_data(), "offset": self.offset, "scales": list(self.scales)}
 
     @classmethod
     def from_row(cls, row: Row) -> "Segment":
-        course = Course.from_data(row["course"])
-        return cls(int(row["step"]), course, float(row["offset"]), tuple(map(float, row["scales"])))
+        trajectory = Trajectory.from_data(row["trajectory"])
+        return cls(int(row["step"]), trajectory, float(row["offset"]), tuple(map(float, row["scales"])))
 
 
 def lrs(segments: list[Segment], t: Array) -> list[Array]:
@@ -181,7 +181,9 @@ def lrs(segments: list[Segment], t: Array) -> list[Array]:
     made = [np.full(len(t), np.nan) for _ in segments[-1].scales]
     for index in np.unique(which[which >= 0]):
         segment, here = segments[index], which == index
-        for lr, values, scale in zip(made, segment.course.lrs(t[here] + segment.offset), segment.scales, strict=True):
+        for lr, values, scale in zip(
+            made, segment.trajectory.lrs(t[here] + segment.offset), segment.scales, strict=True
+        ):
             lr[here] = values * scale
     return made
 
@@ -217,14 +219,14 @@ class Record:
         That is where the schedule does not count updates or is another scheduler's, or where the row of a start is lost.
         """
         known = {row["start"] for row in self.starts if "start" in row}
-        if not self.starts or not self.starts[-1].get("course"):
+        if not self.starts or not self.starts[-1].get("trajectory"):
             return None
         others = (*self.train, *self.evaluations, *self.events, *self.step_sizes)
         if any(row.get("start", 0) not in known for row in others):
             return None
-        rows = [row for row in (*self.starts, *self.events) if row.get("course") and "step" in row]
+        rows = [row for row in (*self.starts, *self.events) if row.get("trajectory") and "step" in row]
         rows = _still_true(rows, self.starts)
-        if not rows or any(row["course"].get("unit", "updates") != "updates" for row in rows):
+        if not rows or any(row["trajectory"].get("unit", "updates") != "updates" for row in rows):
             return None
         return [Segment.from_row(row) for row in sorted(rows, key=lambda row: (row["step"], row.get("start", 0)))]
 

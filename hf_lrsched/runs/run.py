@@ -62,7 +62,7 @@ class Run:
     @property
     def schedule(self) -> str | None:
         """The schedule's text, where the run has a record."""
-        return self.segments[-1].course.settings.schedule if self.segments else None
+        return self.segments[-1].trajectory.settings.schedule if self.segments else None
 
     @property
     def groups(self) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from ..schedules import Curve, parse
 from ..schedules.families.cooldown import cooldown_of
 from ..schedules.shapes import Array
-from ..trajectory.trajectory import Course
+from ..trajectory.trajectory import Trajectory
 from .metrics import is_lower_better
 from .record import Row, Segment
 from .run import Run, run_of_history
@@ -87,8 +87,8 @@ def end_of(run: Run) -> int:
     if not run.segments:
         return run.updates_done
     last = run.segments[-1]
-    end = int(np.ceil(last.course.end() - last.offset))
-    planned = end if last.course.cooldown_at is not None else run.num_updates or end
+    end = int(np.ceil(last.trajectory.end() - last.offset))
+    planned = end if last.trajectory.cooldown_at is not None else run.num_updates or end
     return max(planned, run.updates_done)
 
 
@@ -147,13 +147,13 @@ def phases(run: Run) -> list[Phase]:
     """The phases of the first group's schedule where they were in the run, with what resumes made of them."""
     found: list[Phase] = []
     ends = [*(segment.start for segment in run.segments[1:]), end_of(run)]
-    curves: dict[Course, Curve] = {}
+    curves: dict[Trajectory, Curve] = {}
     for segment, end in zip(run.segments, ends, strict=False):
-        course = segment.course
-        if course not in curves:
-            settings = course.settings
-            curves[course] = parse(settings.schedules[0]).resolve(settings.horizon, peak=settings.peaks[0])
-        for phase in _of_segment(segment, curves[course]):
+        trajectory = segment.trajectory
+        if trajectory not in curves:
+            settings = trajectory.settings
+            curves[trajectory] = parse(settings.schedules[0]).resolve(settings.horizon, peak=settings.peaks[0])
+        for phase in _of_segment(segment, curves[trajectory]):
             start, stop = max(phase.start, segment.start), min(phase.end, end)
             if start >= stop:
                 continue
@@ -164,13 +164,15 @@ def phases(run: Run) -> list[Phase]:
 
 
 def _of_segment(segment: Segment, curve: Curve) -> list[Phase]:
-    course = segment.course
-    placed = [Phase(part.text, _update(course, part.start), _update(course, part.end)) for part in curve.parts]
+    trajectory = segment.trajectory
+    placed = [Phase(part.text, _update(trajectory, part.start), _update(trajectory, part.end)) for part in curve.parts]
     planned = cooldown_of(curve)
-    if course.rewarm is not None:
-        placed = _before_and_after(placed, Phase("rewarm", course.rewarm.at, course.rewarm.at + course.rewarm.over))
-    if course.cooldown_at is not None and planned is not None:
-        cooldown = Phase(str(planned.phase), course.cooldown_at, course.end())
+    if trajectory.rewarm is not None:
+        placed = _before_and_after(
+            placed, Phase("rewarm", trajectory.rewarm.at, trajectory.rewarm.at + trajectory.rewarm.over)
+        )
+    if trajectory.cooldown_at is not None and planned is not None:
+        cooldown = Phase(str(planned.phase), trajectory.cooldown_at, trajectory.end())
         placed = [each for each in _before_and_after(placed, cooldown) if each.start < cooldown.end]
     return [Phase(each.text, each.start - segment.offset, each.end - segment.offset) for each in placed]
 
@@ -181,9 +183,9 @@ def _before_and_after(placed: list[Phase], between: Phase) -> list[Phase]:
     return [each for each in (*before, between, *after) if each.end > each.start]
 
 
-def _update(course: Course, position: float) -> float:
-    """The update at which a course is at a position of its curve: what `Course.stretched` does, backwards."""
-    for stretch in reversed(course.stretches):
+def _update(trajectory: Trajectory, position: float) -> float:
+    """The update at which a trajectory is at a position of its curve: what `Trajectory.stretched` does, backwards."""
+    for stretch in reversed(trajectory.stretches):
         if position > stretch.at:
             longer = (stretch.new_end - stretch.at) / (stretch.old_end - stretch.at)
             position = stretch.at + (position - stretch.at) * longer
@@ -227,7 +229,7 @@ def best_of(run: Run, metric: str, greater_is_better: bool | None = None) -> Bes
 
 
 #: What of an event's row has a column of its own, or is for machines.
-_NOT_DETAILS = ("start", "step", "epoch", "t", "kind", "cause", "how", "course", "offset", "scales")
+_NOT_DETAILS = ("start", "step", "epoch", "t", "kind", "cause", "how", "trajectory", "offset", "scales")
 
 
 @dataclass(frozen=True)

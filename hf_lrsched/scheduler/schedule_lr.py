@@ -17,11 +17,11 @@ from ..schedules.curve import Reaction
 from ..schedules.families.cooldown import cooldown_of
 from ..schedules.parser import as_schedule
 from ..trajectory.clocks import Clock, as_clock
-from ..trajectory.plateaus import Watcher, scales_of, times, watchers_of
+from ..trajectory.plateaus import PlateauTracker, scales_of, times, track_plateaus
 from ..trajectory.resume import check_on_resume, resumed, taken_over
-from ..trajectory.settings import Settings, listed
+from ..trajectory.settings import RunSettings, listed
 from ..trajectory.state import MOST_EVENTS, STATE_VERSION
-from ..trajectory.trajectory import Course, lrs_at
+from ..trajectory.trajectory import Trajectory, lrs_at
 
 logger = logging.getLogger(__name__)
 
@@ -97,14 +97,14 @@ class ScheduleLR(LRScheduler):
         resolved = {each: each[0].resolve(self.horizon, peak=each[1]) for each in dict.fromkeys(wanted)}
         #: The curve of each parameter group.
         self.curves: list[Curve] = [resolved[each] for each in wanted]
-        self.settings = Settings.of(self.schedule, self.horizon, self.peaks, own, str(self.clock))
-        self.course = Course(self.settings)
-        #: What changed the course or the scale, the latest last: resumes with other settings, drops of a plateau, ….
+        self.settings = RunSettings.of(self.schedule, self.horizon, self.peaks, own, str(self.clock))
+        self.trajectory = Trajectory(self.settings)
+        #: What changed the trajectory or the scale, the latest last: resumes with other settings, drops of a plateau, ….
         self.events: list[dict[str, Any]] = []
         #: How many there were in this process: `events` holds the latest alone.
         self.num_events = 0
-        #: What was to be before the latest resume with other settings: its course or, of another scheduler, its last LRs.
-        self.before_resume: Course | list[float] | None = None
+        #: What was to be before the latest resume with other settings: its trajectory or, of another scheduler, its last LRs.
+        self.before_resume: Trajectory | list[float] | None = None
         #: What [`LossGuard`] must know after a resume: `acts`, how often it has acted; `start`, the loss at the run's start.
         self.guard: dict[str, float] = {}
         #: The factor of [`rescale`], over all groups.
@@ -115,7 +115,7 @@ class ScheduleLR(LRScheduler):
         self.seconds = 0.0
         #: Who sees to what in the run the schedule follows, of `plateau`, `cooldown` and `clock`: callbacks, or a loop.
         self.attended: set[str] = set()
-        self.watchers = watchers_of(self.curves, self.settings.schedules)
+        self.plateaus = track_plateaus(self.curves, self.settings.schedules)
         self._position = 0.0
         self._block_start = -1
         self._blocks: list[list[float]] = []
@@ -143,7 +143,7 @@ class ScheduleLR(LRScheduler):
     @property
     def end(self) -> float:
         """The position at which the run is over: the end of the curve, or of a cooldown that began early."""
-        return self.course.end(self.curves)
+        return self.trajectory.end(self.curves)
 
     def get_lr(self) -> list[float]:  # type: ignore[override]
         """The LR of each group for the next update."""
@@ -152,11 +152,11 @@ class ScheduleLR(LRScheduler):
     def _unscaled(self) -> list[float]:
         position = self.position
         if position % 1 or self.horizon.unit != "updates":
-            return lrs_at(self.course, position, self.curves)
+            return lrs_at(self.trajectory, position, self.curves)
         start = int(position) - int(position) % _BLOCK
         if start != self._block_start:
             updates = np.arange(start, start + _BLOCK, dtype=np.float64)
-            self._blocks = [lrs.tolist() for lrs in self.course.lrs(updates, self.curves)]
+            self._blocks = [lrs.tolist() for lrs in self.trajectory.lrs(updates, self.curves)]
             self._block_start = start
         offset = int(position) - start
         return [block[offset] for block in self._blocks]
@@ -176,7 +176,7 @@ class ScheduleLR(LRScheduler):
 
     def _warn_of_what_nobody_attends_to(self) -> None:
         tell = {
-            "plateau": (bool(self.watchers), "plateau() follows evaluations", "PlateauCallback", "observe(metrics)"),
+            "plateau": (bool(self.plateaus), "plateau() follows evaluations", "PlateauCallback", "observe(metrics)"),
             "cooldown": (
                 self.cooldown is not None,
                 "cooldown() may begin early",
@@ -234,17 +234,17 @@ class ScheduleLR(LRScheduler):
         ```
         """
         watching = self._watching()
-        seen = [(watcher, watcher.rule.value(metrics), self._direction(watcher)) for watcher in watching]
+        seen = [(tracker, tracker.rule.value(metrics), self._direction(tracker)) for tracker in watching]
         events = [self._after_evaluation(*each) for each in seen]
         return [event for event in events if event is not None]
 
-    def _watching(self) -> list[Watcher]:
-        position = self.course.stretched(self.position)
-        return [watcher for watcher in self.watchers if watcher.reaction.start < position <= watcher.reaction.end]
+    def _watching(self) -> list[PlateauTracker]:
+        position = self.trajectory.stretched(self.position)
+        return [tracker for tracker in self.plateaus if tracker.reaction.start < position <= tracker.reaction.end]
 
     def metrics_wanted(self) -> list[str]:
         """The metrics that an evaluation at this position should have."""
-        return list(dict.fromkeys(watcher.rule.metric for watcher in self._watching()))
+        return list(dict.fromkeys(tracker.rule.metric for tracker in self._watching()))
 
     def follow(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> None:
         """Says what the Trainer's arguments say about a metric's direction.
@@ -257,11 +257,11 @@ class ScheduleLR(LRScheduler):
             ScheduleError: Whether a metric should rise or fall can't be told.
         """
         self._said = (best_metric, greater_is_better)
-        for watcher in self.watchers:
-            self._direction(watcher)
+        for tracker in self.plateaus:
+            self._direction(tracker)
 
-    def _direction(self, watcher: Watcher) -> str:
-        return watcher.rule.direction(*self._said)
+    def _direction(self, tracker: PlateauTracker) -> str:
+        return tracker.rule.direction(*self._said)
 
     def rescale(self, factor: float, cause: str) -> dict[str, Any]:
         """Multiplies the LR of every group by a factor from here on; an event with its cause.
@@ -295,7 +295,7 @@ class ScheduleLR(LRScheduler):
         if self.is_cooling:
             return None
         event = {"kind": "cooldown", "cause": cause, "planned": planned.start}
-        self.course = replace(self.course, cooldown_at=self.position)
+        self.trajectory = replace(self.trajectory, cooldown_at=self.position)
         self._block_start = -1
         return self._changed(event)
 
@@ -309,19 +309,19 @@ class ScheduleLR(LRScheduler):
         """Whether the cooldown has begun, early or in its time."""
         planned = self.cooldown
         return planned is not None and (
-            self.course.cooldown_at is not None or self.course.stretched(self.position) >= planned.start
+            self.trajectory.cooldown_at is not None or self.trajectory.stretched(self.position) >= planned.start
         )
 
-    def _after_evaluation(self, watcher: Watcher, value: float, direction: str) -> dict[str, Any] | None:
-        before = watcher.state
-        watcher.state = after = watcher.rule.after(before, value, direction)
+    def _after_evaluation(self, tracker: PlateauTracker, value: float, direction: str) -> dict[str, Any] | None:
+        before = tracker.state
+        tracker.state = after = tracker.rule.after(before, value, direction)
         if after["scale"] == before["scale"]:
             return None
         best = "no best so far" if before["best"] is None else f"the best was {before['best']:.6g}"
         return self._changed(
             {
                 "kind": "plateau",
-                "cause": f"{watcher.rule.metric} {value:.6g}, {best}",
+                "cause": f"{tracker.rule.metric} {value:.6g}, {best}",
                 "scale_before": before["scale"],
                 "scale_after": after["scale"],
             }
@@ -337,12 +337,12 @@ class ScheduleLR(LRScheduler):
         return event
 
     def _rescale(self) -> None:
-        self._scales = scales_of(self.course, self.watchers, self.scale)
+        self._scales = scales_of(self.trajectory, self.plateaus, self.scale)
 
     def drop_frozen_gradients(self) -> None:
         """Takes the gradients of groups whose own schedule is at 0: the optimizer then leaves them alone."""
         # By what each group holds, not by its place: DeepSpeed's ZeRO shows the optimizer one group at a time.
-        for group in self.optimizer.param_groups if self.course.settings.own else ():
+        for group in self.optimizer.param_groups if self.trajectory.settings.own else ():
             if group.get("schedule") is not None and float(group["lr"]) == 0:
                 for parameter in group["params"]:
                     parameter.grad = None
@@ -386,13 +386,13 @@ class ScheduleLR(LRScheduler):
         self._last_lr = [*lrs]
 
     def __getstate__(self) -> dict[str, Any]:
-        # What follows from the course is computed anew: curves are functions, which can't be pickled.
+        # What follows from the trajectory is computed anew: curves are functions, which can't be pickled.
         return {
             name: value for name, value in self.__dict__.items() if name not in ("curves", "_blocks", "_block_start")
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, curves=state["course"].curves(), _blocks=[], _block_start=-1)
+        self.__dict__.update(state, curves=state["trajectory"].curves(), _blocks=[], _block_start=-1)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data, which `torch.load(weights_only=True)` reads."""
@@ -401,10 +401,10 @@ class ScheduleLR(LRScheduler):
             "t": self.last_epoch,
             "position": self.position,
             "settings": self.settings.to_data(),
-            "course": None if self.course == Course(self.settings) else self.course.to_data(),
+            "trajectory": None if self.trajectory == Trajectory(self.settings) else self.trajectory.to_data(),
             "scale": self.scale,
             "seconds": self.seconds,
-            "plateaus": [watcher.to_data() for watcher in self.watchers],
+            "plateaus": [tracker.to_data() for tracker in self.plateaus],
             "events": [dict(event) for event in self.events],
             "guard": dict(self.guard),
         }
@@ -423,19 +423,19 @@ class ScheduleLR(LRScheduler):
             found = resumed(state_dict, self.settings, self.on_resume)
         else:
             found = taken_over(state_dict, self.settings, self.on_resume, self.updates_done)
-        if found.course != self.course:
-            self.course = found.course
-            self.curves = found.course.curves()
-            self.peaks = list(found.course.settings.peaks)
-            self.schedule = parse(found.course.settings.schedule)
-            self.horizon = found.course.settings.horizon
-        self.watchers, self.scale, self.events = found.watchers, found.scale, found.events
+        if found.trajectory != self.trajectory:
+            self.trajectory = found.trajectory
+            self.curves = found.trajectory.curves()
+            self.peaks = list(found.trajectory.settings.peaks)
+            self.schedule = parse(found.trajectory.settings.schedule)
+            self.horizon = found.trajectory.settings.horizon
+        self.plateaus, self.scale, self.events = found.plateaus, found.scale, found.events
         self.before_resume, self.seconds, self.guard = found.before, found.seconds, found.guard
         self.last_epoch = found.t
         self._position = found.position - (found.t if self.horizon.unit == "updates" else 0)
         self._step_count = found.t + 1
         self._block_start = -1
-        own = self.course.settings.own or (None,) * len(self.peaks)
+        own = self.trajectory.settings.own or (None,) * len(self.peaks)
         for group, peak, schedule in zip(self.optimizer.param_groups, self.peaks, own, strict=True):
             group["initial_lr"] = peak  # the optimizer's state brought the checkpoint's
             group.pop("schedule", None)

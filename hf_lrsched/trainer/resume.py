@@ -28,7 +28,7 @@ def save_resume(scheduler: "ScheduleLR", folder: str | Path) -> str:
         raise ScheduleError("nothing to draw: the run goes on with the checkpoint's own settings.")
     events, groups = scheduler.events, scheduler.optimizer.param_groups
     resumes = [(event["t"], event["how"].partition("(")[0].strip()) for event in events if event["kind"] == "resume"]
-    # These replaced the curve, so that the course no longer tells the LRs before them.
+    # These replaced the curve, so that the trajectory no longer tells the LRs before them.
     replaced = [t for t, how in resumes[:-1] if how in ("switch", "rewarm")]
     drops = [(event["t"], event["scale_after"] / event["scale_before"]) for event in events if "scale_after" in event]
     since = max(replaced, default=0)
@@ -39,7 +39,7 @@ def save_resume(scheduler: "ScheduleLR", folder: str | Path) -> str:
     try:
         figure = draw_resume(
             scheduler.before_resume,
-            scheduler.course,
+            scheduler.trajectory,
             scheduler.position,
             on_resume=scheduler.on_resume,
             end=scheduler.settings.horizon.num_updates,

@@ -1,4 +1,4 @@
-"""Watchers: what each plateau() of the schedules has seen, and what it makes of the LRs. Pure."""
+"""What each plateau() of the schedules has seen, and what it makes of the LRs. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 from ..schedules import Curve
 from ..schedules.curve import Reaction
 from ..schedules.families.plateau import Plateau, PlateauState
-from .trajectory import Course
+from .trajectory import Trajectory
 
 
 @dataclass
-class Watcher:
+class PlateauTracker:
     """A `plateau()` of one of the schedules, with what it has seen."""
 
     schedule: str
@@ -28,35 +28,35 @@ class Watcher:
         return {"phase": str(self.reaction.phase), **self.state}
 
 
-def watchers_of(curves: list[Curve], schedules: tuple[str, ...]) -> list[Watcher]:
+def track_plateaus(curves: list[Curve], schedules: tuple[str, ...]) -> list[PlateauTracker]:
     """A fresh one for each `plateau()`, once for all groups that follow the same schedule."""
     return [
-        Watcher(text, reaction, reaction.rule.start())
+        PlateauTracker(text, reaction, reaction.rule.start())
         for text, curve in dict(zip(schedules, curves, strict=True)).items()
         for reaction in curve.reactions
         if isinstance(reaction.rule, Plateau)
     ]
 
 
-def restore(watchers: list[Watcher], remembered: list[dict[str, Any]]) -> None:
+def restore(plateaus: list[PlateauTracker], remembered: list[dict[str, Any]]) -> None:
     """Gives each what the one with the same text had seen; the first to the first, where there are several."""
     left = list(remembered)
-    for watcher in watchers:
-        same = next((each for each in left if each["phase"] == str(watcher.reaction.phase)), None)
+    for tracker in plateaus:
+        same = next((each for each in left if each["phase"] == str(tracker.reaction.phase)), None)
         if same is not None:
             left.remove(same)
             best = None if same["best"] is None else float(same["best"])
-            watcher.state = PlateauState(
+            tracker.state = PlateauState(
                 best=best, bad=int(same["bad"]), resting=int(same["resting"]), scale=float(same["scale"])
             )
 
 
-def scales_of(course: Course, watchers: list[Watcher], scale: float) -> list[float]:
+def scales_of(trajectory: Trajectory, plateaus: list[PlateauTracker], scale: float) -> list[float]:
     """What each group's LRs are multiplied by."""
-    scales = dict.fromkeys(course.settings.schedules, scale)
-    for watcher in watchers:
-        scales[watcher.schedule] *= watcher.state["scale"]
-    return [scales[text] for text in course.settings.schedules]
+    scales = dict.fromkeys(trajectory.settings.schedules, scale)
+    for tracker in plateaus:
+        scales[tracker.schedule] *= tracker.state["scale"]
+    return [scales[text] for text in trajectory.settings.schedules]
 
 
 def times(lrs: list[float], scales: list[float]) -> list[float]:

@@ -9,10 +9,10 @@ from typing import Any
 from ..schedules import ScheduleError, as_length
 from ..schedules.errors import brief, nearest
 from .clocks import Epochs, as_clock, moved
-from .plateaus import restore, scales_of, times, watchers_of
-from .settings import Settings, listed
+from .plateaus import restore, scales_of, times, track_plateaus
+from .settings import RunSettings, listed
 from .state import MOST_EVENTS, STATE_VERSION, Found
-from .trajectory import Course, Rewarm, Stretch, lrs_at
+from .trajectory import Rewarm, Stretch, Trajectory, lrs_at
 
 RESUME_CHOICES = {
     "strict": "refuse",
@@ -49,7 +49,7 @@ def check_on_resume(on_resume: str) -> tuple[str, str | None]:
     return choice, over
 
 
-def same_data(was: Settings, new: Settings) -> bool:
+def same_data(was: RunSettings, new: RunSettings) -> bool:
     """Do both follow the passes over the data, with the same schedules, and differ in the batch's size alone?"""
     if not isinstance(as_clock(new.clock), Epochs) or replace(was, horizon=new.horizon) != new:
         return False
@@ -60,13 +60,13 @@ def same_data(was: Settings, new: Settings) -> bool:
     return abs(Fraction(run, per_epoch) * new.horizon.updates_per_epoch - new.horizon.num_updates) <= 1
 
 
-def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) -> Course:
-    """The course of a run that goes on at update t with settings that have changed.
+def resume(old: Trajectory, was: RunSettings, new: RunSettings, t: float, on_resume: str) -> Trajectory:
+    """The trajectory of a run that goes on at update t with settings that have changed.
 
     Args:
-        old ([`Course`]): The checkpoint's; what earlier resumes made of it included.
-        was ([`Settings`]): Those of the run that wrote the checkpoint.
-        new ([`Settings`]): Those of this run.
+        old ([`Trajectory`]): The checkpoint's; what earlier resumes made of it included.
+        was ([`RunSettings`]): Those of the run that wrote the checkpoint.
+        new ([`RunSettings`]): Those of this run.
         t (`float`): The position: updates done, or what else the clock counts.
         on_resume (`str`): One of [`RESUME_CHOICES`].
 
@@ -89,7 +89,7 @@ def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) 
             f"on_resume={choice!r} is not possible here: the checkpoint's run began its cooldown at {old.cooldown_at:g}. "
             "Finish it with 'keep', or go on with the new curve by 'switch'."
         )
-    fresh = Course(new)
+    fresh = Trajectory(new)
     if choice == "strict":
         where = _where(t, new.horizon.unit)
         raise ScheduleError(refusal(was.differences(new), where, lrs_at(old, t), lrs_at(fresh, t), RESUME_CHOICES))
@@ -108,7 +108,7 @@ def resume(old: Course, was: Settings, new: Settings, t: float, on_resume: str) 
     return rewarmed(new, t, lrs_at(old, t), over or "5%")
 
 
-def rewarmed(new: Settings, t: float, lrs: list[float], over: str) -> Course:
+def rewarmed(new: RunSettings, t: float, lrs: list[float], over: str) -> Trajectory:
     """The new curve, reached from these LRs in a straight line."""
     updates = math.ceil(as_length(over).updates(new.horizon))
     if t + updates > new.horizon.num_updates:
@@ -116,7 +116,7 @@ def rewarmed(new: Settings, t: float, lrs: list[float], over: str) -> Course:
             f"rewarm({over}): {updates} {new.horizon.unit} from {_where(t, new.horizon.unit)} on, but the run has "
             f"{new.horizon.num_updates}."
         )
-    return Course(new, rewarm=Rewarm(t, updates, tuple(lrs)))
+    return Trajectory(new, rewarm=Rewarm(t, updates, tuple(lrs)))
 
 
 def refusal(
@@ -134,7 +134,7 @@ def _where(t: float, unit: str) -> str:
     return f"update {t:g}" if unit == "updates" else f"{t:.6g} {unit}"
 
 
-def resumed(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
+def resumed(state: dict[str, Any], now: RunSettings, on_resume: str) -> Found:
     """Where a run with these settings goes on, by the state of a [`ScheduleLR`].
 
     Raises:
@@ -149,13 +149,13 @@ def resumed(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
         )
     try:
         t, events = int(state["t"]), [dict(event) for event in state["events"]]
-        settings = Settings.from_data(state["settings"])
-        old = Course(settings) if state["course"] is None else Course.from_data(state["course"])
+        settings = RunSettings.from_data(state["settings"])
+        old = Trajectory(settings) if state["trajectory"] is None else Trajectory.from_data(state["trajectory"])
         position = float(state.get("position", t))
         scale, seconds = float(state.get("scale", 1.0)), float(state.get("seconds", 0.0))
         guard = {str(name): float(value) for name, value in state.get("guard", {}).items()}
         remembered = [dict(each) for each in state.get("plateaus", ())]
-        was = watchers_of(old.curves(), old.settings.schedules)
+        was = track_plateaus(old.curves(), old.settings.schedules)
         restore(was, remembered)
         if len(was) != len(remembered):
             raise ValueError(f"{len(remembered)} plateaus for a schedule with {len(was)}")
@@ -170,36 +170,36 @@ def resumed(state: dict[str, Any], now: Settings, on_resume: str) -> Found:
     found = Found(t, position, old, was, scale, seconds, events, guard)
     if settings == now:
         return found
-    plain = old == Course(settings) or replace(old, cooldown_at=None) == Course(settings)
+    plain = old == Trajectory(settings) or replace(old, cooldown_at=None) == Trajectory(settings)
     if same_data(settings, now) and plain:
         at = old.cooldown_at
-        course = Course(now, cooldown_at=None if at is None else moved(at, settings.horizon, now.horizon))
+        trajectory = Trajectory(now, cooldown_at=None if at is None else moved(at, settings.horizon, now.horizon))
         found.position = moved(position, settings.horizon, now.horizon)
     else:
-        course = resume(old, settings, now, position, on_resume)
+        trajectory = resume(old, settings, now, position, on_resume)
         found.before = old
     # What each plateau() has seen stays with it, where the new schedules have the same one.
-    found.watchers = watchers_of(course.curves(), course.settings.schedules)
-    restore(found.watchers, [each.to_data() for each in was])
+    found.plateaus = track_plateaus(trajectory.curves(), trajectory.settings.schedules)
+    restore(found.plateaus, [each.to_data() for each in was])
     before = times(lrs_at(old, position), scales_of(old, was, scale))
-    scales = scales_of(course, found.watchers, scale)
-    if course.rewarm is not None and course.rewarm.at == position:
+    scales = scales_of(trajectory, found.plateaus, scale)
+    if trajectory.rewarm is not None and trajectory.rewarm.at == position:
         # A climb from the LRs that were used: the scale that will hold is taken out of them.
         lrs = tuple(lr / scale for lr, scale in zip(before, scales, strict=True))
-        course = replace(course, rewarm=replace(course.rewarm, lrs=lrs))
-    found.course = course
-    after = times(lrs_at(course, found.position), scales)
+        trajectory = replace(trajectory, rewarm=replace(trajectory.rewarm, lrs=lrs))
+    found.trajectory = trajectory
+    after = times(lrs_at(trajectory, found.position), scales)
     how = on_resume if found.before is not None else "epochs"
     found.events = [*events, _resume_event(t, how, before, after)][-MOST_EVENTS:]
     return found
 
 
-def taken_over(state: dict[str, Any], now: Settings, on_resume: str, updates_done: int | None = None) -> Found:
+def taken_over(state: dict[str, Any], now: RunSettings, on_resume: str, updates_done: int | None = None) -> Found:
     """The same by the state of torch's own schedulers: what they have in common are a position and the last LRs.
 
     Args:
         state (`dict[str, Any]`): The scheduler's.
-        now ([`Settings`]): Those of this run.
+        now ([`RunSettings`]): Those of this run.
         on_resume (`str`): One of [`RESUME_CHOICES`].
         updates_done (`int`, *optional*): Updates behind the checkpoint, where they are known. The scheduler may have counted
             others: evaluations, as `ReduceLROnPlateau` does, or without those that were skipped.
@@ -219,9 +219,9 @@ def taken_over(state: dict[str, Any], now: Settings, on_resume: str, updates_don
             f"can't resume: the checkpoint is another scheduler's, which counted updates, and this one's clock is "
             f"{now.clock}."
         )
-    course = Course(now)
-    found = Found(t, float(t), course, watchers_of(course.curves(), now.schedules), 1.0, 0.0, [])
-    after = lrs_at(course, t)
+    trajectory = Trajectory(now)
+    found = Found(t, float(t), trajectory, track_plateaus(trajectory.curves(), now.schedules), 1.0, 0.0, [])
+    after = lrs_at(trajectory, t)
     if len(before) != len(after):
         raise ScheduleError(
             f"can't resume: the checkpoint's optimizer has {len(before)} parameter groups, this one {len(after)}."
@@ -233,9 +233,9 @@ def taken_over(state: dict[str, Any], now: Settings, on_resume: str, updates_don
     if choice not in possible:
         differences = ["the checkpoint is another scheduler's, whose curve is not known"]
         raise ScheduleError(refusal(differences, f"update {t}", before, after, possible))
-    found.course = course if choice == "switch" else rewarmed(now, t, before, over or "5%")
+    found.trajectory = trajectory if choice == "switch" else rewarmed(now, t, before, over or "5%")
     found.before = before
-    found.events = [_resume_event(t, on_resume, before, lrs_at(found.course, t))]
+    found.events = [_resume_event(t, on_resume, before, lrs_at(found.trajectory, t))]
     return found
 
 

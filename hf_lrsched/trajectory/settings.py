@@ -11,7 +11,7 @@ _MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """What a run's LRs follow from.
 
     Args:
@@ -36,7 +36,7 @@ class Settings:
         peaks: Sequence[float],
         own: Sequence[Schedule | None] = (),
         clock: str = "updates",
-    ) -> "Settings":
+    ) -> "RunSettings":
         """The settings, without the batch's size where no schedule uses it: then it can't change the curve.
 
         The updates per epoch stay: where they change, a resumed run goes on at another place in the data.
@@ -68,7 +68,7 @@ class Settings:
         }
 
     @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "Settings":
+    def from_data(cls, data: dict[str, Any]) -> "RunSettings":
         # What a state of an older version lacks has its default.
         horizon = Horizon(**{name: data[name] for name in Horizon.__dataclass_fields__ if name in data})
         peaks = tuple(map(float, data["peaks"]))
@@ -77,7 +77,7 @@ class Settings:
             raise ValueError(f"{len(own)} schedules for {len(peaks)} groups")
         return cls(str(data["schedule"]), horizon, peaks, own, str(data.get("clock", "updates")))
 
-    def differences(self, other: "Settings") -> list[str]:
+    def differences(self, other: "RunSettings") -> list[str]:
         """What `other` has otherwise, in words."""
         mine, others = self.to_data(), other.to_data()
         return [_difference(name, mine[name], others[name]) for name in mine if mine[name] != others[name]]

@@ -1,10 +1,10 @@
-"""Where a run goes on, by the scheduler's state in a checkpoint. Pure: states in, positions and courses out."""
+"""Where a run goes on, by the scheduler's state in a checkpoint. Pure: states in, positions and trajectories out."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from .plateaus import Watcher
-from .trajectory import Course
+from .plateaus import PlateauTracker
+from .trajectory import Trajectory
 
 STATE_VERSION = 2
 
@@ -18,10 +18,10 @@ class Found:
 
     t: int
     position: float
-    course: Course
-    watchers: list[Watcher]
+    trajectory: Trajectory
+    plateaus: list[PlateauTracker]
     scale: float
     seconds: float
     events: list[dict[str, Any]]
     guard: dict[str, float] = field(default_factory=dict)
-    before: Course | list[float] | None = None
+    before: Trajectory | list[float] | None = None

@@ -1,4 +1,4 @@
-"""Course: the LR of every update of a run, also one that was resumed with other settings. Pure data and mathematics."""
+"""Trajectory: the LR of every update of a run, also one that was resumed with other settings. Pure data and mathematics."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from ..schedules import Curve, parse
 from ..schedules.families.cooldown import cooldown_of, cooled
 from ..schedules.shapes import Array
-from .settings import Settings
+from .settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Rewarm:
 
 
 @dataclass(frozen=True)
-class Course:
+class Trajectory:
     """The LR of every update: `peak * curve(t)`, and what resumes and an early end made of it.
 
     Args:
-        settings ([`Settings`]): What the LRs follow from.
+        settings ([`RunSettings`]): What the LRs follow from.
         stretches (`tuple[Stretch, ...]`): The latest one first.
         rewarm ([`Rewarm`], *optional*): A climb onto the curve.
         cooldown_at (`float`, *optional*): The position at which the cooldown began before its time.
     """
 
-    settings: Settings
+    settings: RunSettings
     stretches: tuple[Stretch, ...] = ()
     rewarm: Rewarm | None = None
     cooldown_at: float | None = None
@@ -107,7 +107,7 @@ class Course:
         ]
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data, from which [`from_data`] makes an equal course."""
+        """Plain data, from which [`from_data`] makes an equal trajectory."""
         return {
             **self.settings.to_data(),
             "stretches": [asdict(stretch) for stretch in self.stretches],
@@ -116,17 +116,17 @@ class Course:
         }
 
     @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "Course":
+    def from_data(cls, data: dict[str, Any]) -> "Trajectory":
         stretches = tuple(Stretch(**stretch) for stretch in data["stretches"])
         rewarm = data["rewarm"]
         return cls(
-            Settings.from_data(data),
+            RunSettings.from_data(data),
             stretches,
             None if rewarm is None else Rewarm(rewarm["at"], rewarm["over"], tuple(rewarm["lrs"])),
             data.get("cooldown_at"),
         )
 
 
-def lrs_at(course: Course, t: float, curves: list[Curve] | None = None) -> list[float]:
+def lrs_at(trajectory: Trajectory, t: float, curves: list[Curve] | None = None) -> list[float]:
     """The LR of each group for update t."""
-    return [float(lr[0]) for lr in course.lrs(np.array([float(t)]), curves)]
+    return [float(lr[0]) for lr in trajectory.lrs(np.array([float(t)]), curves)]

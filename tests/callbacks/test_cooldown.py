@@ -203,7 +203,7 @@ def test_a_time_limit_in_the_past(run, minutes, tmp_path):
     run(schedule, Ticks(minutes), save_strategy="steps", save_steps=1)
     last = max(Path(tmp_path, "out").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     state = torch.load(last / "scheduler.pt", weights_only=True)
-    torch.save({**state, "course": None, "seconds": 700.0}, last / "scheduler.pt")
+    torch.save({**state, "trajectory": None, "seconds": 700.0}, last / "scheduler.pt")
     with pytest.raises(ScheduleError, match=r"time_limit=10min of .* is in the past: .* 700 s"):
         run(schedule, resume=str(last))
 

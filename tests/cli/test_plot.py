@@ -14,8 +14,8 @@ from hf_lrsched import Horizon
 from hf_lrsched.cli import plot
 from hf_lrsched.cli.main import main
 from hf_lrsched.runs.record import Segment
-from hf_lrsched.trajectory.settings import Settings
-from hf_lrsched.trajectory.trajectory import Course
+from hf_lrsched.trajectory.settings import RunSettings
+from hf_lrsched.trajectory.trajectory import Trajectory
 
 HISTORY = [
     {"step": 2, "epoch": 0.5, "loss": 1.5, "learning_rate": 1e-5},
@@ -54,9 +54,9 @@ def recorded(tmp_path):
         folder = tmp_path / name / "record"
         folder.mkdir(parents=True)
         updates = 2 * len(accuracies)
-        course = Course(Settings(schedule, Horizon(updates), (1.0, 0.1)))
+        trajectory = Trajectory(RunSettings(schedule, Horizon(updates), (1.0, 0.1)))
         start = {"start": 0, "step": 0, "num_updates": updates, "groups": list(groups), "schedule": schedule}
-        start |= Segment(0, course, 0.0, (1.0, 1.0)).to_row()
+        start |= Segment(0, trajectory, 0.0, (1.0, 1.0)).to_row()
         (folder / "run.jsonl").write_text(json.dumps(start) + "\n")
         rows = [{"start": 0, "step": 2 * i + 2, "eval_accuracy": value} for i, value in enumerate(accuracies)]
         (folder / "evaluations.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -331,7 +331,7 @@ def test_need_24_restarts_restart():
 
 
 def test_need_25_lrs_that_are_tensors_are_written_in_place():
-    """pytorch/pytorch issues 107076, 120934; that a compiled step compiles once is counted in test_course.py."""
+    """pytorch/pytorch issues 107076, 120934; that a compiled step compiles once is counted in test_trajectory.py."""
     parameter = nn.Parameter(torch.ones(1))
     lr = torch.tensor(1.0)
     optimizer = torch.optim.AdamW([parameter], lr=lr, capturable=False, foreach=False)

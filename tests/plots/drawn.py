@@ -6,8 +6,8 @@ from pathlib import Path
 from hf_lrsched import Horizon
 from hf_lrsched.runs import Run, read_run
 from hf_lrsched.runs.record import Segment
-from hf_lrsched.trajectory.settings import Settings
-from hf_lrsched.trajectory.trajectory import Course
+from hf_lrsched.trajectory.settings import RunSettings
+from hf_lrsched.trajectory.trajectory import Trajectory
 
 
 def lines(figure):
@@ -51,12 +51,12 @@ def cut_off(axes):
     return [line for y, by, line in reach if len(y) and (y.min() - by < box.y0 or y.max() + by > box.y1)]
 
 
-def course(schedule, updates, peaks=(1.0,), per_epoch=None, **more):
-    return Course(Settings(schedule, Horizon(updates, per_epoch), tuple(peaks)), **more)
+def trajectory(schedule, updates, peaks=(1.0,), per_epoch=None, **more):
+    return Trajectory(RunSettings(schedule, Horizon(updates, per_epoch), tuple(peaks)), **more)
 
 
 def segment(of, start=0, scales=None):
-    """From update `start` on, a course."""
+    """From update `start` on, a trajectory."""
     return Segment(start, of, 0.0, tuple(scales or [1.0] * len(of.settings.peaks)))
 
 
@@ -97,7 +97,7 @@ def write_state(folder, log_history, **more):
 
 
 __all__ = [
-    "course",
+    "trajectory",
     "cut_off",
     "legend",
     "lines",

@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm, to_rgb
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.plots import draw_heat_map
-from tests.plots.drawn import course, made, segment
+from tests.plots.drawn import made, segment, trajectory
 
 
 def mesh(figure):
@@ -26,7 +26,7 @@ def names(figure):
 
 
 def test_a_row_for_each_group_a_column_for_each_update():
-    of = course("linear()", 4, [1.0, 0.5])
+    of = trajectory("linear()", 4, [1.0, 0.5])
     figure = draw_heat_map(made(segment(of), groups=["head", "body"], num_updates=4, train=[(4, {"loss": 1.0})]))
     assert cells(figure).tolist() == [[1, 0.75, 0.5, 0.25], [0.5, 0.375, 0.25, 0.125]]
     edges = mesh(figure).get_coordinates()[0, :, 0]
@@ -67,7 +67,7 @@ def test_the_colours_get_lighter_evenly():
 
 
 def test_a_long_run_is_drawn_by_some_of_its_updates():
-    of = course("warmup(50%) >> linear()", 1_000_000)
+    of = trajectory("warmup(50%) >> linear()", 1_000_000)
     figure = draw_heat_map(made(segment(of), num_updates=1_000_000, train=[(1_000_000, {"loss": 1.0})]))
     (row,) = cells(figure)
     edges = mesh(figure).get_coordinates()[0, :, 0]
@@ -77,7 +77,7 @@ def test_a_long_run_is_drawn_by_some_of_its_updates():
 
 
 def test_what_is_planned_begins_at_a_line():
-    run = made(segment(course("linear()", 10)), num_updates=10, train=[(step, {"loss": 1.0}) for step in (1, 2, 3)])
+    run = made(segment(trajectory("linear()", 10)), num_updates=10, train=[(step, {"loss": 1.0}) for step in (1, 2, 3)])
     figure = draw_heat_map(run)
     (line,) = figure.axes[0].get_lines()
     assert line.get_xdata()[0] == 3 and line.get_label() == "planned from here on"

@@ -6,14 +6,14 @@ import pytest
 
 from hf_lrsched import Horizon, ScheduleError
 from hf_lrsched.trajectory.resume import resume
-from hf_lrsched.trajectory.settings import Settings
-from hf_lrsched.trajectory.trajectory import Course
+from hf_lrsched.trajectory.settings import RunSettings
+from hf_lrsched.trajectory.trajectory import Trajectory
 
 pytest.importorskip("matplotlib")
 from hf_lrsched.plots.resume import draw_resume
 
-OLD = Settings("linear()", Horizon(4, 2), (1.0,))
-NEW = Settings("linear()", Horizon(8, 2), (1.0,))
+OLD = RunSettings("linear()", Horizon(4, 2), (1.0,))
+NEW = RunSettings("linear()", Horizon(8, 2), (1.0,))
 WAS_TO_BE = "was to be: linear() over 4 updates"
 
 
@@ -22,8 +22,8 @@ def lines(axes):
 
 
 def drawn(how, t=2, new=NEW, **kwargs):
-    course = resume(Course(OLD), OLD, new, t, how)
-    return draw_resume(Course(OLD), course, t, on_resume=how, end=new.horizon.num_updates, **kwargs)
+    trajectory = resume(Trajectory(OLD), OLD, new, t, how)
+    return draw_resume(Trajectory(OLD), trajectory, t, on_resume=how, end=new.horizon.num_updates, **kwargs)
 
 
 # Each LR holds for one update, from u - 1 to u; the last one is there twice, so that its step has a width.
@@ -78,21 +78,21 @@ def lines_without_words(axes):
 
 
 def test_of_another_scheduler_only_the_last_lr_is_known():
-    found = lines(draw_resume([0.125], Course(NEW), 4).axes[0])
+    found = lines(draw_resume([0.125], Trajectory(NEW), 4).axes[0])
     assert found["the checkpoint's LR; the curve that it is of is not known"] == ([4], [0.125])
     assert found["from update 5 on: linear() over 8 updates"] == ([4, 5, 6, 7, 8], [0.5, 0.375, 0.25, 0.125, 0.125])
     assert not any(label.startswith(("was to be", "used")) for label in found)
 
 
-def test_since_when_the_old_course_was_used():
-    found = lines(draw_resume(Course(OLD), Course(NEW), 3, since=1).axes[0])
+def test_since_when_the_old_trajectory_was_used():
+    found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), 3, since=1).axes[0])
     assert found["used up to update 3"] == ([1, 2, 3], [0.75, 0.5, 0.5])
     assert found[WAS_TO_BE][0] == [1, 2, 3, 4]
 
 
 def test_what_a_plateau_had_made_of_it():
     """Halved from update 2 on; the new curve goes on at half of it."""
-    found = lines(draw_resume(Course(OLD), Course(NEW), 3, drops=[(1, 0.5)], scales=[0.5]).axes[0])
+    found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), 3, drops=[(1, 0.5)], scales=[0.5]).axes[0])
     assert found["used up to update 3"] == ([0, 1, 2, 3], [1, 0.375, 0.25, 0.25])
     assert found[WAS_TO_BE][1] == [1, 0.375, 0.25, 0.125, 0.125]
     assert found["from update 4 on: linear() over 8 updates"][1][:2] == [0.5 * 5 / 8, 0.5 * 4 / 8]
@@ -100,15 +100,15 @@ def test_what_a_plateau_had_made_of_it():
 
 def test_a_plateau_is_of_the_groups_that_follow_it():
     own = ("linear()", None)
-    old, new = (Settings("linear() * plateau()", Horizon(n), (1.0, 0.5), own) for n in (4, 8))
-    figure = draw_resume(Course(old), Course(new), 2, drops=[(1, 0.5)], names=["embeddings", "encoder"])
+    old, new = (RunSettings("linear() * plateau()", Horizon(n), (1.0, 0.5), own) for n in (4, 8))
+    figure = draw_resume(Trajectory(old), Trajectory(new), 2, drops=[(1, 0.5)], names=["embeddings", "encoder"])
     assert figure.axes[0].get_title(loc="left") == "embeddings: LR of update 3: was to be 5e-1, is 7.5e-1"
     assert lines(figure.axes[0])["used up to update 2"][1][:2] == [1, 0.75]
 
 
 def test_of_a_schedule_that_counts_seconds():
-    old, new = (Settings("linear()", Horizon(seconds, unit="seconds"), (1.0,)) for seconds in (60, 120))
-    axes = draw_resume(Course(old), Course(new), 30.5).axes[0]
+    old, new = (RunSettings("linear()", Horizon(seconds, unit="seconds"), (1.0,)) for seconds in (60, 120))
+    axes = draw_resume(Trajectory(old), Trajectory(new), 30.5).axes[0]
     assert axes.get_xlabel() == "seconds"
     found = lines(axes)
     assert found["used up to 30.5 seconds"][1][:2] == pytest.approx([1, 59 / 60])
@@ -119,18 +119,20 @@ def test_of_a_schedule_that_counts_seconds():
 
 @pytest.mark.parametrize("t", [0, 4, 6])
 def test_at_the_beginning_at_the_end_and_past_it(t):
-    found = lines(draw_resume(Course(OLD), Course(NEW), t).axes[0])
+    found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), t).axes[0])
     assert found[f"used up to update {t}"][0] == ([*range(t + 1)] if t else [])
     assert found[f"from update {t + 1} on: linear() over 8 updates"][0] == [*range(t, 9)]
 
 
 def test_a_run_without_a_rest():
-    assert drawn("switch", t=3, new=Settings("linear()", Horizon(3, 2), (1.0,))).get_suptitle().startswith("Resumed")
+    assert drawn("switch", t=3, new=RunSettings("linear()", Horizon(3, 2), (1.0,))).get_suptitle().startswith("Resumed")
 
 
 def test_groups_of_one_shape_are_drawn_once():
     groups = {"peaks": (1.0, 0.1, 0.0)}
-    figure = draw_resume(Course(settings("linear()", 4, **groups)), Course(settings("linear()", 8, **groups)), 2)
+    figure = draw_resume(
+        Trajectory(settings("linear()", 4, **groups)), Trajectory(settings("linear()", 8, **groups)), 2
+    )
     assert len(figure.axes) == 1
     assert figure.axes[0].get_title(loc="left").startswith("group_0: LR of update 3")
 
@@ -138,25 +140,25 @@ def test_groups_of_one_shape_are_drawn_once():
 def test_up_to_three_groups_of_different_shapes():
     """An absolute floor is another share of each peak."""
     old, new = (settings("linear(to_lr=0.01)", updates, peaks=(1.0, 0.1, 1.0, 0.2, 0.3)) for updates in (4, 8))
-    figure = draw_resume(Course(old), Course(new), 2, names=["encoder", "head", "again", "third", "fourth"])
+    figure = draw_resume(Trajectory(old), Trajectory(new), 2, names=["encoder", "head", "again", "third", "fourth"])
     titles = [axes.get_title(loc="left").split(":")[0] for axes in figure.axes]
     assert titles == ["encoder", "head", "third"]
     assert lines(figure.axes[1])["used up to update 2"][1] == pytest.approx([0.1, 0.1 - 0.09 / 4, 0.1 - 0.09 / 4])
 
 
 def settings(schedule, updates, peaks):
-    return Settings(schedule, Horizon(updates, 2), peaks)
+    return RunSettings(schedule, Horizon(updates, 2), peaks)
 
 
 def test_another_number_of_groups_is_refused():
     with pytest.raises(ScheduleError, match="from 2 parameter groups to 1"):
-        draw_resume([0.1, 0.2], Course(NEW), 2)
+        draw_resume([0.1, 0.2], Trajectory(NEW), 2)
 
 
 def test_no_text_is_cut_or_hides_another():
     text = "floor(warmup(500) >> hold(1000) >> cosine(to=0.5, over=1000) >> one_minus_sqrt(), to_lr=0.000001)"
     old, new = (settings(text, updates, peaks=(2e-5, 1e-4, 2e-6)) for updates in (5000, 8000))
-    figure = draw_resume(Course(old), resume(Course(old), old, new, 2600, "stretch"), 2600, on_resume="stretch")
+    figure = draw_resume(Trajectory(old), resume(Trajectory(old), old, new, 2600, "stretch"), 2600, on_resume="stretch")
     figure.draw_without_rendering()
     words = [figure._suptitle, *(axes._left_title for axes in figure.axes), *figure.legends[0].get_texts()]
     words += [axes.xaxis.label for axes in figure.axes if axes.get_xlabel()]
@@ -170,7 +172,7 @@ def test_no_text_is_cut_or_hides_another():
 def test_long_runs_are_thinned():
     found = lines(
         draw_resume(
-            Course(settings("linear()", 10**6, (1.0,))), Course(settings("linear()", 2 * 10**6, (1.0,))), 10**5
+            Trajectory(settings("linear()", 10**6, (1.0,))), Trajectory(settings("linear()", 2 * 10**6, (1.0,))), 10**5
         ).axes[0]
     )
     for updates, _ in found.values():

@@ -16,7 +16,6 @@ from hf_lrsched import ScheduleError
 from hf_lrsched.plots import draw_run
 from hf_lrsched.trajectory.trajectory import Rewarm, Stretch
 from tests.plots.drawn import (
-    course,
     cut_off,
     legend,
     lines,
@@ -25,6 +24,7 @@ from tests.plots.drawn import (
     segment,
     shaded,
     texts,
+    trajectory,
     verticals,
     write_record,
     write_state,
@@ -45,7 +45,7 @@ WARMUP_LINEAR = [0, 1e-5, 2e-5, 3e-5, *(4e-5 * (8 - u) / 8 for u in range(8))]
 
 
 def warmup_linear(**more):
-    of = course("warmup(4) >> linear()", 12, [4e-5], per_epoch=4)
+    of = trajectory("warmup(4) >> linear()", 12, [4e-5], per_epoch=4)
     return made(segment(of), train=LOSSES, evaluations=ACCURACIES, num_updates=12, updates_per_epoch=4, **more)
 
 
@@ -158,13 +158,13 @@ def test_the_lr_of_every_update_where_the_run_has_a_record():
 
 
 def test_an_lr_of_zero_is_a_whole_line():
-    figure = draw_run(made(segment(course("freeze(4) >> linear()", 12)), evaluations=ACCURACIES))
+    figure = draw_run(made(segment(trajectory("freeze(4) >> linear()", 12)), evaluations=ACCURACIES))
     (twin,) = (axes for axes in figure.axes if axes.get_ylabel() == "learning rate used")
     assert cut_off(twin) == []
 
 
 def test_phases_are_named_and_shaded():
-    of = course("warmup(4) >> hold(4) >> linear()", 12)
+    of = trajectory("warmup(4) >> hold(4) >> linear()", 12)
     figure = draw_run(made(segment(of), train=LOSSES, evaluations=ACCURACIES, num_updates=12))
     found = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
     assert list(found) == ["warmup(4)", "hold(4)", "linear()"]
@@ -176,7 +176,7 @@ def test_phases_are_named_and_shaded():
 
 @pytest.mark.parametrize("schedule", [" >> ".join(["hold(1)"] * 11 + ["linear()"]), " >> ".join(["hold(2)"] * 90)])
 def test_names_of_many_phases_do_not_overlap(schedule):
-    figure = draw_run(made(segment(course(schedule, 180)), train=LOSSES, evaluations=ACCURACIES, num_updates=180))
+    figure = draw_run(made(segment(trajectory(schedule, 180)), train=LOSSES, evaluations=ACCURACIES, num_updates=180))
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
@@ -188,7 +188,7 @@ def test_no_ticks_beside_the_names():
 
 
 def test_drops_of_a_plateau():
-    of = course("hold() * plateau(factor=0.5, patience=0)", 12)
+    of = trajectory("hold() * plateau(factor=0.5, patience=0)", 12)
     drop = {"kind": "plateau", "t": 4, "scale_before": 1.0, "scale_after": 0.5, "cause": "eval_loss 1"}
     second = drop | {"t": 8, "scale_before": 0.5, "scale_after": 0.25}
     segments = [segment(of), segment(of, 4, [0.5]), segment(of, 8, [0.25])]
@@ -199,8 +199,8 @@ def test_drops_of_a_plateau():
 
 
 def test_a_cooldown_that_began_before_its_time():
-    planned = course("warmup(2) >> hold() >> cooldown(4)", 20)
-    early = course("warmup(2) >> hold() >> cooldown(4)", 20, cooldown_at=6)
+    planned = trajectory("warmup(2) >> hold() >> cooldown(4)", 20)
+    early = trajectory("warmup(2) >> hold() >> cooldown(4)", 20, cooldown_at=6)
     event = {"kind": "cooldown", "cause": "early stopping", "t": 6}
     figure = draw_run(
         made(segment(planned), segment(early, 6), train=[(10, {"loss": 1.0})], events=[event], num_updates=20)
@@ -213,8 +213,8 @@ def test_a_cooldown_that_began_before_its_time():
 
 
 def test_a_resume_that_stretched_the_rest():
-    old = course("linear()", 8)
-    new = course("linear()", 8, stretches=(Stretch(4, 8, 12),))
+    old = trajectory("linear()", 8)
+    new = trajectory("linear()", 8, stretches=(Stretch(4, 8, 12),))
     resume = {"kind": "resume", "how": "stretch", "t": 4}
     figure = draw_run(made(segment(old), segment(new, 4), train=LOSSES, events=[resume], num_updates=12))
     lrs = [1 - t / 8 for t in range(4)] + [0.5 - (t - 4) / 16 for t in range(4, 12)]
@@ -223,8 +223,8 @@ def test_a_resume_that_stretched_the_rest():
 
 
 def test_phases_of_a_resume_that_climbs_to_another_curve():
-    old = course("warmup(2) >> linear()", 8)
-    new = course("hold(6) >> linear()", 12, rewarm=Rewarm(4, 3, (0.5,)))
+    old = trajectory("warmup(2) >> linear()", 8)
+    new = trajectory("hold(6) >> linear()", 12, rewarm=Rewarm(4, 3, (0.5,)))
     figure = draw_run(made(segment(old), segment(new, 4), train=LOSSES, num_updates=12))
     assert texts(figure.axes[0]) == ["warmup(2)", "linear()", "rewarm", "linear()"]
     assert shaded(figure.axes[-1]) == [(0, 2), (2, 4), (4, 7), (7, 12)]
@@ -239,7 +239,7 @@ def test_a_resume_with_the_same_settings_is_marked():
 
 
 def test_what_is_planned_is_told_from_what_was_used():
-    of = course("linear()", 12)
+    of = trajectory("linear()", 12)
     figure = draw_run(made(segment(of), train=[(step, {"loss": 1.0}) for step in range(1, 6)], num_updates=12))
     drawn = lines(figure)
     assert drawn["learning rate"] == (list(range(6)), pytest.approx([1 - t / 12 for t in (0, 1, 2, 3, 4, 4)]))
@@ -250,23 +250,23 @@ def test_what_is_planned_is_told_from_what_was_used():
 
 
 def test_the_updates_after_the_last_record_of_a_run_that_ended():
-    of = course("linear()", 12)
+    of = trajectory("linear()", 12)
     run = made(segment(of), train=[(5, {"loss": 1.0}), (10, {"loss": 1.0})], num_updates=12)  # logging_steps=5
     assert set(lines(draw_run(run))) == {"training loss", "learning rate"}
 
 
 def test_a_run_that_has_only_begun_shows_its_plan():
-    figure = draw_run(made(segment(course("linear()", 4)), num_updates=4))
+    figure = draw_run(made(segment(trajectory("linear()", 4)), num_updates=4))
     assert lines(figure) == {"learning rate, planned": ([0, 1, 2, 3, 4], [1, 0.75, 0.5, 0.25, 0.25])}
 
 
 def test_one_update():
-    figure = draw_run(made(segment(course("hold()", 1, [2e-5])), train=[(1, {"loss": 1.0})], num_updates=1))
+    figure = draw_run(made(segment(trajectory("hold()", 1, [2e-5])), train=[(1, {"loss": 1.0})], num_updates=1))
     assert lines(figure)["learning rate"] == ([0, 1], [2e-5, 2e-5])
 
 
 def test_a_million_updates_with_both_sides_of_every_boundary():
-    of = course("warmup(123457) >> step(every=50%, factor=0.5)", 1_000_000)
+    of = trajectory("warmup(123457) >> step(every=50%, factor=0.5)", 1_000_000)
     figure = draw_run(made(segment(of), train=[(1_000_000, {"loss": 1.0})], num_updates=1_000_000))
     updates, lrs = (np.array(each) for each in lines(figure)["learning rate"])
     assert len(updates) < 5000
@@ -280,12 +280,12 @@ def test_a_million_updates_with_both_sides_of_every_boundary():
 
 
 def test_groups_of_the_same_lr_are_one_line():
-    of = course("linear()", 4, [1.0, 1.0])
+    of = trajectory("linear()", 4, [1.0, 1.0])
     assert "learning rate" in lines(draw_run(made(segment(of), groups=["a", "b"], train=LOSSES, num_updates=4)))
 
 
 def test_the_first_and_the_last_of_two_groups():
-    of = course("linear()", 4, [1.0, 0.5])
+    of = trajectory("linear()", 4, [1.0, 0.5])
     figure = draw_run(made(segment(of), groups=["head", "body"], train=[(4, {"loss": 1.0})], num_updates=4))
     assert lines(figure)["learning rate of head"][1] == [1, 0.75, 0.5, 0.25, 0.25]
     assert lines(figure)["learning rate of body"][1] == [0.5, 0.375, 0.25, 0.125, 0.125]
@@ -293,7 +293,9 @@ def test_the_first_and_the_last_of_two_groups():
 
 
 def test_the_span_of_all_groups():
-    of = course("hold()", 4, [0.5, 0.5, 2.0, 0.25, 1.0])  # neither the first nor the last is the highest or the lowest
+    of = trajectory(
+        "hold()", 4, [0.5, 0.5, 2.0, 0.25, 1.0]
+    )  # neither the first nor the last is the highest or the lowest
     names = ["head", "head/no_decay", "layer_1", "layer_0", "embeddings"]
     figure = draw_run(made(segment(of), groups=names, train=[(4, {"loss": 1.0})], num_updates=4))
     assert {name for name in lines(figure) if "rate" in name} == {
@@ -360,7 +362,7 @@ UGLY |= {"tab\there": "tab here", "\udcff": "\ufffd"}
 @pytest.mark.parametrize(("name", "shown"), UGLY.items())
 @pytest.mark.filterwarnings("ignore:Glyph")
 def test_names_are_shown_as_they_are(name, shown, tmp_path):
-    of = course("linear()", 4, [1.0, 0.5])
+    of = trajectory("linear()", 4, [1.0, 0.5])
     evaluations = [(4, {f"eval_x_{name}": 0.5, f"eval_{name}_loss": 0.5})]
     run = made(segment(of), groups=[name, "b"], evaluations=evaluations, num_updates=4, name=name)
     figure = draw_run(run, tmp_path / "run.png")
@@ -396,7 +398,7 @@ def test_saved_without_a_display(ending, begins, tmp_path, monkeypatch):
 
 
 def test_from_a_folder_with_a_record(tmp_path):
-    of = course("warmup(4) >> linear()", 12, [4e-5], per_epoch=4)
+    of = trajectory("warmup(4) >> linear()", 12, [4e-5], per_epoch=4)
     run = read_run(write_record(tmp_path / "first", of, LOSSES, ACCURACIES))
     drawn = lines(draw_run(run))
     assert drawn["learning rate"][1] == pytest.approx([*WARMUP_LINEAR, WARMUP_LINEAR[-1]])

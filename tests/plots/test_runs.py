@@ -11,13 +11,13 @@ from hf_lrsched import ScheduleError
 from hf_lrsched.plots import draw_runs
 from hf_lrsched.runs.metrics import told_apart
 from hf_lrsched.runs.run import run_of_history
-from tests.plots.drawn import course, cut_off, legend, lines, made, segment
+from tests.plots.drawn import cut_off, legend, lines, made, segment, trajectory
 
 
 def run(name, values, schedule=None, metric="eval_accuracy", **more):
     """A run with an evaluation every two updates."""
     evaluations = [(2 * (index + 1), {metric: value}) for index, value in enumerate(values)]
-    segments = [] if schedule is None else [segment(course(schedule, 2 * len(values)))]
+    segments = [] if schedule is None else [segment(trajectory(schedule, 2 * len(values)))]
     more = {"num_updates": 2 * len(values) * bool(schedule), "path": Path(name, "record"), **more}
     return made(*segments, name=name, evaluations=evaluations, **more)
 
@@ -57,7 +57,7 @@ def test_a_panel_of_the_metric_and_one_of_the_lrs_a_colour_for_each_run():
 
 
 def test_all_lrs_of_all_runs_are_within_the_picture():
-    rows, higher = [(8, {"eval_accuracy": 0.5})], course("linear() >> freeze(50%)", 8, peaks=[5.0])
+    rows, higher = [(8, {"eval_accuracy": 0.5})], trajectory("linear() >> freeze(50%)", 8, peaks=[5.0])
     figure = draw_runs([run("low", [0.5], "linear()"), made(segment(higher), name="high", evaluations=rows)])
     assert max(max(line.get_ydata()) for line in figure.axes[-1].get_lines()) == 5
     assert cut_off(figure.axes[-1]) == []
@@ -86,7 +86,7 @@ def test_named_metrics_a_panel_each_of_the_runs_that_have_them():
 
 def test_runs_without_a_common_metric_are_compared_by_their_training_loss_and_it_is_said():
     train = [(1, {"loss": 2.0}), (2, {"loss": 1.0})]
-    linear = segment(course("linear()", 2))
+    linear = segment(trajectory("linear()", 2))
     figure = draw_runs([run("a", [0.5], "linear()", train=train), made(linear, name="b", train=train)])
     assert [*panels(figure)[0].values()] == [[2.0, 1.0]] * 2
     assert figure.legends[0].get_title().get_text() == "the runs have no evaluated metric in common"

@@ -9,8 +9,8 @@ from transformers import EarlyStoppingCallback, PretrainedConfig, Trainer, Train
 
 from hf_lrsched import Horizon, LossMonitor, ScheduledTrainer, StepSizes
 from hf_lrsched.runs.record import EVALUATIONS, EVENTS, FOLDER, RUN, STEPS, TRAIN, VERSION, Segment
-from hf_lrsched.trajectory.settings import Settings
-from hf_lrsched.trajectory.trajectory import Course
+from hf_lrsched.trajectory.settings import RunSettings
+from hf_lrsched.trajectory.trajectory import Trajectory
 
 PEAK = 1e-3
 
@@ -130,8 +130,8 @@ def write_record(
     folder, schedule, groups, *, updates=100, per_epoch=25, evaluations=(), train=(), events=(), steps=(), **start
 ):
     """A record by hand: `groups` are names with their peaks, the others rows."""
-    course = Course(Settings(schedule, Horizon(updates, per_epoch), tuple(groups.values())))
-    segment = Segment(0, course, 0.0, (1.0,) * len(groups))
+    trajectory = Trajectory(RunSettings(schedule, Horizon(updates, per_epoch), tuple(groups.values())))
+    segment = Segment(0, trajectory, 0.0, (1.0,) * len(groups))
     first = {
         "version": VERSION,
         "num_updates": updates,

@@ -276,7 +276,7 @@ def test_what_is_doubtful_is_told(page_of, tmp_path):
     assert "1 line of the record can't be read" in page.text
     assert "the run is at update 40 of 300" in page.text
     assert page.run()["done"] == 40
-    (note,) = read_run(folder).segments[-1].course.curves()[0].notes or [None]
+    (note,) = read_run(folder).segments[-1].trajectory.curves()[0].notes or [None]
     assert note is None or note in page.text
 
 
@@ -296,7 +296,7 @@ def test_a_clock_that_is_not_updates(page_of, tmp_path):
     )
     file = folder / "record" / "run.jsonl"
     row = json.loads(file.read_text())
-    row["course"]["unit"] = "seconds"
+    row["trajectory"]["unit"] = "seconds"
     file.write_text(json.dumps(row) + "\n")
     page = page_of(folder)
     assert "its schedule counts seconds" in page.text

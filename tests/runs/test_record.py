@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from hf_lrsched.runs.record import Appender, Record, Segment, last_row, lrs, read_rows
 from hf_lrsched.schedules import Horizon
-from hf_lrsched.trajectory.settings import Settings
-from hf_lrsched.trajectory.trajectory import Course
+from hf_lrsched.trajectory.settings import RunSettings
+from hf_lrsched.trajectory.trajectory import Trajectory
 
 resource = pytest.importorskip("resource")  # not on Windows
 
@@ -163,12 +163,12 @@ def test_dev_full(tmp_path, caplog):
 
 # What follows from rows
 
-SETTINGS = Settings("linear()", Horizon(10), (1.0, 10.0))
+SETTINGS = RunSettings("linear()", Horizon(10), (1.0, 10.0))
 LINEAR = np.array([1 - t / 10 for t in range(10)])
 
 
 def segment(start, scale=1.0, settings=SETTINGS, offset=0.0):
-    return Segment(start, Course(settings), offset, (scale, scale))
+    return Segment(start, Trajectory(settings), offset, (scale, scale))
 
 
 def test_lrs_of_segments():
@@ -188,7 +188,7 @@ def test_of_two_segments_at_one_update_the_later_holds():
 
 
 def test_a_segment_comes_back_from_json():
-    made = segment(3, 0.3, Settings("linear()", Horizon(10, 3), (0.1 + 0.2, 1e-300), ("hold()", None)), 1 / 3)
+    made = segment(3, 0.3, RunSettings("linear()", Horizon(10, 3), (0.1 + 0.2, 1e-300), ("hold()", None)), 1 / 3)
     row = {"step": 3, **json.loads(json.dumps(made.to_row()))}
     assert Segment.from_row(row) == made
 

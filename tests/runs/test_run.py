@@ -7,8 +7,8 @@ import pytest
 from hf_lrsched import ScheduleError, read_run
 from hf_lrsched.runs.record import Appender, Segment
 from hf_lrsched.schedules import Horizon
-from hf_lrsched.trajectory.settings import Settings
-from hf_lrsched.trajectory.trajectory import Course
+from hf_lrsched.trajectory.settings import RunSettings
+from hf_lrsched.trajectory.trajectory import Trajectory
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def record(tmp_path):
     """Writes a record of 10 updates of a schedule."""
 
     def make(name, schedule="linear()", **rows):
-        course = Course(Settings(schedule, Horizon(10, 5), (1.0, 2.0)))
-        start = {"num_updates": 10, "groups": ["body", "head"], **Segment(0, course, 0.0, (1.0, 1.0)).to_row()}
+        trajectory = Trajectory(RunSettings(schedule, Horizon(10, 5), (1.0, 2.0)))
+        start = {"num_updates": 10, "groups": ["body", "head"], **Segment(0, trajectory, 0.0, (1.0, 1.0)).to_row()}
         for file, each in {"run": [start], **rows}.items():
             appender = Appender(tmp_path / name / f"{file}.jsonl")
             for row in each:
@@ -119,7 +119,7 @@ def test_a_record_without_a_row(record, tmp_path):
         read_run(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [{"offset": None}, {"scales": "x"}, {"course": {"schedule": 1}}])
+@pytest.mark.parametrize("damage", [{"offset": None}, {"scales": "x"}, {"trajectory": {"schedule": 1}}])
 def test_a_record_with_a_damaged_row(record, tmp_path, damage):
     path = record("record")
     Appender(path / "run.jsonl").append({**json.loads((path / "run.jsonl").read_text()), "start": 1, **damage})

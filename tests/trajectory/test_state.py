@@ -90,7 +90,7 @@ def test_the_state_of_version_1():
             "tokens_per_update": None,
             "peaks": [1e-05],
         },
-        "course": None,
+        "trajectory": None,
         "events": [],
     }
     scheduler = made("warmup(2) >> linear()", updates=10)
@@ -119,7 +119,7 @@ def test_the_state_of_version_1():
         ({"seconds": float("nan")}, "is damaged"),
         ({"settings": None}, "is damaged"),
         ({"settings": {}}, "is damaged"),
-        ({"course": {"schedule": "linear()"}}, "is damaged"),
+        ({"trajectory": {"schedule": "linear()"}}, "is damaged"),
         ({"plateaus": [{}]}, "is damaged"),
         ({"plateaus": []}, "is damaged"),
         (
@@ -147,7 +147,7 @@ def test_a_damaged_state_changes_nothing(change, message):
     assert scheduler.get_last_lr() == run(made(), 5).get_last_lr()
 
 
-@pytest.mark.parametrize("key", ["t", "settings", "course", "events"])
+@pytest.mark.parametrize("key", ["t", "settings", "trajectory", "events"])
 def test_a_state_without_a_part(key):
     state = run(made(), 5).state_dict()
     del state[key]
