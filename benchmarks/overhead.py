@@ -54,7 +54,8 @@ from transformers import (
 )
 
 import hf_lrsched
-from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleMixin, ScheduleProgressCallback, regex_groups
+from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleMixin, regex_groups
+from hf_lrsched.callbacks import ScheduleProgressCallback
 from hf_lrsched.monitor.update_losses import UpdateLosses
 
 PACK = hf_lrsched.__name__

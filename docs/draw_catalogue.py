@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hf_lrsched
+from hf_lrsched import schedules
 from hf_lrsched.schedules import Curve, Horizon, Schedule, custom, from_transformers, parse, to_data
 from hf_lrsched.schedules.from_transformers import TRANSFORMERS_NAMES
 from hf_lrsched.schedules.registry import NAMES
@@ -478,7 +479,7 @@ def _transformers_section() -> str:
 
 
 def _with_imports(example: str) -> str:
-    """An example with the imports that its docstring takes from its module, in one line with those that it has."""
+    """An example with imports of all the package's names in it."""
     own = re.compile(r"^>>> from hf_lrsched\.schedules import (.*)\n", re.MULTILINE)
     imported = {name.strip() for line in own.findall(example) for name in line.split(",")}
     example = own.sub("", example)
@@ -486,8 +487,12 @@ def _with_imports(example: str) -> str:
     nodes = list(ast.walk(tree))
     defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     used = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
-    names = sorted(imported | (used & set(hf_lrsched.__all__)) - defined)
-    return f">>> from hf_lrsched import {', '.join(names)}\n{example}"
+    names = imported | (used & {*hf_lrsched.__all__, *schedules.__all__}) - defined
+    public = sorted(names & set(hf_lrsched.__all__))
+    lines = [f">>> from hf_lrsched import {', '.join(public)}\n"] if public else []
+    if names - set(public):
+        lines.append(f">>> from hf_lrsched.schedules import {', '.join(sorted(names - set(public)))}\n")
+    return "".join([*lines, example])
 
 
 def _joined(text: str) -> str:

@@ -5,30 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__ as __version__
 from .schedules import (
-    Curve,
     Horizon,
     Schedule,
     ScheduleError,
-    bert,
     cooldown,
     cosine,
-    cosine_restarts,
     custom,
     exponential,
-    exponential_decay,
-    floor,
     freeze,
-    from_data,
     hold,
     inverse_sqrt,
     linear,
     multistep,
-    named,
-    noam,
     one_cycle,
     one_minus_sqrt,
     parse,
-    phase,
     piecewise,
     plateau,
     polynomial,
@@ -36,11 +27,7 @@ from .schedules import (
     register,
     repeat,
     rex,
-    slanted_triangular,
     step,
-    step_decay,
-    tanh,
-    to_data,
     triangular,
     warmup,
     wsd,
@@ -56,78 +43,37 @@ if TYPE_CHECKING:
         LRLogger,
         PlateauCallback,
         RunRecorder,
-        ScheduleProgressCallback,
         StepSizes,
     )
-    from .doctor import Finding, diagnose
-    from .groups import (
-        GroupArguments,
-        LayerwiseGroups,
-        explain_groups,
-        freeze_groups,
-        gradual_unfreezing,
-        layerwise_groups,
-        regex_groups,
-    )
+    from .doctor import diagnose
+    from .groups import GroupArguments, freeze_groups, gradual_unfreezing, layerwise_groups, regex_groups
     from .integrations.accelerate import prepare_schedule
-    from .runs.run import Run, read_run
-    from .scheduler.factory import get_schedule
-    from .scheduler.schedule_lr import ScheduleLR
-    from .trainer.arguments import ScheduleArguments
-    from .trainer.mixin import ScheduleMixin
-    from .trainer.trainer import ScheduledTrainer, scheduled
-    from .trajectory.clocks import Clock, epochs, tokens
-    from .trajectory.clocks import time as time
+    from .runs import Run, read_run
+    from .scheduler import ScheduleLR, get_schedule
+    from .trainer import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
 
-
-# What needs torch and transformers is imported on first use: the schedules alone come up in a tenth of a second.
-_LAZY = {
-    "GroupArguments": "groups",
-    "Clock": "trajectory.clocks",
-    "ClockCallback": "callbacks",
-    "CooldownCallback": "callbacks",
-    "LossMonitor": "callbacks",
-    "Finding": "doctor",
-    "LRCheck": "callbacks",
-    "LRLogger": "callbacks",
-    "LossGuard": "callbacks",
-    "PlateauCallback": "callbacks",
-    "Run": "runs",
-    "RunRecorder": "callbacks",
-    "LayerwiseGroups": "groups",
-    "ScheduleArguments": "trainer",
-    "ScheduleLR": "scheduler",
-    "ScheduleMixin": "trainer",
-    "ScheduleProgressCallback": "callbacks",
-    "ScheduledTrainer": "trainer",
-    "StepSizes": "callbacks",
-    "explain_groups": "groups",
-    "freeze_groups": "groups",
-    "diagnose": "doctor",
-    "epochs": "trajectory.clocks",
-    "get_schedule": "scheduler",
-    "gradual_unfreezing": "groups",
-    "layerwise_groups": "groups",
-    "prepare_schedule": "integrations.accelerate",
-    "read_run": "runs",
-    "regex_groups": "groups",
-    "scheduled": "trainer",
-    "time": "trajectory.clocks",
-    "tokens": "trajectory.clocks",
+# These rooms need torch or transformers: their names are imported on first use, so that schedules alone stay light.
+_LAZY_ROOMS = {
+    "callbacks": (
+        *("ClockCallback", "CooldownCallback", "LRCheck", "LRLogger", "LossGuard", "LossMonitor"),
+        *("PlateauCallback", "RunRecorder", "StepSizes"),
+    ),
+    "doctor": ("diagnose",),
+    "groups": ("GroupArguments", "freeze_groups", "gradual_unfreezing", "layerwise_groups", "regex_groups"),
+    "integrations.accelerate": ("prepare_schedule",),
+    "runs": ("Run", "read_run"),
+    "scheduler": ("ScheduleLR", "get_schedule"),
+    "trainer": ("ScheduleArguments", "ScheduleMixin", "ScheduledTrainer", "scheduled"),
 }
+_ROOM_OF_NAME = {name: room for room, names in _LAZY_ROOMS.items() for name in names}
 
-# time() is left out: `import *` must not hide Python's own module.
 __all__ = [
-    "Clock",
     "ClockCallback",
     "CooldownCallback",
-    "Curve",
-    "Finding",
     "GroupArguments",
     "Horizon",
     "LRCheck",
     "LRLogger",
-    "LayerwiseGroups",
     "LossGuard",
     "LossMonitor",
     "PlateauCallback",
@@ -137,24 +83,16 @@ __all__ = [
     "ScheduleArguments",
     "ScheduleError",
     "ScheduleLR",
-    "ScheduleProgressCallback",
     "ScheduleMixin",
     "ScheduledTrainer",
     "StepSizes",
-    "bert",
     "cooldown",
     "cosine",
-    "cosine_restarts",
     "custom",
     "diagnose",
-    "epochs",
-    "explain_groups",
     "exponential",
-    "exponential_decay",
-    "floor",
     "freeze",
     "freeze_groups",
-    "from_data",
     "get_schedule",
     "gradual_unfreezing",
     "hold",
@@ -162,29 +100,21 @@ __all__ = [
     "layerwise_groups",
     "linear",
     "multistep",
-    "named",
-    "noam",
     "one_cycle",
     "one_minus_sqrt",
     "parse",
-    "phase",
     "piecewise",
     "plateau",
     "polynomial",
     "power",
     "prepare_schedule",
-    "regex_groups",
     "read_run",
+    "regex_groups",
     "register",
     "repeat",
     "rex",
     "scheduled",
-    "slanted_triangular",
     "step",
-    "step_decay",
-    "tanh",
-    "to_data",
-    "tokens",
     "triangular",
     "warmup",
     "wsd",
@@ -192,10 +122,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    if name in _ROOM_OF_NAME:
+        return getattr(importlib.import_module(f".{_ROOM_OF_NAME[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return sorted([*globals(), *_ROOM_OF_NAME])

@@ -47,7 +47,10 @@ def restore(plateaus: list[PlateauTracker], remembered: list[dict[str, Any]]) ->
             left.remove(same)
             best = None if same["best"] is None else float(same["best"])
             tracker.state = PlateauState(
-                best=best, bad=int(same["bad"]), resting=int(same["resting"]), scale=float(same["scale"])
+                best=best,
+                num_bad_epochs=int(same["num_bad_epochs"]),
+                cooldown_counter=int(same["cooldown_counter"]),
+                scale=float(same["scale"]),
             )
 
 

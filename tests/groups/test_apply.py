@@ -15,7 +15,6 @@ from transformers import (
 
 from hf_lrsched import (
     GroupArguments,
-    LayerwiseGroups,
     ScheduleArguments,
     ScheduledTrainer,
     ScheduleError,
@@ -24,6 +23,7 @@ from hf_lrsched import (
     regex_groups,
     scheduled,
 )
+from hf_lrsched.groups import LayerwiseGroups
 
 PEAK, HEAD = 1e-3, 1e-2
 UPDATES = 6  # of an epoch: 24 samples in batches of 4

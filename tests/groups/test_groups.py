@@ -13,16 +13,15 @@ from transformers import HfArgumentParser, Trainer, TrainingArguments
 
 from hf_lrsched import (
     GroupArguments,
-    LayerwiseGroups,
     ScheduleArguments,
     ScheduleError,
-    explain_groups,
     freeze_groups,
     gradual_unfreezing,
     layerwise_groups,
     parse,
     regex_groups,
 )
+from hf_lrsched.groups import LayerwiseGroups, explain_groups
 
 LR, DECAY = 2e-5, 0.9
 SIZES = {"num_attention_heads": 2, "intermediate_size": 32, "vocab_size": 30, "max_position_embeddings": 16}

@@ -15,22 +15,17 @@ from hf_lrsched import (
     ScheduleError,
     cosine,
     custom,
-    floor,
-    from_data,
     hold,
     linear,
     multistep,
-    named,
     parse,
-    phase,
     piecewise,
     register,
     repeat,
     step,
     warmup,
 )
-from hf_lrsched.schedules import FactorArgument, Horizon, LengthArgument, as_length
-from hf_lrsched.schedules.families import decays as library
+from hf_lrsched.schedules import FactorArgument, Horizon, LengthArgument, as_length, floor, from_data, named, phase
 
 NAN, INF = float("nan"), float("inf")
 
@@ -38,8 +33,9 @@ NAN, INF = float("nan"), float("inf")
 @pytest.fixture
 def own_names():
     """Names that a test adds are gone after it."""
-    module = sys.modules["hf_lrsched.schedules.registry"]  # as an attribute, the decorator hides it
-    kept = (module.NAMES, module._DEFINITIONS, library._FUNCTIONS)
+    module = sys.modules["hf_lrsched.schedules.registry"]
+    custom_family = sys.modules["hf_lrsched.schedules.families.custom"]
+    kept = (module.NAMES, module._DEFINITIONS, custom_family._FUNCTIONS)
     before = [dict(names) for names in kept]
     yield
     for names, then in zip(kept, before, strict=True):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from hf_lrsched import ScheduleError, cosine, floor, hold, linear, multistep, parse, piecewise, repeat, step, wsd
+from hf_lrsched import ScheduleError, cosine, hold, linear, multistep, parse, piecewise, repeat, step, wsd
 from hf_lrsched import warmup as climb
-from hf_lrsched.schedules import Product, Sequence
+from hf_lrsched.schedules import Product, Sequence, floor
 
 
 @pytest.mark.parametrize(

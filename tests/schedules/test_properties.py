@@ -12,8 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hf_lrsched import ScheduleError, cosine, from_data, hold, linear, multistep, parse, repeat, to_data, warmup
-from hf_lrsched.schedules import Horizon, Phase
+from hf_lrsched import ScheduleError, cosine, hold, linear, multistep, parse, repeat, warmup
+from hf_lrsched.schedules import Horizon, Phase, from_data, to_data
 
 from .strategies import _climbs, _falls, factors, fitting, sentences, smooth
 

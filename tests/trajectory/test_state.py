@@ -125,7 +125,13 @@ def test_the_state_of_version_1():
         (
             {
                 "plateaus": [
-                    {"phase": "plateau(factor=0.9, patience=0)", "best": "x", "bad": 0, "resting": 0, "scale": 1}
+                    {
+                        "phase": "plateau(factor=0.9, patience=0)",
+                        "best": "x",
+                        "num_bad_epochs": 0,
+                        "cooldown_counter": 0,
+                        "scale": 1,
+                    }
                 ]
             },
             "damaged",

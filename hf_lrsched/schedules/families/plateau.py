@@ -26,11 +26,11 @@ _LEAST = 1e-8
 
 
 class PlateauState(TypedDict):
-    """What `plateau()` remembers: the best value, evaluations without improvement, those left to rest, the scale."""
+    """The state of one `plateau()`, named as in torch: the best value, evaluations without improvement, cooldown, scale."""
 
     best: float | None
-    bad: int
-    resting: int
+    num_bad_epochs: int
+    cooldown_counter: int
     scale: float
 
 
@@ -54,7 +54,7 @@ class Plateau(Rule):
 
     def start(self) -> PlateauState:
         """The state before the first evaluation."""
-        return PlateauState(best=None, bad=0, resting=0, scale=1.0)
+        return PlateauState(best=None, num_bad_epochs=0, cooldown_counter=0, scale=1.0)
 
     def after(self, state: PlateauState, value: float, mode: str) -> PlateauState:
         """The state after one more evaluation; the counting is that of torch's `ReduceLROnPlateau`.
@@ -64,7 +64,7 @@ class Plateau(Rule):
             value (`float`): The metric; NaN and infinity are no improvement.
             mode (`str`): `min` or `max`.
         """
-        best, bad, resting, scale = state["best"], state["bad"], state["resting"], state["scale"]
+        best, bad, resting, scale = state["best"], state["num_bad_epochs"], state["cooldown_counter"], state["scale"]
         gain = math.inf if best is None else (best - value if mode == "min" else value - best)
         if gain > self.min_delta and math.isfinite(value):
             best, bad = value, 0
@@ -74,7 +74,7 @@ class Plateau(Rule):
             resting, bad = resting - 1, 0
         if bad > self.patience:
             scale, resting, bad = max(scale * self.factor, min(max(self.to, _LEAST), scale)), self.cooldown, 0
-        return PlateauState(best=best, bad=bad, resting=resting, scale=scale)
+        return PlateauState(best=best, num_bad_epochs=bad, cooldown_counter=resting, scale=scale)
 
     def direction(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> str:
         """`min` or `max`: from `mode`, from the Trainer's `greater_is_better`, or from the metric's name.
