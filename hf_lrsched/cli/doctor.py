@@ -1,36 +1,37 @@
-"""The command hf-lrsched doctor."""
+"""`hf-lrsched doctor`: check a run before its first update."""
 
 import argparse
 import json
 import shutil
 from typing import Any
 
+from ..schedules import ScheduleError
 
-def add_doctor(commands: Any) -> argparse.ArgumentParser:
-    """Adds the command to those of hf-lrsched."""
-    doctor: argparse.ArgumentParser = commands.add_parser(
+
+def add_command(commands: Any) -> argparse.ArgumentParser:
+    """Add `doctor` to the commands of `hf-lrsched`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
         "doctor",
-        help="find what goes wrong in silence, before the run",
-        description="Looks at a run's settings, its folder or a file of accelerate, and tells what goes wrong without an error: "
-        "what, why it matters in this run, and how to mend it. The exit status is 1 where something is wrong.",
+        help="find silent errors in the settings of a run",
+        description="Checks the settings of a run, a run folder or a file of accelerate for what goes wrong without an "
+        "error message. Prints what it found, what it means for this run and what to do. The exit status is 1 where "
+        "there is an error or a warning.",
         epilog="example: hf-lrsched doctor config.yaml --updates 6315",
     )
-    doctor.add_argument(
+    parser.add_argument(
         "path",
         metavar="PATH",
-        help="a recipe's YAML, training_args.bin, saved TrainingArguments as JSON, accelerate's YAML, or a run's folder",
+        help="a recipe's YAML, training_args.bin, saved TrainingArguments as JSON, accelerate's YAML, or a run folder",
     )
-    doctor.add_argument("--updates", type=int, metavar="N", help="all updates of the run, where the source can't tell")
-    doctor.add_argument("--json", action="store_true", help="print the findings as a JSON list and nothing else")
-    doctor.set_defaults(run=run)
-    return doctor
+    parser.add_argument("--updates", type=int, metavar="N", help="all updates of the run, if PATH does not say")
+    parser.add_argument("--json", action="store_true", help="print the findings as a JSON list and nothing else")
+    return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints the report; returns 1 where something is wrong, else 0."""
+    """Print the findings; return 1 where there is an error or a warning, else 0."""
     from ..doctor import facts_of, findings_of
     from ..doctor.text import as_text, printable
-    from ..schedules import ScheduleError
 
     try:
         facts = facts_of(arguments.path, arguments.updates)

@@ -1,108 +1,104 @@
-"""`hf-lrsched preview`: a schedule's table, drawing and figure."""
+"""`hf-lrsched preview`: a schedule's drawing, table and figure before training."""
 
 import argparse
+import json
 import math
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
-from ..plots.preview import Preview
-from ..schedules import Horizon, Schedule, ScheduleError, parse
-from ..schedules.errors import nearest
+from ..plots.preview import FIGURE_ENDINGS, Preview
+from ..runs.files import check_output, read_yaml
+from ..schedules import Horizon, ScheduleError, parse
 from ..schedules.registry import import_names
+from .output import print_written
 
 
-def _preview(arguments: argparse.Namespace) -> int:
-    config = _read_config(arguments.config) if arguments.config else {}
+def add_command(commands: Any) -> argparse.ArgumentParser:
+    """Add `preview` to the commands of `hf-lrsched`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "preview",
+        help="draw schedules before training",
+        description="Draws schedules from the objects that train, with the LR at every phase boundary.",
+        epilog="example: hf-lrsched preview 'warmup(10%) >> cosine()' 'warmup(10%) >> step(every=1ep, factor=0.5)' "
+        "--updates 345 --updates-per-epoch 115 --lr 2e-5",
+    )
+    add = parser.add_argument
+    add("schedules", nargs="*", metavar="SCHEDULE", help="e.g. 'warmup(10%%) >> linear()'")
+    add("--config", metavar="YAML", help="a recipe's YAML: its schedule, learning_rate and length")
+    add("--updates", type=int, metavar="N", help="all updates (optimizer steps) of the run")
+    add("--updates-per-epoch", type=int, metavar="N", help="for lengths in epochs such as 2ep")
+    add("--samples-per-update", type=int, metavar="N", help="for lengths in samples such as 5000sa")
+    add("--tokens-per-update", type=int, metavar="N", help="for lengths in tokens such as 1000000tok")
+    add("--lr", type=float, metavar="LR", help="the peak learning rate; without it, factors are shown")
+    add("--png", metavar="FILE", help="also write a figure: .png, .svg or .pdf")
+    add("--csv", metavar="FILE", help="also write update, epoch and LR of each schedule")
+    add("--json", metavar="FILE", help="also write everything as JSON; - prints it and nothing else")
+    add("--force", action="store_true", help="replace existing files")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Draw the schedules; return the exit status."""
+    config = read_yaml(Path(arguments.config)) if arguments.config else {}
     if config.get("schedule_module"):
         import_names(str(config["schedule_module"]))
     texts = [*arguments.schedules, *([config["schedule"]] if config.get("schedule") else [])]
     if not texts:
         raise ScheduleError("no schedule: give one such as 'warmup(10%) >> linear()', or a --config that has one.")
-    schedules: list[Schedule] = [parse(text) for text in texts]
+    files = [
+        (arguments.png, FIGURE_ENDINGS),
+        (arguments.csv, (".csv",)),
+        (arguments.json if arguments.json != "-" else None, (".json",)),
+    ]
+    for path, endings in files:
+        if path:
+            check_output(Path(path), endings, arguments.force)
     horizon = Horizon(
-        _updates(arguments, config),
+        _count_updates(arguments, config),
         arguments.updates_per_epoch,
         arguments.samples_per_update,
         arguments.tokens_per_update,
     )
-    lr = arguments.lr if arguments.lr is not None else config.get("learning_rate")
-    preview = Preview.of(schedules, horizon, None if lr is None else _peak(lr))
+    peak = _number("the peak learning rate", config.get("learning_rate") if arguments.lr is None else arguments.lr)
+    preview = Preview.of([parse(text) for text in texts], horizon, peak)
     if arguments.json == "-":
-        import json
-
         json.dump(preview.to_data(), sys.stdout)
         print()
         return 0
-    _print_preview(preview)
-    for path, endings in (
-        (arguments.png, (".png", ".svg", ".pdf")),
-        (arguments.csv, (".csv",)),
-        (arguments.json, (".json",)),
-    ):
-        if path:
-            if Path(path).suffix not in endings:
-                raise ScheduleError(f"{path}: the ending must be {' or '.join(endings)}.")
-            print(f"wrote {preview.save(path, arguments.force)}")
-    return 0
-
-
-def _print_preview(preview: Preview) -> None:
     size = shutil.get_terminal_size((100, 24))
     try:
         print(preview.drawing(min(size.columns, 140), 20, colour=sys.stdout.isatty()))
     except ScheduleError as error:
         print(f"(no drawing: {error})", file=sys.stderr)
     print(preview.table())
+    for path, _ in files:
+        if path:
+            print_written(preview.save(path, arguments.force))
+    return 0
 
 
-def _updates(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
+def _count_updates(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
     if arguments.updates is not None:
         return int(arguments.updates)
-    max_steps = _number(config, "max_steps", -1)
-    if max_steps > 0:
-        return int(max_steps)
+    if config.get("max_steps", -1) not in (-1, 0):  # as in TrainingArguments, both mean "by epochs"
+        return int(_number("max_steps of the config", config["max_steps"]) or 0)
     if arguments.updates_per_epoch and arguments.config:
-        return math.ceil(_number(config, "num_train_epochs", 3) * int(arguments.updates_per_epoch))
+        epochs = _number("num_train_epochs of the config", config.get("num_train_epochs", 3)) or 0
+        return math.ceil(epochs * int(arguments.updates_per_epoch))
     raise ScheduleError(
         "the number of updates is not known; give --updates N (batches / gradient accumulation, over all epochs)"
         + (", or --updates-per-epoch N for the epochs of the config." if arguments.config else ".")
     )
 
 
-def _number(config: dict[str, Any], name: str, default: float) -> float:
-    value = config.get(name, default)
+def _number(name: str, value: object) -> float | None:
+    """Read a number above 0, also one that YAML reads as text, such as 2e-5."""
     try:
-        number = float(str(value))  # YAML reads 2e-5 as a text
+        number = None if value is None else float(str(value))
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
-        raise ScheduleError(f"{name} of the config must be a finite number, got {value!r}.")
+    if number is not None and not (math.isfinite(number) and number > 0):
+        raise ScheduleError(f"{name} must be a finite number above 0, got {value!r}.")
     return number
-
-
-def _peak(value: object) -> float:
-    try:
-        lr = float(str(value))  # YAML reads 2e-5 as a text
-    except (TypeError, ValueError):
-        lr = math.nan
-    if not (math.isfinite(lr) and lr > 0):
-        raise ScheduleError(f"the peak learning rate must be a finite number above 0, got {value!r}.")
-    return lr
-
-
-def _read_config(path: str) -> dict[str, Any]:
-    import yaml
-
-    file = Path(path)
-    if not file.is_file():
-        near = nearest(file.name, [other.name for other in file.parent.glob("*.y*ml")] if file.parent.is_dir() else [])
-        raise ScheduleError(f"the config {path} does not exist.{near}")
-    try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ScheduleError(f"the config {path} is not YAML: {error}") from error
-    if not isinstance(config, dict):
-        raise ScheduleError(f"the config {path} must be a mapping of names to values.")
-    return config

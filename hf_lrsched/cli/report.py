@@ -1,51 +1,39 @@
-"""hf-lrsched report: the page of one or several runs."""
+"""`hf-lrsched report`: one HTML page of one or several runs."""
 
 import argparse
-import os
-import re
 from pathlib import Path
 from typing import Any
 
-from ..report.html import check_output, write_report
+from ..report.html import ENDINGS, write_report
+from ..runs.files import check_output
 from ..runs.run import read_run
+from .output import print_written, to_file_name
 
 
-def add_report(commands: Any) -> argparse.ArgumentParser:
-    """Adds the command `report`.
-
-    Args:
-        commands (`argparse._SubParsersAction`): The commands of the parser.
-    """
-    report: argparse.ArgumentParser = commands.add_parser(
+def add_command(commands: Any) -> argparse.ArgumentParser:
+    """Add `report` to the commands of `hf-lrsched`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
         "report",
-        help="one interactive HTML page of one or several runs",
+        help="write an interactive HTML page of one or several runs",
         description="Writes one self-contained HTML page: metrics, losses and the learning rate to hover over and to zoom "
         "into, phases, events, parameter groups, configuration and warnings. It needs a browser and no network.",
         epilog="examples: hf-lrsched report runs/first; hf-lrsched report runs/linear runs/cosine --output compared.html",
     )
-    report.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, a checkpoint or a trainer_state.json")
-    report.add_argument(
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder, a checkpoint or a trainer_state.json")
+    parser.add_argument(
         "--output",
         metavar="FILE",
-        help="a .html; default: the run's name, or report.html of several, in the working directory",
+        help="an .html file; default: the run's name, or report.html for several runs, in the working directory",
     )
-    report.add_argument("--force", action="store_true", help="replace a file that exists")
-    report.set_defaults(run=report_runs)
-    return report
+    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    return parser
 
 
-def report_runs(arguments: argparse.Namespace) -> int:
-    """Writes what the command line asks for; returns the exit status.
-
-    Raises:
-        ScheduleError: A run or the output can't be meant.
-        ImportError: A package is missing.
-    """
+def run(arguments: argparse.Namespace) -> int:
+    """Write the report; return the exit status."""
     if arguments.output is not None:  # before long runs are read
-        check_output(Path(arguments.output), arguments.force)
+        check_output(Path(arguments.output), ENDINGS, arguments.force)
     runs = [read_run(path) for path in arguments.runs]
-    # A name that every file system takes.
-    name = re.sub(r'[\x00-\x1f\\/:*?"<>|]', "_", runs[0].name).strip(". ")[:100] if len(runs) == 1 else "report"
-    path = write_report(runs, arguments.output or f"{name or 'run'}.html", arguments.force)
-    print(f"wrote {os.fsencode(path).decode(errors='replace')}")
+    name = to_file_name(runs[0].name) if len(runs) == 1 else "report"
+    print_written(write_report(runs, arguments.output or f"{name}.html", arguments.force))
     return 0

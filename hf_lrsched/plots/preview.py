@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ..runs.files import check_output
 from ..schedules import Curve, Horizon, Schedule, ScheduleError, to_data
 from . import draw_schedules
 
 # A file holds every update of a run of up to this length, and this many of a longer one, with all boundaries.
 _MOST_ROWS = 100_000
+#: Files that matplotlib draws, and all that a preview can be written to.
+FIGURE_ENDINGS = (".png", ".svg", ".pdf")
+ENDINGS = (*FIGURE_ENDINGS, ".csv", ".json")
 _MARKERS = ("hd", "•", "x", "o", "+", "*")
 
 
@@ -161,20 +165,15 @@ class Preview:
             ScheduleError: The file exists (and `force` is not set), its folder does not, or the ending is unknown.
         """
         path = Path(path)
-        if path.exists() and not force:
-            raise ScheduleError(f"{path} exists and is kept; choose another name, or pass --force to replace it.")
-        if not path.parent.is_dir():
-            raise ScheduleError(f"the folder {path.parent} does not exist.")
-        if path.suffix in (".png", ".svg", ".pdf"):
+        check_output(path, ENDINGS, force)
+        if path.suffix.lower() in FIGURE_ENDINGS:
             draw_schedules(self.curves, self.lr, self.updates(4000), path)
-        elif path.suffix == ".csv":
+        elif path.suffix.lower() == ".csv":
             header, rows = self.rows()
             with path.open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows([header, *rows])
-        elif path.suffix == ".json":
-            path.write_text(json.dumps(self.to_data(), indent=1), encoding="utf-8")
         else:
-            raise ScheduleError(f"{path.name}: the ending must be .png, .svg, .pdf, .csv or .json.")
+            path.write_text(json.dumps(self.to_data(), indent=1), encoding="utf-8")
         return path
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
+from ..runs.files import check_output, write_output
 from ..runs.metrics import told_apart
 from ..runs.run import Run
 from ..schedules import ScheduleError
@@ -17,7 +18,7 @@ from .tables import comparison, section
 #: The file is smaller: it opens on a phone and goes through the mail.
 MOST_BYTES = 6_000_000
 _HERE = Path(__file__).parent
-_ENDINGS = (".html", ".htm")
+ENDINGS = (".html", ".htm")
 
 
 def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> Path:
@@ -44,37 +45,15 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> 
     ```
     """
     path = Path(path)
-    check_output(path, force)
+    check_output(path, ENDINGS, force)
     content = _page(runs).encode("utf-8", errors="replace")  # half a surrogate pair is no text
     if len(content) >= MOST_BYTES:
         raise ScheduleError(
             f"the page of {len(runs)} runs would have {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:g}; report "
             "fewer runs at once."
         )
-    with path.open("wb" if force else "xb") as file:
-        try:
-            file.write(content)
-            file.flush()
-        except OSError:  # a full disk: half a page is none
-            path.unlink(missing_ok=True)
-            raise
+    write_output(path, content, force)
     return path
-
-
-def check_output(path: Path, force: bool) -> None:
-    """Refuses a file that can't be written, or must not be.
-
-    Raises:
-        ScheduleError: See [`write_report`].
-    """
-    if path.suffix.lower() not in _ENDINGS:
-        raise ScheduleError(f"{path}: the ending must be {' or '.join(_ENDINGS)}.")
-    if not path.parent.is_dir():
-        raise ScheduleError(f"the folder {path.parent} does not exist.")
-    if path.is_dir():
-        raise ScheduleError(f"{path} is a folder.")
-    if path.exists() and not force:
-        raise ScheduleError(f"{path} exists and is kept; choose another name, or pass --force to replace it.")
 
 
 def _page(runs: Sequence[Run]) -> str:

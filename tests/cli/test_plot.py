@@ -1,4 +1,4 @@
-"""hf-lrsched plot: any run becomes a picture; what can't be drawn is one clear error."""
+"""hf-lrsched plot: any run becomes a plot; what cannot be plotted is one clear error."""
 
 import json
 import os
@@ -27,7 +27,7 @@ PNG, PDF = b"\x89PNG", b"%PDF"
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path, monkeypatch):
+def _working_directory(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
@@ -139,14 +139,14 @@ def test_named_metrics(state, drawn):
     assert its_run.series("eval_accuracy") == ([4, 8, 12], [0.5, 0.75, 0.7])
 
 
-def test_several_runs_in_their_order(state, drawn):
+def test_several_runs_keep_their_order(state, drawn):
     run(state("b"), state("a"))
     ((name, (runs,), options),) = drawn
     assert name == "draw_runs" and [each.name for each in runs] == ["b", "a"] and options == {"metrics": None}
 
 
 @pytest.mark.parametrize(("which", "values"), [("last", [0.6, 0.55]), ("best", [0.8, 0.7])])
-def test_boxes_hold_one_value_of_each_run_by_schedule(which, values, recorded, state, drawn):
+def test_boxes_have_one_value_per_run_and_schedule(which, values, recorded, state, drawn):
     a, b = recorded("a", "linear()", [0.5, 0.8, 0.6]), recorded("b", "linear()", [0.7, 0.55])
     run(a, recorded("c", "cosine()", [0.1]), b, state("stock"), "--boxes", which, "--baseline", "0.52")
     ((name, (metrics,), options),) = drawn
@@ -155,7 +155,7 @@ def test_boxes_hold_one_value_of_each_run_by_schedule(which, values, recorded, s
     assert metrics == {"linear()": values, "cosine()": [0.1], "schedule not recorded": [stock]}
 
 
-def test_the_best_of_a_loss_is_its_lowest(state, drawn):
+def test_best_loss_is_the_lowest(state, drawn):
     run(state(), "--boxes", "best", "--metric", "loss")
     assert drawn[0][1][0] == {"schedule not recorded": [0.9]}
 
@@ -163,7 +163,7 @@ def test_the_best_of_a_loss_is_its_lowest(state, drawn):
 # ------------------------------------------------------------------------------------------------ files
 
 
-def test_a_file_that_exists_is_kept_unless_forced(state, tmp_path, capsys):
+def test_existing_file_is_kept_without_force(state, tmp_path, capsys):
     folder, file = state(), tmp_path / "here" / "first.png"
     file.write_text("mine")
     assert run(folder) == 2 == run(folder, "--output", file)
@@ -172,7 +172,7 @@ def test_a_file_that_exists_is_kept_unless_forced(state, tmp_path, capsys):
     assert file.read_bytes().startswith(PNG)
 
 
-def test_an_output_that_can_not_be_is_refused_before_the_runs_are_read(tmp_path, capsys):
+def test_invalid_output_is_refused_before_runs_are_read(tmp_path, capsys):
     for name, says in [("a.txt", ".png or .svg or .pdf"), ("a", ".png or"), ("no/a.png", "does not exist")]:
         assert run(tmp_path / "no run", "--output", tmp_path / name) == 2
         assert says in capsys.readouterr().err
@@ -181,7 +181,7 @@ def test_an_output_that_can_not_be_is_refused_before_the_runs_are_read(tmp_path,
     assert "is a folder" in capsys.readouterr().err
 
 
-def test_an_error_leaves_no_file_and_touches_none(state, tmp_path, monkeypatch):
+def test_error_leaves_existing_files_and_writes_none(state, tmp_path, monkeypatch):
     folder, file = state(), tmp_path / "kept.png"
     file.write_text("mine")
 
@@ -194,7 +194,7 @@ def test_an_error_leaves_no_file_and_touches_none(state, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_a_full_disk_leaves_no_half_picture(state, tmp_path, capsys):
+def test_full_disk_leaves_no_incomplete_file(state, tmp_path, capsys):
     file = tmp_path / "full.png"
     file.symlink_to("/dev/full")
     assert run(state(), "--output", file, "--force") == 2
@@ -202,7 +202,7 @@ def test_a_full_disk_leaves_no_half_picture(state, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", ["$x^2$", "_hidden", "<b>bold<b>", "a b", "ünï", "-dash"])
-def test_names_of_runs_become_names_of_files(name, state, tmp_path):
+def test_run_name_becomes_file_name(name, state, tmp_path):
     assert run(state(name)) == 0
     (file,) = (tmp_path / "here").iterdir()
     assert file.read_bytes().startswith(PNG) and not set('<>:"|?*') & set(file.name)
@@ -210,7 +210,7 @@ def test_names_of_runs_become_names_of_files(name, state, tmp_path):
 
 # ------------------------------------------------------------------------------------------------ bad input
 
-BAD_STATES = {
+INVALID_STATES = {
     "truncated": ('{"log_history": [{"step": 1', "is no whole JSON"),
     "no history": ("{}", "has no log_history"),
     "a list": ("[]", "has no log_history"),
@@ -224,15 +224,15 @@ BAD_STATES = {
 }
 
 
-@pytest.mark.parametrize(("text", "says"), BAD_STATES.values(), ids=BAD_STATES)
-def test_a_bad_state_is_one_clear_error(text, says, state, capsys, tmp_path):
+@pytest.mark.parametrize(("text", "says"), INVALID_STATES.values(), ids=INVALID_STATES)
+def test_invalid_trainer_state_is_one_clear_error(text, says, state, capsys, tmp_path):
     assert run(state("bad", text=text)) == 2
     error = capsys.readouterr().err
     assert says in error and error.startswith("hf-lrsched plot: ") and error.count("\n") == 1
     assert not list((tmp_path / "here").iterdir())
 
 
-def test_what_is_no_run_is_one_clear_error(state, tmp_path, capsys):
+def test_missing_run_is_one_clear_error(state, tmp_path, capsys):
     (tmp_path / "binary.json").write_bytes(bytes(range(256)))
     (tmp_path / "empty").mkdir()
     for path, says in [
@@ -245,7 +245,7 @@ def test_what_is_no_run_is_one_clear_error(state, tmp_path, capsys):
     assert run(state(), tmp_path / "nowhere") == 2  # one of two
 
 
-BAD_ARGUMENTS = [
+INVALID_ARGUMENTS = [
     (["--metric", "acuracy"], "Did you mean 'accuracy'?"),
     (["--metric", "f1"], "there are loss, accuracy"),
     (["--heat-map"], "RunRecorder"),
@@ -257,20 +257,20 @@ BAD_ARGUMENTS = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "says"), BAD_ARGUMENTS)
-def test_bad_arguments(arguments, says, state, capsys):
+@pytest.mark.parametrize(("arguments", "says"), INVALID_ARGUMENTS)
+def test_invalid_arguments(arguments, says, state, capsys):
     assert run(state(), *arguments) == 2
     assert says in capsys.readouterr().err
 
 
-def test_mixed_runs(state, recorded, capsys):
+def test_runs_without_common_metric(state, recorded, capsys):
     other = state("other", [{"step": 2, "eval_f1": 0.5, "eval_runtime": 1.0}])
     mine = recorded("mine", "linear()", [0.5])
     assert run(mine, other) == 2
     assert "no metric in common: mine has accuracy; other has f1" in capsys.readouterr().err
     assert run(mine, other, "--metric", "f1", "--metric", "accuracy") == 0  # a panel each
     assert run(mine, other, "--heat-map") == 2
-    assert "draws one run, got 2" in capsys.readouterr().err
+    assert "plots one run, got 2" in capsys.readouterr().err
     assert run(mine, other, "--boxes", "last") == 2
     assert "no metric in common" in capsys.readouterr().err
 
@@ -281,7 +281,7 @@ def test_without_matplotlib_the_error_names_the_extra(state, monkeypatch, capsys
     assert 'pip install "hf-lrsched[plot]"' in capsys.readouterr().err
 
 
-def test_letters_that_no_font_has_are_told_once_each(state, capsys):
+def test_missing_glyphs_are_reported_once(state, capsys):
     assert run(state("\u0e01\U000f0000")) == 0
     error = capsys.readouterr().err
     assert error.count("missing from") == len(error.splitlines()) == len(set(error.splitlines())) >= 1

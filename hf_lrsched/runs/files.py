@@ -1,0 +1,165 @@
+"""Read and write files that a user names: bounded in size and depth, and complete or not at all."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..schedules import ScheduleError
+from ..schedules.errors import nearest
+
+#: A configuration has some thousand bytes; PyYAML reads this many in at most two seconds.
+MAX_CONFIG_BYTES = 100_000
+#: Brackets within brackets. PyYAML needs time that grows with the square of the depth.
+MAX_DEPTH = 100
+
+
+def read_text(path: Path, max_bytes: int | None = None) -> str:
+    """Read a UTF-8 text from a regular file, never from a device or a pipe that may have no end.
+
+    Args:
+        path (`Path`): The file.
+        max_bytes (`int`, *optional*): The largest file that is read.
+
+    Raises:
+        ScheduleError: The path is missing or no regular file, or the file is empty, too large or not UTF-8.
+
+    Example:
+    ```python
+    >>> read_text(Path("no-such-run/config.yaml"))
+    Traceback (most recent call last):
+        ...
+    hf_lrsched.schedules.errors.ScheduleError: no-such-run/config.yaml does not exist.
+
+    ```
+    """
+    check_is_file(path)
+    size = path.stat().st_size
+    if max_bytes is not None and size > max_bytes:
+        raise ScheduleError(f"{path} has {size} bytes, more than the {max_bytes} that such a file may have.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScheduleError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}.") from error
+    if not text.strip():
+        raise ScheduleError(f"{path} is empty.")
+    return text
+
+
+def check_is_file(path: Path) -> None:
+    """Raise a [`ScheduleError`] unless the path is a regular file; name the nearest file where it is missing."""
+    if path.is_dir():
+        raise ScheduleError(f"{path} is a folder, not a file.")
+    if path.exists() and not path.is_file():
+        raise ScheduleError(f"{path} is not a regular file but a device, a pipe or a socket, which is not read.")
+    if not path.exists():
+        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise ScheduleError(f"{path} does not exist.{nearest(path.name, siblings)}")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ScheduleError: As [`read_text`], or the text is not a JSON object.
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ScheduleError(
+            f"{path} is not JSON: {error}. The file may have been cut off while it was written."
+        ) from error
+    return _check_mapping(content, path)
+
+
+def read_yaml(path: Path, loader: Any = None) -> dict[str, Any]:
+    """Read the settings of a YAML file.
+
+    Args:
+        path (`Path`): The file.
+        loader (`type[yaml.Loader]`, *optional*): Another loader than `yaml.SafeLoader`.
+
+    Raises:
+        ScheduleError: As [`read_text`], or the text is not YAML, is nested too deeply or is not a mapping.
+    """
+    import yaml
+
+    text = read_text(path, MAX_CONFIG_BYTES)
+    if _bracket_depth(text) > MAX_DEPTH:
+        raise ScheduleError(f"{path} has more than {MAX_DEPTH} brackets within one another.")
+    try:
+        content = yaml.load(text, loader or yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        if isinstance(error, ScheduleError):
+            raise
+        raise ScheduleError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    return _check_mapping(content, path)
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read the settings of a `.yaml`, `.yml` or `.json` file."""
+    readers: dict[str, Callable[[Path], dict[str, Any]]] = {".yaml": read_yaml, ".yml": read_yaml, ".json": read_json}
+    if path.suffix not in readers:
+        raise ScheduleError(f"{path}: a file of settings ends in {', '.join(readers)}.")
+    return readers[path.suffix](path)
+
+
+def check_output(path: Path, endings: Sequence[str], force: bool = False) -> None:
+    """Refuse an output file that cannot or must not be written.
+
+    Args:
+        path (`Path`): The file.
+        endings (`Sequence[str]`): Allowed endings, such as `.png`.
+        force (`bool`, defaults to `False`): Whether an existing file may be replaced.
+
+    Raises:
+        ScheduleError: The ending is unknown, the folder does not exist, or the path exists.
+
+    Example:
+    ```python
+    >>> check_output(Path("run.txt"), [".png", ".svg"])
+    Traceback (most recent call last):
+        ...
+    hf_lrsched.schedules.errors.ScheduleError: run.txt: the ending must be .png or .svg.
+
+    ```
+    """
+    if path.suffix.lower() not in endings:
+        raise ScheduleError(f"{path}: the ending must be {' or '.join(endings)}.")
+    if not path.parent.is_dir():
+        raise ScheduleError(f"the folder {path.parent} does not exist.")
+    if path.is_dir():
+        raise ScheduleError(f"{path} is a folder.")
+    if path.exists() and not force:
+        raise ScheduleError(f"{path} exists and is kept; choose another name, or pass --force to replace it.")
+
+
+def write_output(path: Path, content: bytes, force: bool = False) -> None:
+    """Write a file, or leave none where the disk is full."""
+    with path.open("wb" if force else "xb") as file:
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+
+
+def _check_mapping(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        kind = "nothing" if content is None else f"a {type(content).__name__}"
+        raise ScheduleError(f"{path} must be a mapping of names to values, got {kind}.")
+    return {str(name): value for name, value in content.items()}
+
+
+def _bracket_depth(text: str) -> int:
+    """Brackets that are open at once; those in quotes count, which no configuration has by the hundred."""
+    depth = deepest = 0
+    for character in text:
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth = max(0, depth - 1)
+    return deepest
