@@ -9,7 +9,7 @@ import torch
 from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
-from hf_lrsched import LRLogger, get_schedule
+from hf_lrsched import LRLogger, get_scheduler
 
 DATA = Path(__file__).parent / "data" / "messages"
 LABELS = ["bug", "question", "request"]
@@ -39,7 +39,7 @@ def accuracy(prediction):
 
 
 optimizer = torch.optim.AdamW(model.parameters(), lr=2e-4)
-scheduler = get_schedule("warmup(10%) >> cosine()", optimizer, num_training_steps=UPDATES)
+scheduler = get_scheduler("warmup(10%) >> cosine()", optimizer, num_training_steps=UPDATES)
 logger = LRLogger()
 args = TrainingArguments(
     tempfile.mkdtemp(),

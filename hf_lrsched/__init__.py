@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .groups import GroupArguments, freeze_groups, gradual_unfreezing, layerwise_groups, regex_groups
     from .integrations.accelerate import prepare_schedule
     from .runs import Run, read_run
-    from .scheduler import ScheduleLR, get_schedule
+    from .scheduler import ScheduleLR, get_scheduler
     from .trainer import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
 
 # These rooms need torch or transformers: their names are imported on first use, so that schedules alone stay light.
@@ -62,7 +62,7 @@ _LAZY_ROOMS = {
     "groups": ("GroupArguments", "freeze_groups", "gradual_unfreezing", "layerwise_groups", "regex_groups"),
     "integrations.accelerate": ("prepare_schedule",),
     "runs": ("Run", "read_run"),
-    "scheduler": ("ScheduleLR", "get_schedule"),
+    "scheduler": ("ScheduleLR", "get_scheduler"),
     "trainer": ("ScheduleArguments", "ScheduleMixin", "ScheduledTrainer", "scheduled"),
 }
 _ROOM_OF_NAME = {name: room for room, names in _LAZY_ROOMS.items() for name in names}
@@ -93,7 +93,7 @@ __all__ = [
     "exponential",
     "freeze",
     "freeze_groups",
-    "get_schedule",
+    "get_scheduler",
     "gradual_unfreezing",
     "hold",
     "inverse_sqrt",

@@ -100,7 +100,7 @@ class LossGuard(TrainerCallback):
     process's losses hold for all. A run that is resumed goes on with the acts and the start of the run before: they are in
     the schedule's checkpoint; without a [`ScheduleLR`] the first records tell the start.
 
-    `lower` and `rollback` need a [`ScheduleLR`]: a [`ScheduledTrainer`], or a stock Trainer with `get_schedule`.
+    `lower` and `rollback` need a [`ScheduleLR`]: a [`ScheduledTrainer`], or a stock Trainer with `get_scheduler`.
 
     Args:
         act (`str`, defaults to `stop`): What to do.
@@ -410,7 +410,7 @@ class LossGuard(TrainerCallback):
         if not isinstance(scheduler, ScheduleLR):
             raise ScheduleError(
                 f"{named} scales a schedule of this package, and this run has a {type(scheduler).__name__}. Use "
-                "ScheduledTrainer(schedule=...) or get_schedule(...), or LossGuard('stop')."
+                "ScheduledTrainer(schedule=...) or get_scheduler(...), or LossGuard('stop')."
             )
         if self.act == "lower":
             return

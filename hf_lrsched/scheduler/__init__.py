@@ -1,6 +1,6 @@
 """The one torch `LRScheduler`, and the factory that makes it."""
 
-from .factory import get_schedule
+from .factory import get_scheduler
 from .schedule_lr import ScheduleLR
 
-__all__ = ["ScheduleLR", "get_schedule"]
+__all__ = ["ScheduleLR", "get_scheduler"]

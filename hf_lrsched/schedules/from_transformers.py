@@ -8,14 +8,15 @@ from .errors import ScheduleError, brief, nearest
 from .families.basic import hold, warmup
 from .families.cycles import repeat
 from .families.decays import cosine, inverse_sqrt, linear, one_minus_sqrt, polynomial
+from .families.plateau import plateau
 from .schedule import Schedule
 
 #: transformers lets these be made without an end of the run. Longer than any run, short enough for exact arithmetic.
 ENDLESS = 10**15
-WITHOUT_END = ("constant", "constant_with_warmup", "inverse_sqrt")
+WITHOUT_END = ("constant", "constant_with_warmup", "inverse_sqrt", "reduce_lr_on_plateau")
+WITHOUT_WARMUP = ("constant", "reduce_lr_on_plateau")
 
 _WSD_SHAPES = {"linear": "linear", "cosine": "cosine", "1-sqrt": "one_minus_sqrt"}
-_METRIC_DRIVEN = ("reduce_lr_on_plateau", "greedy")
 
 
 def from_transformers(
@@ -25,13 +26,14 @@ def from_transformers(
 
     Args:
         name (`str`): `linear`, `cosine`, `cosine_with_restarts`, `polynomial`, `constant`, `constant_with_warmup`,
-            `inverse_sqrt`, `cosine_with_min_lr`, `cosine_warmup_with_min_lr` or `warmup_stable_decay`.
+            `inverse_sqrt`, `cosine_with_min_lr`, `cosine_warmup_with_min_lr`, `warmup_stable_decay` or `reduce_lr_on_plateau`.
         num_warmup_steps (`int`, *optional*): Updates of warmup; 0 for none.
         num_training_steps (`int`, *optional*): All updates; `cosine_warmup_with_min_lr` and `warmup_stable_decay` need
             it to know their own lengths.
         kwargs: What transformers takes for this name: `num_cycles`, `power`, `lr_end`, `timescale`, `min_lr`,
             `min_lr_rate`, `warmup_lr_rate`, `num_decay_steps`, `num_stable_steps`, `warmup_type`, `decay_type`,
-            `min_lr_ratio`.
+            `min_lr_ratio`; for `reduce_lr_on_plateau` the arguments of torch's `ReduceLROnPlateau`, with `to`, a factor, in the
+            place of `min_lr`, and `metric`, the metric's name.
 
     Raises:
         ScheduleError: An unknown name or argument, or one that is missing. Nothing is swallowed.
@@ -43,8 +45,11 @@ def from_transformers(
 
     ```
     """
-    if name in _METRIC_DRIVEN:
-        raise ScheduleError(f"{name!r} follows a metric, not the updates, and is no schedule of this language.")
+    if name == "greedy":
+        raise ScheduleError(
+            "'greedy' raises and lowers the LR by each loss and has no equivalent here. Use a plateau, which only lowers it: "
+            "'warmup(10%) >> hold() * plateau(factor=0.5, patience=2)'."
+        )
     if name not in _SENTENCES:
         raise ScheduleError(
             f"unknown name {brief(name)}; transformers' are {', '.join(_SENTENCES)}.{nearest(name, _SENTENCES)}"
@@ -57,7 +62,7 @@ def from_transformers(
             )
     if num_warmup_steps is not None and num_warmup_steps != 0:
         as_count(num_warmup_steps, "num_warmup_steps")
-    if name != "constant" and num_warmup_steps is None:
+    if name not in WITHOUT_WARMUP and num_warmup_steps is None:
         raise ScheduleError(f"{name!r} needs num_warmup_steps; 0 for none.")
     return build(num_warmup_steps or 0, num_training_steps, **kwargs)
 
@@ -164,6 +169,37 @@ def _warmup_stable_decay(
     return _warm(steps, held, start=min_lr_ratio, shape=_WSD_SHAPES[warmup_type])
 
 
+def _reduce_lr_on_plateau(
+    steps: int,
+    total: int | None,
+    metric: str = "eval_loss",
+    mode: str = "min",
+    factor: float = 0.1,
+    patience: int = 10,
+    threshold: float = 1e-4,
+    threshold_mode: str = "rel",
+    cooldown: int = 0,
+    min_lr: float = 0.0,
+    to: float = 0.0,
+    eps: float = 1e-8,
+) -> Schedule:
+    """transformers' has no warmup: it takes num_warmup_steps, and does not use it."""
+    if mode == "max" and metric == "eval_loss":
+        raise ScheduleError("mode='max' needs the name of the metric that should rise, e.g. metric='eval_accuracy'.")
+    if eps != 1e-8:
+        raise ScheduleError(f"eps={eps!r} has no equivalent: plateau() has torch's default, 1e-8. Leave eps out.")
+    if min_lr:
+        raise ScheduleError(
+            f"min_lr={min_lr!r} is an LR, and plateau() ends at a factor: give to=min_lr / learning_rate."
+        )
+    if threshold_mode not in ("rel", "abs"):
+        raise ScheduleError(f"threshold_mode must be 'rel' or 'abs', got {brief(threshold_mode)}.")
+    min_delta = f"{100 * threshold:.12g}%" if threshold_mode == "rel" and threshold else threshold
+    return hold() * plateau(
+        metric=metric, mode=mode, factor=factor, patience=patience, min_delta=min_delta, cooldown=cooldown, to=to
+    )
+
+
 def _required(total: int | None, name: str) -> int:
     if total is None:
         raise ScheduleError(f"{name!r} needs num_training_steps.")
@@ -185,10 +221,14 @@ _SENTENCES: dict[str, tuple[Callable[..., Schedule], tuple[str, ...]]] = {
         _warmup_stable_decay,
         ("num_decay_steps", "num_stable_steps", "warmup_type", "decay_type", "min_lr_ratio", "num_cycles"),
     ),
+    "reduce_lr_on_plateau": (
+        _reduce_lr_on_plateau,
+        ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lr", "eps", "metric", "to"),
+    ),
 }
 
-#: transformers' names that have a sentence.
-TRANSFORMERS_NAMES = tuple(_SENTENCES)
+#: The names whose curve follows from the updates alone.
+TRANSFORMERS_NAMES = tuple(name for name in _SENTENCES if name != "reduce_lr_on_plateau")
 
 
 def arguments_of(name: str) -> tuple[str, ...]:

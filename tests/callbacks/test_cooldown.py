@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
-from hf_lrsched import CooldownCallback, LRCheck, ScheduledTrainer, ScheduleError, get_schedule
+from hf_lrsched import CooldownCallback, LRCheck, ScheduledTrainer, ScheduleError, get_scheduler
 from hf_lrsched.callbacks import cooldown as module
 
 PEAK = 1e-3
@@ -277,7 +277,7 @@ def test_the_stock_trainer(make_trainer, grouped):
     trainer = make_trainer(
         cls=Trainer,
         model=model,
-        optimizers=(optimizer, get_schedule(SCHEDULE, optimizer, 24)),
+        optimizers=(optimizer, get_scheduler(SCHEDULE, optimizer, num_training_steps=24)),
         callbacks=[LRCheck(), EarlyStoppingCallback(2), CooldownCallback()],
         num_train_epochs=4,
         eval_strategy="steps",

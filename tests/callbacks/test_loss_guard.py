@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import Trainer, TrainerCallback
 
-from hf_lrsched import LossGuard, RunRecorder, ScheduledTrainer, ScheduleError, get_schedule, read_run
+from hf_lrsched import LossGuard, RunRecorder, ScheduledTrainer, ScheduleError, get_scheduler, read_run
 from tests.conftest import Net, Told
 from tests.launching import launched
 
@@ -180,7 +180,7 @@ def test_lower(run, tmp_path, capsys):
 def test_lower_with_the_stock_trainer(run, make_trainer, net):
     model = net()
     optimizer = sgd(model.parameters())
-    scheduler = get_schedule("linear()", optimizer, num_training_steps=6)
+    scheduler = get_scheduler("linear()", optimizer, num_training_steps=6)
     callbacks = [Trouble(poisoned=[3]), LossGuard("lower")]
     trainer = make_trainer(cls=Trainer, model=model, optimizers=(optimizer, scheduler), callbacks=callbacks)
     trainer.train()

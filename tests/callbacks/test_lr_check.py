@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from hf_lrsched import LRCheck, ScheduledTrainer, ScheduleError, get_schedule
+from hf_lrsched import LRCheck, ScheduledTrainer, ScheduleError, get_scheduler
 
 
 class Line(torch.nn.Module):
@@ -39,7 +39,7 @@ class UsedLR(TrainerCallback):
 def test_a_scheduler_of_another_optimizer_is_refused_before_the_first_update(tmp_path):
     model = Line()
     other = torch.optim.SGD(model.parameters(), lr=0.1)
-    scheduler = get_schedule("linear()", other, 8)
+    scheduler = get_scheduler("linear()", other, num_training_steps=8)
     trainer = Trainer(
         model, arguments(tmp_path), train_dataset=DATA, optimizers=(None, scheduler), callbacks=[LRCheck()]
     )
@@ -50,7 +50,7 @@ def test_a_scheduler_of_another_optimizer_is_refused_before_the_first_update(tmp
 
 def test_the_stock_trainer_accepts_it_and_shows_an_lr_that_does_not_train(tmp_path):
     model, used = Line(), UsedLR()
-    scheduler = get_schedule("linear()", torch.optim.SGD(model.parameters(), lr=0.1), 8)
+    scheduler = get_scheduler("linear()", torch.optim.SGD(model.parameters(), lr=0.1), num_training_steps=8)
     args = arguments(tmp_path, logging_steps=1)
     trainer = Trainer(model, args, train_dataset=DATA, optimizers=(None, scheduler), callbacks=[used])
     trainer.train()
@@ -62,7 +62,7 @@ def test_the_stock_trainer_accepts_it_and_shows_an_lr_that_does_not_train(tmp_pa
 def test_its_own_optimizer_is_fine(tmp_path, caplog):
     model = Line()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    pair = (optimizer, get_schedule("linear()", optimizer, 8))
+    pair = (optimizer, get_scheduler("linear()", optimizer, num_training_steps=8))
     Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[LRCheck()]).train()
     assert said(caplog) == ""
 
@@ -113,7 +113,7 @@ def test_the_stock_trainer_ends_too_high_after_skipped_steps_and_is_told(tmp_pat
 def test_a_spent_scheduler_is_told(tmp_path, caplog):
     model = Line()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    pair = (optimizer, get_schedule("linear()", optimizer, 8))
+    pair = (optimizer, get_scheduler("linear()", optimizer, num_training_steps=8))
     trainer = Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[LRCheck()])
     trainer.train()
     trainer.train()

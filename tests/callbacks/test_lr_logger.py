@@ -8,7 +8,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import EarlyStoppingCallback, Trainer
 
-from hf_lrsched import LRLogger, ScheduledTrainer, get_schedule
+from hf_lrsched import LRLogger, ScheduledTrainer, get_scheduler
 
 PEAK = 1e-3
 SPEC = "warmup(2) >> linear()"
@@ -51,7 +51,7 @@ def stock(make_trainer, grouped):
 
     def make(*lrs, names=None, logger=None, **kwargs):
         model, optimizer = grouped(*(lrs or [PEAK]), names=names)
-        scheduler = get_schedule(SPEC, optimizer, num_training_steps=6)
+        scheduler = get_scheduler(SPEC, optimizer, num_training_steps=6)
         trainer = make_trainer(
             cls=Trainer, model=model, optimizers=(optimizer, scheduler), callbacks=[logger or LRLogger()], **kwargs
         )

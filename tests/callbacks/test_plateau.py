@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback
 
-from hf_lrsched import LRCheck, PlateauCallback, ScheduledTrainer, ScheduleError, get_schedule
+from hf_lrsched import LRCheck, PlateauCallback, ScheduledTrainer, ScheduleError, get_scheduler
 
 PEAK = 1e-3
 
@@ -125,7 +125,9 @@ def test_evaluations_at_epochs(run):
 def test_the_stock_trainer(make_trainer, grouped):
     def lrs(*callbacks):
         model, optimizer = grouped(PEAK)
-        scheduler = get_schedule("(warmup(4) >> linear()) * plateau(factor=0.5, patience=0)", optimizer, 24)
+        scheduler = get_scheduler(
+            "(warmup(4) >> linear()) * plateau(factor=0.5, patience=0)", optimizer, num_training_steps=24
+        )
         told = Told([0.5] * 12)
         trainer = make_trainer(
             cls=Trainer,
@@ -145,7 +147,7 @@ def test_the_stock_trainer(make_trainer, grouped):
 
 def test_the_stock_trainer_without_the_callback_is_told_so(make_trainer, grouped, caplog):
     model, optimizer = grouped(PEAK)
-    scheduler = get_schedule("hold() * plateau()", optimizer, 6)
+    scheduler = get_scheduler("hold() * plateau()", optimizer, num_training_steps=6)
     make_trainer(cls=Trainer, model=model, optimizers=(optimizer, scheduler)).train()
     assert "callbacks=[PlateauCallback()]" in caplog.text
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
-from hf_lrsched import LRCheck, LRLogger, RunRecorder, ScheduledTrainer, ScheduleLR, get_schedule, read_run
+from hf_lrsched import LRCheck, LRLogger, RunRecorder, ScheduledTrainer, ScheduleLR, get_scheduler, read_run
 from hf_lrsched.runs.record import read_rows
 
 SPEC = "warmup(2) >> cosine()"
@@ -334,7 +334,7 @@ def test_other_clocks_are_known_by_their_records_alone(make_trainer, out):
 def stock(make_trainer, grouped):
     def make(schedule=SPEC, callbacks=(), **kwargs):
         model, optimizer = grouped(1e-3, 3e-3, names=["encoder", "head"])
-        scheduler = get_schedule(schedule, optimizer, num_training_steps=6)
+        scheduler = get_scheduler(schedule, optimizer, num_training_steps=6)
         return make_trainer(
             cls=Trainer, model=model, optimizers=(optimizer, scheduler), callbacks=[*callbacks, RunRecorder()], **kwargs
         )
@@ -353,7 +353,7 @@ def test_stock_trainer(stock, out):
 
 def test_stock_trainer_with_the_metrics_of_a_logger(make_trainer, grouped, out):
     model, optimizer = grouped(1e-3, 3e-3, names=["encoder", "head"])
-    scheduler = get_schedule(SPEC, optimizer, num_training_steps=6)
+    scheduler = get_scheduler(SPEC, optimizer, num_training_steps=6)
     logger = LRLogger()
     trainer = make_trainer(
         cls=Trainer,

@@ -8,7 +8,8 @@ import torch
 import transformers
 from transformers import Trainer, TrainerCallback, get_scheduler
 
-from hf_lrsched import ScheduledTrainer, diagnose, get_schedule
+import hf_lrsched
+from hf_lrsched import ScheduledTrainer, diagnose
 from hf_lrsched.doctor import facts_of
 from hf_lrsched.doctor.checks import CHECKS
 from tests.doctor.configurations import BERT, Run, Stage, linear_log, write_json, write_yaml
@@ -113,7 +114,7 @@ def test_a_scheduler_for_another_number_of_updates(make_trainer, total):
     model = make_trainer().model
     assert wrong(make_trainer(model=model, optimizers=passed(model, total=total))) == {"ends_mid_schedule"}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    ours = (optimizer, get_schedule("linear()", optimizer, total))
+    ours = (optimizer, hf_lrsched.get_scheduler("linear()", optimizer, num_training_steps=total))
     assert wrong(make_trainer(model=model, optimizers=ours)) == {"ends_mid_schedule"}
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.1, total_steps=total)
     assert wrong(make_trainer(model=model, optimizers=(optimizer, cycle))) == {"ends_mid_schedule"}

@@ -10,7 +10,7 @@ import sys
 import torch
 from transformers import Trainer, TrainingArguments
 
-from hf_lrsched import LRLogger, ScheduledTrainer, get_schedule
+from hf_lrsched import LRLogger, ScheduledTrainer, get_scheduler
 from tests.conftest import Net, Recorder, samples
 
 
@@ -48,7 +48,11 @@ def main(options):
         given["groups"] = freeze_encoder
     if options.get("stock"):
         sgd = torch.optim.SGD(model.parameters(), lr=1.0)
-        given = {"optimizers": (sgd, get_schedule("hold()", sgd, 12))} if options.get("optimizers") else {}
+        given = (
+            {"optimizers": (sgd, get_scheduler("hold()", sgd, num_training_steps=12))}
+            if options.get("optimizers")
+            else {}
+        )
     cls = Trainer if options.get("stock") else ScheduledTrainer
     callbacks = [probe, LRLogger()] if options.get("stock") else [probe]
     trainer = cls(

@@ -14,7 +14,8 @@ from torch import nn
 from torch.utils.data import IterableDataset
 from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, get_scheduler
 
-from hf_lrsched import ScheduledTrainer, ScheduleError, get_schedule, layerwise_groups, prepare_schedule, regex_groups
+import hf_lrsched
+from hf_lrsched import ScheduledTrainer, ScheduleError, layerwise_groups, prepare_schedule, regex_groups
 from hf_lrsched.doctor import diagnose
 from tests.launching import launched
 
@@ -240,7 +241,9 @@ def test_need_08_a_floor_is_the_same_for_every_group(grouped):
 
     stock = last(lambda o: get_scheduler("cosine_with_min_lr", o, 0, 8, scheduler_specific_kwargs={"min_lr": 1e-5}))
     assert stock[0] != pytest.approx(1e-5) or stock[1] != pytest.approx(1e-5)
-    assert last(lambda o: get_schedule("cosine(to_lr=1e-5)", o, 8)) == pytest.approx([1e-5, 1e-5])
+    assert last(lambda o: hf_lrsched.get_scheduler("cosine(to_lr=1e-5)", o, num_training_steps=8)) == pytest.approx(
+        [1e-5, 1e-5]
+    )
 
 
 def test_need_12_layers_have_lrs_of_their_own(make_trainer, tiny_bert):
@@ -326,7 +329,9 @@ def test_need_24_restarts_restart():
     stock = first(trace(optimizer, get_scheduler("cosine_with_restarts", optimizer, 0, 12), 12))
     assert stock == sorted(stock, reverse=True)  # with its defaults there is no restart
     optimizer = weight()
-    ours = first(trace(optimizer, get_schedule("repeat(cosine(), cycles=2)", optimizer, 12), 12))
+    ours = first(
+        trace(optimizer, hf_lrsched.get_scheduler("repeat(cosine(), cycles=2)", optimizer, num_training_steps=12), 12)
+    )
     assert ours[:6] == pytest.approx(ours[6:]) and ours[6] == 1 and ours[5] < 0.1
 
 
@@ -335,7 +340,7 @@ def test_need_25_lrs_that_are_tensors_are_written_in_place():
     parameter = nn.Parameter(torch.ones(1))
     lr = torch.tensor(1.0)
     optimizer = torch.optim.AdamW([parameter], lr=lr, capturable=False, foreach=False)
-    scheduler = get_schedule("linear()", optimizer, 4)
+    scheduler = hf_lrsched.get_scheduler("linear()", optimizer, num_training_steps=4)
     assert optimizer.param_groups[0]["lr"] is lr
     trace(optimizer, scheduler, 1)
     assert optimizer.param_groups[0]["lr"] is lr and float(lr) == 0.75

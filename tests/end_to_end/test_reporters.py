@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 RUN = """
 import importlib.util, sys, torch
 from transformers import Trainer, TrainingArguments
-from hf_lrsched import LRLogger, ScheduledTrainer, StepSizes, get_schedule
+from hf_lrsched import LRLogger, ScheduledTrainer, StepSizes, get_scheduler
 
 class Line(torch.nn.Module):
     def __init__(self):
@@ -38,7 +38,7 @@ if stock:
     logger = LRLogger()
     trainer = Trainer(
         model, args, train_dataset=data, eval_dataset=data, compute_metrics=logger.beside(metrics), callbacks=[logger],
-        optimizers=(optimizer, get_schedule("linear()", optimizer, num_training_steps=9)),
+        optimizers=(optimizer, get_scheduler("linear()", optimizer, num_training_steps=9)),
     )
     trainer.callback_handler.callbacks.insert(0, StepSizes(every=5))
 else:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import Trainer
 
-from hf_lrsched import LRCheck, ScheduledTrainer, ScheduleLR, get_schedule
+from hf_lrsched import LRCheck, ScheduledTrainer, ScheduleLR, get_scheduler
 
 PEAK = 1e-2
 
@@ -143,7 +143,7 @@ def test_in_trainer(make_trainer, net, stock):
     before = copy.deepcopy(model.state_dict())
     optimizer = torch.optim.AdamW(groups(model, "linear() * freeze(4)"), lr=PEAK, weight_decay=0.1)
     if stock:
-        pair, cls, schedule = (optimizer, get_schedule("linear()", optimizer, 6)), Trainer, None
+        pair, cls, schedule = (optimizer, get_scheduler("linear()", optimizer, num_training_steps=6)), Trainer, None
     else:
         pair, cls, schedule = (optimizer, None), ScheduledTrainer, "linear()"
     snapshots = []

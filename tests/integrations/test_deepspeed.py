@@ -19,7 +19,7 @@ from accelerate.utils.deepspeed import DeepSpeedSchedulerWrapper, DummyOptim, Du
 from transformers import Trainer
 from transformers.integrations.deepspeed import deepspeed_optim_sched
 
-from hf_lrsched import LRLogger, ScheduledTrainer, ScheduleError, ScheduleLR, get_schedule
+from hf_lrsched import LRLogger, ScheduledTrainer, ScheduleError, ScheduleLR, get_scheduler
 from hf_lrsched.integrations.deepspeed import refuse_scheduler_of_config, released
 from tests.launching import launched
 
@@ -169,7 +169,7 @@ def test_the_trainer_takes_it_off_the_engine(called_back):
 def test_what_is_not_ours_stays(grouped):
     _, optimizer = grouped(PEAK)
     other = DeepSpeedSchedulerWrapper(torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 1.0), [])
-    mine = get_schedule("linear()", optimizer, 4)
+    mine = get_scheduler("linear()", optimizer, num_training_steps=4)
     assert released(other, None) is other
     assert released(mine, None) is mine
     assert released(None, None) is None
@@ -184,7 +184,7 @@ def test_groups_can_not_be_made_in_deepspeeds_optimizer(called_back):
 
 def test_the_logger_shows_the_lr_used_where_the_engine_steps_within_the_backward_pass(grouped):
     _, optimizer = grouped(PEAK)
-    scheduler = DeepSpeedSchedulerWrapper(get_schedule("linear()", optimizer, 4), [])
+    scheduler = DeepSpeedSchedulerWrapper(get_scheduler("linear()", optimizer, num_training_steps=4), [])
     logger, shown = LRLogger(), []
     told = {"args": None, "state": None, "control": None, "optimizer": optimizer, "lr_scheduler": scheduler}
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""ScheduleLR and get_schedule: the LR of every update, in every group, and across a checkpoint."""
+"""ScheduleLR and get_scheduler: the LR of every update, in every group, and across a checkpoint."""
 
 import copy
 import io
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, StepLR
 from transformers import get_cosine_schedule_with_warmup, get_linear_schedule_with_warmup
 
-from hf_lrsched import Horizon, ScheduleError, ScheduleLR, cosine, get_schedule, linear, warmup
+from hf_lrsched import Horizon, ScheduleError, ScheduleLR, cosine, get_scheduler, linear, warmup
 
 PEAK = 1e-3
 
@@ -66,7 +66,7 @@ def runs(draw):
     ],
 )
 def test_full_list(schedule, updates, per_epoch, factors):
-    scheduler = get_schedule(schedule, optimizer_of(PEAK), updates, updates_per_epoch=per_epoch)
+    scheduler = get_scheduler(schedule, optimizer_of(PEAK), num_training_steps=updates, updates_per_epoch=per_epoch)
     assert trace(scheduler, len(factors)) == near([PEAK * factor for factor in factors])
 
 
@@ -74,7 +74,9 @@ def test_full_list(schedule, updates, per_epoch, factors):
 @given(runs())
 def test_linear_is_that_of_transformers(run):
     updates, warm, peak = run
-    mine = trace(get_schedule(f"warmup({warm}) >> linear()", optimizer_of(peak), updates), updates + 3)
+    mine = trace(
+        get_scheduler(f"warmup({warm}) >> linear()", optimizer_of(peak), num_training_steps=updates), updates + 3
+    )
     theirs = trace(get_linear_schedule_with_warmup(optimizer_of(peak), warm, updates), updates + 3)
     assert mine == near(theirs, peak)
 
@@ -83,7 +85,9 @@ def test_linear_is_that_of_transformers(run):
 @given(runs())
 def test_cosine_is_that_of_transformers_up_to_the_end(run):
     updates, warm, peak = run
-    mine = trace(get_schedule(f"warmup({warm}) >> cosine()", optimizer_of(peak), updates), updates + 1)
+    mine = trace(
+        get_scheduler(f"warmup({warm}) >> cosine()", optimizer_of(peak), num_training_steps=updates), updates + 1
+    )
     theirs = trace(get_cosine_schedule_with_warmup(optimizer_of(peak), warm, updates), updates + 1)
     assert mine == near(theirs, peak)
 
@@ -92,7 +96,10 @@ def test_cosine_is_that_of_transformers_up_to_the_end(run):
 @given(runs(), st.integers(1, 60), st.floats(0.05, 1))
 def test_step_is_that_of_torch(run, every, factor):
     updates, _, peak = run
-    mine = trace(get_schedule(f"step(every={every}, factor={factor!r})", optimizer_of(peak), updates), updates)
+    mine = trace(
+        get_scheduler(f"step(every={every}, factor={factor!r})", optimizer_of(peak), num_training_steps=updates),
+        updates,
+    )
     theirs = trace(StepLR(optimizer_of(peak), every, gamma=factor), updates)
     assert mine == near(theirs, peak)
 
@@ -103,11 +110,11 @@ def test_step_after_a_warmup(run, every, factor):
     updates, warm, peak = run
     spec = f"warmup({warm}) >> step(every={every}, factor={factor!r})"
     expected = [peak * (t / warm if t < warm else factor ** ((t - warm) // every)) for t in range(updates)]
-    assert trace(get_schedule(spec, optimizer_of(peak), updates), updates) == near(expected, peak)
+    assert trace(get_scheduler(spec, optimizer_of(peak), num_training_steps=updates), updates) == near(expected, peak)
 
 
 def test_thousands_of_updates():
-    mine = trace(get_schedule("warmup(700) >> cosine()", optimizer_of(PEAK), 5000), 5001)
+    mine = trace(get_scheduler("warmup(700) >> cosine()", optimizer_of(PEAK), num_training_steps=5000), 5001)
     theirs = trace(get_cosine_schedule_with_warmup(optimizer_of(PEAK), 700, 5000), 5001)
     assert mine == near(theirs)
 
@@ -115,15 +122,15 @@ def test_thousands_of_updates():
 @pytest.mark.parametrize("schedule", ["warmup(3) >> linear()", "warmup(3) >> cosine(to=0.1)"])
 def test_past_the_end_it_stays(schedule):
     last = {"warmup(3) >> linear()": 0.0, "warmup(3) >> cosine(to=0.1)": 0.1 * PEAK}[schedule]
-    scheduler = get_schedule(schedule, optimizer_of(PEAK), 10)
+    scheduler = get_scheduler(schedule, optimizer_of(PEAK), num_training_steps=10)
     assert trace(scheduler, 3000)[10:] == near([last] * 2990)
 
 
 def test_text_object_and_class_are_the_same():
     made = warmup("10%") >> cosine(to=0.1)
     schedulers = [
-        get_schedule("warmup(10%) >> cosine(to=0.1)", optimizer_of(PEAK), 50),
-        get_schedule(made, optimizer_of(PEAK), 50),
+        get_scheduler("warmup(10%) >> cosine(to=0.1)", optimizer_of(PEAK), num_training_steps=50),
+        get_scheduler(made, optimizer_of(PEAK), num_training_steps=50),
         ScheduleLR(optimizer_of(PEAK), made, 50),
         ScheduleLR(optimizer_of(PEAK), made, Horizon(50)),
     ]
@@ -135,26 +142,26 @@ def test_text_object_and_class_are_the_same():
 @pytest.mark.parametrize("updates", [0, -1, 2.5, None])
 def test_a_run_must_have_updates(updates):
     with pytest.raises(ScheduleError, match="num_"):
-        get_schedule("linear()", optimizer_of(PEAK), updates)
+        get_scheduler("linear()", optimizer_of(PEAK), num_training_steps=updates)
 
 
 def test_what_is_not_a_schedule_is_refused():
     with pytest.raises(ScheduleError, match="LambdaLR"):
-        get_schedule(LambdaLR(optimizer_of(PEAK), lambda t: 1.0), optimizer_of(PEAK), 10)
+        get_scheduler(LambdaLR(optimizer_of(PEAK), lambda t: 1.0), optimizer_of(PEAK), num_training_steps=10)
 
 
 # Groups and their peaks
 
 
 def test_each_group_has_its_own_peak():
-    scheduler = get_schedule("warmup(2) >> linear()", optimizer_of(1e-3, 2e-5, 0.0), 4)
+    scheduler = get_scheduler("warmup(2) >> linear()", optimizer_of(1e-3, 2e-5, 0.0), num_training_steps=4)
     used = advance(scheduler, 4)
     assert used == [pytest.approx([f * 1e-3, f * 2e-5, 0.0], rel=1e-12) for f in (0, 0.5, 1, 0.5)]
     assert scheduler.get_last_lr() == [0.0, 0.0, 0.0]
 
 
 def test_get_last_lr_is_what_the_optimizer_holds():
-    scheduler = get_schedule("linear()", optimizer_of(1e-3, 2e-5), 4)
+    scheduler = get_scheduler("linear()", optimizer_of(1e-3, 2e-5), num_training_steps=4)
     seen = []
     for _ in range(4):
         seen.append(scheduler.get_last_lr())
@@ -165,7 +172,7 @@ def test_get_last_lr_is_what_the_optimizer_holds():
 
 
 def test_what_get_last_lr_returned_stays_as_it_was():
-    scheduler = get_schedule("linear()", optimizer_of(1e-3), 4)
+    scheduler = get_scheduler("linear()", optimizer_of(1e-3), num_training_steps=4)
     advance(scheduler, 2)
     before = scheduler.get_last_lr()
     advance(scheduler, 1)
@@ -174,18 +181,18 @@ def test_what_get_last_lr_returned_stays_as_it_was():
 
 def test_a_second_scheduler_on_a_used_optimizer_starts_at_the_peak():
     optimizer = optimizer_of(1e-3, 2e-5)
-    first = advance(get_schedule("linear()", optimizer, 4), 4)
-    assert advance(get_schedule("linear()", optimizer, 4), 4) == first
+    first = advance(get_scheduler("linear()", optimizer, num_training_steps=4), 4)
+    assert advance(get_scheduler("linear()", optimizer, num_training_steps=4), 4) == first
     assert first[0] == [1e-3, 2e-5]
 
 
 def test_initial_lr_is_the_peak():
-    scheduler = get_schedule("linear()", optimizer_of(7e-9, initial_lr=1e-3), 2)
+    scheduler = get_scheduler("linear()", optimizer_of(7e-9, initial_lr=1e-3), num_training_steps=2)
     assert trace(scheduler, 2) == [1e-3, 5e-4]
 
 
 def test_an_lr_written_by_someone_else_lasts_one_update():
-    scheduler = get_schedule("linear()", optimizer_of(1e-3), 4)
+    scheduler = get_scheduler("linear()", optimizer_of(1e-3), num_training_steps=4)
     advance(scheduler, 1)
     scheduler.optimizer.param_groups[0]["lr"] = 123.0
     assert trace(scheduler, 3) == pytest.approx([123.0, 5e-4, 2.5e-4], rel=1e-12)
@@ -199,7 +206,7 @@ def test_tensor_lrs_are_written_in_place(dtype, ulp):
     optimizer = optimizer_of(torch.tensor(1e-3, dtype=dtype), torch.tensor(2e-5, dtype=dtype), cls=torch.optim.AdamW)
     tensors = [group["lr"] for group in optimizer.param_groups]
     places = [lr.data_ptr() for lr in tensors]
-    scheduler = get_schedule("warmup(2) >> linear()", optimizer, 6)
+    scheduler = get_scheduler("warmup(2) >> linear()", optimizer, num_training_steps=6)
     for factor in [0, 0.5, 1, 0.75, 0.5, 0.25, 0, 0]:
         assert all(group["lr"] is lr for group, lr in zip(optimizer.param_groups, tensors, strict=True))
         assert [group["lr"].data_ptr() for group in optimizer.param_groups] == places
@@ -212,14 +219,16 @@ def test_tensor_lrs_are_written_in_place(dtype, ulp):
 
 def test_a_second_scheduler_on_tensor_lrs_starts_at_the_peak():
     optimizer = optimizer_of(torch.tensor(1e-3))
-    advance(get_schedule("linear()", optimizer, 4), 4)
-    assert trace(get_schedule("linear()", optimizer, 4), 4) == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4], rel=1e-7)
+    advance(get_scheduler("linear()", optimizer, num_training_steps=4), 4)
+    assert trace(get_scheduler("linear()", optimizer, num_training_steps=4), 4) == pytest.approx(
+        [1e-3, 7.5e-4, 5e-4, 2.5e-4], rel=1e-7
+    )
 
 
 def test_loading_writes_a_tensor_lr_in_place():
-    source = get_schedule("linear()", optimizer_of(torch.tensor(1e-3)), 4)
+    source = get_scheduler("linear()", optimizer_of(torch.tensor(1e-3)), num_training_steps=4)
     advance(source, 3)
-    target = get_schedule("linear()", optimizer_of(torch.tensor(1e-3)), 4)
+    target = get_scheduler("linear()", optimizer_of(torch.tensor(1e-3)), num_training_steps=4)
     lr = target.optimizer.param_groups[0]["lr"]
     target.load_state_dict(source.state_dict())
     assert target.optimizer.param_groups[0]["lr"] is lr
@@ -240,7 +249,7 @@ def through_a_file(state):
 @pytest.mark.parametrize("ahead", [0, 1500])
 def test_a_resumed_scheduler_continues_to_the_bit(stop, ahead):
     def fresh():
-        return get_schedule("warmup(5) >> cosine(to=0.01)", optimizer_of(3e-4, 7e-5), 2500)
+        return get_scheduler("warmup(5) >> cosine(to=0.01)", optimizer_of(3e-4, 7e-5), num_training_steps=2500)
 
     uninterrupted = advance(fresh(), 2620)
     stopped = fresh()
@@ -253,15 +262,15 @@ def test_a_resumed_scheduler_continues_to_the_bit(stop, ahead):
 
 
 def test_a_state_of_epochs_comes_back():
-    source = get_schedule("warmup(1ep) >> linear()", optimizer_of(PEAK), 12, updates_per_epoch=4)
+    source = get_scheduler("warmup(1ep) >> linear()", optimizer_of(PEAK), num_training_steps=12, updates_per_epoch=4)
     advance(source, 6)
-    target = get_schedule("warmup(1ep) >> linear()", optimizer_of(PEAK), Horizon(12, 4))
+    target = get_scheduler("warmup(1ep) >> linear()", optimizer_of(PEAK), num_training_steps=Horizon(12, 4))
     target.load_state_dict(through_a_file(source.state_dict()))
     assert trace(target, 2) == near([PEAK * 6 / 8, PEAK * 5 / 8])
 
 
 def test_the_state_is_plain_data_with_a_version():
-    scheduler = get_schedule(warmup("10%") >> linear(), optimizer_of(torch.tensor(0.5), 0.25), 50)
+    scheduler = get_scheduler(warmup("10%") >> linear(), optimizer_of(torch.tensor(0.5), 0.25), num_training_steps=50)
     advance(scheduler, 3)
     state = scheduler.state_dict()
     assert json.loads(json.dumps(state)) == state
@@ -271,7 +280,7 @@ def test_the_state_is_plain_data_with_a_version():
 
 
 def test_a_state_does_not_change_when_training_goes_on():
-    scheduler = get_schedule("linear()", optimizer_of(PEAK), 50)
+    scheduler = get_scheduler("linear()", optimizer_of(PEAK), num_training_steps=50)
     advance(scheduler, 3)
     state = scheduler.state_dict()
     before = copy.deepcopy(state)
@@ -286,7 +295,7 @@ def lambda_state():
 
 
 def other(schedule="warmup(2) >> linear()", updates=10, lrs=(PEAK,), per_epoch=None):
-    scheduler = get_schedule(schedule, optimizer_of(*lrs), updates, updates_per_epoch=per_epoch)
+    scheduler = get_scheduler(schedule, optimizer_of(*lrs), num_training_steps=updates, updates_per_epoch=per_epoch)
     advance(scheduler, 5)
     return scheduler.state_dict()
 
@@ -307,7 +316,7 @@ def other(schedule="warmup(2) >> linear()", updates=10, lrs=(PEAK,), per_epoch=N
 )
 def test_a_foreign_state_is_refused_and_changes_nothing(state, named):
     state = state()
-    scheduler = get_schedule("warmup(2) >> linear()", optimizer_of(PEAK), 10)
+    scheduler = get_scheduler("warmup(2) >> linear()", optimizer_of(PEAK), num_training_steps=10)
     advance(scheduler, 4)
     before = scheduler.state_dict()
     with pytest.raises(ScheduleError) as refusal:
@@ -321,7 +330,7 @@ def test_a_foreign_state_is_refused_and_changes_nothing(state, named):
 
 
 def test_a_deep_copy_goes_on_by_itself():
-    scheduler = get_schedule("warmup(2) >> linear()", optimizer_of(PEAK), 10)
+    scheduler = get_scheduler("warmup(2) >> linear()", optimizer_of(PEAK), num_training_steps=10)
     advance(scheduler, 4)
     copied = copy.deepcopy(scheduler)
     assert trace(copied, 6) == near([PEAK * k / 8 for k in (6, 5, 4, 3, 2, 1)])
@@ -330,7 +339,7 @@ def test_a_deep_copy_goes_on_by_itself():
 
 
 def test_pickled_as_torchs_own_schedulers():
-    scheduler = get_schedule("warmup(2) >> linear()", optimizer_of(PEAK), 10)
+    scheduler = get_scheduler("warmup(2) >> linear()", optimizer_of(PEAK), num_training_steps=10)
     advance(scheduler, 4)
     copied = pickle.loads(pickle.dumps(scheduler))
     assert trace(copied, 6) == near([PEAK * k / 8 for k in (6, 5, 4, 3, 2, 1)])
@@ -343,7 +352,7 @@ def test_a_loop_with_a_grad_scaler():
     """As in torch's own examples, the scheduler steps where the scaler skipped the optimizer's step, too."""
     weight = torch.nn.Parameter(torch.ones(1))
     optimizer = torch.optim.SGD([weight], lr=PEAK)
-    scheduler = get_schedule("linear()", optimizer, 5)
+    scheduler = get_scheduler("linear()", optimizer, num_training_steps=5)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
     for gradient in (1.0, 1.0, math.inf, 1.0, 1.0):
         weight.grad = torch.tensor([gradient])
@@ -355,7 +364,7 @@ def test_a_loop_with_a_grad_scaler():
 
 
 def test_torch_still_warns_of_the_wrong_order():
-    scheduler = get_schedule("linear()", optimizer_of(PEAK), 10)
+    scheduler = get_scheduler("linear()", optimizer_of(PEAK), num_training_steps=10)
     with pytest.warns(UserWarning, match=r"`lr_scheduler.step\(\)` before `optimizer.step\(\)`"):
         scheduler.step()
 
@@ -363,7 +372,7 @@ def test_torch_still_warns_of_the_wrong_order():
 def test_no_warning_in_the_right_order():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert trace(get_schedule("linear()", optimizer_of(PEAK), 4), 4)[1] == 0.75 * PEAK
+        assert trace(get_scheduler("linear()", optimizer_of(PEAK), num_training_steps=4), 4)[1] == 0.75 * PEAK
 
 
 @pytest.fixture
@@ -381,7 +390,7 @@ def test_on_an_optimizer_of_accelerate(accelerator):
     optimizer = accelerator().prepare(inner)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        used = advance(get_schedule("warmup(2) >> linear()", optimizer, 4), 3)
+        used = advance(get_scheduler("warmup(2) >> linear()", optimizer, num_training_steps=4), 3)
     assert used == [pytest.approx([f * 1e-3, f * 2e-5], rel=1e-12) for f in (0, 0.5, 1)]
     assert [group["lr"] for group in inner.param_groups] == pytest.approx([5e-4, 1e-5], rel=1e-12)
 
@@ -390,7 +399,7 @@ def test_prepared_by_accelerate_with_accumulation(accelerator):
     accelerator = accelerator(gradient_accumulation_steps=2)
     model = torch.nn.Linear(1, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=PEAK)
-    scheduler = get_schedule("linear()", optimizer, 4)
+    scheduler = get_scheduler("linear()", optimizer, num_training_steps=4)
     model, optimizer, scheduler = accelerator.prepare(model, optimizer, scheduler)
     seen = []
     for _ in range(8):
@@ -404,5 +413,5 @@ def test_prepared_by_accelerate_with_accumulation(accelerator):
 
 
 def test_the_factor_at_the_end_of_a_cosine_is_not_negative():
-    used = trace(get_schedule("cosine()", optimizer_of(PEAK), 997), 1100)
+    used = trace(get_scheduler("cosine()", optimizer_of(PEAK), num_training_steps=997), 1100)
     assert min(used) >= 0 and not any(math.copysign(1, lr) < 0 for lr in used)

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 from transformers import get_inverse_sqrt_schedule, get_scheduler
 
-from hf_lrsched import ScheduleError, get_schedule, parse
+import hf_lrsched
+from hf_lrsched import ScheduleError, parse
 
 quick = settings(max_examples=25, deadline=None, derandomize=True)
 rates = st.floats(0, 1)
@@ -53,14 +54,8 @@ def assert_same_name(name, total, warm, peak, *, past=0, **kwargs):
     """One of transformers' names, made by its factory and by ours; `past` updates longer than the run."""
     theirs = trace(lambda o: get_scheduler(name, o, warm, total, kwargs), total + past, peak)
     assert_same(
-        trace(lambda o: get_schedule(name, o, total, num_warmup_steps=warm, **kwargs), total + past, peak), theirs, peak
+        trace(lambda o: hf_lrsched.get_scheduler(name, o, warm, total, kwargs), total + past, peak), theirs, peak
     )
-    same = trace(
-        lambda o: get_schedule(name, o, total, num_warmup_steps=warm, scheduler_specific_kwargs=kwargs),
-        total + past,
-        peak,
-    )
-    assert_same(same, theirs, peak)
 
 
 # ---------------------------------------------------------------- transformers
@@ -100,7 +95,7 @@ def test_cosine_with_restarts(run, peak, cycles):
         lambda o: get_scheduler("cosine_with_restarts", o, warm, total, {"num_cycles": cycles}), total + 5, peak
     )
     ours = trace(
-        lambda o: get_schedule("cosine_with_restarts", o, total, num_warmup_steps=warm, num_cycles=cycles),
+        lambda o: hf_lrsched.get_scheduler("cosine_with_restarts", o, warm, total, {"num_cycles": cycles}),
         total + 5,
         peak,
     )
@@ -126,7 +121,7 @@ def test_inverse_sqrt(run, peak, timescale):
     total, warm = run
     theirs = trace(lambda o: get_inverse_sqrt_schedule(o, warm, timescale), total, peak)
     ours = trace(
-        lambda o: get_schedule("inverse_sqrt", o, total, num_warmup_steps=warm, timescale=timescale), total, peak
+        lambda o: hf_lrsched.get_scheduler("inverse_sqrt", o, warm, total, {"timescale": timescale}), total, peak
     )
     assert_same(ours, theirs, peak)
 
@@ -172,7 +167,7 @@ def test_groups(run, several):
     total, warm = run
     for name in ("linear", "cosine", "inverse_sqrt", "constant_with_warmup"):
         theirs = trace(lambda o, n=name: get_scheduler(n, o, warm, total), total, *several)
-        ours = trace(lambda o, n=name: get_schedule(n, o, total, num_warmup_steps=warm), total, *several)
+        ours = trace(lambda o, n=name: hf_lrsched.get_scheduler(n, o, warm, total), total, *several)
         assert (np.abs(ours - theirs) <= 1e-12 * np.array(several)).all()
 
 
@@ -180,14 +175,14 @@ def test_groups(run, several):
 def test_names_that_need_no_end(name):
     warm = {} if name == "constant" else {"num_warmup_steps": 7}
     theirs = trace(lambda o: get_scheduler(name, o, **warm), 3000, 1e-3)
-    assert_same(trace(lambda o: get_schedule(name, o, **warm), 3000, 1e-3), theirs, 1e-3)
+    assert_same(trace(lambda o: hf_lrsched.get_scheduler(name, o, **warm), 3000, 1e-3), theirs, 1e-3)
 
 
 # ---------------------------------------------------------------- torch
 
 
 def ours(text, updates, *peaks, **horizon):
-    return trace(lambda o: get_schedule(text, o, updates, **horizon), updates, *peaks)
+    return trace(lambda o: hf_lrsched.get_scheduler(text, o, num_training_steps=updates, **horizon), updates, *peaks)
 
 
 @quick
@@ -326,9 +321,7 @@ def both(name, total, *peaks, warm=0, longer=None, default=None, **kwargs):
     """Factors of (the reference, ours) at each update, for each group."""
     longer = longer or total
     theirs = trace(lambda o: get_scheduler(name, o, warm, total, kwargs), longer, *peaks, default=default)
-    mine = trace(
-        lambda o: get_schedule(name, o, total, num_warmup_steps=warm, **kwargs), longer, *peaks, default=default
-    )
+    mine = trace(lambda o: hf_lrsched.get_scheduler(name, o, warm, total, kwargs), longer, *peaks, default=default)
     return theirs / np.array(peaks), mine / np.array(peaks)
 
 
@@ -368,13 +361,13 @@ def test_a_min_lr_above_the_peak():
     theirs = trace(lambda o: get_scheduler("cosine_with_min_lr", o, 0, 10, {"min_lr": 1e-3}), 11, 1e-4)
     assert theirs[10, 0] == pytest.approx(1e-3)
     with pytest.raises(ScheduleError, match=r"would rise, from 1 to 10 \(to_lr=0.001 of a peak LR of 0.0001\)"):
-        get_schedule("cosine_with_min_lr", optimizer, 10, num_warmup_steps=0, min_lr=1e-3)
+        hf_lrsched.get_scheduler("cosine_with_min_lr", optimizer, 0, 10, {"min_lr": 1e-3})
 
 
 def test_constant_swallows_what_it_does_not_know():
     assert trace(lambda o: get_scheduler("constant", o, 0, 10, {"num_cycels": 2}), 3, 1.0).tolist() == [[1], [1], [1]]
     with pytest.raises(ScheduleError, match="'constant' has no argument 'num_cycels'; allowed are none"):
-        get_schedule("constant", an_optimizer(1.0), 10, num_cycels=2)
+        hf_lrsched.get_scheduler("constant", an_optimizer(1.0), 0, 10, {"num_cycels": 2})
 
 
 def test_restarts_that_come_late():
@@ -400,7 +393,7 @@ def test_a_warmup_of_0_or_1_updates():
     theirs = trace(lambda o: get_scheduler("cosine_warmup_with_min_lr", o, 1, 4, rated), 4, 1.0)
     assert theirs[:, 0] == pytest.approx([0.1, 0.75, 0.25, 0], abs=1e-12)
     with pytest.raises(ScheduleError, match=r"warmup_lr_rate=0.1 has no effect with num_warmup_steps=1"):
-        get_schedule("cosine_warmup_with_min_lr", an_optimizer(1.0), 4, num_warmup_steps=1, **rated)
+        hf_lrsched.get_scheduler("cosine_warmup_with_min_lr", an_optimizer(1.0), 1, 4, rated)
 
 
 @pytest.mark.parametrize("warm", [10, 11, 1000])
@@ -410,7 +403,7 @@ def test_a_warmup_longer_than_the_run(name, warm):
     theirs = trace(lambda o: get_scheduler(name, o, warm, 10), 10, 1.0)
     assert theirs.max() == pytest.approx(9 / warm)
     with pytest.raises(ScheduleError, match=rf"warmup\({warm}\)"):
-        get_schedule(name, an_optimizer(1.0), 10, num_warmup_steps=warm)
+        hf_lrsched.get_scheduler(name, an_optimizer(1.0), warm, 10)
 
 
 def test_wsd_phases_that_do_not_fit():
@@ -418,7 +411,7 @@ def test_wsd_phases_that_do_not_fit():
     theirs = trace(lambda o: get_scheduler("warmup_stable_decay", o, 8, 10, {"num_decay_steps": 8}), 10, 1.0)
     assert theirs[7:9, 0] == pytest.approx([0.875, 0.1464466094067263])
     with pytest.raises(ScheduleError, match=r"num_decay_steps are 8 \+ 8 updates, but the run has 10"):
-        get_schedule("warmup_stable_decay", an_optimizer(1.0), 10, num_warmup_steps=8, num_decay_steps=8)
+        hf_lrsched.get_scheduler("warmup_stable_decay", an_optimizer(1.0), 8, 10, {"num_decay_steps": 8})
 
 
 def test_wsd_with_waves_past_its_end():
@@ -431,7 +424,7 @@ def test_wsd_with_waves_past_its_end():
 def test_cosine_annealing_lr_rises_past_t_max():
     theirs = trace(lambda o: lr_scheduler.CosineAnnealingLR(o, 10), 21, 1.0)
     assert theirs[[10, 20], 0] == pytest.approx([0, 1], abs=1e-9)
-    mine = trace(lambda o: get_schedule("cosine()", o, 10), 21, 1.0)
+    mine = trace(lambda o: hf_lrsched.get_scheduler("cosine()", o, num_training_steps=10), 21, 1.0)
     assert mine[[10, 20], 0] == pytest.approx([0, 0], abs=1e-12)
 
 

@@ -29,7 +29,7 @@ def test_without_torch(code):
 
 
 def test_the_check_can_see_torch():
-    code = "import sys; import hf_lrsched; hf_lrsched.get_schedule; print('torch' in sys.modules)"
+    code = "import sys; import hf_lrsched; hf_lrsched.get_scheduler; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "True", done.stderr
 

@@ -16,7 +16,7 @@ from hf_lrsched import (
     ScheduleError,
     ScheduleLR,
     ScheduleMixin,
-    get_schedule,
+    get_scheduler,
     linear,
     scheduled,
     step,
@@ -322,9 +322,9 @@ def test_scheduled_takes_trainers_only(other):
         scheduled(other)
 
 
-def test_stock_trainer_with_get_schedule(make_trainer, grouped):
+def test_stock_trainer_with_get_scheduler(make_trainer, grouped):
     model, optimizer = grouped(1e-3, 2e-5)
-    scheduler = get_schedule("warmup(2) >> linear()", optimizer, num_training_steps=6)
+    scheduler = get_scheduler("warmup(2) >> linear()", optimizer, num_training_steps=6)
     trainer = make_trainer(cls=Trainer, model=model, optimizers=(optimizer, scheduler))
     trainer.train()
     expected = [pytest.approx([f * 1e-3, f * 2e-5]) for f in (0, 0.5, 1, 0.75, 0.5, 0.25)]
