@@ -57,5 +57,5 @@ Trainer(
     processing_class=tokenizer,
     optimizers=(optimizer, scheduler),
     callbacks=[logger],
-    compute_metrics=logger.beside(accuracy),  # the one line that brings the LR to TensorBoard, W&B, …
+    compute_metrics=logger.wrap(accuracy),  # the one line that brings the LR to TensorBoard, W&B, …
 ).train()

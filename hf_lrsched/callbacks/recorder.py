@@ -5,14 +5,15 @@ import re
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from ..runs.columns import is_step_size
 from ..runs.record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, STEPS, TRAIN, VERSION, Appender, Segment, last_row
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief
-from .lr_logger import LRLogger, group_names
+from .shared import ReadsUsedLRs, shared
+from .used_lrs import evaluation_prefix, group_names
 
 #: What of the training arguments stands in the record.
 SETTINGS = (
@@ -22,33 +23,28 @@ SETTINGS = (
 )
 
 
-class RunRecorder(TrainerCallback):
+class RunRecorder(ReadsUsedLRs):
     """Writes a folder `record` into the output folder: see [`hf_lrsched.runs.record`].
 
-    A second run in the same folder gets `record-2`, and so on; a resumed run goes on with the newest one. Only the main
+    A second run in the same folder writes `record-2`, and so on; a resumed run continues the newest one. Only the main
     process writes. A trial of a hyperparameter search has no record: all trials have one output folder.
 
-    [`ScheduledTrainer`] has one. For a stock Trainer: `callbacks=[RunRecorder()]`, as the last one; what changes the LR
-    before it at the same update is then seen at once.
-
-    Args:
-        lr_logger ([`LRLogger`], *optional*): Who knows the LRs that were used. Defaults to one of its own.
+    [`ScheduledTrainer`] has one. For a stock Trainer: `callbacks=[RunRecorder()]`, anywhere in the list.
     """
 
-    def __init__(self, lr_logger: LRLogger | None = None):
-        self._own_logger = LRLogger() if lr_logger is None else None
-        self._lr_logger: LRLogger = lr_logger or self._own_logger or LRLogger()
+    def __init__(self) -> None:
         self._files: dict[str, Appender] = {}
+        self._is_training = False
         self._known = (0, 0)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._own_logger is not None:
-            self._own_logger.on_train_begin(args, state, control, **kwargs)
+        shared(state).recorder = self
         self._files = {}
         if not state.is_world_process_zero or state.is_hyper_param_search:
             return
+        self._is_training = True
         folder = _folder(Path(str(args.output_dir)), is_resumed=state.global_step > 0)
         self._files = {name: Appender(folder / name) for name in FILES}
         self._start = _next_start(folder)
@@ -85,56 +81,43 @@ class RunRecorder(TrainerCallback):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._own_logger is not None:
-            self._own_logger.on_step_begin(args, state, control, **kwargs)
-        self._look_for_events(state, kwargs.get("lr_scheduler"))
+        super().on_step_begin(args, state, control, **kwargs)
+        self._record_events(state, kwargs.get("lr_scheduler"))
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self._own_logger is not None:
-            self._own_logger.on_pre_optimizer_step(args, state, control, **kwargs)
-        self._look_for_events(state, kwargs.get("lr_scheduler"))
+        self._record_events(state, kwargs.get("lr_scheduler"))
+
+    # Not in on_step_end or on_evaluate, where the callbacks after this one may still change the LR.
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._look_for_events(state, kwargs.get("lr_scheduler"))
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._look_for_events(state, kwargs.get("lr_scheduler"))
+        if step_sizes := shared(state).step_sizes:
+            self._append(STEPS, state, step_sizes)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._look_for_events(state, kwargs.get("lr_scheduler"))
+        self._record_events(state, kwargs.get("lr_scheduler"))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self._look_for_events(state, kwargs.get("lr_scheduler"))
-        self._files = {}
+        self._record_events(state, kwargs.get("lr_scheduler"))
+        self._is_training = False  # other callbacks may still note what they find at the end
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if not self._files or not logs:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if not self._files or not self._is_training:
             return
-        # Not `logs`: callbacks before this one change them; Trainer's own PrinterCallback takes what tells the summary apart.
+        # Not `logs`, which other callbacks change: Trainer's PrinterCallback removes what identifies the summary.
         record = state.log_history[-1]
-        speed = next((key for key in record if key.endswith("_runtime")), None)
+        prefix = evaluation_prefix(record)
         if "loss" in record:
-            self._append(TRAIN, state, {key: value for key, value in record.items() if not key.startswith("lr/")})
-            if steps := {key: value for key, value in logs.items() if is_step_size(key)}:  # which are in no history
-                self._append(STEPS, state, steps)
-        elif speed is not None and "total_flos" not in record:
-            # A column means the same in every row: the LR has no prefix of the evaluation set here.
-            added = tuple(f"{speed.removesuffix('_runtime')}_{name}" for name in ("learning_rate", "lr/"))
-            used = self._lr_logger.entries(record)
-            plain = {re.sub(r"^.*?_(?=learning_rate$|lr/)", "", key): value for key, value in used.items()}
-            rest = {key: value for key, value in record.items() if key not in used and not key.startswith(added)}
-            self._append(EVALUATIONS, state, {**plain, **rest})
+            is_extra = {key: key.startswith("lr/") or is_step_size(key) for key in record}
+            self._append(TRAIN, state, {key: value for key, value in record.items() if not is_extra[key]})
+        elif prefix is not None:
+            # A column means the same in every row: the LR has no prefix of the evaluation here.
+            lrs = (f"{prefix}_learning_rate", f"{prefix}_lr/")
+            metrics = {key: value for key, value in record.items() if not key.startswith(lrs)}
+            self._append(EVALUATIONS, state, {**shared(state).used_lrs.values(), **metrics})
 
     def note(self, state: TrainerState, event: dict[str, Any]) -> None:
         """Records an event that changed no LR, such as what a monitor found. On processes that do not write, nothing happens.
@@ -145,7 +128,7 @@ class RunRecorder(TrainerCallback):
         """
         self._append(EVENTS, state, {"t": state.global_step, **event})
 
-    def _look_for_events(self, state: TrainerState, scheduler: Any) -> None:
+    def _record_events(self, state: TrainerState, scheduler: Any) -> None:
         if not self._files or not isinstance(scheduler, ScheduleLR) or _seen(scheduler, state) == self._known:
             return
         new = scheduler.num_events - self._known[0]

@@ -1,4 +1,4 @@
-"""StepSizes: how far each group's weights move at an update, and which LR their elements really get."""
+"""StepSizes: how far each group's weights move at an update, and the LR that their elements really get."""
 
 import logging
 import math
@@ -13,44 +13,45 @@ from ..optim.effective_lr import Sample, effective_lrs, knows, update_ratio
 from ..optim.wrappers import unwrap_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..schedules import ScheduleError
-from .lr_logger import group_names
+from .shared import shared
+from .used_lrs import group_names
 
 logger = logging.getLogger(__name__)
 
 
 class StepSizes(TrainerCallback):
-    """Measures every N-th update: of an adaptive optimizer, the LR is not the step.
+    """Measures how far an update moves the weights, at every N-th update: with an adaptive optimizer, the LR is not the step.
 
     For each parameter group, by its name:
 
-    - `update_ratio/<group>`: ‖w_after − w_before‖ / ‖w_before‖ over all weights of the group. It is the step as it was made:
-      momentum, weight decay, clipping and the rounding of the weights' type have their part in it. Weight decay, since it
-      moves the weights, too; and a ratio of 0 at an LR above 0 tells of weights whose type is too coarse for the step.
+    - `update_ratio/<group>`: ‖w_after − w_before‖ / ‖w_before‖ over all weights of the group. It is the step as it was made,
+      with momentum, weight decay, clipping and the rounding of the weights' type. A ratio of 0 at an LR above 0 means that
+      the type of the weights is too coarse for the step.
     - `effective_lr_p05/<group>`, `…_p50/…`, `…_p95/…`: the 5 %, 50 % and 95 % quantiles of LR / (√v̂ + ε) over the group's
-      elements: what multiplies the gradients. [`hf_lrsched.optim.effective_lr.effective_lr`] has the formulas of Adam, AdamW, RMSprop,
-      Adagrad and SGD, with their sources. For other optimizers it is left out, with a note.
+      elements: the factor of their gradients. [`hf_lrsched.optim.effective_lr.effective_lr`] has the formulas of Adam,
+      AdamW, RMSprop, Adagrad and SGD, with their sources. For other optimizers they are left out, with a warning.
 
-    What is no finite number, such as the ratio of weights that are all 0, is left out. Each measured update gets a training
-    record, through which the values reach the record of the run ([`RunRecorder`], `steps.jsonl`), the report and, with
-    [`ScheduledTrainer`], every reporter, at their own update; `trainer_state.json` does not hold them. Training is the same
-    with and without, to the bit. Nothing is read from a device at the updates in between. An update that an fp16 overflow
-    skipped is not measured: the next one is. Of several processes, which have the same weights, the main one measures;
-    where weights are sharded (DeepSpeed, FSDP), a warning says that nothing is measured.
+    Values that are not finite, such as the ratio of weights that are all 0, are left out. Each measured update gets a training
+    record, through which the values reach the reporters at their own update. They are also in the record of the run
+    ([`RunRecorder`], `steps.jsonl`) and in the report, but not in `trainer_state.json`. The weights of the run are the same
+    with and without this callback, to the bit, and nothing is read from a device at the updates in between. An update that an
+    fp16 overflow skipped is not measured; the next one is. Where weights are sharded (DeepSpeed, FSDP), nothing is measured, and a warning says so.
 
     Args:
         every (`int`, defaults to 50): Updates from one measurement to the next; the first is at this one.
-        max_elements (`int`, *optional*, defaults to 1,000,000): Weights of a group that are copied before a measured update
-            and compared after it, at most: of a larger group evenly spread ones, always the same. `None`: all.
+        max_elements (`int`, *optional*, defaults to 1,000,000): The largest number of weights of a group that are copied
+            before a measured update and compared after it. Of a larger group, the same evenly spread weights are taken each
+            time. `None`: all.
 
     Raises:
-        ScheduleError: `every` or `max_elements` is no positive whole number.
+        ScheduleError: `every` or `max_elements` is not a positive whole number.
 
     Example:
     ```python
     trainer = ScheduledTrainer(..., schedule="warmup(10%) >> linear()", callbacks=[StepSizes(every=50)])
     ```
 
-    The stock Trainer calls its reporters before the callbacks that it is given. This one reaches them as the first:
+    The stock Trainer calls its reporters before the callbacks in `callbacks=`. To reach them, put this one first:
 
     ```python
     trainer.callback_handler.callbacks.insert(0, StepSizes(every=50))
@@ -65,36 +66,39 @@ class StepSizes(TrainerCallback):
         self._is_on = self._is_due = False
         self._samples: list[Sample] = []
         self._before: list[list[torch.Tensor]] | None = None
-        self._not_logged: dict[str, float] = {}
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.latest, self._not_logged, self._before, self._is_due = {}, {}, None, False
+        self.latest, self._before, self._is_due = {}, None, False
         optimizer = unwrap_optimizer(kwargs["optimizer"])
         sharded = _sharding(optimizer)
-        self._is_on = state.is_world_process_zero and sharded is None
+        # On every process, though one would do: all of them must ask for the training record, which gathers their losses.
+        self._is_on = sharded is None
         if not state.is_world_process_zero:
             return
         if sharded is not None:
             logger.warning(
-                f"StepSizes measures nothing in this run: under {sharded} each process holds a part of the weights and of the "
-                "optimizer's state, and no process the norms of a group."
+                f"StepSizes measures nothing in this run: under {sharded} each process holds only a part of the weights and of "
+                "the optimizer's state."
             )
             return
         if not knows(optimizer):
             logger.warning(
-                f"StepSizes tells no effective LR: how {type(optimizer).__name__} makes it is not known; known are torch's Adam, "
-                "AdamW, RMSprop, Adagrad and SGD. The ratio of update to weights is measured."
+                f"StepSizes cannot compute an effective LR for {type(optimizer).__name__}, only for torch's Adam, AdamW, "
+                "RMSprop, Adagrad and SGD. It measures the ratio of update to weights."
             )
         if state.global_step // self.every == state.max_steps // self.every:
             logger.warning(
                 f"StepSizes(every={self.every}) measures nothing in this run, whose last update is {state.max_steps}."
             )
         if args.logging_strategy == IntervalStrategy.NO:
-            logger.warning(
-                "StepSizes reaches neither the record nor a reporter with logging_strategy='no': only its `latest` is kept."
-            )
+            logger.warning("StepSizes reaches no reporter with logging_strategy='no', only the record of the run.")
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        shared(state).step_sizes = {}
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -118,12 +122,13 @@ class StepSizes(TrainerCallback):
         if getattr(optimizer, "step_was_skipped", False):
             return
         found = self._measure(unwrap_optimizer(optimizer), before)
-        # A fused optimizer skips within its kernel, of which accelerate does not learn.
+        # A fused optimizer skips within its kernel, which accelerate does not notice.
         has_moved = any(value for name, value in found.items() if name.startswith(UPDATE_RATIO))
         if not has_moved and getattr(optimizer, "scaler", None) is not None:
             return
         self._is_due = False
-        self._not_logged, self.latest = found, {"step": state.global_step + 1, **found}
+        self.latest = {"step": state.global_step + 1, **found}
+        shared(state).step_sizes = found
 
     def _measure(self, optimizer: Any, before: list[list[torch.Tensor]]) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -138,7 +143,7 @@ class StepSizes(TrainerCallback):
         return {key: value for key, value in found.items() if math.isfinite(value)}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self._not_logged and args.logging_strategy != IntervalStrategy.NO:
+        if shared(state).step_sizes and args.logging_strategy != IntervalStrategy.NO:
             control.should_log = True
 
     def on_log(
@@ -149,20 +154,19 @@ class StepSizes(TrainerCallback):
         logs: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        # For the callbacks after this one: what Trainer keeps in its history is another dict.
+        # For the reporters after this one: the record in Trainer's history is another dict.
         if logs is not None and "loss" in logs:
-            logs.update(self._not_logged)
-            self._not_logged = {}
+            logs.update(shared(state).step_sizes)
 
 
 def _positive(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ScheduleError(f"{name} is a positive whole number, got {value!r}.")
+        raise ScheduleError(f"{name} must be a positive whole number, got {value!r}.")
     return value
 
 
 def _sharding(optimizer: Any) -> str | None:
-    """What shards the weights or the optimizer's state, if anything does."""
+    """The name of what shards the weights or the optimizer's state; `None` where nothing does."""
     kind = str(PartialState().distributed_type.value)
     if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
         return {"DEEPSPEED": "DeepSpeed", "MEGATRON_LM": "Megatron-LM"}.get(kind, kind)

@@ -20,6 +20,7 @@ from ..callbacks import (
     ScheduleProgressCallback,
     StepSizes,
 )
+from ..callbacks.shared import shared
 from ..groups import GroupArguments, apply_rule, check_rule
 from ..integrations.deepspeed import (
     refuse_checkpoint_of_engine,
@@ -109,7 +110,6 @@ class ScheduleMixin(_Trainer):
             refuse_lost_optimizer(self.optimizer, self.schedule)
         self._clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._told_findings: set[Any] = set()
-        self._lr_logger = LRLogger()
         # In this order: the position is put right, then what ends a run, which calls for the last evaluation, then those
         # that look whether there is one.
         self._cooldown = CooldownCallback()
@@ -119,8 +119,8 @@ class ScheduleMixin(_Trainer):
         handler.callbacks = [each for each in handler.callbacks if each is not self.monitor]  # it gets its place below
         self._lent_to: list[LossGuard | LossMonitor] = []
         self._callbacks = [
-            *(LRCheck(), ClockCallback(), self._cooldown, self._lr_logger, PlateauCallback(), self.monitor),
-            RunRecorder(self._lr_logger),
+            *(LRCheck(), ClockCallback(), self._cooldown, LRLogger(), PlateauCallback(), self.monitor),
+            RunRecorder(),
         ]
         for callback in self._callbacks:
             self.add_callback(callback)
@@ -307,16 +307,17 @@ class ScheduleMixin(_Trainer):
         scheduler.advance_to(update)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        each_group = self._lr_logger.training_entries(logs)
-        added = {**self._lr_logger.entries(logs), **each_group}
-        record = {**logs, **added}
+        run = shared(self.state)
+        lrs = run.used_lrs.evaluation_entries(logs)
+        for_reporters = {**run.used_lrs.training_entries(logs), **(run.step_sizes if "loss" in logs else {})}
+        record = {**logs, **lrs, **for_reporters}
         super().log(record, *args, **kwargs)
-        # trainer_state.json is written anew at each checkpoint: what the record's curve says exactly is not kept there.
-        for key in each_group:
+        # trainer_state.json is written anew at each checkpoint, so it does not keep what the record of the run has.
+        for key in for_reporters:
             self.state.log_history[-1].pop(key, None)
-        # Trainer's own additions (the epoch) stay visible to the caller of evaluate(), as ever. The LR does not: the
-        # default objective of hyperparameter_search is the sum of all metrics.
-        logs.update({key: value for key, value in record.items() if key not in added})
+        # The caller of evaluate() gets Trainer's own additions (the epoch), but not the LR: the default objective of
+        # hyperparameter_search is the sum of all metrics.
+        logs.update({key: value for key, value in record.items() if key not in lrs and key not in for_reporters})
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         super().create_model_card(*args, **kwargs)

@@ -354,7 +354,7 @@ def test_beside_the_metrics_it_reaches_the_reporters(stock, tmp_path):
         4e-3,
         names=["encoder", "head"],
         logger=logger,
-        compute_metrics=logger.beside(accuracy),
+        compute_metrics=logger.wrap(accuracy),
         **EVERY_2,
         report_to="tensorboard",
     )
@@ -381,7 +381,7 @@ def test_beside_before_the_first_update_adds_nothing():
         """What it measures."""
         return {"right": bool((given.predictions.argmax(-1) == given.label_ids).all())}
 
-    wrapped = LRLogger().beside(metrics)
+    wrapped = LRLogger().wrap(metrics)
     assert wrapped(Predictions()) == {"right": True}
     assert wrapped.__doc__ == "What it measures."
 

@@ -359,8 +359,8 @@ def test_stock_trainer_with_the_metrics_of_a_logger(make_trainer, grouped, out):
         cls=Trainer,
         model=model,
         optimizers=(optimizer, scheduler),
-        callbacks=[logger, RunRecorder(logger)],
-        compute_metrics=logger.beside(lambda _: {"accuracy": 0.5}),
+        callbacks=[logger, RunRecorder()],
+        compute_metrics=logger.wrap(lambda _: {"accuracy": 0.5}),
         eval_strategy="epoch",
     )
     trainer.train()
@@ -569,7 +569,7 @@ def test_a_folder_that_can_t_be_made(make_trainer, out, caplog):
 SCRIPT = """
 import json, sys, torch
 from transformers import TrainingArguments, TrainerCallback
-from hf_lrsched import ScheduledTrainer
+from hf_lrsched import ScheduledTrainer, StepSizes
 
 class Line(torch.nn.Module):
     def __init__(self):
@@ -587,10 +587,12 @@ class Watch(TrainerCallback):
 data = [{"x": torch.tensor([1.0]), "labels": torch.tensor([0.0])} for _ in range(16)]
 args = TrainingArguments(
     sys.argv[1] + "/out", use_cpu=True, report_to=[], num_train_epochs=2, per_device_train_batch_size=2, eval_strategy="epoch",
-    logging_steps=1, save_strategy="no", disable_tqdm=True,
+    logging_steps=3, save_strategy="no", disable_tqdm=True,
 )
 assert args.world_size == 2
-trainer = ScheduledTrainer(Line(), args, train_dataset=data, eval_dataset=data, schedule="warmup(3) >> linear()", callbacks=[Watch()])
+trainer = ScheduledTrainer(
+    Line(), args, train_dataset=data, eval_dataset=data, schedule="warmup(3) >> linear()", callbacks=[Watch(), StepSizes(2)]
+)
 trainer.train()
 open(f"{sys.argv[1]}/used-{args.process_index}", "w").write(json.dumps(used))
 """
@@ -608,8 +610,11 @@ def test_two_processes_of_which_the_main_one_writes(tmp_path):
     assert len(used) == 8 and used == json.loads((tmp_path / "used-1").read_text())
     assert same(told(out, 8), used)
     assert [path.name for path in out.glob("record*")] == ["record"]
-    counts = {name: len(rows(out, name)) for name in ("run", "train", "evaluations")}
-    assert counts == {"run": 1, "train": 8, "evaluations": 2}
+    counts = {name: len(rows(out, name)) for name in ("run", "evaluations")}
+    assert counts == {"run": 1, "evaluations": 2}
+    # Each third update, each that StepSizes measured, and the one before each evaluation: all processes gather the loss.
+    assert [row["step"] for row in rows(out, "train")] == [2, 3, 4, 6, 8]
+    assert [row["step"] for row in rows(out, "steps")] == [2, 4, 6, 8]
     assert rows(out, "run")[0]["settings"]["world_size"] == 2
 
 

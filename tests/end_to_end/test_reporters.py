@@ -37,7 +37,7 @@ optimizer, metrics = torch.optim.SGD(groups), lambda _: {"accuracy": 0.5}
 if stock:
     logger = LRLogger()
     trainer = Trainer(
-        model, args, train_dataset=data, eval_dataset=data, compute_metrics=logger.beside(metrics), callbacks=[logger],
+        model, args, train_dataset=data, eval_dataset=data, compute_metrics=logger.wrap(metrics), callbacks=[logger],
         optimizers=(optimizer, get_scheduler("linear()", optimizer, num_training_steps=9)),
     )
     trainer.callback_handler.callbacks.insert(0, StepSizes(every=5))

@@ -1,0 +1,67 @@
+"""What the callbacks of one run share. It hangs on Trainer's state, which every hook is given, so their order never matters."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..integrations.deepspeed import steps_within_backward
+from .used_lrs import UsedLRs
+
+if TYPE_CHECKING:
+    from .recorder import RunRecorder
+
+# Not a field of TrainerState: it is in no checkpoint, and every train() begins with a new one.
+_ATTRIBUTE = "_hf_lrsched"
+
+
+@dataclass
+class Shared:
+    """What the callbacks of one run share.
+
+    Args:
+        used_lrs ([`UsedLRs`]): The LRs of the latest update.
+        step_sizes (`dict[str, float]`): What `StepSizes` measured at the latest update, until the next one begins.
+        recorder (`RunRecorder`, *optional*): The recorder that writes the record of this run.
+    """
+
+    used_lrs: UsedLRs = field(default_factory=UsedLRs)
+    step_sizes: dict[str, float] = field(default_factory=dict)
+    recorder: "RunRecorder | None" = None
+
+
+def shared(state: TrainerState) -> Shared:
+    """Returns what the callbacks of the run of this state share."""
+    found: Shared | None = getattr(state, _ATTRIBUTE, None)
+    if found is None:
+        found = Shared()
+        setattr(state, _ATTRIBUTE, found)
+    return found
+
+
+def note_event(state: TrainerState, event: dict[str, Any]) -> None:
+    """Adds an event that changed no LR to the record of the run, if the run has a [`RunRecorder`].
+
+    Args:
+        state (`TrainerState`): The Trainer's.
+        event (`dict[str, Any]`): Its `kind`, its `cause` and whatever else belongs to it: plain data.
+    """
+    recorder = shared(state).recorder
+    if recorder is not None:
+        recorder.note(state, event)
+
+
+class ReadsUsedLRs(TrainerCallback):
+    """Base of the callbacks that need the LRs of the latest update. The first one in the list reads them for all."""
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if steps_within_backward(kwargs.get("lr_scheduler")):
+            shared(state).used_lrs.read(state.global_step + 1, kwargs["optimizer"].param_groups)
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if not steps_within_backward(kwargs.get("lr_scheduler")):
+            shared(state).used_lrs.read(state.global_step + 1, kwargs["optimizer"].param_groups)
