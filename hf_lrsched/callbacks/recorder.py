@@ -40,7 +40,7 @@ class RunRecorder(ReadsUsedLRs):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        shared(state).recorder = self
+        shared(state).note = self.note
         self._files = {}
         if not state.is_world_process_zero or state.is_hyper_param_search:
             return

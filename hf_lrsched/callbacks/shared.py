@@ -1,15 +1,13 @@
 """What the callbacks of one run share. It hangs on Trainer's state, which every hook is given, so their order never matters."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..integrations.deepspeed import steps_within_backward
 from .used_lrs import UsedLRs
-
-if TYPE_CHECKING:
-    from .recorder import RunRecorder
 
 # Not a field of TrainerState: it is in no checkpoint, and every train() begins with a new one.
 _ATTRIBUTE = "_hf_lrsched"
@@ -22,12 +20,12 @@ class Shared:
     Args:
         used_lrs ([`UsedLRs`]): The LRs of the latest update.
         step_sizes (`dict[str, float]`): What `StepSizes` measured at the latest update, until the next one begins.
-        recorder (`RunRecorder`, *optional*): The recorder that writes the record of this run.
+        note (`Callable`, *optional*): Adds an event to the record of this run, where it has a `RunRecorder`.
     """
 
     used_lrs: UsedLRs = field(default_factory=UsedLRs)
     step_sizes: dict[str, float] = field(default_factory=dict)
-    recorder: "RunRecorder | None" = None
+    note: Callable[[TrainerState, dict[str, Any]], None] | None = None
 
 
 def shared(state: TrainerState) -> Shared:
@@ -46,9 +44,9 @@ def note_event(state: TrainerState, event: dict[str, Any]) -> None:
         state (`TrainerState`): The Trainer's.
         event (`dict[str, Any]`): Its `kind`, its `cause` and whatever else belongs to it: plain data.
     """
-    recorder = shared(state).recorder
-    if recorder is not None:
-        recorder.note(state, event)
+    note = shared(state).note
+    if note is not None:
+        note(state, event)
 
 
 class ReadsUsedLRs(TrainerCallback):
