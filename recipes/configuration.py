@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 import yaml
-from errors import RecipeError, told_as
+from errors import RecipeError
 from transformers import HfArgumentParser
 
+from hf_lrsched.runs.files import read_yaml
 from hf_lrsched.schedules.errors import nearest
 
 #: What a setting was called in another version of transformers or in another script.
@@ -81,14 +82,7 @@ def read_settings(parser: Parser, argv: Sequence[str], paths: Iterable[str] = ()
 def _read_file(path: Path) -> dict[str, Any]:
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise RecipeError(f"the first argument is a .yaml, .yml or .json file or a --flag, got {str(path)!r}.")
-    if not path.is_file():
-        siblings = [str(other) for other in path.parent.glob(f"*{path.suffix}")] if path.parent.is_dir() else []
-        raise RecipeError(f"no such file: {path}.{nearest(str(path), siblings)}")
-    with told_as(f"{path} can't be read", yaml.YAMLError, UnicodeDecodeError):
-        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # JSON is YAML too
-    if not isinstance(content, dict):
-        raise RecipeError(f"{path} must hold settings, one `name: value` a line, got {type(content).__name__}.")
-    return content
+    return read_yaml(path, _StrictLoader)  # JSON is YAML too
 
 
 class _StrictLoader(yaml.SafeLoader):

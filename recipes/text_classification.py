@@ -12,7 +12,6 @@ In the output folder are afterwards: the model and its card (README.md), `metric
 `learning_rate_and_metrics.png`, and Trainer's own `*_results.json`, `trainer_state.json` and checkpoints.
 """
 
-import json
 import math
 import os
 import sys
@@ -43,7 +42,7 @@ from hf_lrsched import GroupArguments, ScheduleArguments, ScheduledTrainer, Sche
 from hf_lrsched.integrations.distributed import on_main_process
 from hf_lrsched.plots import draw_run
 from hf_lrsched.runs import read_run
-from hf_lrsched.runs.checkpoints import checkpoint_to_resume
+from hf_lrsched.runs.checkpoints import TRAINER_STATE, read_trainer_state, resolve_checkpoint
 from hf_lrsched.schedules.errors import nearest
 
 DEFAULT_SCHEDULE = "warmup(10%) >> linear()"
@@ -251,12 +250,12 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
         refuse_another_run(folder)
         return None
     if wanted is True or str(wanted).lower() in ("true", "yes", "1"):
-        newest = checkpoint_to_resume(True, folder)
+        newest = resolve_checkpoint(True, folder)
         if newest is None:
             raise RecipeError(f"{folder} has no complete checkpoint to resume from.")
         return str(newest)
     checkpoint = Path(str(wanted))
-    checkpoint_to_resume(checkpoint, folder)  # refuses what is none, and a torn one
+    resolve_checkpoint(checkpoint, folder)  # refuses what is none, and a torn one
     if checkpoint.resolve().parent != folder.resolve():
         refuse_another_run(folder)
     return str(checkpoint)
@@ -264,7 +263,7 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
 
 def updates_of(checkpoint: str) -> int:
     """The updates that a checkpoint has behind it."""
-    return int(json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))["global_step"])
+    return int(read_trainer_state(Path(checkpoint, TRAINER_STATE))["global_step"])
 
 
 def refuse_another_run(folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..runs.checkpoints import TRAINER_STATE, list_checkpoints
+from ..runs.files import read_json
 from ..runs.record import FOLDER, RUN, Record
 from ..schedules import ScheduleError
 from .expected_curve import updates_per_epoch
@@ -16,14 +17,12 @@ from .from_settings import Settings, facts_of_settings, is_number
 from .loss_scaling import architecture_ignores_item_count
 from .safe_pickle import Inert, read_pickle
 
-_STATE = "trainer_state.json"
 _ARGUMENTS = "training_args.bin"
-_CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
 
 def is_run_folder(folder: Path) -> bool:
     """Did a Trainer write into it?"""
-    has_file = any((folder / name).is_file() for name in (_STATE, _ARGUMENTS))
+    has_file = any((folder / name).is_file() for name in (TRAINER_STATE, _ARGUMENTS))
     return has_file or bool(_checkpoints(folder)) or _record(folder) is not None
 
 
@@ -37,9 +36,9 @@ def facts_of_folder(folder: Path) -> Facts:
         runs = sorted(str(other) for other in folder.iterdir() if other.is_dir() and is_run_folder(other))
         hint = f" Runs are in {', '.join(runs[:3])}{', …' if len(runs) > 3 else ''}." if runs else ""
         raise ScheduleError(
-            f"{folder} is not the folder of a run: it has no {_STATE}, no {_ARGUMENTS}, no checkpoint and no record.{hint}"
+            f"{folder} is not the folder of a run: it has no {TRAINER_STATE}, no {_ARGUMENTS}, no checkpoint and no record.{hint}"
         )
-    stages = [*_checkpoints(folder), *([folder] if (folder / _STATE).is_file() else [])] or [folder]
+    stages = [*_checkpoints(folder), *([folder] if (folder / TRAINER_STATE).is_file() else [])] or [folder]
     *older, newest = [_stage(stage) for stage in stages]
     strangers = [facts for facts in older if not _begins(newest.history, facts.history)]
     earlier = tuple(facts for facts in older if facts not in strangers)
@@ -64,7 +63,7 @@ def facts_of_state(content: Mapping[str, Any], path: Path) -> Facts:
 
 
 def _stage(folder: Path) -> Facts:
-    arguments, state = folder / _ARGUMENTS, folder / _STATE
+    arguments, state = folder / _ARGUMENTS, folder / TRAINER_STATE
     facts = Facts(str(folder))
     if not state.is_file() and (record := _record(folder)) is not None:
         return _facts_of_record(record, str(folder))
@@ -74,7 +73,7 @@ def _stage(folder: Path) -> Facts:
             raise ScheduleError(f"{arguments} holds no training arguments.")
         facts = facts_of_settings(found.__dict__, str(folder), folder)
     if state.is_file():
-        facts = _after_state(facts, _read_state(state), str(state))
+        facts = _after_state(facts, read_json(state), str(state))
     facts = replace(facts, model=_model(folder, facts))
     return _with_scheduler(facts, folder)
 
@@ -133,16 +132,6 @@ def _with_settings_of(facts: Facts, other: Facts) -> Facts:
         unread=facts.unread,
         earlier=(),
     )
-
-
-def _read_state(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ScheduleError(f"{path} is not JSON: {error}. Was its writing cut off?") from error
-    if not isinstance(content, dict):
-        raise ScheduleError(f"{path} must be a mapping of names to values, got a {type(content).__name__}.")
-    return content
 
 
 def _after_state(facts: Facts, content: Mapping[str, Any], source: str) -> Facts:
@@ -269,9 +258,7 @@ def _model(folder: Path, facts: Facts) -> ModelFacts:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    found = {path: _CHECKPOINT.fullmatch(path.name) for path in folder.glob("checkpoint-*") if path.is_dir()}
-    numbered = sorted((int(match[1]), path) for path, match in found.items() if match)
-    return [path for _, path in numbered if (path / _STATE).is_file()]
+    return [path for path in list_checkpoints(folder).values() if (path / TRAINER_STATE).is_file()]
 
 
 def _begins(history: tuple[Mapping[str, Any], ...], earlier: tuple[Mapping[str, Any], ...]) -> bool:

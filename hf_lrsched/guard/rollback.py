@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from ..runs.checkpoints import damage
+from ..runs.checkpoints import find_corruption
 
 
 class NotGoodError(Exception):
@@ -42,7 +42,7 @@ class Moment:
         Raises:
             NotGoodError: It is gone or torn, has no optimizer's state, does not fit the model, or is not finite.
         """
-        found = damage(folder)
+        found = find_corruption(folder)
         if found is not None:
             raise NotGoodError(found)
         if not (folder / "optimizer.pt").is_file():

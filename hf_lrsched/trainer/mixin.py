@@ -29,7 +29,7 @@ from ..integrations.deepspeed import (
     released,
 )
 from ..integrations.distributed import on_main_process
-from ..runs.checkpoints import checkpoint_to_resume
+from ..runs.checkpoints import CHECKSUMS, resolve_checkpoint, write_checksums
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon, Schedule, ScheduleError
 from ..schedules.parser import as_schedule
@@ -156,7 +156,7 @@ class ScheduleMixin(_Trainer):
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         if resume_from_checkpoint:
             wanted, folder = resume_from_checkpoint, str(self.args.output_dir)
-            checkpoint = on_main_process(lambda: checkpoint_to_resume(wanted, folder))
+            checkpoint = on_main_process(lambda: resolve_checkpoint(wanted, folder))
             resume_from_checkpoint = True if checkpoint is None else str(checkpoint)
         try:
             return super().train(resume_from_checkpoint, *args, **kwargs)
@@ -259,8 +259,11 @@ class ScheduleMixin(_Trainer):
         # written last, must not make a whole one of it while its other files are replaced one by one.
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
-            (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
+            for name in (TRAINER_STATE_NAME, CHECKSUMS):
+                (folder / name).unlink(missing_ok=True)
         super()._save_checkpoint(model, trial, *args, **kwargs)
+        if self.args.should_save:
+            write_checksums(folder)
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)

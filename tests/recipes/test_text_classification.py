@@ -263,8 +263,8 @@ def test_refused_labels(recipe, flags, tmp_path, capfd, rows, message):
         ("num_train_epochs: [1, 2]\n", "num_train_epochs must be a single value, got the list"),
         ("use_cpu: perhaps\n", "use_cpu: Truthy value expected"),
         ("learning_rate: 1e-5\nlearning_rate: 2e-5\n", "learning_rate is there twice"),
-        ("- learning_rate\n", "must hold settings"),
-        ("learning_rate: [\n", "can't be read"),
+        ("- learning_rate\n", "must be a mapping"),
+        ("learning_rate: [\n", "is not YAML"),
     ],
 )
 def test_refused_yaml(tmp_path, yaml, message, capfd):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
 
 from hf_lrsched import ScheduledTrainer, ScheduleError
-from hf_lrsched.runs.checkpoints import damage, last_whole_checkpoint
+from hf_lrsched.runs.checkpoints import CHECKSUMS, find_corruption, latest_complete_checkpoint
 
 UPDATES = 6
 HAS_BIN = "save_safetensors" in TrainingArguments.__dataclass_fields__  # transformers 4 only
@@ -103,18 +103,18 @@ WAYS = {
 @pytest.mark.parametrize("name", FILES)
 def test_a_torn_file_is_found_and_named(copied, name, way):
     checkpoint = copied / "checkpoint-6"
-    assert damage(checkpoint) is None
+    assert find_corruption(checkpoint) is None
     before = content(checkpoint)
     (checkpoint / name).write_bytes(WAYS[way](before[Path(name)]))
-    assert name in damage(checkpoint)
-    assert ("empty" in damage(checkpoint)) == (way == "empty")
+    assert name in find_corruption(checkpoint)
+    assert ("empty" in find_corruption(checkpoint)) == (way == "empty")
     assert content(checkpoint).keys() == before.keys()
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in ("config.json", "training_args.bin")])
 def test_a_missing_file_is_found_and_named(copied, name):
     (copied / "checkpoint-6" / name).unlink()
-    assert name in damage(copied / "checkpoint-6") and "missing" in damage(copied / "checkpoint-6")
+    assert name in find_corruption(copied / "checkpoint-6") and "missing" in find_corruption(copied / "checkpoint-6")
 
 
 def load(path):
@@ -146,10 +146,8 @@ def test_what_is_called_whole_loads_as_it_was_saved(run, tmp_path_factory, name)
     @given(st.integers(0, len(data) - 1), st.integers(1, len(data)), st.booleans())
     def each(start, count, cut):
         torn = data[:start] if cut else data[:start] + bytes(len(data[start : start + count])) + data[start + count :]
-        if name.endswith(".safetensors") and not cut:
-            return  # see test_zeros_in_the_middle_of_weights_are_not_seen
         (checkpoint / name).write_bytes(torn)
-        found = damage(checkpoint)
+        found = find_corruption(checkpoint)
         if found is None:
             assert same(load(checkpoint / name), saved), "called whole, and is another"
         else:
@@ -158,27 +156,52 @@ def test_what_is_called_whole_loads_as_it_was_saved(run, tmp_path_factory, name)
     each()
 
 
-def test_zeros_in_the_middle_of_weights_are_not_seen(copied):
-    """A limit, as the docstring says: safetensors has no checksums."""
+@pytest.mark.parametrize("place", [0.3, 0.7, 0.999])
+def test_a_flipped_bit_in_the_weights_is_found(copied, place):
+    """safetensors has no checksums: ours are written at each save."""
     path = copied / "checkpoint-6" / "model.safetensors"
-    data = path.read_bytes()
-    middle = len(data) // 2
-    path.write_bytes(data[:middle] + bytes(100) + data[middle + 100 :])
-    assert damage(copied / "checkpoint-6") is None
+    data = bytearray(path.read_bytes())
+    data[int(place * len(data))] ^= 1
+    path.write_bytes(data)
+    assert find_corruption(copied / "checkpoint-6") == (
+        "model.safetensors is corrupted: its checksum does not match the one written when it was saved"
+    )
+    assert latest_complete_checkpoint(copied)[0] == copied / "checkpoint-4"
+
+
+def test_without_checksums_a_flipped_bit_is_not_seen(copied):
+    """A checkpoint of the stock Trainer; and one that the stock Trainer has saved over ours."""
+    for name in ("checkpoint-4", "checkpoint-6"):
+        path = copied / name / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (copied / "checkpoint-4" / CHECKSUMS).unlink()
+    (copied / "checkpoint-6" / "trainer_state.json").write_text('{"global_step": 6}')
+    assert find_corruption(copied / "checkpoint-4") is None is find_corruption(copied / "checkpoint-6")
+
+
+def test_checksums_are_of_the_latest_save(copied):
+    checksums = json.loads((copied / "checkpoint-6" / CHECKSUMS).read_text())
+    assert [*checksums] == ["model.safetensors", "trainer_state.json"]
+    (copied / "checkpoint-6" / CHECKSUMS).write_text('{"model.safetensors": "crc32:0"}')  # of an older save, cut off
+    make_trainer(copied).train(resume_from_checkpoint=str(copied / "checkpoint-4"))
+    assert json.loads((copied / "checkpoint-6" / CHECKSUMS).read_text()).keys() == checksums.keys()
+    assert find_corruption(copied / "checkpoint-6") is None
 
 
 def test_the_update_must_be_the_folders(copied):
     shutil.rmtree(copied / "checkpoint-4")
     (copied / "checkpoint-6").rename(copied / "checkpoint-4")
-    assert damage(copied / "checkpoint-4") == "trainer_state.json is of another update than the folder's name: 6"
+    assert (
+        find_corruption(copied / "checkpoint-4") == "trainer_state.json is of another update than the folder's name: 6"
+    )
     (copied / "checkpoint-4").rename(copied / "best")  # a name without a number says nothing
-    assert damage(copied / "best") is None
+    assert find_corruption(copied / "best") is None
 
 
 def test_what_is_no_checkpoint(copied, tmp_path):
-    assert damage(tmp_path / "none") == "there is no such folder"
-    assert damage(tmp_path) == "it is no checkpoint, for it has no trainer_state.json"
-    assert damage(copied / "checkpoint-6" / "config.json") == "there is no such folder"
+    assert find_corruption(tmp_path / "none") == "there is no such folder"
+    assert find_corruption(tmp_path) == "it is no checkpoint, for it has no trainer_state.json"
+    assert find_corruption(copied / "checkpoint-6" / "config.json") == "there is no such folder"
 
 
 def test_nothing_is_unpickled(copied):
@@ -187,7 +210,7 @@ def test_nothing_is_unpickled(copied):
             return (pytest.fail, ("unpickled",))
 
     torch.save({"state": Trap()}, copied / "checkpoint-6" / "optimizer.pt")
-    assert damage(copied / "checkpoint-6") is None
+    assert find_corruption(copied / "checkpoint-6") is None
 
 
 # No false alarm
@@ -213,14 +236,14 @@ SETTINGS = {
 @pytest.mark.parametrize("case", SETTINGS)
 def test_real_checkpoints_are_whole(tmp_path, case, cls):
     make_trainer(tmp_path, cls=cls, **SETTINGS[case]).train()
-    found = {path.name: damage(path) for path in tmp_path.glob("checkpoint-*")}
+    found = {path.name: find_corruption(path) for path in tmp_path.glob("checkpoint-*")}
     assert found and set(found.values()) == {None}
 
 
 def test_a_model_of_zeros_is_whole(tmp_path):
     make_trainer(tmp_path, model=Row(), max_steps=3, save_steps=1).train()
     assert not weights(tmp_path / "checkpoint-1")["weight"].any()  # the LR of the first update is 0
-    assert damage(tmp_path / "checkpoint-1") is None
+    assert find_corruption(tmp_path / "checkpoint-1") is None
 
 
 @pytest.mark.parametrize("ending", ["safetensors", *(["bin"] if HAS_BIN else [])])
@@ -230,29 +253,29 @@ def test_a_sharded_model(tmp_path, ending):
     trainer.train()
     checkpoint = tmp_path / "checkpoint-6"
     shards = sorted(checkpoint.glob(f"*-of-*.{ending}"))
-    assert len(shards) > 2 and damage(checkpoint) is None
+    assert len(shards) > 2 and find_corruption(checkpoint) is None
     for shard in shards:
         data = shard.read_bytes()
         for torn in (b"", data[:-1]):
             shard.write_bytes(torn)
-            assert shard.name in damage(checkpoint)
+            assert shard.name in find_corruption(checkpoint)
         shard.unlink()
-        assert f"{shard.name} is missing" in damage(checkpoint)
+        assert f"{shard.name} is missing" in find_corruption(checkpoint)
         shard.write_bytes(data)
     (index,) = checkpoint.glob("*.index.json")
     data = index.read_bytes()
     for torn in (b"", data[: len(data) // 2], b"{}"):
         index.write_bytes(torn)
-        assert index.name in damage(checkpoint)
+        assert index.name in find_corruption(checkpoint)
     index.unlink()
-    assert "weights are missing" in damage(checkpoint)
+    assert "weights are missing" in find_corruption(checkpoint)
 
 
 def test_an_index_beside_a_whole_model_is_an_older_saves(copied):
     """Trainer reads model.safetensors where it is there."""
     index = {"weight_map": {"x": "model-00001-of-00002.safetensors"}}
     (copied / "checkpoint-6" / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert damage(copied / "checkpoint-6") is None
+    assert find_corruption(copied / "checkpoint-6") is None
 
 
 def test_several_processes(copied):
@@ -264,9 +287,9 @@ def test_several_processes(copied):
             path.unlink()
         for rank in ranks:
             (checkpoint / f"rng_state_{rank}.pth").write_bytes(data)
-        assert damage(checkpoint) == (None if missing is None else f"rng_state_{missing}.pth is missing")
+        assert find_corruption(checkpoint) == (None if missing is None else f"rng_state_{missing}.pth is missing")
     (checkpoint / "rng_state_8.pth").write_bytes(data[:-5])
-    assert "rng_state_8.pth is damaged" in damage(checkpoint)
+    assert "rng_state_8.pth is corrupted" in find_corruption(checkpoint)
 
 
 def test_an_adapter(copied):
@@ -277,10 +300,10 @@ def test_an_adapter(copied):
         folder.mkdir(exist_ok=True)
         save_file({"lora_A": torch.ones(2, 8), "lora_B": torch.zeros(8, 2)}, folder / "adapter_model.safetensors")
         (folder / "adapter_config.json").write_text("{}")
-        assert damage(checkpoint) is None
+        assert find_corruption(checkpoint) is None
     path = checkpoint / "second" / "adapter_model.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    assert "adapter_model.safetensors is damaged" in damage(checkpoint)
+    assert "adapter_model.safetensors is corrupted" in find_corruption(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -300,16 +323,16 @@ def test_others_folders_are_not_called_torn(copied, files, gone):
     for name in files:
         (checkpoint / name).parent.mkdir(exist_ok=True)
         (checkpoint / name).write_bytes(b"a format of its own")
-    assert damage(checkpoint) is None
+    assert find_corruption(checkpoint) is None
     (checkpoint / "trainer_state.json").unlink()
-    assert "trainer_state.json" in damage(checkpoint)
+    assert "trainer_state.json" in find_corruption(checkpoint)
 
 
 def test_files_of_unknown_names_are_not_judged(copied):
     checkpoint = copied / "checkpoint-6"
     for name in ("notes.json", "metrics.pt", "embeddings.bin", "rng_state_of_mine.txt"):
         (checkpoint / name).write_bytes(b"\0")
-    assert damage(checkpoint) is None
+    assert find_corruption(checkpoint) is None
 
 
 def test_a_model_saved_in_a_way_of_its_own(copied):
@@ -317,14 +340,14 @@ def test_a_model_saved_in_a_way_of_its_own(copied):
     checkpoint = copied / "checkpoint-6"
     (checkpoint / "0_Module").mkdir()
     (checkpoint / "model.safetensors").rename(checkpoint / "0_Module" / "weights.safetensors")
-    assert damage(checkpoint) is None
+    assert find_corruption(checkpoint) is None
 
 
 def test_saved_without_checksums_or_in_torchs_older_format(copied):
     path = copied / "checkpoint-6" / "optimizer.pt"
     state = torch.load(path, weights_only=True)
     torch.save(state, path, _use_new_zipfile_serialization=False)
-    assert damage(copied / "checkpoint-6") is None
+    assert find_corruption(copied / "checkpoint-6") is None
     if not hasattr(torch.serialization, "set_crc32_options"):
         return
     try:
@@ -332,9 +355,9 @@ def test_saved_without_checksums_or_in_torchs_older_format(copied):
         torch.save(state, path)
     finally:
         torch.serialization.set_crc32_options(True)
-    assert damage(copied / "checkpoint-6") is None
+    assert find_corruption(copied / "checkpoint-6") is None
     path.write_bytes(path.read_bytes()[:-1])
-    assert "optimizer.pt is damaged" in damage(copied / "checkpoint-6")
+    assert "optimizer.pt is corrupted" in find_corruption(copied / "checkpoint-6")
 
 
 # The newest whole one
@@ -343,12 +366,12 @@ def test_saved_without_checksums_or_in_torchs_older_format(copied):
 def test_the_newest_by_number(copied, tmp_path):
     shutil.copytree(copied / "checkpoint-6", copied / "checkpoint-10")
     (copied / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": 10}')
-    assert last_whole_checkpoint(copied) == (copied / "checkpoint-10", {})
+    assert latest_complete_checkpoint(copied) == (copied / "checkpoint-10", {})
     (copied / "checkpoint-10" / "scheduler.pt").unlink()
     (copied / "checkpoint-6" / "trainer_state.json").unlink()
     shutil.copytree(copied / "checkpoint-2", copied / "checkpoint-best")
     (copied / "checkpoint-12").write_text("a file")
-    whole, torn = last_whole_checkpoint(copied)
+    whole, torn = latest_complete_checkpoint(copied)
     assert whole == copied / "checkpoint-4"
     assert list(torn) == [copied / "checkpoint-10", copied / "checkpoint-6"]
     assert torn[copied / "checkpoint-10"] == "scheduler.pt is missing"
@@ -390,21 +413,22 @@ def test_true_is_the_newest_whole_one(run, copied, caplog, torn, way, limit):
     begin = min(torn) - 2
     assert watch.began == [begin] and trainer.state.global_step == UPDATES
     assert watch.seen == before, "something was changed before the first update"
-    told = [record.getMessage() for record in caplog.records if "torn" in record.getMessage()]
+    told = [record.getMessage() for record in caplog.records if "corrupted" in record.getMessage()]
     assert len(told) == len(torn)
     for update, message in zip(torn, told, strict=True):
         assert (
-            f"checkpoint-{update} is torn: " in message and f"goes on from {copied / f'checkpoint-{begin}'}" in message
+            f"checkpoint-{update} is corrupted: " in message
+            and f"resumes from {copied / f'checkpoint-{begin}'}" in message
         )
         assert ("trainer_state.json" if way == "cut off" else "optimizer.pt") in message
 
     # What was torn is saved anew, in the same folder; no file of it is left as it was.
     whole = weights(run / "checkpoint-6")
-    assert last_whole_checkpoint(copied) == (copied / "checkpoint-6", {})
+    assert latest_complete_checkpoint(copied) == (copied / "checkpoint-6", {})
     assert all(torch.equal(value, whole[key]) for key, value in weights(copied / "checkpoint-6").items())
     saved = [torch.load(folder / "checkpoint-6" / "scheduler.pt", weights_only=True) for folder in (run, copied)]
     assert saved[0] == saved[1]
-    left = {path.name: damage(path) for path in copied.glob("checkpoint-*")}
+    left = {path.name: find_corruption(path) for path in copied.glob("checkpoint-*")}
     assert set(left.values()) == {None}
     assert len(left) == (3 if limit is None else limit)
 
@@ -416,7 +440,7 @@ def test_a_torn_one_of_a_later_update_does_not_cost_the_whole_ones(copied, limit
 
     class Look(TrainerCallback):
         def on_save(self, args, state, control, **kwargs):
-            seen.append((state.global_step, last_whole_checkpoint(copied)[0]))
+            seen.append((state.global_step, latest_complete_checkpoint(copied)[0]))
 
     for update in (4, 6):
         tear(copied / f"checkpoint-{update}", "lost")
@@ -430,7 +454,7 @@ def test_all_are_torn(copied):
     before, watch = content(copied), Watch(copied)
     trainer = make_trainer(copied, callbacks=[watch])
     with pytest.raises(
-        ScheduleError, match=r"no checkpoint in .* is whole .checkpoint-6: optimizer.pt is damaged.*-4: .*-2: "
+        ScheduleError, match=r"no checkpoint in .* is complete .checkpoint-6: optimizer.pt is corrupted.*-4: .*-2: "
     ):
         trainer.train(resume_from_checkpoint=True)
     assert watch.began == [] and content(copied) == before
@@ -448,11 +472,13 @@ def test_a_torn_one_by_name_is_refused(copied):
     trainer = make_trainer(copied, callbacks=[watch])
     for wanted in (copied / "checkpoint-4", str(copied / "checkpoint-4")):
         with pytest.raises(
-            ScheduleError, match=r"can't resume from .*checkpoint-4: optimizer.pt is damaged: .*"
+            ScheduleError, match=r"cannot resume from .*checkpoint-4: optimizer.pt is corrupted: .*"
         ) as error:
             trainer.train(resume_from_checkpoint=wanted)
-        assert f"The newest whole one there is {copied / 'checkpoint-6'}." in str(error.value)
-    with pytest.raises(ScheduleError, match=r"checkpoint-5: there is no such folder\. The newest .*checkpoint-6\."):
+        assert f"Latest complete checkpoint: {copied / 'checkpoint-6'}." in str(error.value)
+    with pytest.raises(
+        ScheduleError, match=r"checkpoint-5: there is no such folder\. Latest complete checkpoint: .*checkpoint-6\."
+    ):
         trainer.train(str(copied / "checkpoint-5"))
     assert watch.began == []
 
@@ -478,7 +504,7 @@ def test_a_save_over_an_old_folder_that_is_cut_off_is_torn(copied, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(torch, "save", dies)
         trainer.train(resume_from_checkpoint=str(copied / "checkpoint-4"))
-    assert damage(copied / "checkpoint-6").startswith("trainer_state.json, which is written last, is missing")
+    assert find_corruption(copied / "checkpoint-6").startswith("trainer_state.json, which is written last, is missing")
 
 
 def test_the_state_comes_after_every_processs_random_state(tmp_path, monkeypatch):
