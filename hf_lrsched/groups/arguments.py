@@ -3,28 +3,28 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..schedules import as_length
-from ..schedules.arguments import as_lr, as_positive
-from .layers import compiled
-from .layerwise import LayerwiseGroups, as_layer_decay, as_names
+from .layerwise import CHECKS, LayerwiseGroups
+
+# Flags whose names differ from the fields of the rule.
+_RULE_FIELDS = {"layer_decay": "decay", "head_learning_rate": "head_lr"}
 
 
 @dataclass
 class GroupArguments:
-    """The parameter groups on a command line or in YAML, beside [`ScheduleArguments`] in `HfArgumentParser`.
+    """The parameter groups on a command line or in YAML, next to [`ScheduleArguments`] in `HfArgumentParser`.
 
     Among the bases of the training arguments, a [`ScheduledTrainer`] finds them by itself, and a search can set them.
 
     Args:
-        layer_decay (`float`, *optional*): Each layer has so much of the LR of the one above it.
-        head_learning_rate (`float`, *optional*): The peak LR of the head.
-        lora_plus_ratio (`float`, *optional*): LoRA+: B matrices have so many times the LR.
+        layer_decay (`float`, *optional*): The LR of each layer is this fraction of the LR of the layer above it.
+        head_learning_rate (`float`, *optional*): The peak LR of the head. Defaults to `learning_rate`.
+        lora_plus_ratio (`float`, *optional*): LoRA+: the LR of B matrices is this multiple of their layer's LR.
         layer_pattern (`str`, *optional*): A regular expression with one group for the layer's number.
         unfreeze_every (length, *optional*): One more layer is trained after each of these, from the top down.
-        freeze (`list[str]`, *optional*): Groups that are not trained, by name.
+        freeze (`list[str]`, *optional*): Names of groups that are not trained.
 
     Raises:
-        ScheduleError: A value can't be meant.
+        ScheduleError: A value is invalid.
 
     Example:
     ```python
@@ -39,65 +39,41 @@ class GroupArguments:
     """
 
     layer_decay: float | None = field(
-        default=None,
-        metadata={"help": "Layer-wise decay: each layer has so much of the LR of the one above it, e.g. 0.95."},
+        default=None, metadata={"help": "Each layer's LR as a fraction of the one above it, e.g. 0.95."}
     )
-
     head_learning_rate: float | None = field(
-        default=None, metadata={"help": "The peak LR of the head (pooler and task layers); default: learning_rate."}
+        default=None, metadata={"help": "The peak LR of the head. Default: learning_rate."}
     )
-
     lora_plus_ratio: float | None = field(
-        default=None, metadata={"help": "LoRA+: LoRA's B matrices have so many times the LR of their layer, e.g. 16."}
+        default=None, metadata={"help": "LoRA+: the LR of B matrices as a multiple of their layer's LR, e.g. 16."}
     )
-
     layer_pattern: str | None = field(
         default=None,
-        metadata={
-            "help": "Where the layers' numbers are in the names of the parameters: a regular expression with one group, for "
-            "models that do not call them layer.0 or layers.0."
-        },
+        metadata={"help": "Finds a layer's number in a parameter's name, e.g. '\\.h\\.(\\d+)\\.' for GPT-2."},
     )
-
     unfreeze_every: str | None = field(
         default=None,
-        metadata={
-            "help": "Gradual unfreezing: at first only the head, then one layer more after each, e.g. 1ep or 5%%."
-        },
+        metadata={"help": "Train the head only, then one more layer after each of these, e.g. 1ep or 5%%."},
     )
-
     freeze: list[str] | None = field(
-        default=None, metadata={"help": "Groups that are not trained, e.g. embeddings layer_0 layer_1."}
+        default=None, metadata={"help": "Groups that are not trained: embeddings layer_0 …"}
     )
 
     def __post_init__(self) -> None:
-        # By the names of the flags; the rule itself would say decay and head_lr.
-        checks: dict[str, Any] = {
-            "layer_decay": as_layer_decay,
-            "head_learning_rate": as_lr,
-            "lora_plus_ratio": as_positive,
-            "layer_pattern": lambda value, name: compiled(value, name).pattern,
-            "unfreeze_every": lambda value, name: str(as_length(value, name)),
-            "freeze": lambda value, name: list(as_names(value, name)),
-        }
-        for name, check in checks.items():
-            value = getattr(self, name)
-            if value is not None:
-                setattr(self, name, check(value, name))
-        following = getattr(super(), "__post_init__", None)  # TrainingArguments', where this is one of its bases
+        for name, value in self._given().items():
+            # Errors name the flag; the rule's own checks would say decay and head_lr.
+            checked = CHECKS[_RULE_FIELDS.get(name, name)](value, name)
+            setattr(self, name, list(checked) if name == "freeze" else checked)
+        following = getattr(super(), "__post_init__", None)  # TrainingArguments', if it is among the bases
         if following is not None:
             following()
 
     @property
     def rule(self) -> LayerwiseGroups | None:
-        """What they ask for, or `None` where nothing is set."""
-        if all(getattr(self, each.name) is None for each in fields(GroupArguments)):
-            return None
-        return LayerwiseGroups(
-            1.0 if self.layer_decay is None else self.layer_decay,
-            self.head_learning_rate,
-            self.lora_plus_ratio,
-            self.layer_pattern,
-            self.unfreeze_every,
-            tuple(self.freeze or ()),
-        )
+        """The rule that the flags ask for, or `None` if no flag is set."""
+        given = {_RULE_FIELDS.get(name, name): value for name, value in self._given().items()}
+        return LayerwiseGroups(**given) if given else None
+
+    def _given(self) -> dict[str, Any]:
+        values = {each.name: getattr(self, each.name) for each in fields(GroupArguments)}
+        return {name: value for name, value in values.items() if value is not None}

@@ -1,4 +1,4 @@
-"""explain_groups: the parameter groups of a run as a table."""
+"""Show the parameter groups of a run as a table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,16 +6,21 @@ from typing import Any
 import torch
 
 from ..schedules import ScheduleError
-from .layers import Places, find_places
-from .split import Group, names_of
+from .layers import find_layers
+from .split import ParamGroup, parameter_names
+
+_LEFT_ALIGNED = ("name", "layers", "schedule")
 
 
-def explain_groups(groups: Sequence[Group] | torch.optim.Optimizer, model: torch.nn.Module | None = None) -> str:
-    """The groups as a table: name, number of tensors and of parameters, peak LR, weight decay, own schedule.
+def explain_groups(groups: Sequence[ParamGroup] | torch.optim.Optimizer, model: torch.nn.Module | None = None) -> str:
+    """Show groups as a table: name, numbers of tensors and parameters, peak LR, weight decay, own schedule.
 
     Args:
         groups (`Sequence[dict]` or `torch.optim.Optimizer`): The groups, or an optimizer that has them.
-        model (`torch.nn.Module`, *optional*): The model whose parameters they hold: adds which layers a group is of.
+        model (`torch.nn.Module`, *optional*): The model that has the parameters. Adds a column with each group's layers.
+
+    Returns:
+        `str`: The table. A column without entries is left out.
 
     Example:
     ```python
@@ -33,70 +38,45 @@ def explain_groups(groups: Sequence[Group] | torch.optim.Optimizer, model: torch
     ```
     """
     listed: Any = getattr(groups, "param_groups", groups)
+    counts = [sum(parameter.numel() for parameter in group["params"]) for group in listed]
     columns: dict[str, list[str]] = {
         "name": [str(group.get("name", f"group_{index}")) for index, group in enumerate(listed)],
-        "layers": _layers(listed, model),
+        "layers": _layer_ranges(listed, model),
         "tensors": [f"{len(group['params']):,}" for group in listed],
-        "parameters": [f"{_count(group):,}" for group in listed],
+        "parameters": [f"{count:,}" for count in counts],
         "peak LR": [_number(group.get("initial_lr", group.get("lr"))) for group in listed],
         "weight decay": [_number(group.get("weight_decay")) for group in listed],
         "schedule": [str(group.get("schedule") or "") for group in listed],
     }
-    shown = {title: cells for title, cells in columns.items() if any(cells)}
-    lines = []
-    for row in zip(*([title, *cells] for title, cells in shown.items()), strict=True):
-        aligned = []
-        for (title, cells), cell in zip(shown.items(), row, strict=True):
+    aligned = []
+    for title, cells in columns.items():
+        if any(cells):
             width = max(map(len, [title, *cells]))
-            aligned.append(cell.ljust(width) if title in ("name", "layers", "schedule") else cell.rjust(width))
-        lines.append(f"  {'  '.join(aligned)}".rstrip())
+            align = str.ljust if title in _LEFT_ALIGNED else str.rjust
+            aligned.append([align(cell, width) for cell in (title, *cells)])
     noun = "group" if len(listed) == 1 else "groups"
-    total = sum(_count(group) for group in listed)
-    return "\n".join([f"{len(listed)} parameter {noun}, {total:,} parameters", *lines])
-
-
-def _count(group: Group) -> int:
-    return sum(parameter.numel() for parameter in group["params"])
+    lines = [f"{len(listed)} parameter {noun}, {sum(counts):,} parameters"]
+    return "\n".join([*lines, *(f"  {'  '.join(row)}".rstrip() for row in zip(*aligned, strict=True))])
 
 
 def _number(value: Any) -> str:
     return "" if value is None else f"{float(value):.4g}"
 
 
-def _layers(groups: Sequence[Group], model: torch.nn.Module | None) -> list[str]:
-    """The numbers of the layers that each group has parameters of, where the model's names tell them."""
+def _layer_ranges(groups: Sequence[ParamGroup], model: torch.nn.Module | None) -> list[str]:
+    """The numbers of the layers whose parameters each group has, such as `0-2, 5`, where the model's names show them."""
     if model is None:
         return []
     try:
-        places = find_places(model)
+        layers = find_layers(model)
     except ScheduleError:
         return []
-    names, number_of = names_of(model), _numbers(places)
-    cells = []
+    names, cells = parameter_names(model), []
     for group in groups:
-        found = {places.of.get(names.get(id(parameter), "")) for parameter in group["params"]}
-        cells.append(_ranges(sorted({number for place in found if place in number_of for number in number_of[place]})))
+        parts = {layers.part_of.get(names.get(id(parameter), "")) for parameter in group["params"]}
+        numbers = sorted({number for part in parts for number in layers.layer_numbers(part)})
+        firsts = [number for number in numbers if number - 1 not in numbers]
+        lasts = [number for number in numbers if number + 1 not in numbers]
+        runs = zip(firsts, lasts, strict=True)
+        cells.append(", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs))
     return cells
-
-
-def _numbers(places: Places) -> dict[str | None, list[int]]:
-    """The layers of each place: one, or those that share its weights, in the way of ALBERT's code."""
-    layers = [place for place in places.order if place.startswith("layer_")]
-    if places.passes is None:
-        return {place: [int(place.removeprefix("layer_"))] for place in layers}
-    share = places.passes / len(layers)
-    return {
-        place: [each for each in range(places.passes) if int(each / share) == int(place.removeprefix("layer_"))]
-        for place in layers
-    }
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """`0-2, 5` for 0, 1, 2, 5."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)

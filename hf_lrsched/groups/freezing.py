@@ -1,4 +1,4 @@
-"""Freezing: groups that keep what they learnt, for a while or throughout, by a schedule of their own."""
+"""Freeze groups for a while or throughout, by giving them a schedule of their own."""
 
 import re
 from collections.abc import Sequence
@@ -6,35 +6,35 @@ from collections.abc import Sequence
 from ..schedules import Length, Schedule, ScheduleError, as_length, freeze
 from ..schedules.errors import brief, nearest
 from ..schedules.parser import as_schedule
-from .layers import EMBEDDINGS, HEAD, some
-from .split import Group, refuse_same_names
+from .layers import EMBEDDINGS, HEAD, list_some
+from .split import ParamGroup, check_unique_names
 
 _LAYER = re.compile(r"layer_(\d+)")
 
 
 def gradual_unfreezing(
-    groups: Sequence[Group], schedule: Schedule | str, every: object = "1ep", order: Sequence[str] | None = None
-) -> list[Group]:
-    """Groups that begin to learn one after the other, from the head down: `(schedule) * freeze(k * every)`.
+    groups: Sequence[ParamGroup], schedule: Schedule | str, every: object = "1ep", order: Sequence[str] | None = None
+) -> list[ParamGroup]:
+    """Unfreeze groups one after the other, from the head down: `(schedule) * freeze(k * every)`.
 
-    The head is trained from the start; the k-th layer from the top is frozen for k·`every`, the embeddings longest. Then a
-    group follows the main schedule from where that is: its own warmup it has not. Howard & Ruder 2018 (ULMFiT),
-    https://arxiv.org/abs/1801.06146, who unfreeze one layer an epoch. All must be thawed before the run ends: with 12
-    layers and the embeddings that takes more than 13·`every`.
+    The head is trained from the start; the k-th layer from the top is frozen for k·`every`, the embeddings longest. Once
+    unfrozen, a group joins the main schedule at its current position; it gets no warmup of its own. Howard & Ruder 2018
+    (ULMFiT), https://arxiv.org/abs/1801.06146, unfreeze one layer per epoch. All groups must be unfrozen before the run
+    ends: with 12 layers and the embeddings, the run must last longer than 13·`every`.
 
     Args:
         groups (`Sequence[dict]`): Groups with names, such as [`layerwise_groups`] makes.
-        schedule ([`Schedule`] or `str`): The main schedule. A group that has one of its own goes on with that.
-        every (length, defaults to `1ep`): From one thaw to the next.
-        order (`Sequence[str]`, *optional*): All names of groups in the order in which they thaw, the first being never
-            frozen. `layer_3` stands for `layer_3/no_decay` and whatever else begins with `layer_3/`. Needed where the
-            names are not those of [`layerwise_groups`].
+        schedule ([`Schedule`] or `str`): The main schedule. A group that has its own continues with that one.
+        every (length, defaults to `1ep`): The time between two groups.
+        order (`Sequence[str]`, *optional*): The names of all groups in the order in which they are unfrozen; the first is
+            never frozen. `layer_3` includes `layer_3/no_decay` and every other name that begins with `layer_3/`. Needed if
+            the names are not those of [`layerwise_groups`].
 
     Returns:
-        `list[dict]`: The groups, with `schedule` where one is frozen.
+        `list[dict]`: The groups, with a `schedule` for each one that is frozen.
 
     Raises:
-        ScheduleError: A name is unknown, twice there or missing; the last group would never thaw.
+        ScheduleError: A name is unknown, repeated or missing, or the last group would never be unfrozen.
 
     Example:
     ```python
@@ -49,35 +49,42 @@ def gradual_unfreezing(
 
     ```
     """
-    main, step = as_schedule(schedule), as_length(every, "every")
-    steps = _from_the_top(groups) if order is None else _in_order(groups, order)
-    last = Length(step.amount * max(steps.values(), default=0), step.unit)
+    main, interval = as_schedule(schedule), as_length(every, "every")
+    turns = _find_groups(groups, _order_from_the_top(groups) if order is None else order)
+    if missing := [group["name"] for group in groups if group["name"] not in turns]:
+        raise ScheduleError(
+            f"order leaves out {list_some(missing)}: list all groups, beginning with the one that is never frozen. To freeze a "
+            "group throughout, use freeze_groups()."
+        )
+    last = Length(interval.amount * max(turns.values(), default=0), interval.unit)
     if last.unit == "%" and last.amount >= 1:
         raise ScheduleError(
-            f"the last of the groups would thaw after {last} of the run: {max(steps.values())} times every={step}. Choose a "
+            f"the last group would be unfrozen after {last} of the run: {max(turns.values())} times every={interval}. Choose a "
             "shorter one."
         )
-    thawing = []
+    unfreezing = []
     for group in groups:
-        count = steps[group["name"]]
-        mask = freeze(Length(step.amount * count, step.unit)) if count else None
-        own = as_schedule(group.get("schedule", main))
-        thawing.append({**group} if mask is None else {**group, "schedule": str(own * mask)})
-    return thawing
+        turn, own = turns[group["name"]], as_schedule(group.get("schedule", main))
+        masked = {"schedule": str(own * freeze(Length(interval.amount * turn, interval.unit)))} if turn else {}
+        unfreezing.append({**group, **masked})
+    return unfreezing
 
 
-def freeze_groups(groups: Sequence[Group], names: Sequence[str]) -> list[Group]:
-    """Groups of which some keep what they learnt, throughout: their schedule is `freeze()`.
+def freeze_groups(groups: Sequence[ParamGroup], names: Sequence[str]) -> list[ParamGroup]:
+    """Freeze groups throughout the run: their schedule is `freeze()`.
 
     Their gradients are still computed. To save that time and memory, set `requires_grad=False` instead, before the groups
     are made.
 
     Args:
         groups (`Sequence[dict]`): Groups with names.
-        names (`Sequence[str]`): Which; `embeddings` stands for `embeddings/no_decay`, too.
+        names (`Sequence[str]`): The groups to freeze; `embeddings` includes `embeddings/no_decay`.
+
+    Returns:
+        `list[dict]`: The groups, with a `schedule` for each one that is frozen.
 
     Raises:
-        ScheduleError: A name is unknown or twice there, or nothing would be left to train.
+        ScheduleError: A name is unknown or repeated, or no group would be trained.
 
     Example:
     ```python
@@ -87,63 +94,53 @@ def freeze_groups(groups: Sequence[Group], names: Sequence[str]) -> list[Group]:
 
     ```
     """
-    frozen = _covered(groups, names)
+    frozen = _find_groups(groups, names)
     if len(frozen) == len(groups):
         raise ScheduleError(f"freeze={', '.join(names)} leaves nothing to train: these are all groups.")
     return [{**group, "schedule": str(freeze())} if group["name"] in frozen else {**group} for group in groups]
 
 
-def _from_the_top(groups: Sequence[Group]) -> dict[str, int]:
-    """How many steps each group is frozen: by the names of layer-wise groups."""
-    stems = {name: name.partition("/")[0] for name in _names(groups)}
+def _order_from_the_top(groups: Sequence[ParamGroup]) -> list[str]:
+    """The parts of layer-wise groups in the order in which they are unfrozen."""
     ranks = {HEAD: (0, 0), EMBEDDINGS: (2, 0)}
-    ranks |= {stem: (1, -int(match[1])) for stem in stems.values() if (match := _LAYER.fullmatch(stem))}
-    for name, stem in stems.items():
+    stems = {name.partition("/")[0]: name for name in _check_names(groups)}
+    ranks |= {stem: (1, -int(match[1])) for stem in stems if (match := _LAYER.fullmatch(stem))}
+    for stem, name in stems.items():
         if stem not in ranks:
             raise ScheduleError(
-                f"where does the group {brief(name)} stand? Only head, layer_0, layer_1, … and embeddings are known: give "
-                "order=, all names of groups, the one first that is never frozen."
+                f"the position of the group {brief(name)} is not known: only head, layer_0, layer_1, … and embeddings have one. "
+                "Give order=, the names of all groups, beginning with the one that is never frozen."
             )
-    if HEAD not in stems.values():
-        raise ScheduleError("there is no group 'head', so that nothing would be trained at first: give order=.")
-    in_order = sorted(set(stems.values()), key=lambda stem: ranks[stem])
-    return {name: in_order.index(stem) for name, stem in stems.items()}
+    if HEAD not in stems:
+        raise ScheduleError("there is no group 'head', so no group would be trained at first: give order=.")
+    return sorted(stems, key=lambda stem: ranks[stem])
 
 
-def _in_order(groups: Sequence[Group], order: Sequence[str]) -> dict[str, int]:
-    steps = _covered(groups, order)
-    missing = [group["name"] for group in groups if group["name"] not in steps]
-    if missing:
-        raise ScheduleError(
-            f"order leaves out {some(missing)}: list all groups, the one first that is never frozen. What is to stay frozen "
-            "throughout is told to freeze_groups()."
-        )
-    return steps
-
-
-def _covered(groups: Sequence[Group], wanted: Sequence[str]) -> dict[str, int]:
-    """The groups that the names stand for, each with its name's place in the list."""
-    names = _names(groups)
+def _find_groups(groups: Sequence[ParamGroup], wanted: Sequence[str]) -> dict[str, int]:
+    """The groups that a list of names includes, each with the index of its entry in the list."""
+    names = _check_names(groups)
     if isinstance(wanted, str) or not all(isinstance(each, str) for each in wanted):
         raise ScheduleError(f"names of groups are a list like ['head', 'layer_1'], got {brief(wanted)}.")
     found: dict[str, int] = {}
     for index, each in enumerate(wanted):
-        stands_for = [name for name in names if name == each or name.startswith(f"{each}/")]
-        if not stands_for:
+        included = [name for name in names if name == each or name.startswith(f"{each}/")]
+        if not included:
             known = list(dict.fromkeys([*(name.partition("/")[0] for name in names), *names]))
-            raise ScheduleError(f"there is no group {brief(each)}; there are {some(known, 5)}.{nearest(each, known)}")
-        for name in stands_for:
+            raise ScheduleError(
+                f"there is no group {brief(each)}; there are {list_some(known, 5)}.{nearest(each, known)}"
+            )
+        for name in included:
             if name in found:
                 raise ScheduleError(
-                    f"the group {brief(name)} is there twice: by {wanted[found[name]]!r} and by {each!r}."
+                    f"the group {brief(name)} is listed twice: by {wanted[found[name]]!r} and by {each!r}."
                 )
             found[name] = index
     return found
 
 
-def _names(groups: Sequence[Group]) -> list[str]:
+def _check_names(groups: Sequence[ParamGroup]) -> list[str]:
     for index, group in enumerate(groups):
         if not isinstance(group.get("name"), str):
-            raise ScheduleError(f"group {index} has no name: only groups with a 'name' can be told apart.")
-    refuse_same_names(groups)
+            raise ScheduleError(f"group {index} has no name: give each group a 'name'.")
+    check_unique_names(groups)
     return [group["name"] for group in groups]
