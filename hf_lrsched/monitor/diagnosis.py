@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..schedules.metric_names import direction_by_name
+from ..schedules.metric_names import metric_direction
 from .finding import LossFinding
 from .history import BLOCKS, Evaluation, Seen
 from .run_info import Plan
@@ -124,12 +124,12 @@ class Diagnosis:
         """The metric, so turned that more is better."""
         wanted = self.plan.metric or ""
         names = (wanted, f"eval_{wanted}") if wanted else ()
-        self._score_key = self._score_key or _first(metrics, names, lambda key: direction_by_name(key) == "max")
+        self._score_key = self._score_key or _first(metrics, names, lambda key: metric_direction(key) == "max")
         value = _number(metrics.get(self._score_key or ""))
         if value is None or not math.isfinite(value) or self._score_key is None:
             return None
         told = self.plan.greater_is_better if wanted and self._score_key.endswith(wanted) else None
-        falls = direction_by_name(self._score_key) == "min" if told is None else not told
+        falls = metric_direction(self._score_key) == "min" if told is None else not told
         return -value if falls else value
 
     def _look(self, signs: Iterable[Sign]) -> list[LossFinding]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..schedules import ScheduleError
 from ..schedules.errors import nearest
-from ..schedules.metric_names import LOWER_IS_BETTER
+from ..schedules.metric_names import metric_direction
 from .run import Run
 
 #: Metrics that are drawn where none are named: so many lines can be told apart.
@@ -123,4 +123,4 @@ def words(name: str) -> str:
 
 def is_lower_better(name: str) -> bool:
     """Whether a metric's name says that less is better: a loss, an error, a perplexity."""
-    return any(word in LOWER_IS_BETTER for word in name.lower().replace("-", "_").replace("/", "_").split("_"))
+    return metric_direction(name) == "min"

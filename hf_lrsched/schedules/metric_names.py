@@ -1,40 +1,65 @@
-"""Whether a metric should rise or fall, by its name."""
+"""Which direction of a metric is better, by the metric's name. The only place that knows it."""
 
-#: The last part of a metric's name, where it tells which way is better.
-LOWER_IS_BETTER = ("loss", "perplexity", "ppl", "error", "wer", "cer", "mse", "mae", "rmse")
+import re
+from typing import Literal, TypeAlias
 
+Direction: TypeAlias = Literal["min", "max"]
 
-HIGHER_IS_BETTER = (
-    *(
-        "accuracy",
-        "acc",
-        "f1",
-        "precision",
-        "recall",
-        "auc",
-        "auroc",
-        "matthews",
-        "mcc",
-        "correlation",
-        "pearson",
-        "r2",
-    ),
-    *("pearsonr", "spearman", "spearmanr", "bleu", "rouge", "rouge1", "rouge2", "rougel", "em", "match", "map", "mrr"),
-    *("ndcg", "iou", "score", "kappa"),
+# Words of a metric's name, which are searched in `eval f1 macro` for `eval_f1_macro`. Those of lower metrics outweigh the
+# others: `brier_score`, `accuracy_error`.
+_LOWER_IS_BETTER = re.compile(
+    r"\b(\w*loss|perplexity|ppl|nll|cross ?entropy|err|errors?|[wcmt]er|eer|fpr|fnr|r?msl?e|ma[eps]e|mape|smape|kl|"
+    r"divergence|ece|brier|distance|fid|lpips|bp[bc]|hallucination|toxicity)\b"
+)
+_HIGHER_IS_BETTER = re.compile(
+    r"\b(acc|accuracy|accuracies|f|fbeta|fscore|precision|recall|sensitivity|specificity|tpr|tnr|ppv|npv|ap|map|mrr|ndcg|"
+    r"auc|auroc|auprc|matthews|mcc|correlation|pearsonr?|spearmanr?|kendall|kendalltau|kappa|(sacre)?bleu|chrf|meteor|"
+    r"rouge(l|lsum)?|bertscore|comet|em|exact|match|hits?|m?iou|dice|jaccard|score|psnr|ssim|rewards?|margins?|success|"
+    r"(win|pass) rate|similarity|purity|r2|pass@)\d*\b"  # the number of `rouge1`, `map50`, `pass@1`
+)
+# Words that make of a metric something else, of which neither direction is better.
+_NEITHER = re.compile(r"\b(std|var|variance|rejected|chosen|count|num|threshold)\b")
+
+# Last words of what an evaluation records beside its metrics.
+_NO_METRIC = re.compile(
+    r"(^|[_/])(epoch|step|runtime|num_tokens|num_input_tokens_seen|\w+_per_second|\w+_time|total_flos|learning_rate)$"
 )
 
 
-def direction_by_name(metric: str) -> str | None:
-    """`min` or `max`, where a metric's name tells which way is better.
+def metric_direction(metric: str) -> Direction | None:
+    """Say whether a metric should fall or rise, where its name shows that.
+
+    Args:
+        metric (`str`): A metric's name, with or without `eval_`.
+
+    Returns:
+        `"min"`, `"max"`, or `None` where the name does not show it.
 
     Example:
     ```python
-    >>> direction_by_name("eval_loss"), direction_by_name("eval_f1_macro"), direction_by_name("eval_x")
-    ('min', 'max', None)
+    >>> metric_direction("eval_loss"), metric_direction("eval_f1_macro"), metric_direction("cosine_ndcg@10")
+    ('min', 'max', 'max')
+    >>> metric_direction("eval_entropy") is None
+    True
 
     ```
     """
-    words = metric.lower().replace("-", "_").replace("/", "_").split("_")
-    if any(word in LOWER_IS_BETTER for word in words):
+    words = re.sub(r"[^a-z0-9@]+", " ", metric.lower())
+    if not is_metric(metric) or _NEITHER.search(words):
+        return None
+    if _LOWER_IS_BETTER.search(words):
         return "min"
-    return "max" if any(word in HIGHER_IS_BETTER for word in words) else None
+    return "max" if _HIGHER_IS_BETTER.search(words) else None
+
+
+def is_metric(name: str) -> bool:
+    """Whether an entry of an evaluation's record measures the model, and not the time, the tokens or the run itself.
+
+    Example:
+    ```python
+    >>> is_metric("eval_accuracy"), is_metric("eval_runtime"), is_metric("eval_num_tokens")
+    (True, False, False)
+
+    ```
+    """
+    return not _NO_METRIC.search(name)

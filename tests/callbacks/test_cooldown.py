@@ -264,7 +264,7 @@ def test_a_second_train_starts_anew(make_trainer):
 
 def test_with_a_plateau(run):
     trainer = run(
-        "(hold() >> cooldown(4, shape=linear)) * plateau(factor=0.5, patience=0, min_delta=9)",
+        "(hold() >> cooldown(4, shape=linear)) * plateau(factor=0.5, patience=0, threshold=9, threshold_mode=abs)",
         At({6: lambda lr_scheduler, **_: lr_scheduler.start_cooldown()}),
     )
     # bad evaluations after 4, 6, 8: each halves what the schedule says, in the cooldown, too

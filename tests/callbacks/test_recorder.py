@@ -671,7 +671,7 @@ def train(name, where="nowhere", update=0):
                 die()
             return write(file, line)
         os.write = torn
-    schedule = "(warmup(10%) >> linear()) * plateau(factor=0.7, patience=0, min_delta=1)"
+    schedule = "(warmup(10%) >> linear()) * plateau(factor=0.7, patience=0, threshold=1, threshold_mode=abs)"
     trainer = ScheduledTrainer(
         Net(), args, train_dataset=data, eval_dataset=data[:8], schedule=schedule, callbacks=[Probe(where, update, used)]
     )

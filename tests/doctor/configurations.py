@@ -274,7 +274,7 @@ BROKEN = {
             eval_steps=10,
         ),
         Config(345, schedule="linear() * plateau(metric=accuracy, mode=min, patience=1)", eval_strategy="epoch"),
-        Config(345, schedule="linear() * plateau(metric=comet, patience=1)", eval_strategy="epoch"),
+        Config(345, schedule="linear() * plateau(metric=flow, patience=1)", eval_strategy="epoch"),
     ],
     "plateau_without_evaluation": [
         Config(345, **GLUE, lr_scheduler_type="reduce_lr_on_plateau"),

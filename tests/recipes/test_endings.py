@@ -50,7 +50,7 @@ def test_plateau_and_its_state(recipe, flags):
     settings = {
         **flags,
         "num_train_epochs": 4,
-        "schedule": "warmup(2) >> hold() * plateau(factor=0.5, patience=0, min_delta=9)",
+        "schedule": "warmup(2) >> hold() * plateau(factor=0.5, patience=0, threshold=9, threshold_mode=abs)",
     }
     assert recipe(settings) == 0
     expected = [0, 0.5, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]

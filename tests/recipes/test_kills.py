@@ -17,7 +17,7 @@ import transformers
 from tests.recipes.recipe_runs import ROOT, as_flags, environment, run_script, state_of
 
 HERE = Path(__file__).parent
-SCHEDULE = "warmup(10%) >> hold() * plateau(metric=eval_loss, factor=0.5, patience=0, min_delta=1)"
+SCHEDULE = "warmup(10%) >> hold() * plateau(metric=eval_loss, factor=0.5, patience=0, threshold=1, threshold_mode=abs)"
 UPDATES, EVERY = 20, 2
 
 SEED = 20

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...schedules import ScheduleError
 from ...schedules.families.plateau import Plateau
-from ...schedules.metric_names import HIGHER_IS_BETTER, LOWER_IS_BETTER
+from ...schedules.metric_names import metric_direction
 from ..expected_curve import METRIC_DRIVEN, plan_of
 from ..facts import Facts
 from ..finding import Finding
@@ -31,7 +31,7 @@ def plateau_direction(facts: Facts) -> Iterator[Finding]:
                 "Write mode=max where more is better, mode=min where less is",
             )
             continue
-        if (told := _by_name(plateau.metric)) not in (None, mode):
+        if (told := metric_direction(plateau.metric)) not in (None, mode):
             yield _backwards(plateau.metric, mode, f"plateau(metric={plateau.metric}, mode={told})")
     if facts.schedule is not None or facts.lr_scheduler_type not in METRIC_DRIVEN:
         return
@@ -72,13 +72,6 @@ def plateau_without_evaluation(facts: Facts) -> Iterator[Finding]:
 def _plateaus(facts: Facts) -> list[Plateau]:
     plan = plan_of(facts)
     return [rule for rule in plan.rules if isinstance(rule, Plateau)] if plan is not None else []
-
-
-def _by_name(metric: str) -> str | None:
-    words = metric.lower().replace("-", "_").replace("/", "_").split("_")
-    if any(word in LOWER_IS_BETTER for word in words):
-        return "min"
-    return "max" if any(word in HIGHER_IS_BETTER for word in words) else None
 
 
 def _backwards(metric: str, mode: str, mend: str) -> Finding:

@@ -16,7 +16,7 @@ from ..arguments import (
 )
 from ..curve import Rule, Span
 from ..errors import ScheduleError, nearest
-from ..metric_names import direction_by_name
+from ..metric_names import metric_direction
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
@@ -42,7 +42,8 @@ class Plateau(Rule):
     mode: str
     factor: float
     patience: int
-    min_delta: float
+    threshold: float
+    threshold_mode: str
     cooldown: int
     to: float
 
@@ -66,7 +67,8 @@ class Plateau(Rule):
         """
         best, bad, resting, scale = state["best"], state["num_bad_epochs"], state["cooldown_counter"], state["scale"]
         gain = math.inf if best is None else (best - value if mode == "min" else value - best)
-        if gain > self.min_delta and math.isfinite(value):
+        needed = self.threshold * (abs(best or 0.0) if self.threshold_mode == "rel" else 1.0)
+        if gain > needed and math.isfinite(value):
             best, bad = value, 0
         else:
             bad += 1
@@ -106,12 +108,12 @@ class Plateau(Rule):
             return self.mode
         if told is not None:
             return told
-        by_name = direction_by_name(self.metric)
+        by_name = metric_direction(self.metric)
         if by_name is not None:
             return by_name
         raise ScheduleError(
-            f"whether {self.metric} is better when it is high or low can't be told from its name. Write "
-            f"plateau(metric={self.metric}, mode=max) or mode=min."
+            f"the name {self.metric} does not show whether more or less is better. Write plateau(metric={self.metric}, "
+            "mode=max) or mode=min."
         )
 
     def value(self, metrics: dict[str, Any]) -> float:
@@ -145,7 +147,8 @@ def plateau(
     metric: Annotated[Any, as_metric] = "eval_loss",
     factor: DecayFactorArgument = 0.1,
     patience: Annotated[Any, as_whole] = 10,
-    min_delta: Annotated[Any, as_not_negative] = 0.0,
+    threshold: Annotated[Any, as_not_negative] = 1e-4,
+    threshold_mode: Annotated[str, one_of("rel", "abs")] = "rel",
     cooldown: Annotated[Any, as_whole] = 0,
     to: FactorArgument = 0.0,
     mode: Annotated[str, one_of("auto", "min", "max")] = "auto",
@@ -161,7 +164,9 @@ def plateau(
         metric (`str`, defaults to `eval_loss`): As in the evaluation's record; `eval_` may be left out.
         factor (above 0, below 1, defaults to 0.1): What the scale is multiplied by.
         patience (`int`, defaults to 10): Evaluations without improvement that pass unpunished.
-        min_delta (`float`, defaults to 0): An improvement is more than this, in the metric's units.
+        threshold (`float`, defaults to 1e-4): An improvement is a gain of more than this.
+        threshold_mode (`str`, defaults to `rel`): The threshold is a share of the best value's size (`rel`: 1 % better
+            with `threshold=1%`), or has the metric's units (`abs`).
         cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
         to (factor, defaults to 0): The scale never falls below; nor, whatever this says, below 1e-8.
         mode (`str`, defaults to `auto`): `min` or `max`: is less or more better? `auto` takes the Trainer's
@@ -173,8 +178,8 @@ def plateau(
     When: long runs with frequent evaluations on a validation set that is large enough to be stable. When not: short
     fine-tuning, where a drop comes too late to help, and noisy metrics.
 
-    Source: torch's `ReduceLROnPlateau` with `threshold_mode="abs"`, whose counting this has; its defaults too, but for
-    the threshold.
+    Source: torch's `ReduceLROnPlateau`, with its counting and its defaults. One difference: of a metric below 0 torch
+    takes a relative threshold on the wrong side, so that a value like the best counts as an improvement; here it does not.
 
     Example:
     ```python
@@ -188,4 +193,4 @@ def plateau(
         raise ScheduleError(f"factor of plateau() must be below 1, got {factor:g}: else nothing would change.")
     if to > 1:
         raise ScheduleError(f"to of plateau() must be at most 1, where the scale starts, got {to:g}.")
-    return Plateau(metric, mode, factor, patience, min_delta, cooldown, to)
+    return Plateau(metric, mode, factor, patience, threshold, threshold_mode, cooldown, to)

@@ -35,9 +35,12 @@ def scales(values, mode, **kwargs):
         # patience 2: the third in a row, then counted anew
         ([5, 5, 5, 5, 5, 5, 5], {"patience": 2}, [1, 1, 1, 0.5, 0.5, 0.5, 0.25]),
         ([5, 6, 6, 4, 6, 6, 6], {"patience": 2}, [1, 1, 1, 1, 1, 1, 0.5]),
-        # an improvement is more than min_delta
-        ([5, 4.9, 4.8, 3.9], {"patience": 0, "min_delta": 1}, [1, 0.5, 0.25, 0.25]),
-        ([5, 4, 3], {"patience": 0, "min_delta": 1}, [1, 0.5, 0.5]),
+        # an improvement is more than the threshold, in the metric's units
+        ([5, 4.9, 4.8, 3.9], {"patience": 0, "threshold": 1, "threshold_mode": "abs"}, [1, 0.5, 0.25, 0.25]),
+        ([5, 4, 3], {"patience": 0, "threshold": 1, "threshold_mode": "abs"}, [1, 0.5, 0.5]),
+        # or as a share of the best value: 4.4 is not below 5 - 20%, 3.9 is; then 3.2 is not, 3.1 is
+        ([5, 4.4, 3.9, 3.2, 3.1], {"patience": 0, "threshold": 0.2}, [1, 0.5, 0.5, 0.25, 0.25]),
+        ([1, 0.9998, 0.99975], {"patience": 0}, [1, 1, 0.5]),
         # after a drop, two evaluations rest
         ([5, 5, 5, 5, 5, 5], {"patience": 0, "cooldown": 2}, [1, 0.5, 0.5, 0.5, 0.25, 0.25]),
         # never below `to`
@@ -58,20 +61,21 @@ def test_plateau_by_hand(values, kwargs, expected):
     values=st.lists(st.sampled_from([0.1, 0.2, 0.25, 0.3, 0.5]), min_size=1, max_size=40),
     factor=st.floats(0.1, 0.9),
     patience=st.integers(0, 4),
-    min_delta=st.sampled_from([0.0, 0.06, 0.2]),
+    threshold=st.sampled_from([0.0, 1e-4, 0.06, 0.2]),
+    threshold_mode=st.sampled_from(["rel", "abs"]),
     rest=st.integers(0, 3),
     mode=st.sampled_from(["min", "max"]),
     to=st.sampled_from([0.0, 0.01, 0.4]),
 )
-def test_plateau_beside_torch(values, factor, patience, min_delta, rest, mode, to):
+def test_plateau_beside_torch(values, factor, patience, threshold, threshold_mode, rest, mode, to):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     oracle = ReduceLROnPlateau(
         optimizer,
         mode,
         factor=factor,
         patience=patience,
-        threshold=min_delta,
-        threshold_mode="abs",
+        threshold=threshold,
+        threshold_mode=threshold_mode,
         cooldown=rest,
         min_lr=to,
         eps=0.0,
@@ -80,8 +84,29 @@ def test_plateau_beside_torch(values, factor, patience, min_delta, rest, mode, t
     for value in values:
         oracle.step(value)
         expected.append(optimizer.param_groups[0]["lr"])
-    found = scales(values, mode, factor=factor, patience=patience, min_delta=min_delta, cooldown=rest, to=to)
+    kwargs = {"threshold": threshold, "threshold_mode": threshold_mode, "cooldown": rest, "to": to}
+    found = scales(values, mode, factor=factor, patience=patience, **kwargs)
     assert found == pytest.approx([max(lr, 1e-8) for lr in expected], rel=1e-12)
+
+
+def test_defaults_are_those_of_torch():
+    values = [0.5] * 30 + [0.5 - 0.00004] * 3 + [0.4] + [0.39997] * 12
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    oracle, expected = ReduceLROnPlateau(optimizer), []
+    for value in values:
+        oracle.step(value)
+        expected.append(optimizer.param_groups[0]["lr"])
+    assert scales(values, "min") == pytest.approx(expected, rel=1e-12)
+    assert expected[-1] < expected[20] < 1
+
+
+def test_relative_threshold_of_a_metric_below_0():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    oracle = ReduceLROnPlateau(optimizer, patience=0)
+    for _ in range(5):
+        oracle.step(-1.0)  # a constant loss: torch takes -1.0 for better than -1.0 * (1 - threshold)
+    assert optimizer.param_groups[0]["lr"] == 1.0
+    assert scales([-1.0] * 5, "min", patience=0) == pytest.approx([1, 0.1, 0.01, 0.001, 0.0001])
 
 
 def test_the_scale_stays_above_0():
@@ -114,8 +139,14 @@ def test_direction(metric, mode, best_metric, greater_is_better, expected):
 @pytest.mark.parametrize(
     "metric, mode, best_metric, greater_is_better, message",
     [
-        ("eval_flow", "auto", None, None, "can't be told from its name. Write plateau.metric=eval_flow, mode=max"),
-        ("eval_flow", "auto", "eval_loss", False, "can't be told"),
+        (
+            "eval_flow",
+            "auto",
+            None,
+            None,
+            "eval_flow does not show whether more or less is better. Write plateau.metric=eval_flow, mode=max",
+        ),
+        ("eval_flow", "auto", "eval_loss", False, "does not show"),
         ("eval_f1", "min", "f1", True, "contradicts greater_is_better=True"),
     ],
 )
@@ -172,7 +203,7 @@ def test_refused_in_a_run(text, message):
         ("plateau(to=2)", "at most 1"),
         ("plateau(patience=-1)", "patience of plateau.. must be a whole number of at least 0"),
         ("plateau(patience=1.5)", "patience of plateau.. must be a whole number"),
-        ("plateau(min_delta=-0.1)", "min_delta of plateau.. must be a finite number of at least 0"),
+        ("plateau(threshold=-0.1)", "threshold of plateau.. must be a finite number of at least 0"),
         ("plateau(metric=3)", "the name of a metric, like eval_loss"),
         ("plateau(mode=mni)", "Did you mean 'min'"),
         ("plateau(patiense=3)", "Did you mean 'patience'"),

@@ -1,0 +1,34 @@
+"""The direction of a metric, from its name."""
+
+import pytest
+
+from hf_lrsched.schedules.metric_names import is_metric, metric_direction
+
+LOWER = """
+eval_loss loss eval_mnli_loss eval_perplexity wer eval_cer ter ece brier brier_score kl objective/kl rmse eval_error_rate
+accuracy_error eval_validloss nll cross_entropy log_loss reward_loss eval_edit_distance
+"""
+HIGHER = """
+eval_accuracy accuracy eval_mnli-mm_accuracy f1 eval_f1_macro matthews_correlation pearsonr spearman_cosine eval_bleu rouge1
+rougeLsum ndcg@10 eval_NanoBEIR_mean_cosine_ndcg@10 mrr@10 cosine_map@100 recall@10 reward rewards/accuracies
+rewards/margins eval_rewards/margins chrf meteor bertscore bertscore_f1 pass@1 eval_pass@10 map_50 map50 r2 exact_match
+mean_token_accuracy eval_cosine_ap max_accuracy hits@3
+"""
+UNKNOWN = """
+eval_flow entropy eval_entropy clip_ratio rewards/rejected rewards/chosen logps/chosen reward_std rewards/var num_tokens
+eval_num_tokens eval_runtime epoch completions/mean_length cosine_accuracy_threshold password x
+"""
+
+
+@pytest.mark.parametrize(
+    "direction, names", [("min", LOWER), ("max", HIGHER), (None, UNKNOWN)], ids=["lower", "higher", "unknown"]
+)
+def test_direction(direction, names):
+    assert {name: metric_direction(name) for name in names.split()} == dict.fromkeys(names.split(), direction)
+
+
+def test_what_an_evaluation_records_beside_its_metrics():
+    others = """eval_runtime eval_samples_per_second eval_steps_per_second eval_model_preparation_time num_tokens
+    eval_num_tokens eval_jit_compilation_time epoch step test_runtime eval/epoch num_input_tokens_seen learning_rate"""
+    assert [name for name in others.split() if is_metric(name)] == []
+    assert all(map(is_metric, ["eval_loss", "loss", "accuracy", "eval_timeliness", "stepwise_f1", "token_accuracy"]))
