@@ -1,12 +1,12 @@
-# make demo: fine-tunes a BERT with warmup and linear decay, and draws the metric and the learning rate.
-# make test: all tests. Both set up what they need in .venv, from the package registry, and reuse it.
+# make demo: fine-tune a BERT with warmup and linear decay, and plot the metrics and the learning rate.
+# make test: run all tests. Both set up what they need in .venv, from the package registry, and reuse it.
 
 PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-fast test-oldest lint clean
+.PHONY: demo test test-fast test-oldest lint bench bench-long clean
 
 demo: .venv/demo
 	$(BIN)/python recipes/text_classification.py recipes/configs/demo.yaml --output_dir runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -17,7 +17,7 @@ test: .venv/dev
 test-fast: .venv/dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
-# The fast tests on the oldest transformers that is supported, but for those of what uses nothing of it.
+# The fast tests on the oldest supported transformers, without those of code that never calls transformers.
 test-oldest: .venv-oldest/dev
 	$(OLDEST)/python -m pytest -n 2 --dist loadgroup -m "not slow" --ignore tests/monitor --ignore tests/plots
 
@@ -26,6 +26,14 @@ lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The benchmarks that finish in minutes. They write benchmarks/results and the figures of the README.
+bench: .venv/dev
+	$(BIN)/python benchmarks/run.py
+
+# The others: DATA is a folder with sst2 and banking77, see benchmarks/README.md.
+bench-long: .venv/dev
+	$(BIN)/python benchmarks/run.py --long --data $(DATA)
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -12,6 +12,7 @@ from hf_lrsched.schedules import parser as language
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+OTHER_PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")]
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -41,7 +42,7 @@ def test_the_examples_run(page):
     run(Path(__file__).with_name("run_examples.py"), page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_links_lead_somewhere(page):
     for target in LINK.findall(re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)):
         if re.match(r"https?://", target):
