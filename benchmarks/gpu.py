@@ -286,8 +286,9 @@ def trace_skipped_updates(setup: Setup, updates: int = 20) -> list[list[Any]]:
     for schedule in (None, SCHEDULE):
         used = UsedLRs()
         stock = {} if schedule else {"lr_scheduler_type": "linear", "warmup_steps": math.ceil(updates / 10)}
-        callbacks = [BreakLoss(broken, 1e30), used]
-        train(setup, updates, schedule, callbacks, bf16=False, fp16=True, **stock)
+        # A fused optimizer skips within its kernel, where neither the GradScaler nor accelerate reports it.
+        precision = {"bf16": False, "fp16": True, "optim": "adamw_torch"}
+        train(setup, updates, schedule, [BreakLoss(broken, 1e30), used], **precision, **stock)
         wrong = sum(not math.isclose(lr, curve, rel_tol=1e-9) for lr, curve in zip(used.lrs, expected, strict=True))
         off.append((wrong, len(used.skipped)))
     (stock_wrong, _), (wrong, skipped) = off
@@ -318,7 +319,7 @@ def main() -> int:
         raise SystemExit("no CUDA device found. Use --cpu for a dry run of tiny size.")
     if args.cpu:
         torch.set_num_threads(1)
-    setup = Setup(True, 2, 8, 6, 1) if args.cpu else Setup(False, 32, 128, 200, 3)
+    setup = Setup(True, 2, 8, 6, 1) if args.cpu else Setup(False, 32, 128, 150, 2)
     card = "no GPU: a dry run on the CPU, which proves nothing" if args.cpu else torch.cuda.get_device_name()
     report = Report("One GPU", "gpu.py")
     rows: list[list[str]] = []
