@@ -35,14 +35,11 @@ from .schedules import (
 
 if TYPE_CHECKING:
     from .callbacks import (
-        ClockCallback,
-        CooldownCallback,
         LossGuard,
         LossMonitor,
-        LRCheck,
         LRLogger,
-        PlateauCallback,
         RunRecorder,
+        ScheduleCallback,
         StepSizes,
     )
     from .doctor import diagnose
@@ -54,10 +51,7 @@ if TYPE_CHECKING:
 
 # These rooms need torch or transformers: their names are imported on first use, so that schedules alone stay light.
 _LAZY_ROOMS = {
-    "callbacks": (
-        *("ClockCallback", "CooldownCallback", "LRCheck", "LRLogger", "LossGuard", "LossMonitor"),
-        *("PlateauCallback", "RunRecorder", "StepSizes"),
-    ),
+    "callbacks": ("LRLogger", "LossGuard", "LossMonitor", "RunRecorder", "ScheduleCallback", "StepSizes"),
     "doctor": ("diagnose",),
     "groups": ("GroupArguments", "freeze_groups", "gradual_unfreezing", "layerwise_groups", "regex_groups"),
     "integrations.accelerate": ("prepare_schedule",),
@@ -68,19 +62,16 @@ _LAZY_ROOMS = {
 _ROOM_OF_NAME = {name: room for room, names in _LAZY_ROOMS.items() for name in names}
 
 __all__ = [
-    "ClockCallback",
-    "CooldownCallback",
     "GroupArguments",
     "Horizon",
-    "LRCheck",
     "LRLogger",
     "LossGuard",
     "LossMonitor",
-    "PlateauCallback",
     "Run",
     "RunRecorder",
     "Schedule",
     "ScheduleArguments",
+    "ScheduleCallback",
     "ScheduleError",
     "ScheduleLR",
     "ScheduleMixin",

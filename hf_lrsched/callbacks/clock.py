@@ -1,10 +1,9 @@
-"""ClockCallback: moves a schedule that does not count updates, and ends the run when its clock is at the end."""
+"""ClockDriver: moves a schedule that does not count updates, and ends the run when its clock is at the end."""
 
 import logging
 import math
-from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
@@ -15,53 +14,46 @@ from .stopwatch import Stopwatch
 logger = logging.getLogger(__name__)
 
 
-class ClockCallback(TrainerCallback):
-    """For a [`ScheduleLR`] with a clock: `tokens(...)`, `time(...)` or `epochs`.
+class ClockDriver(TrainerCallback):
+    """Moves a [`ScheduleLR`] with a clock: `tokens(...)`, `time(...)` or `epochs`. A part of [`ScheduleCallback`].
 
     Tokens are those that Trainer counts, over all processes. Time is the main process's, and every process has the same.
-
-    [`ScheduledTrainer`] has one. For a stock Trainer:
-
-    ```python
-    scheduler = ScheduleLR(optimizer, "warmup(10%) >> linear()", num_training_steps, clock="time(30min)")
-    trainer = Trainer(..., optimizers=(optimizer, scheduler), callbacks=[LRCheck(), ClockCallback()])
-    ```
     """
 
     def __init__(self) -> None:
         self._scheduler: ScheduleLR | None = None
+        #: Whether an evaluation has used up the time.
+        self.is_over = False
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        scheduler = kwargs.get("lr_scheduler")
-        self._scheduler = None
-        if not isinstance(scheduler, ScheduleLR) or type(scheduler.clock) is Clock:
+    def on_train_begin(self, args, state, control, lr_scheduler=None, **kwargs):
+        self._scheduler, self.is_over = None, False
+        if not isinstance(lr_scheduler, ScheduleLR) or type(lr_scheduler.clock) is Clock:
             return
-        self._scheduler = scheduler
-        scheduler.attended.add("clock")
-        self._stopwatch = Stopwatch(scheduler.seconds)
-        if isinstance(scheduler.clock, Tokens) and args.include_num_input_tokens_seen in (False, "no"):
+        self._scheduler, clock = lr_scheduler, lr_scheduler.clock
+        lr_scheduler.attended.add("clock")
+        self._stopwatch = Stopwatch(lr_scheduler.seconds)
+        if isinstance(clock, Tokens):
+            if args.include_num_input_tokens_seen in (False, "no"):
+                raise ScheduleError(
+                    f"clock={clock}: the Trainer does not count tokens. Set include_num_input_tokens_seen='non_padding', or "
+                    "'all' to count padding too (on a command line: true, which means 'all')."
+                )
+            # A checkpoint of the model alone has the number of tokens, too.
+            lr_scheduler.move_to(min(state.num_input_tokens_seen, lr_scheduler.end))
+        if lr_scheduler.position >= lr_scheduler.end:
             raise ScheduleError(
-                f"clock={scheduler.clock}: the Trainer does not count tokens. Set include_num_input_tokens_seen='non_padding', "
-                "or 'all' to count padding too (on a command line: true, which is 'all')."
+                f"clock={clock} is at its end: the run that is resumed got to {lr_scheduler.position:.6g} of "
+                f"{lr_scheduler.end:g} {lr_scheduler.horizon.unit}. Give it more, and choose by on_resume= how to continue."
             )
-        if isinstance(scheduler.clock, Tokens):  # a checkpoint of the model alone has them, too
-            scheduler.move_to(min(state.num_input_tokens_seen, scheduler.end))
-        if scheduler.position >= scheduler.end:
+        left, needed = state.max_steps - state.global_step, lr_scheduler.end - lr_scheduler.position
+        if isinstance(clock, Epochs) and left < needed:
             raise ScheduleError(
-                f"clock={scheduler.clock} is at its end: the run that is resumed got to {scheduler.position:.6g} of "
-                f"{scheduler.end:g} {scheduler.horizon.unit}. Give it more, and say by on_resume= how to go on."
-            )
-        left, needed = state.max_steps - state.global_step, scheduler.end - scheduler.position
-        if isinstance(scheduler.clock, Epochs) and left < needed:
-            raise ScheduleError(
-                f"the data that is left takes {math.ceil(needed)} updates, and Trainer, which counts updates, would end the run "
-                f"after {max(left, 0)}: {state.global_step} of its {state.max_steps} are behind it, of a smaller batch. Resume "
-                "with the checkpoint's batch size or a smaller one; or with clock='updates' and on_resume=."
+                f"the data that is left takes {math.ceil(needed)} updates, but Trainer, which counts updates, would end the run "
+                f"after {max(left, 0)}: {state.global_step} of its {state.max_steps} are done, with a smaller batch. Resume with "
+                "the checkpoint's batch size or a smaller one; or with clock='updates' and on_resume=."
             )
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args, state, control, **kwargs):
         scheduler = self._scheduler
         if scheduler is None:
             return
@@ -72,30 +64,29 @@ class ClockCallback(TrainerCallback):
         if self._is_spent(scheduler):
             end_run(args, control)
 
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_evaluate(self, args, state, control, **kwargs):
         # The next update's LR is that of the time after the evaluation.
-        scheduler = self._scheduler
-        if scheduler is not None and isinstance(scheduler.clock, Time):
-            self._move_to_time(scheduler, self._stopwatch.compare())
-            if self._is_spent(scheduler):
-                control.should_training_stop = control.should_save = True
+        if self._has_time():
+            self._move_to_time(self._scheduler, self._stopwatch.compare())
+            if self._is_spent(self._scheduler):
+                self.is_over = control.should_training_stop = control.should_save = True
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        scheduler = self._scheduler
-        if scheduler is not None and isinstance(scheduler.clock, Time):
-            self._move_to_time(scheduler, self._stopwatch.compare())
+    def on_save(self, args, state, control, **kwargs):
+        if self._has_time():
+            self._move_to_time(self._scheduler, self._stopwatch.compare())
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args, state, control, **kwargs):
         scheduler = self._scheduler
         if scheduler is not None and scheduler.position < 0.99 * scheduler.end and state.global_step >= state.max_steps:
             logger.warning(
                 f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.horizon.unit}, in the middle of "
-                f"its schedule: clock={scheduler.clock}, and the Trainer's own end came first, after {state.max_steps} updates. "
+                f"its schedule: Trainer's own end after {state.max_steps} updates came before that of clock={scheduler.clock}. "
                 "Raise num_train_epochs or max_steps."
             )
         self._scheduler = None
+
+    def _has_time(self) -> bool:
+        return self._scheduler is not None and isinstance(self._scheduler.clock, Time)
 
     def _move_to_time(self, scheduler: ScheduleLR, seconds: float) -> None:
         scheduler.seconds = seconds

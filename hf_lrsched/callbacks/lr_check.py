@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import torch
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
 from ..optim.wrappers import unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
@@ -14,84 +14,67 @@ logger = logging.getLogger(__name__)
 
 
 class LRCheck(TrainerCallback):
-    """Finds at once what makes a log show a learning rate that no parameter had.
+    """Finds what makes a log show a learning rate that no parameter had. A part of [`ScheduleCallback`].
 
-    - A scheduler that is tied to another optimizer than the one that trains: an error before the first update.
+    - A scheduler of another optimizer than the one that trains: an error before the first update.
     - An LR that something else wrote into the optimizer: a warning at that update, once for each group.
-    - A scheduler that an earlier `train()` has spent: a warning.
-    - A schedule that lags behind because steps were skipped (fp16 overflow): a [`ScheduleLR`] is taken to the right
+    - A scheduler that an earlier `train()` has used up: a warning.
+    - A scheduler that is behind because steps were skipped (fp16 overflow): a [`ScheduleLR`] is moved to the right
       position, so that its end stays where it was drawn; for another scheduler, a warning.
-
-    [`ScheduledTrainer`] has one. For a stock Trainer:
-
-    ```python
-    trainer = Trainer(..., optimizers=(optimizer, scheduler), callbacks=[LRCheck()])
-    ```
     """
 
     def __init__(self) -> None:
-        self._told: set[Any] = set()
+        self._reported: set[Any] = set()
         self._lag = 0
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._told = set()
-        position = _position(kwargs.get("lr_scheduler"), state.global_step)
+    def on_train_begin(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
+        self._reported = set()
+        position = _updates_counted(lr_scheduler, state.global_step)
         self._lag = state.global_step - position
         if self._lag < 0:
             logger.warning(
-                f"the scheduler is at update {position} and training starts at {state.global_step}: it was used by an earlier "
-                "train(). A scheduler that was passed in optimizers= is never made anew; ScheduledTrainer makes its own."
+                f"the scheduler is at update {position}, but training starts at {state.global_step}: an earlier train() used "
+                "it. Make a new scheduler for each train(), or use ScheduledTrainer, which does."
             )
-        trains, driven = (
-            unwrap_optimizer(kwargs.get("optimizer")),
-            unwrap_optimizer(getattr(kwargs.get("lr_scheduler"), "optimizer", None)),
-        )
-        if trains is not None and driven is not None and trains is not driven:
+        trained, scheduled = unwrap_optimizer(optimizer), unwrap_optimizer(getattr(lr_scheduler, "optimizer", None))
+        if trained is not None and scheduled is not None and trained is not scheduled:
             raise ScheduleError(
-                f"the scheduler ({type(kwargs['lr_scheduler']).__name__}) is tied to another optimizer than the one that "
-                "trains: the log would show its LRs while the real ones stay constant. Pass the optimizer that it was made "
-                "with, too: optimizers=(optimizer, scheduler)."
+                f"the {type(lr_scheduler).__name__} belongs to another optimizer than the one that trains: the log would show "
+                "its LRs while the real ones stay constant. Pass its optimizer too: optimizers=(optimizer, scheduler)."
             )
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        scheduler = kwargs.get("lr_scheduler")
-        if not isinstance(scheduler, ScheduleLR):
-            return  # others, such as a plateau's, need not know the LR of every update
-        for index, (group, lr) in enumerate(
-            zip(kwargs["optimizer"].param_groups, scheduler.get_last_lr(), strict=True)
-        ):
-            # A tensor on a device is not read: that would make every update wait for it.
+    def on_pre_optimizer_step(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
+        if not isinstance(lr_scheduler, ScheduleLR):
+            return  # others, such as ReduceLROnPlateau, need not know the LR of every update
+        for index, (group, lr) in enumerate(zip(optimizer.param_groups, lr_scheduler.get_last_lr(), strict=True)):
             used = group["lr"]
-            if isinstance(used, torch.Tensor) or used == lr or index in self._told:
+            # A tensor on a device is not read: every update would wait for it.
+            if isinstance(used, torch.Tensor) or used == lr or index in self._reported:
                 continue
-            self._told.add(index)
+            self._reported.add(index)
             logger.warning(
                 f"update {state.global_step + 1}: group {index} is trained with LR {used:.4g}, but the schedule says "
-                f"{lr:.4g}. Something else writes LRs into the optimizer; it will be overwritten at the next update."
+                f"{lr:.4g}. Something else writes LRs into the optimizer; the next update overwrites it."
             )
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        scheduler = kwargs.get("lr_scheduler")
-        behind = state.global_step - self._lag - _position(scheduler, state.global_step - self._lag)
+    def on_step_end(self, args, state, control, lr_scheduler=None, **kwargs):
+        expected = state.global_step - self._lag
+        behind = expected - _updates_counted(lr_scheduler, expected)
         if behind <= 0:
             return
-        if isinstance(scheduler, ScheduleLR):
-            scheduler.advance_to(state.global_step - self._lag)
-        elif "lag" not in self._told:
-            self._told.add("lag")
+        if isinstance(lr_scheduler, ScheduleLR):
+            lr_scheduler.advance_to(expected)
+        elif "lag" not in self._reported:
+            self._reported.add("lag")
             logger.warning(
-                f"update {state.global_step}: the scheduler is {behind} behind, since skipped optimizer steps do not count "
-                "for it. The run will end before the schedule does."
+                f"update {state.global_step}: the scheduler is {behind} behind, since it does not count skipped optimizer "
+                "steps. The run will end before the schedule does."
             )
 
 
-def _position(scheduler: Any, unknown: int) -> int:
-    """The updates that a scheduler has counted; those that follow a metric count evaluations."""
-    follows_a_metric = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) or hasattr(
+def _updates_counted(scheduler: Any, unknown: int) -> int:
+    """The updates that a scheduler has counted; `unknown` for those driven by a metric, which count evaluations."""
+    is_metric_driven = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) or hasattr(
         scheduler, "patience"
     )
-    return unknown if follows_a_metric else int(getattr(scheduler, "last_epoch", unknown))
+    return unknown if is_metric_driven else int(getattr(scheduler, "last_epoch", unknown))

@@ -20,11 +20,13 @@ class Shared:
     Args:
         used_lrs ([`UsedLRs`]): The LRs of the latest update.
         step_sizes (`dict[str, float]`): What `StepSizes` measured at the latest update, until the next one begins.
+        driver (`object`, *optional*): The `ScheduleCallback` that drives the schedule.
         note (`Callable`, *optional*): Adds an event to the record of this run, where it has a `RunRecorder`.
     """
 
     used_lrs: UsedLRs = field(default_factory=UsedLRs)
     step_sizes: dict[str, float] = field(default_factory=dict)
+    driver: object | None = None
     note: Callable[[TrainerState, dict[str, Any]], None] | None = None
 
 

@@ -9,14 +9,11 @@ from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
 from ..callbacks import (
-    ClockCallback,
-    CooldownCallback,
     LossGuard,
     LossMonitor,
-    LRCheck,
     LRLogger,
-    PlateauCallback,
     RunRecorder,
+    ScheduleCallback,
     ScheduleProgressCallback,
     StepSizes,
 )
@@ -110,18 +107,13 @@ class ScheduleMixin(_Trainer):
             refuse_lost_optimizer(self.optimizer, self.schedule)
         self._clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._told_findings: set[Any] = set()
-        # In this order: the position is put right, then what ends a run, which calls for the last evaluation, then those
-        # that look whether there is one.
-        self._cooldown = CooldownCallback()
         handler = self.callback_handler
         #: Who watches the losses: its `findings`.
         self.monitor = next((each for each in handler.callbacks if isinstance(each, LossMonitor)), LossMonitor())
         handler.callbacks = [each for each in handler.callbacks if each is not self.monitor]  # it gets its place below
         self._lent_to: list[LossGuard | LossMonitor] = []
-        self._callbacks = [
-            *(LRCheck(), ClockCallback(), self._cooldown, LRLogger(), PlateauCallback(), self.monitor),
-            RunRecorder(),
-        ]
+        self._schedule_callback = ScheduleCallback()
+        self._callbacks = [self._schedule_callback, LRLogger(), self.monitor, RunRecorder()]
         for callback in self._callbacks:
             self.add_callback(callback)
         handler.callbacks = [
@@ -161,7 +153,7 @@ class ScheduleMixin(_Trainer):
         try:
             return super().train(resume_from_checkpoint, *args, **kwargs)
         finally:  # also where an error ended it
-            self._cooldown.release()
+            self._schedule_callback.release()
             self.monitor.detach()
             self._take_recorder_back()
 

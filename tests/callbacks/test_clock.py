@@ -6,7 +6,7 @@ import pytest
 import transformers
 from transformers import Trainer, TrainerCallback
 
-from hf_lrsched import ClockCallback, LRCheck, ScheduledTrainer, ScheduleError, ScheduleLR
+from hf_lrsched import ScheduleCallback, ScheduledTrainer, ScheduleError, ScheduleLR
 from hf_lrsched.callbacks import clock as module
 from hf_lrsched.callbacks.stopwatch import Stopwatch
 
@@ -209,7 +209,7 @@ def test_epochs_that_trainer_would_end_too_early(run, tmp_path, update, needed, 
     run("linear()", "epochs", save_strategy="epoch")
     checkpoint = str(tmp_path / "out" / f"checkpoint-{update}")
     with pytest.raises(
-        ScheduleError, match=rf"takes {needed} updates, and Trainer, .* would end the run after {left}:"
+        ScheduleError, match=rf"takes {needed} updates, but Trainer, .* would end the run after {left}:"
     ):
         run("linear()", "epochs", resume=checkpoint, per_device_train_batch_size=8)
 
@@ -236,7 +236,7 @@ def test_the_stock_trainer(make_trainer, grouped, wall):
         cls=Trainer,
         model=model,
         optimizers=(optimizer, scheduler),
-        callbacks=[wall, LRCheck(), ClockCallback()],
+        callbacks=[wall, ScheduleCallback()],
         num_train_epochs=4,
     )
     trainer.train()

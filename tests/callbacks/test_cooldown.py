@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
-from hf_lrsched import CooldownCallback, LRCheck, ScheduledTrainer, ScheduleError, get_scheduler
+from hf_lrsched import ScheduleCallback, ScheduledTrainer, ScheduleError, get_scheduler
 from hf_lrsched.callbacks import cooldown as module
 
 PEAK = 1e-3
@@ -204,7 +204,7 @@ def test_a_time_limit_in_the_past(run, minutes, tmp_path):
     last = max(Path(tmp_path, "out").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     state = torch.load(last / "scheduler.pt", weights_only=True)
     torch.save({**state, "trajectory": None, "seconds": 700.0}, last / "scheduler.pt")
-    with pytest.raises(ScheduleError, match=r"time_limit=10min of .* is in the past: .* 700 s"):
+    with pytest.raises(ScheduleError, match=r"time_limit=10min of .* is over: .* 700 s"):
         run(schedule, resume=str(last))
 
 
@@ -272,20 +272,40 @@ def test_with_a_plateau(run):
     assert factors(trainer) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_stock_trainer(make_trainer, grouped):
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_the_stock_trainer_with_the_callbacks_in_any_order(make_trainer, grouped, position):
     model, optimizer = grouped(PEAK)
+    callbacks = [EarlyStoppingCallback(2), TrainerCallback()]
+    callbacks.insert(position, ScheduleCallback())
     trainer = make_trainer(
         cls=Trainer,
         model=model,
         optimizers=(optimizer, get_scheduler(SCHEDULE, optimizer, num_training_steps=24)),
-        callbacks=[LRCheck(), EarlyStoppingCallback(2), CooldownCallback()],
+        callbacks=callbacks,
         num_train_epochs=4,
         eval_strategy="steps",
         eval_steps=2,
+        save_strategy="steps",
+        save_steps=2,
         **EARLY,
     )
     trainer.train()
     assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, 1, 1, *cooled()], rel=1e-12)
+    (event,) = trainer.lr_scheduler.events
+    assert (event["t"], event["cause"]) == (6, "early stopping")
+    assert trainer.state.global_step == 12
+
+
+@pytest.mark.parametrize("position", [0, 1])
+def test_a_stop_before_the_evaluation_is_obeyed_in_any_order(make_trainer, grouped, position):
+    model, optimizer = grouped(PEAK)
+    callbacks = [At({4: lambda control, **_: setattr(control, "should_training_stop", True)})]
+    callbacks.insert(position, ScheduleCallback())
+    scheduler = get_scheduler(SCHEDULE, optimizer, num_training_steps=24)
+    settings = {"num_train_epochs": 4, "eval_strategy": "steps", "eval_steps": 2}
+    trainer = make_trainer(cls=Trainer, model=model, optimizers=(optimizer, scheduler), callbacks=callbacks, **settings)
+    trainer.train()
+    assert trainer.state.global_step == 4 and scheduler.events == []
 
 
 def test_from_a_decay_that_has_not_ended(run):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from hf_lrsched import LRCheck, ScheduledTrainer, ScheduleError, get_scheduler
+from hf_lrsched import ScheduleCallback, ScheduledTrainer, ScheduleError, get_scheduler
 
 
 class Line(torch.nn.Module):
@@ -41,7 +41,7 @@ def test_a_scheduler_of_another_optimizer_is_refused_before_the_first_update(tmp
     other = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = get_scheduler("linear()", other, num_training_steps=8)
     trainer = Trainer(
-        model, arguments(tmp_path), train_dataset=DATA, optimizers=(None, scheduler), callbacks=[LRCheck()]
+        model, arguments(tmp_path), train_dataset=DATA, optimizers=(None, scheduler), callbacks=[ScheduleCallback()]
     )
     with pytest.raises(ScheduleError, match="another optimizer"):
         trainer.train()
@@ -63,7 +63,7 @@ def test_its_own_optimizer_is_fine(tmp_path, caplog):
     model = Line()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     pair = (optimizer, get_scheduler("linear()", optimizer, num_training_steps=8))
-    Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[LRCheck()]).train()
+    Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[ScheduleCallback()]).train()
     assert said(caplog) == ""
 
 
@@ -103,7 +103,7 @@ def test_skipped_steps_do_not_shift_the_end_of_the_curve(tmp_path):
 
 def test_the_stock_trainer_ends_too_high_after_skipped_steps_and_is_told(tmp_path, caplog):
     used = UsedLR()
-    trainer = Trainer(Line(), arguments(tmp_path), train_dataset=DATA, callbacks=[used, LRCheck()])
+    trainer = Trainer(Line(), arguments(tmp_path), train_dataset=DATA, callbacks=[used, ScheduleCallback()])
     skip(trainer, {2, 5})
     trainer.train()
     assert trainer.lr_scheduler.get_last_lr()[0] == pytest.approx(0.1 * 2 / 8)
@@ -114,7 +114,7 @@ def test_a_spent_scheduler_is_told(tmp_path, caplog):
     model = Line()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     pair = (optimizer, get_scheduler("linear()", optimizer, num_training_steps=8))
-    trainer = Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[LRCheck()])
+    trainer = Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[ScheduleCallback()])
     trainer.train()
     trainer.train()
-    assert "used by an earlier train()" in said(caplog)
+    assert "an earlier train() used it" in said(caplog)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import ProgressCallback, Trainer
 
-from hf_lrsched import LRCheck, ScheduledTrainer, ScheduleLR, get_scheduler
+from hf_lrsched import ScheduleCallback, ScheduledTrainer, ScheduleLR, get_scheduler
 from hf_lrsched.callbacks import ScheduleProgressCallback
 from hf_lrsched.callbacks.progress import phase_of
 
@@ -86,7 +86,10 @@ def test_one_of_ones_own_stays(make_trainer):
 @pytest.mark.parametrize("kind", ["ours", "linear"])
 def test_stock_trainer(make_trainer, grouped, capsys, kind):
     model, optimizer = grouped(1e-3)
-    ours = {"optimizers": (optimizer, get_scheduler(SPEC, optimizer, num_training_steps=4)), "callbacks": [LRCheck()]}
+    ours = {
+        "optimizers": (optimizer, get_scheduler(SPEC, optimizer, num_training_steps=4)),
+        "callbacks": [ScheduleCallback()],
+    }
     trainer = make_trainer(
         cls=Trainer, model=model, max_steps=4, disable_tqdm=False, **(ours if kind == "ours" else {})
     )

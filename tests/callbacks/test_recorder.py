@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
-from hf_lrsched import LRCheck, LRLogger, RunRecorder, ScheduledTrainer, ScheduleLR, get_scheduler, read_run
+from hf_lrsched import LRLogger, RunRecorder, ScheduleCallback, ScheduledTrainer, ScheduleLR, get_scheduler, read_run
 from hf_lrsched.runs.record import read_rows
 
 SPEC = "warmup(2) >> cosine()"
@@ -378,9 +378,9 @@ def test_stock_trainer_whose_scheduler_is_spent(stock, out):
     assert same(np.array([*read_run(out / "record").lrs(range(6)).values()]).T, trainer.recorder.groups[:6])
 
 
-@pytest.mark.parametrize("callbacks", [[], [LRCheck()]], ids=["recorder alone", "with LRCheck"])
+@pytest.mark.parametrize("callbacks", [[], [ScheduleCallback()]], ids=["recorder alone", "with ScheduleCallback"])
 def test_skipped_steps(stock, out, callbacks, monkeypatch):
-    """As after an fp16 overflow: without LRCheck the stock Trainer's scheduler stays behind."""
+    """As after an fp16 overflow: without ScheduleCallback the stock Trainer's scheduler stays behind."""
     trainer = stock(callbacks=callbacks)
     skipped = iter([False, True, True, False, False, False])
     monkeypatch.setattr(

@@ -216,7 +216,7 @@ def test_need_06_every_group_is_logged_by_name(make_trainer, grouped):
 
 def test_need_07_the_log_is_of_the_optimizer_that_trains(make_trainer):
     """A scheduler that is passed without its optimizer drives one that never trains."""
-    from hf_lrsched import LRCheck
+    from hf_lrsched import ScheduleCallback
 
     def pair():
         return None, get_scheduler("linear", weight(), 0, 6)
@@ -226,8 +226,8 @@ def test_need_07_the_log_is_of_the_optimizer_that_trains(make_trainer):
     logged = [record["learning_rate"] for record in stock.state.log_history if "learning_rate" in record]
     assert logged == pytest.approx([1 - t / 6 for t in range(6)])
     assert stock.recorder.used == [PEAK] * 6  # what really trained
-    checked = make_trainer(cls=Trainer, optimizers=pair(), callbacks=[LRCheck()])
-    with pytest.raises(ScheduleError, match="tied to another optimizer"):
+    checked = make_trainer(cls=Trainer, optimizers=pair(), callbacks=[ScheduleCallback()])
+    with pytest.raises(ScheduleError, match="belongs to another optimizer"):
         checked.train()
     assert checked.recorder.used == []
 

@@ -4,9 +4,9 @@ import copy
 
 import pytest
 import torch
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 
-from hf_lrsched import LRCheck, ScheduledTrainer, ScheduleLR, get_scheduler
+from hf_lrsched import ScheduledTrainer, ScheduleLR, get_scheduler
 
 PEAK = 1e-2
 
@@ -148,7 +148,7 @@ def test_in_trainer(make_trainer, net, stock):
         pair, cls, schedule = (optimizer, None), ScheduledTrainer, "linear()"
     snapshots = []
 
-    class Snapshot(LRCheck):
+    class Snapshot(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
             snapshots.append(copy.deepcopy(model.state_dict()))
 

@@ -121,7 +121,7 @@ def other_optimizer(facts: Facts) -> Iterator[Finding]:
         yield error(
             f"the checkpoint's scheduler says that the next LR is {shown:.3g}, and its optimizer has {used:.3g}",
             "The scheduler drives another optimizer, or something else writes LRs; the log shows LRs that no weight had",
-            "Pass both, optimizers=(optimizer, scheduler), and let nothing else write LRs; LRCheck tells who does, while it trains",
+            "Pass both, optimizers=(optimizer, scheduler), and let nothing else write LRs; ScheduleCallback reports it while the run trains",
         )
 
 

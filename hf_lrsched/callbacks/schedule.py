@@ -1,0 +1,87 @@
+"""ScheduleCallback: drives whatever in a schedule does not follow from the number of updates, and checks the LR that is used."""
+
+from transformers import TrainerCallback
+
+from .clock import ClockDriver
+from .cooldown import CooldownDriver
+from .lr_check import LRCheck
+from .plateau import PlateauDriver
+from .shared import shared
+
+
+class ScheduleCallback(TrainerCallback):
+    """Makes the LR that trains the one that the schedule says, in a stock Trainer. It may stand anywhere in `callbacks=`.
+
+    - A `plateau()` gets the metrics of each evaluation that the Trainer makes in training. Each counts once, with any number of
+      evaluation sets; `eval_on_start` and an `evaluate()` that a callback calls do not count.
+    - A `cooldown()` begins when another callback asks at an evaluation that training stops (early stopping), at SIGTERM, when
+      the time limit is near, or when a file called `start_cooldown` appears in the output folder. After it, the run ends
+      with an evaluation and a checkpoint. A second SIGTERM saves and ends the run at once.
+    - A clock of tokens, time or epochs moves the schedule, and ends the run when it is at its end.
+    - A scheduler of another optimizer than the one that trains is an error before the first update. An LR that something else
+      writes into the optimizer, or a scheduler that an earlier `train()` has used up, is a warning. Updates that are skipped
+      after an fp16 overflow do not shift the end of the schedule.
+
+    [`ScheduledTrainer`] has one. A scheduler of another library is checked as far as that is possible.
+
+    Raises:
+        ScheduleError: At the start of the training: the run cannot do what the schedule needs, such as a `plateau()` in a run
+            without evaluations.
+
+    Example:
+    ```python
+    scheduler = get_scheduler("(warmup(10%) >> linear()) * plateau()", optimizer, num_training_steps=345)
+    trainer = Trainer(..., optimizers=(optimizer, scheduler), callbacks=[ScheduleCallback()])
+    ```
+    """
+
+    def __init__(self) -> None:
+        self._check, self._clock = LRCheck(), ClockDriver()
+        self._cooldown, self._plateau = CooldownDriver(), PlateauDriver()
+        self._is_first = True
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        run = shared(state)
+        # Of two in one list, one drives the schedule: an evaluation must not count twice.
+        run.driver = run.driver or self
+        self._is_first = run.driver is self
+        return self._call("on_train_begin", args, state, control, **kwargs)
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        self._call("on_epoch_begin", args, state, control, **kwargs)
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        self._call("on_step_begin", args, state, control, **kwargs)
+
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
+        self._call("on_pre_optimizer_step", args, state, control, **kwargs)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._call("on_step_end", args, state, control, **kwargs)
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        self._call("on_epoch_end", args, state, control, **kwargs)
+
+    def on_prediction_step(self, args, state, control, **kwargs):
+        self._call("on_prediction_step", args, state, control, **kwargs)
+
+    def on_evaluate(self, args, state, control, **kwargs):
+        self._call("on_evaluate", args, state, control, **kwargs)
+
+    def on_save(self, args, state, control, **kwargs):
+        self._call("on_save", args, state, control, **kwargs)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._call("on_train_end", args, state, control, **kwargs)
+
+    def release(self) -> None:
+        """Gives SIGTERM back its earlier handler, where a run ends without its `on_train_end`."""
+        self._cooldown.release()
+
+    def _call(self, event, args, state, control, **kwargs):
+        # In this order: the position is corrected first, and a plateau sees an evaluation before it starts the cooldown.
+        for part in (self._check, self._clock, self._plateau, self._cooldown) if self._is_first else ():
+            if event == "on_evaluate" and part is self._cooldown and self._clock.is_over:
+                continue  # the clock's request to stop is not early stopping
+            control = getattr(part, event)(args, state, control, **kwargs) or control
+        return control
