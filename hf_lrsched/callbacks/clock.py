@@ -66,14 +66,16 @@ class ClockDriver(TrainerCallback):
 
     def on_evaluate(self, args, state, control, **kwargs):
         # The next update's LR is that of the time after the evaluation.
-        if self._has_time():
-            self._move_to_time(self._scheduler, self._stopwatch.compare())
-            if self._is_spent(self._scheduler):
+        scheduler = self._scheduler
+        if scheduler is not None and isinstance(scheduler.clock, Time):
+            self._move_to_time(scheduler, self._stopwatch.compare())
+            if self._is_spent(scheduler):
                 self.is_over = control.should_training_stop = control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):
-        if self._has_time():
-            self._move_to_time(self._scheduler, self._stopwatch.compare())
+        scheduler = self._scheduler
+        if scheduler is not None and isinstance(scheduler.clock, Time):
+            self._move_to_time(scheduler, self._stopwatch.compare())
 
     def on_train_end(self, args, state, control, **kwargs):
         scheduler = self._scheduler
@@ -84,9 +86,6 @@ class ClockDriver(TrainerCallback):
                 "Raise num_train_epochs or max_steps."
             )
         self._scheduler = None
-
-    def _has_time(self) -> bool:
-        return self._scheduler is not None and isinstance(self._scheduler.clock, Time)
 
     def _move_to_time(self, scheduler: ScheduleLR, seconds: float) -> None:
         scheduler.seconds = seconds

@@ -1,5 +1,7 @@
 """ScheduleCallback: drives whatever in a schedule does not follow from the number of updates, and checks the LR that is used."""
 
+from typing import Any
+
 from transformers import TrainerCallback
 
 from .clock import ClockDriver
@@ -78,7 +80,7 @@ class ScheduleCallback(TrainerCallback):
         """Gives SIGTERM back its earlier handler, where a run ends without its `on_train_end`."""
         self._cooldown.release()
 
-    def _call(self, event, args, state, control, **kwargs):
+    def _call(self, event: str, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         # In this order: the position is corrected first, and a plateau sees an evaluation before it starts the cooldown.
         for part in (self._check, self._clock, self._plateau, self._cooldown) if self._is_first else ():
             if event == "on_evaluate" and part is self._cooldown and self._clock.is_over:
