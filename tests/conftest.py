@@ -14,11 +14,11 @@ PEAK = 1e-3
 
 
 class Net(nn.Module):
-    """Four numbers in, two classes out; dropout, so that a run depends on its random numbers."""
+    """A classifier of four numbers. Its dropout makes a run depend on its random numbers."""
 
     def __init__(self, dropout=0.3):
         super().__init__()
-        self.config = PretrainedConfig()  # which model cards ask for
+        self.config = PretrainedConfig()  # model cards read it
         self.encoder = nn.Linear(4, 8)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(8, 2)
@@ -28,8 +28,8 @@ class Net(nn.Module):
         return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
 
 
-class Told(nn.Module):
-    """Returns the losses that it is told, one a forward pass in training."""
+class GivenLosses(nn.Module):
+    """A model that returns the given losses, one per forward pass in training."""
 
     def __init__(self, losses):
         super().__init__()
@@ -43,7 +43,7 @@ class Told(nn.Module):
 
 
 class Recorder(TrainerCallback):
-    """The LRs that the optimizer holds when it is about to step, and what the callbacks are told of evaluations."""
+    """Record the LRs of the optimizer before each step, and the metrics that callbacks get."""
 
     def __init__(self):
         self.groups = []  # [update][group]
@@ -68,11 +68,11 @@ def samples(count):
 
 @pytest.fixture(scope="module", autouse=True)
 def _fast():
-    """What a run of milliseconds would spend its time on: threads, and the garbage collections of accelerate."""
+    """Avoid what would dominate a run of milliseconds: threads, and the garbage collections of accelerate."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     gc.collect()
-    gc.freeze()  # all that the imports made is not looked through again
+    gc.freeze()  # the imported modules are not searched again
     yield
     gc.unfreeze()
     torch.set_num_threads(threads)
@@ -80,7 +80,7 @@ def _fast():
 
 @pytest.fixture
 def data():
-    """`data(24)`: so many samples, always the same."""
+    """`data(24)` returns 24 samples, always the same."""
     return samples
 
 
@@ -95,7 +95,7 @@ def net():
 
 @pytest.fixture
 def grouped(net):
-    """A model and an optimizer with a group for each LR; `names` names the groups."""
+    """Make a model and an optimizer with a group for each LR. `names` are the names of the groups."""
 
     def make(*lrs, names=None, optimizer=torch.optim.SGD):
         model = net()
@@ -110,7 +110,7 @@ def grouped(net):
 
 @pytest.fixture
 def training_args(tmp_path):
-    """Arguments for a silent run on the CPU. What a version of transformers does not have is dropped only by name."""
+    """Make arguments for a silent run on the CPU."""
 
     def make(cls=TrainingArguments, **kwargs):
         defaults = {

@@ -1,4 +1,4 @@
-"""Runs a script in one or several processes of its own, and reads what each of them found."""
+"""Run a script in one or several processes, and read what each of them found."""
 
 import json
 import os
@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def launched(script, *arguments, processes=1, **variables):
-    """What each process printed as `FOUND {...}`; if none did, its errors as a text.
+    """Return what each process printed as `FOUND {...}`, or the error output if none did.
 
-    Options are given as one argument of JSON.
+    Options are one argument in JSON.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -30,9 +30,9 @@ def launched(script, *arguments, processes=1, **variables):
         try:
             output, errors = running.communicate(timeout=240)
         except subprocess.TimeoutExpired:
-            running.terminate()  # at which the launcher ends its processes, which may wait for each other
+            running.terminate()  # the launcher then ends its processes, which may wait for each other
             raise
-    found = re.findall(r"FOUND (\{[^{}]*\})", output)  # another process's line may stand before it
+    found = re.findall(r"FOUND (\{[^{}]*\})", output)  # may follow the line of another process
     if not found:
         return errors
     assert len(found) == processes, errors[-3000:]

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import Trainer, TrainerCallback
 
 from hf_lrsched import LossGuard, RunRecorder, ScheduledTrainer, ScheduleError, get_scheduler, read_run
-from tests.conftest import Net, Told
+from tests.conftest import GivenLosses, Net
 from tests.launching import launched
 
 PEAK = 1e-3
@@ -518,7 +518,7 @@ def test_a_resumed_run_knows_where_it_started(make_trainer, tmp_path, cls, act):
     def train(from_update):
         guard = LossGuard(act)
         settings = {"save_strategy": "steps", "save_steps": 80, "max_steps": 200, "logging_steps": 1}
-        model = Told(losses[from_update:])
+        model = GivenLosses(losses[from_update:])
         trainer = make_trainer("hold()", cls=cls, model=model, callbacks=[guard], **settings)
         trainer.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-80") if from_update else None)
         return [(event["kind"], event["t"]) for event in guard.events]

@@ -15,7 +15,7 @@ from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError
 from hf_lrsched.monitor.update_losses import UpdateLosses
 from hf_lrsched.optim.wrappers import is_adaptive, weight_rms
 from hf_lrsched.runs.timeline import events as report_events
-from tests.conftest import Told
+from tests.conftest import GivenLosses
 
 
 class Silent(nn.Module):
@@ -75,7 +75,7 @@ def told(make_trainer, losses, cls=None, **kwargs):
     schedule = None if cls is not None else "warmup(25%) >> linear()"
     # A stock Trainer calls callbacks in their order; ours puts the monitor behind the user's.
     callbacks = [monitor, spy] if cls is not None else [monitor]
-    trainer = make_trainer(schedule, model=Told(losses), callbacks=callbacks, **more, **kwargs)
+    trainer = make_trainer(schedule, model=GivenLosses(losses), callbacks=callbacks, **more, **kwargs)
     if cls is None:
         trainer.callback_handler.callbacks.append(spy)
         trainer._callbacks.append(spy)  # which stay last in this order
@@ -134,7 +134,7 @@ def test_findings_are_in_the_log_the_record_and_the_report(make_trainer, tmp_pat
 def test_the_stock_trainer_with_a_recorder(make_trainer, tmp_path):
     recorder = RunRecorder()
     trainer = make_trainer(
-        cls=Trainer, model=Told([0.7, math.nan, *LOSSES[:4]]), callbacks=[LossMonitor(recorder), recorder]
+        cls=Trainer, model=GivenLosses([0.7, math.nan, *LOSSES[:4]]), callbacks=[LossMonitor(recorder), recorder]
     )
     trainer.train()
     assert [row["kind"] for row in read_run(tmp_path / "out").events] == ["not_finite"]
@@ -255,7 +255,7 @@ def test_one_that_goes_from_trainer_to_trainer_writes_into_each_record(make_trai
     monitor = LossMonitor()
     for fold in ("a", "b"):
         folder = tmp_path / fold
-        model = Told([0.7, math.nan, *LOSSES[:4]])
+        model = GivenLosses([0.7, math.nan, *LOSSES[:4]])
         trainer = make_trainer("linear()", model=model, callbacks=[monitor], output_dir=str(folder))
         trainer.train()
         assert [row["kind"] for row in read_run(folder).events] == ["not_finite"]

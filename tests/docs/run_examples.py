@@ -1,4 +1,4 @@
-"""Runs the Python blocks of a page: those with >>> as doctests, one after another; the others must compile.
+"""Run the Python blocks of a page: those with >>> as doctests, one after another. The others must compile.
 
 python tests/docs/run_examples.py docs/language.md
 """
@@ -12,7 +12,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def run_examples(page: Path) -> str:
-    """What failed, as doctest tells it."""
+    """Return the report of doctest, empty if nothing failed."""
     text = page.read_text(encoding="utf-8")
     variables: dict[str, object] = {"__name__": page.stem}
     report: list[str] = []
@@ -23,7 +23,7 @@ def run_examples(page: Path) -> str:
             continue
         test = doctest.DocTestParser().get_doctest(block[1], variables, page.name, str(page), line)
         doctest.DocTestRunner(verbose=False).run(test, out=report.append, clear_globs=False)
-        variables = test.globs  # the blocks of a page go on from one another
+        variables = test.globs  # each block of a page continues the one before
     return "".join(report)
 
 

@@ -1,4 +1,4 @@
-"""The documentation: its examples run, its links lead somewhere, its catalogue is what the docstrings say."""
+"""The documentation: its examples run, its links exist, its catalogue equals the docstrings."""
 
 import re
 import subprocess
@@ -28,22 +28,22 @@ def anchor(heading: str) -> str:
 
 
 def run(*command: object) -> None:
-    """Runs Python in a process of its own: pages define names, and so do other tests."""
+    """Run Python in a new process: pages define names, and so do other tests."""
     done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_there_are_pages():
+def test_pages_exist():
     assert {"language.md", "schedules.md"} <= {page.name for page in PAGES}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_examples_run(page):
+def test_examples_run(page):
     run(Path(__file__).with_name("run_examples.py"), page)
 
 
 @pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
-def test_the_links_lead_somewhere(page):
+def test_links_exist(page):
     for target in LINK.findall(re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)):
         if re.match(r"https?://", target):
             continue
@@ -54,17 +54,17 @@ def test_the_links_lead_somewhere(page):
             assert fragment in map(anchor, HEADING.findall(read(linked))), f"{page.name} links to {target}"
 
 
-def test_the_grammar_on_the_page_is_the_parsers():
+def test_grammar_on_the_page_equals_the_parser():
     grammar = language.__doc__.partition("\n\n")[2].strip()
     assert grammar.startswith("schedule = product")
     assert f"```ebnf\n{grammar}\n" in read(DOCS / "language.md")
 
 
-def test_the_catalogue_has_every_name_and_is_what_the_docstrings_say():
+def test_catalogue_has_every_name_and_equals_the_docstrings():
     run(DOCS / "draw_catalogue.py", "--check")
 
 
-def test_a_picture_is_drawn_the_same_again():
+def test_plots_are_reproducible():
     pytest.importorskip("matplotlib")
     run("-c", DRAW_TWICE, DOCS)
 
@@ -81,12 +81,12 @@ assert script.draw_many(many, 2) == script.draw_many(many, 2)
 
 
 @pytest.mark.parametrize("picture", sorted((DOCS / "pictures").iterdir()), ids=lambda path: path.name)
-def test_a_picture_is_small_and_shown(picture):
+def test_plots_are_small_and_shown(picture):
     assert picture.stat().st_size <= 30 * 1024
     assert any(f"pictures/{picture.name}" in read(page) for page in [*PAGES, ROOT / "README.md"] if page.exists())
 
 
-def test_the_schedules_that_the_advice_names_are_schedules():
+def test_recommended_schedules_are_valid():
     advice = re.sub(r"```.*?```", "", read(DOCS / "schedules.md").partition("## The catalogue")[0], flags=re.DOTALL)
     texts = [text for text in re.findall(r"`([^`]+)`", advice) if re.match(r"\w+\(", text)]
     assert len(texts) > 10

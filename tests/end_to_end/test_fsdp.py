@@ -1,6 +1,6 @@
-"""Under FSDP: the LR of every update on each process, in Trainer and in a loop of one's own.
+"""FSDP: the LR of every update on each process, in Trainer and in a user's loop.
 
-On the CPU accelerate does not shard; the scripts say to it that it is on GPUs, and torch then shards over gloo.
+accelerate does not shard on a CPU. The scripts make it believe that there are GPUs, and torch then shards over gloo.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ LOOP = Path(__file__).parent / "fsdp_loop.py"
 
 
 def ramp(warm, updates, peak=PEAK):
-    """`warmup(warm) >> linear()`, by hand."""
+    """Return the LRs of `warmup(warm) >> linear()`, by its formula."""
     return [peak * (t / warm if t < warm else (updates - t) / (updates - warm)) for t in range(updates)]
 
 
@@ -30,7 +30,7 @@ def options(tmp_path, **more):
 
 
 @pytest.mark.slow
-def test_lr_used_and_a_resume(tmp_path):
+def test_lr_used_and_resume(tmp_path):
     saves = {"save_strategy": "steps", "save_steps": 4, "eval_strategy": "epoch"}
     whole = launched(RUN, options(tmp_path, arguments=saves), processes=2)
     assert sorted((each["rank"], each["processes"], each["parameter"]) for each in whole) == [
@@ -51,11 +51,11 @@ def test_lr_used_and_a_resume(tmp_path):
 
 @pytest.mark.slow
 def test_groups_and_freezing(tmp_path):
-    """The groups' own schedules hold, and the weights are those of a run that does not shard."""
+    """The schedules of the groups hold, and the weights equal those of a run without sharding."""
     sharded = launched(RUN, options(tmp_path, schedule="linear()", freeze=True), processes=2)
     plain = launched(RUN, options(tmp_path, schedule="linear()", freeze=True, fsdp=False), processes=2)
     assert (sharded[0]["parameter"], plain[0]["parameter"]) == ("DTensor", "Parameter")
-    # The steps of whole weights are measured by the main process, those of their parts by none.
+    # The main process measures the steps of complete weights. No process measures those of shards.
     assert [each["steps"] for each in sharded] == [[], []]
     measured = {each["rank"]: dict(each["steps"]) for each in plain}
     assert measured[1] == {} and measured[0]["step"] == 6 and measured[0]["update_ratio/head"] > 0
@@ -70,7 +70,7 @@ def test_groups_and_freezing(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_optimizer_of_ones_own_is_refused_by_trainer_itself(tmp_path):
+def test_trainer_refuses_a_given_optimizer(tmp_path):
     error = launched(RUN, options(tmp_path, optimizers=True), processes=2)
     assert "Passing `optimizers` is not allowed if PyTorch FSDP is enabled" in error
 
@@ -79,7 +79,7 @@ def test_an_optimizer_of_ones_own_is_refused_by_trainer_itself(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "parameter"), [("fully_shard", "DTensor"), ("FullyShardedDataParallel", "Parameter")], ids=str
 )
-def test_a_loop_of_ones_own(kind, parameter):
+def test_loop_of_a_user(kind, parameter):
     for each in launched(LOOP, kind, processes=2):
         assert each["parameter"] == parameter and each["model"].startswith(("FSDP", "FullySharded"))
         assert each["used"] == pytest.approx(ramp(2, 8, 1e-2), rel=1e-12)

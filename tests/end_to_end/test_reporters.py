@@ -1,4 +1,4 @@
-"""TensorBoard, trackio, MLflow and W&B, each for real and offline: what it stores of a run holds the LRs beside the metrics."""
+"""TensorBoard, trackio, MLflow and W&B, run offline: each stores the LRs next to the metrics."""
 
 import json
 import os
@@ -52,17 +52,17 @@ if "wandb" in reporters:
     wandb.finish()
 """
 
-#: The LR of the body that update u used: 9e-3 * (9 - (u - 1)) / 9; the head's is twice that.
+#: The LR of the body at update u is 9e-3 * (9 - (u - 1)) / 9. The head's is twice that.
 BODY = {update: (10 - update) * 1e-3 for update in range(1, 10)}
 RECORDS, EVALUATIONS = (
     [2, 3, 4, 5, 6, 8, 9],
     [3, 6, 9],
-)  # each evaluation, and what StepSizes measures, comes with a record
+)  # each evaluation and each measurement of StepSizes comes with a training record
 MEASURED = 5
 
 
 def update_ratios(update):
-    """|step| / |weight| of body and head: SGD on (body * head)^2, with the gradients clipped to a norm of 1."""
+    """Return |step| / |weight| of body and head: SGD on (body * head)^2, with the gradients clipped to a norm of 1."""
     body = head = 1.0
     for at in range(1, update + 1):
         of_body, of_head = 2 * head**2 * body, 2 * head * body**2
@@ -80,7 +80,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def folder(kind, tmp_path_factory):
-    """Where a run has reported to all of them."""
+    """The folder of a run that has reported to all of them."""
     folder = tmp_path_factory.mktemp(kind)
     offline = {
         "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
@@ -98,19 +98,19 @@ def folder(kind, tmp_path_factory):
 
 
 def check(kind, stored, prefix="train/", evaluation="eval/"):
-    """`stored` are the values by their names: step -> value."""
+    """Compare what a reporter stored (name -> step -> value) with the run."""
 
     def near(lrs):
         return pytest.approx(lrs, rel=1e-6)
 
     assert stored[f"{prefix}learning_rate"] == near({at: BODY[at] for at in RECORDS})
     assert set(stored[f"{prefix}loss"]) == set(RECORDS)
-    if kind == "ours":  # a callback does not reach the reporters with it
+    if kind == "ours":  # callbacks of the stock Trainer cannot add it
         assert stored[f"{prefix}lr/body"] == near({at: BODY[at] for at in RECORDS})
         assert stored[f"{prefix}lr/head"] == near({at: 2 * BODY[at] for at in RECORDS})
     for group, scale, ratio in zip(("body", "head"), (1, 2), update_ratios(MEASURED), strict=True):
         assert stored[f"{prefix}update_ratio/{group}"] == pytest.approx({MEASURED: ratio}, rel=1e-4)
-        for quantile in ("p05", "p50", "p95"):  # of SGD it is the LR
+        for quantile in ("p05", "p50", "p95"):  # for SGD it is the LR
             assert stored[f"{prefix}effective_lr_{quantile}/{group}"] == near({MEASURED: scale * BODY[MEASURED]})
     for name, scale in {"learning_rate": 1, "lr/body": 1, "lr/head": 2}.items():
         assert stored[evaluation + name] == near({at: scale * BODY[at] for at in EVALUATIONS})
@@ -119,7 +119,7 @@ def check(kind, stored, prefix="train/", evaluation="eval/"):
 
 
 def by_name(rows, step="train/global_step"):
-    """Rows of values, each with its step, as name -> step -> value; a name that comes twice at a step is an error."""
+    """Return rows of values as name -> step -> value. A name that occurs twice at a step is an error."""
     stored = {}
     for row in rows:
         for name, value in row.items():
@@ -143,7 +143,7 @@ def test_trackio(kind, folder):
     (path,) = (folder / "trackio").glob("*.db")
     with sqlite3.connect(path) as database:
         rows = [json.loads(row) for (row,) in database.execute("SELECT metrics FROM metrics ORDER BY step")]
-    assert len(rows) == len(RECORDS) + 1 + len(EVALUATIONS) + 1  # the evaluation at the start, and the summary
+    assert len(rows) == len(RECORDS) + 1 + len(EVALUATIONS) + 1  # with the evaluation at the start and the summary
     check(kind, by_name(rows))
 
 
@@ -154,7 +154,7 @@ def test_mlflow(kind, folder):
     found = {name: client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
     stored = {name: {metric.step: metric.value for metric in each} for name, each in found.items()}
     assert all(len(stored[name]) == len(found[name]) for name in found if name != "epoch")
-    check(kind, stored, prefix="", evaluation="eval_")  # it has the Trainer's own names
+    check(kind, stored, prefix="", evaluation="eval_")  # MLflow gets Trainer's own names
 
 
 def test_wandb(kind, folder):
@@ -173,7 +173,7 @@ def test_wandb(kind, folder):
 
 
 def _log_records(data):
-    """The records of a log file of LevelDB's format: blocks of 32 KiB, in which a record has parts with headers."""
+    """Yield the records of a log in LevelDB's format: blocks of 32 KiB, in which a record has parts with headers."""
     place, parts = 7, b""  # after the file's own header
     while place + 7 <= len(data):
         if (left := 32768 - place % 32768) < 7:
@@ -182,6 +182,6 @@ def _log_records(data):
         _, length, part = struct.unpack_from("<IHB", data, place)
         parts += data[place + 7 : place + 7 + length]
         place += 7 + length
-        if part in (1, 4):  # whole, or the last part
+        if part in (1, 4):  # complete, or the last part
             yield parts
             parts = b""

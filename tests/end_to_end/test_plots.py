@@ -1,4 +1,4 @@
-"""Runs that were trained, drawn from what they left on disk: the LRs are those that the optimizer had."""
+"""Plots of trained runs, made from their folders: the LRs must be those of the optimizer."""
 
 import functools
 
@@ -30,11 +30,11 @@ def lines(figure):
 
 
 def steps(lrs):
-    """What a line of exact LRs holds: the last one twice, so that it is drawn to the end of its update."""
+    """Return the points of a line of exact LRs. The last LR stands twice: it is drawn to the end of its update."""
     return [*range(len(lrs) + 1)], pytest.approx([*lrs, lrs[-1]], rel=1e-12)
 
 
-def test_a_run_of_the_stock_trainer_that_this_package_never_touched(make_trainer, tmp_path, monkeypatch):
+def test_run_of_the_stock_trainer(make_trainer, tmp_path, monkeypatch):
     trainer = make_trainer(cls=Trainer, compute_metrics=accuracy, save_strategy="steps", save_steps=6, **EVALUATED)
     trainer.train()
     trainer.save_state()
@@ -52,12 +52,12 @@ def test_a_run_of_the_stock_trainer_that_this_package_never_touched(make_trainer
     assert (tmp_path / "checkpoint-6.png").exists()
 
 
-def test_the_lr_of_every_update_with_a_plateau_an_early_end_and_the_best_checkpoint(make_trainer, tmp_path):
+def test_run_with_plateau_early_stopping_and_best_checkpoint(make_trainer, tmp_path):
     trainer = make_trainer(
         "warmup(2) >> hold() * plateau(metric=accuracy, mode=min, factor=0.5, patience=0) >> cooldown(3)",
         compute_metrics=accuracy,
         num_train_epochs=4,
-        learning_rate=1e-6,  # nothing is learned, so accuracy never falls: each evaluation is one without improvement
+        learning_rate=1e-6,  # too low to learn: no evaluation is an improvement
         save_strategy="steps",
         save_steps=2,
         load_best_model_at_end=True,
@@ -77,7 +77,7 @@ def test_the_lr_of_every_update_with_a_plateau_an_early_end_and_the_best_checkpo
     assert label.endswith(f"at update {best}")
 
 
-def test_a_resume_with_another_length(make_trainer, tmp_path):
+def test_resume_with_another_length(make_trainer, tmp_path):
     saved = {"save_strategy": "steps", "save_steps": 3, "logging_steps": 1}
     first = make_trainer("linear()", max_steps=6, **saved)
     first.train()
@@ -90,7 +90,7 @@ def test_a_resume_with_another_length(make_trainer, tmp_path):
     assert [text.get_text() for text in figure.axes[0].texts] == ["linear()", "resume: stretch"]
 
 
-def test_groups_as_they_were(make_trainer, tmp_path):
+def test_groups(make_trainer, tmp_path):
     patterns = {"encoder": {"pattern": "encoder", "lr": 1e-4}, "head": {"pattern": "head", "lr": 1e-2}}
     trainer = make_trainer(
         "warmup(2) >> linear()",
@@ -109,7 +109,7 @@ def test_groups_as_they_were(make_trainer, tmp_path):
     )
 
 
-def test_an_evaluation_after_the_training_is_in_the_picture(make_trainer, tmp_path):
+def test_evaluation_after_the_training(make_trainer, tmp_path):
     trainer = make_trainer("linear()", compute_metrics=accuracy, logging_steps=1)
     trainer.train()
     metrics = trainer.evaluate()
@@ -117,7 +117,7 @@ def test_an_evaluation_after_the_training_is_in_the_picture(make_trainer, tmp_pa
     assert lines(draw_run(read_run(tmp_path / "out")))["accuracy"] == ([6], [metrics["eval_accuracy"]])
 
 
-def test_the_state_of_an_earlier_run_in_the_folder_is_not_taken_for_this_ones(make_trainer, tmp_path):
+def test_state_of_an_earlier_run_in_the_same_folder(make_trainer, tmp_path):
     first = make_trainer("linear()", compute_metrics=accuracy, num_train_epochs=2, logging_steps=1)
     first.train()
     first.evaluate()

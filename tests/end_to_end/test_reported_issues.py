@@ -1,6 +1,6 @@
-"""What users of Trainer suffer from around the learning rate, a test each: the stock behaviour, and this package's.
+"""Public issues about learning rates in Trainer, one test each.
 
-Each first shows what transformers, torch or accelerate do, so that it is noticed when they mend it.
+Each test first shows what transformers, torch or accelerate do. It fails when they change that.
 """
 
 import functools
@@ -43,8 +43,8 @@ def evaluations(trainer):
     return [record for record in trainer.state.log_history if "eval_loss" in record]
 
 
-def test_need_01_the_scheduler_steps_once_per_update_whatever_the_processes(monkeypatch):
-    """huggingface/accelerate issues 2926, 2142, 1398. Here two processes are only said to be there; test_loop.py has them."""
+def test_scheduler_steps_once_per_update_with_any_number_of_processes(monkeypatch):
+    """huggingface/accelerate issues 2926, 2142, 1398. Two processes are only simulated here."""
 
     class TwoProcesses:
         num_processes = 2
@@ -56,7 +56,7 @@ def test_need_01_the_scheduler_steps_once_per_update_whatever_the_processes(monk
     optimizer = accelerator.prepare(weight())
     stock = accelerator.prepare(torch.optim.lr_scheduler.LambdaLR(optimizer.optimizer, lambda t: max(1 - t / 8, 0)))
     assert isinstance(stock, AcceleratedScheduler)
-    assert first(trace(optimizer, stock, 8)) == [1, 0.75, 0.5, 0.25, 0, 0, 0, 0]  # spent at the half
+    assert first(trace(optimizer, stock, 8)) == [1, 0.75, 0.5, 0.25, 0, 0, 0, 0]  # spent after half of the run
 
     optimizer = accelerator.prepare(weight())
     ours = prepare_schedule("linear()", optimizer, accelerator, 8)
@@ -64,11 +64,11 @@ def test_need_01_the_scheduler_steps_once_per_update_whatever_the_processes(monk
 
 
 @pytest.mark.slow
-def test_need_01_with_two_processes(tmp_path):
+def test_scheduler_steps_once_per_update_with_two_processes(tmp_path):
     script = tmp_path / "two_schedulers.py"
     script.write_text(TWO_SCHEDULERS, encoding="utf-8")
     for found in launched(script, processes=2):
-        assert found["stock"] == [1, 0.75, 0.5, 0.25, 0, 0, 0, 0]  # spent at the half
+        assert found["stock"] == [1, 0.75, 0.5, 0.25, 0, 0, 0, 0]  # spent after half of the run
         assert found["ours"] == [1 - t / 8 for t in range(8)]
 
 
@@ -103,7 +103,7 @@ accelerator.end_training()
 """
 
 
-def test_need_02_a_resume_with_other_epochs_does_not_jump(make_trainer, tmp_path):
+def test_resume_with_other_epochs_does_not_jump(make_trainer, tmp_path):
     """huggingface/transformers issues 34053, 27749, 9099."""
 
     def run(cls, schedule, epochs, resume=None, **kwargs):
@@ -115,7 +115,7 @@ def test_need_02_a_resume_with_other_epochs_does_not_jump(make_trainer, tmp_path
     was = run(Trainer, None, 2)  # 12 updates, linear to 0
     assert was[6] == pytest.approx(PEAK / 2)
     jumped = run(Trainer, None, 4, checkpoint)
-    assert jumped[:2] == pytest.approx([PEAK / 2, PEAK * 17 / 24])  # down to 0.5, then up to 0.71, without a word
+    assert jumped[:2] == pytest.approx([PEAK / 2, PEAK * 17 / 24])  # down to 0.5, then up to 0.71, silently
 
     assert run(ScheduledTrainer, "linear()", 2, output_dir=str(tmp_path / "ours")) == pytest.approx(was)
     checkpoint = str(tmp_path / "ours" / "checkpoint-6")
@@ -125,7 +125,7 @@ def test_need_02_a_resume_with_other_epochs_does_not_jump(make_trainer, tmp_path
     assert stretched == pytest.approx([PEAK / 2 * (1 - u / 18) for u in range(18)])
 
 
-def test_need_02_a_new_learning_rate_is_not_ignored(make_trainer, tmp_path):
+def test_resume_does_not_ignore_a_new_learning_rate(make_trainer, tmp_path):
     """huggingface/transformers issue 23099."""
 
     def run(cls, schedule, lr, resume=None, **kwargs):
@@ -145,7 +145,7 @@ def test_need_02_a_new_learning_rate_is_not_ignored(make_trainer, tmp_path):
     assert run(switch, "linear()", 5 * PEAK, checkpoint) == pytest.approx([5 * lr for lr in left])
 
 
-def test_need_03_a_schedule_by_name(training_args, make_trainer):
+def test_warmup_and_step_decay_by_name(training_args, make_trainer):
     """huggingface/transformers issues 5936, 31831."""
     with pytest.raises(ValueError, match="step_with_warmup"):
         training_args(TrainingArguments, lr_scheduler_type="step_with_warmup")
@@ -154,7 +154,7 @@ def test_need_03_a_schedule_by_name(training_args, make_trainer):
     assert trainer.recorder.used == pytest.approx([0, PEAK / 2, PEAK, PEAK, PEAK / 2, PEAK / 2])
 
 
-def test_need_04_a_plateau_follows_accuracy_upwards(make_trainer):
+def test_plateau_knows_that_accuracy_should_rise(make_trainer):
     """huggingface/transformers issues 11005, 29417."""
     accuracies = {}
 
@@ -167,35 +167,37 @@ def test_need_04_a_plateau_follows_accuracy_upwards(make_trainer):
     plateau = {"lr_scheduler_type": "reduce_lr_on_plateau", "lr_scheduler_kwargs": {"factor": 0.5, "patience": 1}}
     stock = make_trainer(cls=Trainer, **settings, **plateau)
     stock.train()
-    assert stock.recorder.used[-1] < PEAK / 8  # ever better, and punished
+    assert stock.recorder.used[-1] < PEAK / 8  # the metric improves, and the LR falls
 
     ours = make_trainer("warmup(4) >> linear() * plateau(metric=accuracy, factor=0.5, patience=1)", **settings)
     ours.train()
     assert ours.recorder.used == pytest.approx([PEAK * (t / 4 if t < 4 else (12 - t) / 8) for t in range(12)])
 
 
-def test_need_04_a_plateau_has_a_warmup(make_trainer):
+def test_plateau_with_warmup(make_trainer):
     settings = {"num_train_epochs": 1, "eval_strategy": "epoch", "metric_for_best_model": "loss"}
     plateau = {"lr_scheduler_type": "reduce_lr_on_plateau", "warmup_steps": 3}
     stock = make_trainer(cls=Trainer, **settings, **plateau)
     stock.train()
-    assert stock.recorder.used == [PEAK] * 6  # warmup_steps is not looked at
+    assert stock.recorder.used == [PEAK] * 6  # warmup_steps is ignored
     ours = make_trainer("warmup(3) >> hold() * plateau()", **settings)
     ours.train()
     assert ours.recorder.used == pytest.approx([0, PEAK / 3, PEAK * 2 / 3, PEAK, PEAK, PEAK])
 
 
-def test_need_05_the_lr_is_beside_the_metrics(make_trainer):
+def test_lr_is_logged_next_to_the_metrics(make_trainer):
     """wandb/wandb issue 1534."""
     stock, ours = make_trainer(cls=Trainer, eval_strategy="epoch"), make_trainer("linear()", eval_strategy="epoch")
     for trainer in (stock, ours):
         trainer.train()
-    assert not any("learning_rate" in key for record in stock.state.log_history for key in record)  # in the whole log
+    assert not any(
+        "learning_rate" in key for record in stock.state.log_history for key in record
+    )  # anywhere in the log
     assert evaluations(ours)[0]["eval_learning_rate"] == ours.recorder.used[-1]
     assert any("learning_rate" in record for record in ours.state.log_history)
 
 
-def test_need_06_every_group_is_logged_by_name(make_trainer, grouped):
+def test_every_group_is_logged_by_name(make_trainer, grouped):
     """open-mmlab/mmengine issue 482, Lightning issue 7981."""
     for cls in (Trainer, ScheduledTrainer):
         model, optimizer = grouped(PEAK, PEAK / 10, names=["body", "head"])
@@ -214,7 +216,7 @@ def test_need_06_every_group_is_logged_by_name(make_trainer, grouped):
     assert (evaluations(trainer)[0]["eval_lr/body"], evaluations(trainer)[0]["eval_lr/head"]) == (PEAK, PEAK / 10)
 
 
-def test_need_07_the_log_is_of_the_optimizer_that_trains(make_trainer):
+def test_scheduler_of_another_optimizer_is_refused(make_trainer):
     """A scheduler that is passed without its optimizer drives one that never trains."""
     from hf_lrsched import ScheduleCallback
 
@@ -225,14 +227,14 @@ def test_need_07_the_log_is_of_the_optimizer_that_trains(make_trainer):
     stock.train()
     logged = [record["learning_rate"] for record in stock.state.log_history if "learning_rate" in record]
     assert logged == pytest.approx([1 - t / 6 for t in range(6)])
-    assert stock.recorder.used == [PEAK] * 6  # what really trained
+    assert stock.recorder.used == [PEAK] * 6  # what trained the weights
     checked = make_trainer(cls=Trainer, optimizers=pair(), callbacks=[ScheduleCallback()])
     with pytest.raises(ScheduleError, match="belongs to another optimizer"):
         checked.train()
     assert checked.recorder.used == []
 
 
-def test_need_08_a_floor_is_the_same_for_every_group(grouped):
+def test_floor_is_the_same_for_every_group(grouped):
     """huggingface/transformers issue 29341."""
 
     def last(make):
@@ -246,7 +248,7 @@ def test_need_08_a_floor_is_the_same_for_every_group(grouped):
     )
 
 
-def test_need_12_layers_have_lrs_of_their_own(make_trainer, tiny_bert):
+def test_layers_have_their_own_lrs(make_trainer, tiny_bert):
     """huggingface/transformers issues 10140, 1444."""
     stock = make_trainer(cls=Trainer, model=tiny_bert)
     stock.create_optimizer()
@@ -257,7 +259,7 @@ def test_need_12_layers_have_lrs_of_their_own(make_trainer, tiny_bert):
     )
 
 
-def test_need_20_a_scheduler_in_deepspeeds_configuration_is_no_silent_second_one():
+def test_scheduler_in_deepspeed_configuration_is_refused():
     """huggingface/transformers issue 10330; test_deepspeed.py has the rest."""
     from accelerate.utils.deepspeed import DummyScheduler
 
@@ -269,13 +271,13 @@ def test_need_20_a_scheduler_in_deepspeeds_configuration_is_no_silent_second_one
         class state:  # noqa: N801
             deepspeed_plugin = type("Plugin", (), {"deepspeed_config": config})
 
-    # accelerate's place-holder takes any schedule, and DeepSpeed then makes the one of its configuration
+    # accelerate's placeholder accepts any schedule; DeepSpeed then uses the one of its configuration
     assert DummyScheduler(weight()).total_num_steps is None
     with pytest.raises(ScheduleError, match=r'"scheduler".*WarmupLR.*Delete that section'):
         refuse_scheduler_of_config(Accelerated, "linear()")
 
 
-def test_need_21_data_without_a_length(make_trainer, data):
+def test_data_without_a_length(make_trainer, data):
     """huggingface/datasets issue 5773."""
 
     class Stream(IterableDataset):
@@ -290,10 +292,10 @@ def test_need_21_data_without_a_length(make_trainer, data):
     assert trainer.recorder.used == pytest.approx([PEAK * f for f in (0, 1 / 3, 2 / 3, 1, 2 / 3, 1 / 3)])
     stock = make_trainer(cls=Trainer, train=Stream(), max_steps=6)
     stock.train()
-    assert stock.state.epoch == 1  # the whole run, of data that has no end
+    assert stock.state.epoch == 1  # an epoch is the whole run, since the data is endless
 
 
-def test_need_22_a_second_train_has_a_schedule_of_its_own(make_trainer, grouped):
+def test_second_train_starts_a_new_schedule(make_trainer, grouped):
     """huggingface/transformers issues 21521, 24521."""
     model, optimizer = grouped(PEAK)
     stock = make_trainer(
@@ -308,22 +310,22 @@ def test_need_22_a_second_train_has_a_schedule_of_its_own(make_trainer, grouped)
     assert ours.recorder.used == pytest.approx(linear * 2)
 
 
-def test_need_23_a_decay_on_a_schedule_free_optimizer_is_told(make_trainer):
+def test_decay_on_a_schedule_free_optimizer_is_reported(make_trainer):
     """huggingface/transformers issue 30079."""
     settings = {"optim": "schedule_free_adamw", "max_steps": 8}
     stock, optimizer = make_trainer(cls=Trainer, **settings), weight()
     decaying = first(trace(optimizer, stock.create_scheduler(8, optimizer), 8))
-    assert decaying == pytest.approx([1 - t / 8 for t in range(8)])  # on an optimizer whose averaging takes its place
-    for cls, schedule, is_told in (
+    assert decaying == pytest.approx([1 - t / 8 for t in range(8)])  # on an optimizer whose averaging replaces a decay
+    for cls, schedule, is_reported in (
         (Trainer, None, True),
         (ScheduledTrainer, "linear()", True),
         (ScheduledTrainer, "warmup(2) >> hold()", False),
     ):
         found = [finding.check for finding in diagnose(make_trainer(schedule, cls=cls, **settings))]
-        assert ("schedule_free_optimizer" in found) == is_told
+        assert ("schedule_free_optimizer" in found) == is_reported
 
 
-def test_need_24_restarts_restart():
+def test_restarts_restart():
     """huggingface/transformers issues 20552, 29852."""
     optimizer = weight()
     stock = first(trace(optimizer, get_scheduler("cosine_with_restarts", optimizer, 0, 12), 12))
@@ -335,8 +337,8 @@ def test_need_24_restarts_restart():
     assert ours[:6] == pytest.approx(ours[6:]) and ours[6] == 1 and ours[5] < 0.1
 
 
-def test_need_25_lrs_that_are_tensors_are_written_in_place():
-    """pytorch/pytorch issues 107076, 120934; that a compiled step compiles once is counted in test_trajectory.py."""
+def test_tensor_lrs_are_written_in_place():
+    """pytorch/pytorch issues 107076, 120934; another test counts how often a step is compiled."""
     parameter = nn.Parameter(torch.ones(1))
     lr = torch.tensor(1.0)
     optimizer = torch.optim.AdamW([parameter], lr=lr, capturable=False, foreach=False)
@@ -344,19 +346,19 @@ def test_need_25_lrs_that_are_tensors_are_written_in_place():
     assert optimizer.param_groups[0]["lr"] is lr
     trace(optimizer, scheduler, 1)
     assert optimizer.param_groups[0]["lr"] is lr and float(lr) == 0.75
-    # a float is a new constant for a compiled step at each update
+    # a float is a new constant at each update, for which a compiled step compiles again
     floats = weight(1.0)
     values = first(trace(floats, get_scheduler("linear", floats, 0, 4), 3))
     assert len({type(value) for value in values}) == 1 and len(set(values)) == 3
 
 
-def test_need_26_frozen_layers_stay_as_they_are(make_trainer, tiny_bert):
+def test_frozen_layers_do_not_change(make_trainer, tiny_bert):
     """Lightning issue 514, huggingface/setfit issue 474."""
     lazy = weight(cls=torch.optim.AdamW)
     lazy.param_groups[0]["lr"] = 0.0  # what people write to freeze
     lazy.param_groups[0]["params"][0].grad = torch.ones(1)
     lazy.step()
-    assert float(lazy.state[lazy.param_groups[0]["params"][0]]["exp_avg"]) != 0  # its moments have moved
+    assert float(lazy.state[lazy.param_groups[0]["params"][0]]["exp_avg"]) != 0  # its moments have changed
 
     from hf_lrsched import ScheduleLR, gradual_unfreezing
 
@@ -376,7 +378,7 @@ def test_need_26_frozen_layers_stay_as_they_are(make_trainer, tiny_bert):
     assert moved == [head, head, top, top, all_layers, all_layers, {*all_layers, "embeddings"}]
 
 
-def test_need_27_loras_ratio_is_applied_or_refused(make_trainer):
+def test_lora_plus_ratio_is_applied_or_refused(make_trainer):
     """huggingface/peft issues 1504, 1915: a ratio that reaches no parameter is ignored there."""
 
     class Lora(nn.Module):
@@ -406,7 +408,7 @@ def test_need_27_loras_ratio_is_applied_or_refused(make_trainer):
         layerwise_groups(_bert(), lr=PEAK, lora_plus_ratio=16)
 
 
-def test_need_28_early_stopping_does_not_cut_off_the_schedule(make_trainer):
+def test_early_stopping_does_not_cut_off_the_schedule(make_trainer):
     """ourownstory/neural_prophet issue 1005."""
     settings = {
         "num_train_epochs": 8,
