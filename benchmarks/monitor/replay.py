@@ -1,10 +1,11 @@
-"""What the monitor says of a trace: the same Diagnosis, told the same numbers in the same order."""
+"""What the monitor finds in a trace: the same Diagnosis gets the same numbers in the same order."""
 
 from typing import Any
 
 from traces import Trace
 
-from hf_lrsched.monitor.diagnosis import Diagnosis, Plan
+from hf_lrsched.monitor.diagnosis import Diagnosis
+from hf_lrsched.monitor.run_info import RunInfo
 from hf_lrsched.schedules import Horizon, parse
 
 #: Which kinds of findings are right for a cause.
@@ -27,10 +28,10 @@ FROM_THE_START = set(RIGHT) - {"corrupt_batches", "overflow", "past_best"}
 
 
 def replay(trace: Trace) -> Diagnosis:
-    """Tells a Diagnosis all of a trace."""
+    """Replay a trace into a Diagnosis."""
     horizon = Horizon(trace.num_updates, trace.updates_per_epoch)
     curve = parse(trace.schedule).resolve(horizon, peak=trace.learning_rate)
-    plan = Plan(
+    run = RunInfo(
         num_updates=trace.num_updates,
         learning_rate=trace.learning_rate,
         schedule=trace.schedule,
@@ -39,19 +40,19 @@ def replay(trace: Trace) -> Diagnosis:
         horizon=horizon,
         step_ratio=trace.learning_rate / trace.weight_rms,
     )
-    diagnosis = Diagnosis(plan)
+    diagnosis = Diagnosis(run)
     records = {record["step"]: record for record in trace.records}
     evaluations: dict[int, list[dict[str, Any]]] = {}
     for evaluation in trace.evaluations:
         evaluations.setdefault(evaluation["step"], []).append(evaluation)
     for update, loss in enumerate(trace.losses, 1):
-        diagnosis.loss(update, float(loss), float(curve(update - 1)))
+        diagnosis.add_loss(update, float(loss), float(curve(update - 1)))
         if update in records:
-            diagnosis.record(update, _numbers(records[update]))
+            diagnosis.add_record(update, _numbers(records[update]))
         for evaluation in evaluations.get(update, ()):
             metrics = _numbers(evaluation)
             samples = round(metrics["eval_runtime"] * metrics["eval_samples_per_second"])
-            diagnosis.evaluation(update, metrics, samples)
+            diagnosis.add_evaluation(update, metrics, samples)
     return diagnosis
 
 

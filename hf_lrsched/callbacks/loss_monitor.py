@@ -1,14 +1,14 @@
-"""LossMonitor: tells, while a run trains, what its losses say about the schedule."""
+"""LossMonitor: reports, while a run trains, what its losses show about the schedule."""
 
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 
 from ..monitor.diagnosis import Diagnosis
 from ..monitor.finding import LossFinding
-from ..monitor.run_info import Plan
+from ..monitor.run_info import RunInfo
 from ..monitor.update_losses import UpdateLosses
 from ..optim.wrappers import is_adaptive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 
 
 class LossMonitor(TrainerCallback):
-    """Watches the training and the validation loss of a run, and tells when its schedule needs a change.
+    """Watch the training and the validation loss of a run, and report when its schedule needs a change.
 
-    It acts on nothing. What it finds is in `monitor.findings`, is printed by the main process as a warning, and is an event
-    in the record and the report: what was seen, since which update, how sure, and what to change, as text that can be pasted.
-    What it can tell apart and by which statistics is on [the page about it](docs/monitor.md).
+    It changes nothing. Its findings are in `monitor.findings`, are logged as warnings by the main process, and are events in
+    the record and the report: what was observed, since which update, and what to change, as text that can be pasted. The kinds
+    of findings and their statistics are in [docs/monitor.md](docs/monitor.md).
 
-    It sees the loss of every update that the model returns, before Trainer filters what is not finite, and does not wait for
-    the device; where the model returns none (`compute_loss_func`, label smoothing) it sees the records of the Trainer. It
-    needs the memory of a few hundred numbers, however long the run. A run that is resumed is judged by what is seen since.
+    It reads the loss of every update that the model returns, before Trainer filters what is not finite, and does not wait for
+    the device. If the model returns none (`compute_loss_func`, label smoothing), it reads the Trainer's records. It needs the
+    memory of a few hundred numbers, however long the run. A resumed run is judged by what is observed since.
 
     [`ScheduledTrainer`] has one. For a stock Trainer:
 
@@ -39,12 +39,12 @@ class LossMonitor(TrainerCallback):
     ```
 
     Args:
-        recorder ([`RunRecorder`], *optional*): Who writes the findings into the run's record.
-        metric (`str`, *optional*): The metric that says whether the run gets better: `eval_accuracy`. Defaults to
-            `metric_for_best_model`; without either, the first that the evaluation has whose direction its name tells.
+        recorder ([`RunRecorder`], *optional*): What writes the findings into the run's record.
+        metric (`str`, *optional*): The metric that decides whether the run improves: `eval_accuracy`. Defaults to
+            `metric_for_best_model`, or the first metric of the evaluation with a known direction.
 
     Raises:
-        ScheduleError: `recorder` is something else.
+        ScheduleError: For a `recorder` of another class.
     """
 
     def __init__(self, recorder: RunRecorder | None = None, metric: str | None = None):
@@ -53,29 +53,26 @@ class LossMonitor(TrainerCallback):
         self._metric = metric
         self._losses = UpdateLosses()
         self._diagnosis: Diagnosis | None = None
-        self._is_training = self._has_told_metric = False
+        self._is_training = self._has_warned_metric = False
 
     @property
     def findings(self) -> list[LossFinding]:
-        """What was found in this run, in order."""
+        """The findings of this run, in order."""
         return [] if self._diagnosis is None else list(self._diagnosis.findings)
 
     @property
     def summary(self) -> str:
-        """What was found, in a line."""
-        if self._diagnosis is None or not self._diagnosis.has_seen_losses:
-            return "no loss was seen"
-        told = [
+        """The findings in one line."""
+        if self._diagnosis is None or not self._diagnosis.has_losses:
+            return "no loss was observed"
+        findings = [
             f"{each.kind} after update {each.update}" + "".join(f"; {change}" for change in each.changes)
             for each in self.findings
         ]
-        return " | ".join(told) or "nothing found" + (
-            "" if self._diagnosis.is_long else ", of so few updates little is told"
-        )
+        nothing = "no finding" if self._diagnosis.is_long else "no finding, but the run is too short for most of them"
+        return " | ".join(findings) or nothing
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args, state, control, **kwargs):
         self._diagnosis = None
         model, optimizer = kwargs.get("model"), unwrap_optimizer(kwargs.get("optimizer"))
         if not state.is_world_process_zero or model is None or optimizer is None or state.max_steps <= 0:
@@ -85,122 +82,109 @@ class LossMonitor(TrainerCallback):
         # Of groups with several LRs the one that is set; those of a head or of LoRA's B follow from it.
         peak = args.learning_rate if args.learning_rate in self._peaks else max(self._peaks, default=0.0)
         is_ours = isinstance(scheduler, ScheduleLR)
-        plan = Plan(
+        run = RunInfo(
             num_updates=state.max_steps,
             learning_rate=peak,
             schedule=str(scheduler.schedule) if is_ours else None,
             num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
-            curve=_curve(scheduler) if is_ours else None,
+            curve=_get_curve(scheduler) if is_ours else None,
             horizon=scheduler.horizon if is_ours else None,
             step_ratio=peak / rms if is_adaptive(optimizer) and (rms := weight_rms(model)) else None,
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,
             updates_done=state.global_step,
         )
-        self._diagnosis = Diagnosis(plan)
+        self._diagnosis = Diagnosis(run)
         self._is_training = True
         self._losses.attach(model)
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
+        # From the scheduler, whose LRs are plain numbers: reading one from a device would make the update wait for it.
         scheduler: Any = kwargs.get("lr_scheduler")
         if self._diagnosis is None or not hasattr(scheduler, "get_last_lr"):
             return
-        self._diagnosis.lr = _highest_share(scheduler.get_last_lr(), self._peaks)
+        self._diagnosis.lr = _get_highest_share(scheduler.get_last_lr(), self._peaks)
         # Tokens, time or an early cooldown may end the run before its last update.
         if isinstance(scheduler, ScheduleLR) and (scheduler.horizon.unit != "updates" or scheduler.is_cooling):
-            self._diagnosis.done = scheduler.position / scheduler.end
+            self._diagnosis.history.clock_share = scheduler.position / scheduler.end
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if self._diagnosis is None:
-            return
-        self._losses.end_update(state.global_step)
-        for update, loss in self._losses.arrived():
-            self._tell(self._diagnosis.loss(update, loss), state)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if self._diagnosis is None or not logs or "loss" not in logs:
-            return
-        for update, loss in self._losses.arrived(wait=True):
-            self._tell(self._diagnosis.loss(update, loss), state)
-        self._tell(self._diagnosis.record(state.global_step, logs, has_losses=self._losses.sees), state)
-
-    def on_evaluate(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        metrics: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if self._diagnosis is not None and self._is_training and metrics:
-            self._tell_missing_metric(metrics)
-            samples = _length(kwargs.get("eval_dataloader"))
-            self._tell(self._diagnosis.evaluation(state.global_step, metrics, samples), state)
-
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args, state, control, **kwargs):
         if self._diagnosis is not None:
-            for update, loss in self._losses.arrived(wait=True):
-                self._tell(self._diagnosis.loss(update, loss), state)
-            has_trained = self._is_training and state.global_step > self._diagnosis.plan.updates_done
-            if has_trained and not self._diagnosis.has_seen_losses:
+            self._losses.end_update(state.global_step)
+            self._add_losses(self._diagnosis, state)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self._diagnosis is not None and logs and "loss" in logs:
+            self._add_losses(self._diagnosis, state, wait=True)
+            self._report(self._diagnosis.add_record(state.global_step, logs, self._losses.is_available), state)
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        if self._diagnosis is not None and self._is_training and metrics:
+            self._warn_missing_metric(metrics)
+            samples = _count_samples(kwargs.get("eval_dataloader"))
+            self._report(self._diagnosis.add_evaluation(state.global_step, metrics, samples), state)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        if self._diagnosis is not None:
+            self._add_losses(self._diagnosis, state, wait=True)
+            has_trained = self._is_training and state.global_step > self._diagnosis.run.updates_done
+            if has_trained and not self._diagnosis.has_losses:
                 logger.warning(
-                    "LossMonitor saw no training loss: the model returned none, and no record had one. With logging_steps it sees "
-                    "the records."
+                    "LossMonitor observed no training loss: neither the model nor the log records had one. Set logging_steps, so "
+                    "that there are records."
                 )
-        self._is_training = False  # an evaluation from here on may be of another model, such as the best one
+        self._is_training = False  # a later evaluation may be of another model, such as the best one
         self.detach()
 
     def detach(self) -> None:
-        """Listens to the model no longer: where a run ends without its `on_train_end`."""
+        """Remove the hook from the model, also where a run ends without `on_train_end`."""
         self._losses.detach()
 
-    def _tell_missing_metric(self, metrics: dict[str, float]) -> None:
+    def _add_losses(self, diagnosis: Diagnosis, state: TrainerState, wait: bool = False) -> None:
+        for update, loss in self._losses.get(wait):
+            self._report(diagnosis.add_loss(update, loss), state)
+
+    def _warn_missing_metric(self, metrics: dict[str, float]) -> None:
         names = [name for name in metrics if name.startswith("eval_")]
         is_missing = names and self._metric and not any(name.endswith(self._metric) for name in names)
-        if is_missing and not self._has_told_metric:
-            self._has_told_metric = True
+        if is_missing and not self._has_warned_metric:
+            self._has_warned_metric = True
             logger.warning(
                 f"LossMonitor(metric={self._metric!r}): the evaluation has no such metric, only {', '.join(names)}."
                 f"{nearest(str(self._metric), names)}"
             )
 
-    def _tell(self, found: list[LossFinding], state: TrainerState) -> None:
-        for finding in found:
+    def _report(self, findings: list[LossFinding], state: TrainerState) -> None:
+        for finding in findings:
             logger.warning(str(finding))
             if self.recorder is not None:
-                told = {"since": finding.since, "confidence": round(finding.confidence, 3), "advice": finding.advice}
+                row = {
+                    "kind": finding.kind,
+                    "cause": finding.evidence,
+                    "since": finding.since,
+                    "advice": finding.advice,
+                }
+                confidence = {} if finding.confidence is None else {"confidence": round(finding.confidence, 3)}
                 changes = {"change": "; ".join(map(str, finding.changes))} if finding.changes else {}
-                self.recorder.note(state, {"kind": finding.kind, "cause": finding.seen, **told, **changes})
+                self.recorder.note(state, {**row, **confidence, **changes})
 
 
-def _length(dataloader: Any) -> int | None:
-    """The samples of an evaluation, where its data has a length."""
+def _count_samples(dataloader: Any) -> int | None:
+    """Return the size of an evaluation's data, if it has a length."""
     try:
         return len(dataloader.dataset)
     except (AttributeError, TypeError):
         return None
 
 
-def _highest_share(lrs: Sequence[float], peaks: Sequence[float]) -> float:
-    """The LR of the group that is nearest to its peak: a group that is frozen says nothing about the others."""
+def _get_highest_share(lrs: Sequence[float], peaks: Sequence[float]) -> float:
+    """Return the LR of the group nearest to its peak, as a share of it: a frozen group says nothing about the others."""
     return max((float(lr) / peak for lr, peak in zip(lrs, peaks, strict=True) if peak > 0), default=0.0)
 
 
-def _curve(scheduler: ScheduleLR) -> Callable[[float], float]:
+def _get_curve(scheduler: ScheduleLR) -> Callable[[float], float]:
     def curve(share: float) -> float:
         lrs = lrs_at(scheduler.trajectory, share * scheduler.end, scheduler.curves)
-        return _highest_share(lrs, scheduler.peaks)
+        return _get_highest_share(lrs, scheduler.peaks)
 
     return curve

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy
 
-from ..optim.effective_lr import Sample, effective_lrs, knows, update_ratio
+from ..optim.effective_lr import Sample, effective_lrs, has_effective_lr, update_ratio
 from ..optim.wrappers import unwrap_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..schedules import ScheduleError
@@ -67,9 +67,7 @@ class StepSizes(TrainerCallback):
         self._samples: list[Sample] = []
         self._before: list[list[torch.Tensor]] | None = None
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args, state, control, **kwargs):
         self.latest, self._before, self._is_due = {}, None, False
         optimizer = unwrap_optimizer(kwargs["optimizer"])
         sharded = _sharding(optimizer)
@@ -83,7 +81,7 @@ class StepSizes(TrainerCallback):
                 "the optimizer's state."
             )
             return
-        if not knows(optimizer):
+        if not has_effective_lr(optimizer):
             logger.warning(
                 f"StepSizes cannot compute an effective LR for {type(optimizer).__name__}, only for torch's Adam, AdamW, "
                 "RMSprop, Adagrad and SGD. It measures the ratio of update to weights."
@@ -95,26 +93,20 @@ class StepSizes(TrainerCallback):
         if args.logging_strategy == IntervalStrategy.NO:
             logger.warning("StepSizes reaches no reporter with logging_strategy='no', only the record of the run.")
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_begin(self, args, state, control, **kwargs):
         shared(state).step_sizes = {}
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
         self._is_due = self._is_on and (self._is_due or (state.global_step + 1) % self.every == 0)
         if self._is_due:
             groups = [group["params"] for group in unwrap_optimizer(kwargs["optimizer"]).param_groups]
             self._samples = [Sample(parameters, self.max_elements) for parameters in groups]
             self._before = [
-                [part.clone() for part in sample.of(parameters)]
+                [part.clone() for part in sample.select(parameters)]
                 for sample, parameters in zip(self._samples, groups, strict=True)
             ]
 
-    def on_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_optimizer_step(self, args, state, control, **kwargs):
         if self._before is None:
             return
         before, self._before = self._before, None
@@ -136,24 +128,17 @@ class StepSizes(TrainerCallback):
         for name, group, sample, weights in zip(group_names(groups), groups, self._samples, before, strict=True):
             if not weights:
                 continue
-            found[f"{UPDATE_RATIO}/{name}"] = float(update_ratio(weights, sample.of(group["params"])))
-            lrs = effective_lrs(optimizer, group) if knows(optimizer) else None
+            found[f"{UPDATE_RATIO}/{name}"] = float(update_ratio(weights, sample.select(group["params"])))
+            lrs = effective_lrs(optimizer, group) if has_effective_lr(optimizer) else None
             if lrs is not None:
                 found |= {f"{key}/{name}": lr for key, lr in zip(QUANTILES, lrs.tolist(), strict=True)}
         return {key: value for key, value in found.items() if math.isfinite(value)}
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args, state, control, **kwargs):
         if shared(state).step_sizes and args.logging_strategy != IntervalStrategy.NO:
             control.should_log = True
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args, state, control, logs=None, **kwargs):
         # For the reporters after this one: the record in Trainer's history is another dict.
         if logs is not None and "loss" in logs:
             logs.update(shared(state).step_sizes)

@@ -1,1 +1,1 @@
-"""What [`LossGuard`] needs: detection of trouble, rollback and preconditions."""
+"""What [`LossGuard`] consists of: the detection of trouble, the way back, and what a run needs for both."""

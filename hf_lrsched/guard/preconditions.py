@@ -1,16 +1,75 @@
-"""What a run must have for LossGuard."""
+"""What a run needs for LossGuard, checked before the first update."""
 
+import logging
 import math
+from typing import Any
 
+from accelerate import PartialState
+from torch import nn
 from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
-# A first checkpoint after this share of a run is told to be late.
+from ..scheduler.schedule_lr import ScheduleLR
+from ..schedules import ScheduleError
+
+logger = logging.getLogger(__name__)
+
+# A first checkpoint after this share of a run is late.
 _LATE = 0.5
 
 
-def _late_first_save(args: TrainingArguments, state: TrainerState) -> str | None:
-    """What is to be said of a run whose first checkpoint comes late; a run that is resumed has one."""
+def check_preconditions(
+    action: str, margin: int, args: TrainingArguments, state: TrainerState, model: nn.Module, scheduler: Any
+) -> None:
+    """Check that a guard's action is possible in this run, and warn where it will not help much.
+
+    Raises:
+        ScheduleError: The action is not possible; the message says what is.
+    """
+    kind = PartialState().distributed_type.value
+    if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
+        raise ScheduleError(
+            f"LossGuard does not work under {kind}: gradients are sharded over the processes, or the update is over before "
+            "Trainer calls its callbacks. Remove it from callbacks=."
+        )
+    if action == "stop":
+        return
+    guard = f"LossGuard({action!r})"
+    if not isinstance(scheduler, ScheduleLR):
+        raise ScheduleError(
+            f"{guard} scales a schedule of this package, and this run has a {type(scheduler).__name__}. Use "
+            "ScheduledTrainer(schedule=...) or get_scheduler(...), or choose LossGuard('stop')."
+        )
+    if action == "rollback":
+        _check_checkpoints(guard, margin, args, state, model)
+
+
+def _check_checkpoints(guard: str, margin: int, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+    if args.save_strategy == SaveStrategy.NO or args.save_only_model:
+        setting = "save_only_model=True" if args.save_only_model else "save_strategy='no'"
+        raise ScheduleError(
+            f"{guard} goes back to checkpoints with the optimizer's state, and {setting} writes none. Set "
+            "save_strategy='steps' with save_steps, or choose LossGuard('lower')."
+        )
+    if state.is_hyper_param_search:
+        raise ScheduleError(f"{guard} does not work in a hyperparameter search. Choose LossGuard('lower').")
+    if type(model).__module__.startswith("peft.") or getattr(model, "_hf_peft_config_loaded", False):
+        raise ScheduleError(f"{guard} cannot read the checkpoints of a PEFT model. Choose LossGuard('lower').")
+    if args.save_total_limit == 1:
+        logger.warning(
+            f"save_total_limit=1: when trouble begins within {margin} updates of a checkpoint, {guard} has no older one to go back "
+            "to. Set it to 2 or more."
+        )
+    late = _describe_late_save(args, state)
+    if late is not None:
+        logger.warning(
+            f"{late}: until then {guard} goes back to the start when the loss jumps up. Set save_strategy='steps' and "
+            f"save_steps={max(1, state.max_steps // 10)} or less."
+        )
+
+
+def _describe_late_save(args: TrainingArguments, state: TrainerState) -> str | None:
+    """Describe when the first checkpoint comes, if that is late; a resumed run has one."""
     run = f"in a run of {state.max_steps} updates"
     if state.global_step > 0:
         return None

@@ -1,1 +1,1 @@
-"""What a run's losses tell while it trains."""
+"""The monitor: what a run's losses show while it trains. Plain Python; only `update_losses` needs torch."""

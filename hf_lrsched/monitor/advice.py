@@ -1,6 +1,6 @@
 """What to change in a schedule or a peak LR: texts in, texts out.
 
-A schedule is told only if it can be pasted: it is read back, resolved over the run, and compared with the one before.
+A schedule is advised only if it can be pasted: it is parsed again, resolved over the run, and compared with the one before.
 """
 
 import math
@@ -9,60 +9,59 @@ from dataclasses import replace
 
 from ..schedules import Horizon, Length, Phase, Product, Schedule, ScheduleError, as_length, linear
 from .finding import Change
-from .outline import HIGH, Sentence, is_frozen, is_warmup
+from .outline import HIGH, Outline, is_frozen, is_warmup
 
-#: What the relative size of a step should come to: an update of about a thousandth of the weights (a rule of thumb of
-#: Stanford's CS231n, "Ratio of weights:updates", https://cs231n.github.io/neural-networks-3/#ratio).
+#: What a step should be relative to the weights: about a thousandth (a rule of thumb of Stanford's CS231n, "Ratio of weights:updates", https://cs231n.github.io/neural-networks-3/#ratio).
 STEP_RATIO = 1e-3
 
-# A change of the LR that is told at once: at least, and at most.
-_LEAST, _MOST = 10.0, 30.0
+# The least and the largest change of the LR that is advised at once.
+_MIN_FACTOR, _MAX_FACTOR = 10.0, 30.0
 
-# A warmup that is told: at least, and at most. At two fifths of the run it would be told to be too long.
-_SHORTEST, _LONGEST = as_length("10%"), as_length("30%")
+# The shortest and the longest warmup that is advised. From two fifths of the run on it would be reported as too long.
+_MIN_WARMUP, _MAX_WARMUP = as_length("10%"), as_length("30%")
 
-# So much of a run, at its end, with a spent LR is told; and so much more of it at 0 is no improvement.
+# The share of a run, at its end, with a spent LR that is too much; and how much more of it at 0 is no improvement.
 _MUCH_SPENT, _MORE_IDLE = 0.4, 0.1
 
 
-def other_lr(learning_rate: float, ratio: float | None, *, lower: bool, factor: float | None = None) -> Change:
-    """Another peak LR: where an adaptive optimizer's steps come to about [`STEP_RATIO`] of the weights.
+def change_lr(learning_rate: float, ratio: float | None, *, lower: bool, factor: float | None = None) -> Change:
+    """Advise a peak LR at which an adaptive optimizer's steps are about [`STEP_RATIO`] of the weights.
 
-    Adam and its kin move each weight by about the LR, so that the ratio is LR / RMS of the weights. Where it is not known, or
-    would say less, a factor of 10; never more than 30.
+    Adam and similar optimizers move each weight by about the LR, so that the ratio is LR / RMS of the weights. The factor is
+    between 10 and 30, and 10 if the ratio is unknown.
 
     Args:
         learning_rate (`float`): The peak LR.
-        ratio (`float`, *optional*): What it comes to.
-        lower (`bool`): The direction, which the losses tell.
-        factor (`float`, *optional*): By how much, where that is known otherwise.
+        ratio (`float`, *optional*): Peak LR / RMS of the weights.
+        lower (`bool`): Whether to lower or to raise the LR, which the losses decide.
+        factor (`float`, *optional*): By how much, if that is known otherwise.
 
     Example:
     ```python
-    >>> print(other_lr(3e-3, 0.075, lower=True))
+    >>> print(change_lr(3e-3, 0.075, lower=True))
     learning_rate: 0.003  →  0.0001
 
     ```
     """
     if factor is None:
         wanted = 0.0 if not ratio else ratio / STEP_RATIO if lower else STEP_RATIO / ratio
-        factor = min(max(wanted, _LEAST), _MOST)
+        factor = min(max(wanted, _MIN_FACTOR), _MAX_FACTOR)
     after = learning_rate / factor if lower else learning_rate * factor
     return Change("learning_rate", f"{learning_rate:g}", f"{_round(after):g}")
 
 
 def _round(value: float) -> float:
-    """To one digit."""
+    """Round to one digit."""
     return float(f"{value:.0e}")
 
 
 def longer_warmup(schedule: str, horizon: Horizon, peak: float | None = None) -> Change | None:
-    """Twice the warmup, but at least 10 % and at most 30 % of the run; one of 10 % where there is none.
+    """Advise twice the warmup, but at least 10 % and at most 30 % of the run, or a warmup of 10 % where there is none.
 
-    `None` where the schedule climbs by itself, as `one_cycle()` does.
+    `None` for a schedule with a climb of its own, such as `one_cycle()`.
 
     Args:
-        schedule (`str`): Its text.
+        schedule (`str`): The schedule's text.
         horizon ([`Horizon`]): The run.
         peak (`float`, *optional*): The peak LR.
 
@@ -76,21 +75,21 @@ def longer_warmup(schedule: str, horizon: Horizon, peak: float | None = None) ->
     ```
     """
 
-    def candidates(before: Sentence) -> Iterator[list[Schedule]]:
+    def candidates(before: Outline) -> Iterator[list[Schedule]]:
         if before.warmup is not None:
-            yield _with_warmup(before, _twice(before.warmup, horizon))
-        elif before.starts_high:
-            yield _with_warmup(before, _SHORTEST)
+            yield _with_warmup(before, _double(before.warmup, horizon))
+        elif before.peaks_after_warmup:
+            yield _with_warmup(before, _MIN_WARMUP)
 
-    def is_better(before: Sentence, after: Sentence) -> bool:
-        is_longer = after.warmup_end > before.warmup_end and after.climbed > before.climbed
-        return is_longer and _starts_well(before, after)
+    def is_better(before: Outline, after: Outline) -> bool:
+        is_longer = after.warmup_end > before.warmup_end and after.climb > before.climb
+        return is_longer and _keeps_peak(before, after)
 
-    return _changed(schedule, horizon, peak, candidates, is_better)
+    return _change_parts(schedule, horizon, peak, candidates, is_better)
 
 
 def shorter_warmup(schedule: str, horizon: Horizon, peak: float | None = None) -> Change | None:
-    """A warmup of 10 %.
+    """Advise a warmup of 10 %.
 
     Example:
     ```python
@@ -100,19 +99,19 @@ def shorter_warmup(schedule: str, horizon: Horizon, peak: float | None = None) -
     ```
     """
 
-    def candidates(before: Sentence) -> Iterator[list[Schedule]]:
+    def candidates(before: Outline) -> Iterator[list[Schedule]]:
         if before.warmup is not None:
-            yield _with_warmup(before, _SHORTEST)
+            yield _with_warmup(before, _MIN_WARMUP)
 
-    def is_better(before: Sentence, after: Sentence) -> bool:
-        is_shorter = after.warmup_end < before.warmup_end and after.climbed < before.climbed
-        return is_shorter and _starts_well(before, after)
+    def is_better(before: Outline, after: Outline) -> bool:
+        is_shorter = after.warmup_end < before.warmup_end and after.climb < before.climb
+        return is_shorter and _keeps_peak(before, after)
 
-    return _changed(schedule, horizon, peak, candidates, is_better)
+    return _change_parts(schedule, horizon, peak, candidates, is_better)
 
 
 def has_long_warmup(schedule: str, horizon: Horizon, peak: float | None = None) -> bool:
-    """Whether a schedule begins with a warmup of more than 10 %: a cycle that climbs is as it was drawn.
+    """Whether a schedule begins with a warmup of more than 10 %; a cycle that climbs is none.
 
     Example:
     ```python
@@ -122,14 +121,14 @@ def has_long_warmup(schedule: str, horizon: Horizon, peak: float | None = None) 
     ```
     """
     try:
-        warmup = Sentence.read(schedule, horizon, peak).warmup
+        warmup = Outline.parse(schedule, horizon, peak).warmup
     except ScheduleError:
         return False
-    return warmup is not None and _length(warmup).updates(horizon) > _SHORTEST.updates(horizon)
+    return warmup is not None and _get_length(warmup).updates(horizon) > _MIN_WARMUP.updates(horizon)
 
 
 def longer_decay(schedule: str, horizon: Horizon, peak: float | None = None) -> Change | None:
-    """The decay takes what is left of the run, instead of ending before it; a linear one where it would fall as fast as before.
+    """Advise a decay over the rest of the run, instead of one that ends before it; linear where the shape would decay as fast as before.
 
     Example:
     ```python
@@ -141,22 +140,22 @@ def longer_decay(schedule: str, horizon: Horizon, peak: float | None = None) -> 
     ```
     """
 
-    def candidates(before: Sentence) -> Iterator[list[Schedule]]:
+    def candidates(before: Outline) -> Iterator[list[Schedule]]:
         kept = list(before.parts)
         while len(kept) > 1 and isinstance(kept[-1], Phase) and kept[-1].name in ("hold", "freeze"):
             kept.pop()
-        yield [*kept[:-1], _main(kept[-1], _open)]
-        yield _decayed(kept)
+        yield [*kept[:-1], _change_main(kept[-1], _without_length)]
+        yield _with_linear(kept)
 
-    def is_better(before: Sentence, after: Sentence) -> bool:
+    def is_better(before: Outline, after: Outline) -> bool:
         falls = after.last < after.highest / 2
-        return before.spent >= _MUCH_SPENT > after.spent and falls and _climbs_alike(before, after)
+        return before.spent >= _MUCH_SPENT > after.spent and falls and _keeps_climb(before, after)
 
-    return _changed(schedule, horizon, peak, candidates, is_better)
+    return _change_parts(schedule, horizon, peak, candidates, is_better)
 
 
 def decay_instead(schedule: str, horizon: Horizon, peak: float | None = None) -> Change | None:
-    """Linear decay after the warmup, for a schedule that stays above half of its peak.
+    """Advise linear decay after the warmup, for a schedule that stays above half of its peak.
 
     Example:
     ```python
@@ -166,26 +165,26 @@ def decay_instead(schedule: str, horizon: Horizon, peak: float | None = None) ->
     ```
     """
 
-    def candidates(before: Sentence) -> Iterator[list[Schedule]]:
-        yield _decayed(list(before.parts))
+    def candidates(before: Outline) -> Iterator[list[Schedule]]:
+        yield _with_linear(list(before.parts))
 
-    def is_better(before: Sentence, after: Sentence) -> bool:
-        return before.last >= before.highest / 2 > after.last and _climbs_alike(before, after)
+    def is_better(before: Outline, after: Outline) -> bool:
+        return before.last >= before.highest / 2 > after.last and _keeps_climb(before, after)
 
-    return _changed(schedule, horizon, peak, candidates, is_better)
+    return _change_parts(schedule, horizon, peak, candidates, is_better)
 
 
-def _changed(
+def _change_parts(
     schedule: str,
     horizon: Horizon,
     peak: float | None,
-    candidates: Callable[[Sentence], Iterator[list[Schedule]]],
-    is_better: Callable[[Sentence, Sentence], bool],
+    candidates: Callable[[Outline], Iterator[list[Schedule]]],
+    is_better: Callable[[Outline, Outline], bool],
 ) -> Change | None:
-    """The first of some other phases that fit into the run and are better; what follows the run in it stays."""
+    """Return the first of some other phases that fit into the run and are better; reactive parts stay."""
     try:
-        before = Sentence.read(schedule, horizon, peak)
-    except ScheduleError:  # a name that is not registered here; a product, of which it can't be told what to change
+        before = Outline.parse(schedule, horizon, peak)
+    except ScheduleError:  # a name that is not registered here, or a product of several curves
         return None
     for parts in candidates(before):
         try:
@@ -193,80 +192,80 @@ def _changed(
         except ScheduleError:  # nothing is left for a phase, a milestone would lie before its phase, …
             continue
         is_as_high = abs(after.highest - before.highest) <= (1 - HIGH) * before.highest
-        if is_as_high and _rules(after) == _rules(before) and is_better(before, after):
+        if is_as_high and _get_reactive(after) == _get_reactive(before) and is_better(before, after):
             return Change("schedule", schedule, str(after.schedule))
     return None
 
 
-def _rules(sentence: Sentence) -> list[Schedule]:
-    return [reaction.phase for reaction in sentence.curve.reactions]
+def _get_reactive(outline: Outline) -> list[Schedule]:
+    return [reaction.phase for reaction in outline.curve.reactions]
 
 
-def _starts_well(before: Sentence, after: Sentence) -> bool:
-    """Whether the peak is reached with the new warmup, and no decay ends long before the run because of it."""
+def _keeps_peak(before: Outline, after: Outline) -> bool:
+    """Whether the new warmup reaches the peak, and makes no decay end long before the run."""
     idles = after.idle > before.idle + _MORE_IDLE or after.spent >= _MUCH_SPENT > before.spent
-    return after.starts_high and not idles
+    return after.peaks_after_warmup and not idles
 
 
-def _climbs_alike(before: Sentence, after: Sentence) -> bool:
-    """Whether the peak is not reached sooner, by a hundredth of the run: what is frozen and the warmup are as before."""
-    return after.climbed > before.climbed - 0.01
+def _keeps_climb(before: Outline, after: Outline) -> bool:
+    """Whether the peak is not reached earlier, by a hundredth of the run: frozen phases and warmup are as before."""
+    return after.climb > before.climb - 0.01
 
 
-def _with_warmup(before: Sentence, length: Length) -> list[Schedule]:
-    """Another warmup; where all phases have lengths the last decay takes what is left, for the run is as long as before."""
-    head, rest = before.parts[: before.frozen], before.parts[before.frozen :]
+def _with_warmup(before: Outline, length: Length) -> list[Schedule]:
+    """Replace the warmup; where all phases have lengths, the last decay takes the rest of the run."""
+    head, rest = before.parts[: before.num_frozen], before.parts[before.num_frozen :]
     arguments = dict(before.warmup.arguments if before.warmup else ()) | {"over": length}
-    if head:  # a thawed group goes on from its peak, from which there is no climb
+    if head:  # an unfrozen group joins at its peak, from which there is no climb
         arguments = {"over": length, "start": 0.0} | arguments
     parts = [*head, Phase("warmup", tuple(arguments.items())), *(rest[1:] if before.warmup else rest)]
     if all(part.length(before.horizon) is not None for part in parts):
         at = max((i for i, part in enumerate(parts) if not _is_fixed(part)), default=None)
         if at is not None:
-            parts[at] = _main(parts[at], _open)
+            parts[at] = _change_main(parts[at], _without_length)
     return parts
 
 
-def _twice(warmup: Phase, horizon: Horizon) -> Length:
-    """Twice its length, in its own unit, or the bound that this is beyond."""
-    over = _length(warmup)
+def _double(warmup: Phase, horizon: Horizon) -> Length:
+    """Return twice its length, in its own unit, within the bounds."""
+    over = _get_length(warmup)
     twice = replace(over, amount=2 * over.amount)
-    return sorted((_SHORTEST, twice, _LONGEST), key=lambda length: length.updates(horizon))[1]
+    return sorted((_MIN_WARMUP, twice, _MAX_WARMUP), key=lambda length: length.updates(horizon))[1]
 
 
-def _length(warmup: Phase) -> Length:
+def _get_length(warmup: Phase) -> Length:
     over = dict(warmup.arguments)["over"]
     assert isinstance(over, Length)
     return over
 
 
-def _decayed(parts: list[Schedule]) -> list[Schedule]:
-    """Up to the last warmup, or what is frozen, as they are; then linear decay."""
+def _with_linear(parts: list[Schedule]) -> list[Schedule]:
+    """Keep everything up to the last warmup or frozen phase, then decay linearly."""
     kept = max((i for i, part in enumerate(parts, 1) if is_warmup(part) or is_frozen(part)), default=0)
-    return [*parts[:kept], linear() if kept == len(parts) else _main(parts[-1], lambda _: linear())]
+    return [*parts[:kept], linear() if kept == len(parts) else _change_main(parts[-1], lambda _: linear())]
 
 
-def _main(part: Schedule, change: Callable[[Schedule], Schedule]) -> Schedule:
-    """Changes a phase, also where plateau() stands beside it."""
+def _change_main(part: Schedule, change: Callable[[Schedule], Schedule]) -> Schedule:
+    """Change a phase, also one that is multiplied by plateau()."""
     if isinstance(part, Product) and all(factor.neutral for factor in part.parts[1:]):
         return Product((change(part.parts[0]), *part.parts[1:]))
     return change(part)
 
 
 def _is_fixed(part: Schedule) -> bool:
-    """Whether a phase has the length that it was given, whatever the others have."""
+    """Whether a phase keeps its length, whatever the others have."""
     return is_frozen(part) or (isinstance(part, Phase) and part.name in ("warmup", "cooldown"))
 
 
-def _open(part: Schedule) -> Schedule:
-    """Without its length: it takes what is left."""
+def _without_length(part: Schedule) -> Schedule:
+    """Remove a phase's length, so that it takes the rest of the run."""
     if not isinstance(part, Phase) or _is_fixed(part):
         return part
     return replace(part, arguments=tuple(each for each in part.arguments if each[0] != "over"))
 
 
 def shorter_run(length: float, best: float, setting: str = "num_train_epochs") -> Change | None:
-    """A run that ends a little after its best epoch, or its best update with `max_steps`.
+    """Advise a run that ends a little after its best epoch, or its best update with `max_steps`.
 
     Example:
     ```python

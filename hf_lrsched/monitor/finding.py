@@ -1,4 +1,4 @@
-"""LossFinding: one thing that a run's losses tell, and what to change."""
+"""LossFinding: one thing that a run's losses show, and what to change."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,8 +10,8 @@ class Change:
 
     Args:
         setting (`str`): `schedule`, or the name of a training argument.
-        before (`str`): What it is.
-        after (`str`): What to try.
+        before (`str`): Its value in this run.
+        after (`str`): The value to try.
 
     Example:
     ```python
@@ -31,31 +31,55 @@ class Change:
 
 @dataclass(frozen=True)
 class LossFinding:
-    """One thing that a run's losses tell.
+    """One thing that a run's losses show.
 
     Args:
-        kind (`str`): What it is: `not_finite`, `spike` or the name of a function in `signs.py`.
+        kind (`str`): What it is: `not_finite`, `spike` or the name of a function in `monitor/symptoms/`.
         update (`int`): The update after which it was found.
         since (`int`): The update since which it holds.
-        confidence (`float`): How sure it is, from 0 to 1: 1 - the chance that noise alone looks so, by the statistic that found
-            it; where none did, a rough figure.
-        seen (`str`): What was seen, with its numbers.
+        evidence (`str`): What was observed, with its numbers.
         advice (`str`): What to change, in words.
         changes (`tuple[Change, ...]`): The same as settings.
+        confidence (`float`, *optional*): 1 - the probability that noise alone looks like this, where a statistical test found it.
+
+    Example:
+    ```python
+    >>> print(LossFinding("not_finite", 60, 60, "the training loss is nan", "Look at the batch."))
+    [hf_lrsched] update 60: not_finite: the training loss is nan. Look at the batch.
+
+    ```
     """
 
     kind: str
     update: int
     since: int
-    confidence: float
-    seen: str
+    evidence: str
     advice: str
     changes: tuple[Change, ...] = ()
+    confidence: float | None = None
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data."""
+        """Convert to plain data."""
         return {**asdict(self), "changes": [asdict(change) for change in self.changes]}
 
     def __str__(self) -> str:
+        since = f" since update {self.since}" if self.since < self.update else ""
         changes = "".join(f"\n    {change}" for change in self.changes)
-        return f"update {self.update}: {self.seen} (since update {self.since}, {self.confidence:.0%} sure). {self.advice}{changes}"
+        return f"[hf_lrsched] update {self.update}: {self.kind}{since}: {self.evidence}. {self.advice}{changes}"
+
+
+def format_distinct(*values: float) -> list[str]:
+    """Format numbers with three significant digits, or with as many as make different numbers look different.
+
+    Example:
+    ```python
+    >>> format_distinct(0.692, 0.69), format_distinct(1.0991, 1.0987)
+    (['0.692', '0.69'], ['1.0991', '1.0987'])
+
+    ```
+    """
+    for digits in range(3, 18):
+        texts = [f"{value:.{digits}g}" for value in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts

@@ -1,4 +1,4 @@
-"""Seen: all that is kept of a run's losses, in constant memory."""
+"""LossHistory: what is kept of a run's losses, in constant memory."""
 
 import statistics
 from collections import deque
@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 
 from .robust import noise, spread
 
-#: A run is looked at in so many stretches of equal length.
-BLOCKS = 40
-_LEAST_UPDATES = 5
-# Losses of a block that its median is taken of, at most.
-_MOST_VALUES = 64
-_MOST_EVALUATIONS = 64
+#: A run is divided into so many blocks of equal length.
+NUM_BLOCKS = 40
+_MIN_UPDATES = 5
+# A block's median is taken of so many losses, at most.
+_MAX_LOSSES = 64
+_MAX_EVALUATIONS = 64
 
 
 @dataclass(frozen=True)
 class Block:
-    """Successive updates, summed up.
+    """Successive updates, summarized.
 
     Args:
         start (`int`): The first update, counted from 1.
-        end (`int`): The last.
+        end (`int`): The last update.
         loss (`float`): Their median loss.
-        spread (`float`): The losses' standard deviation, by the median absolute deviation.
+        spread (`float`): The losses' standard deviation, from their median absolute deviation.
         lr (`float`): The mean of their LRs, as a share of the peak LR.
-        count (`int`): How many losses were told of them.
+        count (`int`): How many losses they had: one per update, or one per log record.
     """
 
     start: int
@@ -37,118 +37,101 @@ class Block:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation.
+    """One evaluation.
 
     Args:
         update (`int`): The update after which it was made.
-        loss (`float`, *optional*): Its loss.
-        score (`float`, *optional*): Its metric, so turned that more is better.
-        samples (`int`, *optional*): How many samples it had.
+        loss (`float`): The validation loss.
+        score (`float`, *optional*): Its metric, negated where less is better.
+        samples (`int`, *optional*): The size of the validation split.
     """
 
     update: int
-    loss: float | None
+    loss: float
     score: float | None = None
     samples: int | None = None
 
 
 @dataclass
-class Seen:
-    """What is kept of a run.
+class LossHistory:
+    """The losses of a run so far, summarized.
 
     Args:
         num_updates (`int`): All updates of the run.
-        updates_done (`int`, defaults to 0): Those before the first one that is seen.
+        updates_done (`int`, defaults to 0): Updates before the first one that is observed.
     """
 
     num_updates: int
     updates_done: int = 0
     update: int = 0
-    #: The share of the run that is over by what else its end is counted in, such as tokens.
-    done_by_clock: float = 0.0
+    #: The share of the run that is over by another clock, such as tokens.
+    clock_share: float = 0.0
+    #: The latest LR, the highest one so far, both as shares of the peak, and the update that reached it.
     lr: float = 0.0
-    #: The highest LR so far, as a share of the peak, and the update that reached it.
-    highest: tuple[float, int] = (0.0, 0)
+    max_lr: float = 0.0
+    max_lr_update: int = 0
     first: list[float] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
-    evaluations: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=_MOST_EVALUATIONS))
-    _norms: dict[int, list[float]] = field(default_factory=dict)
-    _values: list[float] = field(default_factory=list)
-    _lrs: float = 0.0
+    evaluations: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=_MAX_EVALUATIONS))
+    _losses: list[float] = field(default_factory=list)
+    _lr_sum: float = 0.0
     _count: int = 0
 
     @property
     def block_size(self) -> int:
-        return max(_LEAST_UPDATES, -(-self.num_updates // BLOCKS))
+        """Updates of a block."""
+        return max(_MIN_UPDATES, -(-self.num_updates // NUM_BLOCKS))
 
     def add_loss(self, update: int, loss: float, lr: float) -> bool:
-        """The loss of an update and its LR as a share of the peak; whether a block is complete with it."""
+        """Add the loss of an update and its LR as a share of the peak; return whether it completes a block."""
         self.update, self.lr = update, lr
-        if lr > self.highest[0]:
-            self.highest = (lr, update)
-        if len(self.first) < _LEAST_UPDATES:
+        if lr > self.max_lr:
+            self.max_lr, self.max_lr_update = lr, update
+        if len(self.first) < _MIN_UPDATES:
             self.first.append(loss)
-        if self._count % -(-self.block_size // _MOST_VALUES) == 0:
-            self._values.append(loss)
+        if self._count % -(-self.block_size // _MAX_LOSSES) == 0:
+            self._losses.append(loss)
         self._count += 1
-        self._lrs += lr
+        self._lr_sum += lr
         start = self.blocks[-1].end + 1 if self.blocks else self.updates_done + 1
         if update - start + 1 < self.block_size:
             return False
-        block = Block(
-            start,
-            update,
-            statistics.median(self._values),
-            spread(self._values),
-            self._lrs / self._count,
-            self._count,
-        )
-        self.blocks.append(block)
-        self._values, self._lrs, self._count = [], 0.0, 0
+        loss, lr = statistics.median(self._losses), self._lr_sum / self._count
+        self.blocks.append(Block(start, update, loss, spread(self._losses), lr, self._count))
+        self._losses, self._lr_sum, self._count = [], 0.0, 0
         return True
 
-    def lr_sum(self, update: int) -> float:
-        """The sum of the LRs until an update, as shares of the peak."""
+    def sum_lr(self, update: int) -> float:
+        """Sum the LRs until an update, as shares of the peak."""
         return sum(
             block.lr * (min(block.end, update) - block.start + 1) for block in self.blocks if block.start <= update
         )
 
-    def add_norm(self, update: int, norm: float) -> None:
-        """The norm of an update's gradients, of which not every update tells."""
-        norms = self._norms.setdefault((update - self.updates_done - 1) // self.block_size, [])
-        if len(norms) < _MOST_VALUES:
-            norms.append(norm)
-
     @property
-    def norms(self) -> list[tuple[int, int, float]]:
-        """The median norm of the gradients in each stretch that told any, with the stretch's first and last update."""
-        size, begun = self.block_size, self.updates_done
-        return [
-            (begun + index * size + 1, begun + (index + 1) * size, statistics.median(norms))
-            for index, norms in sorted(self._norms.items())
-        ]
+    def validation(self) -> list[Evaluation]:
+        """The evaluations after the first update."""
+        return [each for each in self.evaluations if each.update > 0]
 
     @property
     def start(self) -> float:
-        """The loss before anything was learned: the least of the first update's and the median of the first few."""
+        """The loss before anything was learned: the first loss or the median of the first few, whichever is lower."""
         return min(self.first[0], statistics.median(self.first))
 
     @property
     def noise(self) -> float:
-        """The standard deviation of one told loss: within the blocks, or of records, of which a block has few, from one to the
-        next."""
-        inner = [block.spread for block in self.blocks if block.count >= _LEAST_UPDATES]
+        """The standard deviation of one loss: within the blocks, or between records where a block has few of them."""
+        inner = [block.spread for block in self.blocks if block.count >= _MIN_UPDATES]
         if inner:
             return statistics.median(inner)
-        return noise([block.loss for block in self.blocks] if len(self.blocks) >= _LEAST_UPDATES else self.first)
+        return noise([block.loss for block in self.blocks] if len(self.blocks) >= _MIN_UPDATES else self.first)
 
     @property
-    def error(self) -> float:
-        """The standard error of a block's median, by the noise from one loss to the next: 1.2533 sigma / sqrt(n)."""
+    def standard_error(self) -> float:
+        """The standard error of a block's median: 1.2533 sigma / sqrt(n)."""
         count = statistics.median(block.count for block in self.blocks) if self.blocks else 1
         return 1.2533 * self.noise / count**0.5 or 1e-12 * max(abs(self.start), 1e-300)
 
     @property
-    def done(self) -> float:
+    def share_done(self) -> float:
         """The share of the run that is over."""
-        return min(1.0, max(self.update / self.num_updates, self.done_by_clock))
+        return min(1.0, max(self.update / self.num_updates, self.clock_share))

@@ -1,4 +1,4 @@
-"""Sentence: a schedule taken apart into its phases, in its run; what of it is compared with another one."""
+"""Outline: a schedule divided into its phases, and the facts by which two schedules of one run are compared."""
 
 import math
 from dataclasses import dataclass, replace
@@ -10,22 +10,25 @@ import numpy as np
 from ..schedules import Curve, Horizon, Phase, Product, Schedule, ScheduleError, Sequence, parse
 from ..schedules.shapes import Array
 
-#: An LR of at most this share of its peak is spent; from this one on it is at its peak, but for the rounding of updates.
+#: Below the first share of its peak an LR is spent, from the second one on it is at its peak, but for rounding to updates.
 SPENT, HIGH = 0.03, 0.95
 
-# At so many points, at most, a curve is looked at.
-_POINTS = 1000
+# A curve is evaluated at so many points, at most.
+_MAX_POINTS = 1000
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """Phases one after another, in a run.
+class Outline:
+    """The phases of a schedule in a run.
 
     Args:
-        parts (`tuple[Schedule, ...]`): The phases.
-        factors (`tuple[Schedule, ...]`): What scales them all: `plateau()`.
+        parts (`tuple[Schedule, ...]`): The phases, one after another.
+        factors (`tuple[Schedule, ...]`): What multiplies them all: `plateau()`.
         horizon ([`Horizon`]): The run.
         peak (`float`, *optional*): The peak LR.
+
+    Raises:
+        ScheduleError: The phases do not fit into the run, or cannot be written as text.
     """
 
     parts: tuple[Schedule, ...]
@@ -33,48 +36,40 @@ class Sentence:
     horizon: Horizon
     peak: float | None = None
 
+    def __post_init__(self) -> None:
+        _ = self.curve
+
     @classmethod
-    def read(cls, text: str, horizon: Horizon, peak: float | None = None) -> "Sentence":
-        """From a text.
+    def parse(cls, text: str, horizon: Horizon, peak: float | None = None) -> "Outline":
+        """Read a schedule's text.
 
         Raises:
-            ScheduleError: It can't be read here, does not fit into the run, or is a product of several curves.
+            ScheduleError: It is invalid here, does not fit into the run, or is a product of several curves.
         """
         schedule = parse(text)
         first, *factors = schedule.parts if isinstance(schedule, Product) else (schedule,)
         if not all(factor.neutral for factor in factors):
-            raise ScheduleError(f"{text} is a product: which of its factors are the phases is not known.")
-        return cls(first.parts if isinstance(first, Sequence) else (first,), tuple(factors), horizon, peak)._checked()
+            raise ScheduleError(f"{text} is a product of several curves, so its phases are ambiguous.")
+        return cls(first.parts if isinstance(first, Sequence) else (first,), tuple(factors), horizon, peak)
 
-    def with_parts(self, parts: list[Schedule]) -> "Sentence":
-        """The same run with other phases.
-
-        Raises:
-            ScheduleError: They don't fit into it.
-        """
-        return replace(self, parts=tuple(parts))._checked()
-
-    def _checked(self) -> "Sentence":
-        _ = self.curve
-        return self
+    def with_parts(self, parts: list[Schedule]) -> "Outline":
+        """Return the same run with other phases."""
+        return replace(self, parts=tuple(parts))
 
     @property
     def schedule(self) -> Schedule:
+        """The schedule with these phases."""
         main = Sequence(self.parts) if len(self.parts) > 1 else self.parts[0]
         return Product((main, *self.factors)) if self.factors else main
 
     @cached_property
     def curve(self) -> Curve:
-        # What can't be read back could not be pasted.
+        """The schedule's curve, by way of its text: a text that cannot be parsed cannot be pasted either."""
         return parse(str(self.schedule)).resolve(self.horizon, peak=self.peak)
 
     @cached_property
-    def _points(self) -> Array:
-        return np.unique(np.linspace(0, self.horizon.num_updates, _POINTS + 1).round())
-
-    @cached_property
     def _levels(self) -> Array:
-        return self.curve(self._points)
+        return self.curve(np.unique(np.linspace(0, self.horizon.num_updates, _MAX_POINTS + 1).round()))
 
     @property
     def highest(self) -> float:
@@ -87,45 +82,45 @@ class Sentence:
         return float(self._levels[-1])
 
     @property
-    def climbed(self) -> float:
-        """The share of the run after which it is at its peak."""
+    def climb(self) -> float:
+        """The share of the run until the peak is reached."""
         return float(np.argmax(self._levels >= HIGH * self.highest)) / len(self._levels)
 
     @property
     def spent(self) -> float:
-        """The share of the run, at its end, in which the LR is spent."""
-        return self._low(SPENT)
+        """The share of the run, at its end, with a spent LR."""
+        return self._share_below(SPENT)
 
     @property
     def idle(self) -> float:
-        """The share of the run, at its end, in which the LR is 0."""
-        return self._low(1e-12)
+        """The share of the run, at its end, with an LR of 0."""
+        return self._share_below(1e-12)
 
-    def _low(self, share: float) -> float:
-        is_high = self._levels > share * self.highest
+    def _share_below(self, level: float) -> float:
+        is_high = self._levels > level * self.highest
         return float(np.argmax(is_high[::-1]) if is_high.any() else len(is_high)) / len(is_high)
 
     @property
-    def frozen(self) -> int:
+    def num_frozen(self) -> int:
         """How many phases at the start are frozen."""
         return next((i for i, part in enumerate(self.parts) if not is_frozen(part)), len(self.parts))
 
     @property
     def warmup(self) -> Phase | None:
-        """The warmup that it begins with, after what is frozen."""
-        first = self.parts[self.frozen] if self.frozen < len(self.parts) else None
+        """The warmup at the start, after the frozen phases."""
+        first = self.parts[self.num_frozen] if self.num_frozen < len(self.parts) else None
         return first if isinstance(first, Phase) and is_warmup(first) else None
 
     @property
     def warmup_end(self) -> int:
-        """The update after the last of that warmup or, where there is none, of what is frozen."""
-        ends = self.parts[: self.frozen + (self.warmup is not None)]
-        lengths = [part.length(self.horizon) for part in ends]
+        """The update after that warmup or, without one, after the frozen phases."""
+        parts = self.parts[: self.num_frozen + (self.warmup is not None)]
+        lengths = [part.length(self.horizon) for part in parts]
         return self.horizon.num_updates if None in lengths else math.ceil(sum(filter(None, lengths), Fraction(0)))
 
     @property
-    def starts_high(self) -> bool:
-        """Whether it is at its peak then: it has no climb of its own, and no other warmup to come."""
+    def peaks_after_warmup(self) -> bool:
+        """Whether the peak is reached there: no climb of another kind and no second warmup follows."""
         return self.curve(self.warmup_end) >= HIGH * self.highest
 
 
@@ -137,4 +132,5 @@ def is_frozen(part: Schedule) -> bool:
 
 
 def is_warmup(part: Schedule) -> bool:
+    """Whether a phase is a `warmup(...)`."""
     return isinstance(part, Phase) and part.name == "warmup"

@@ -1,17 +1,18 @@
-"""Robust statistics of short series: numbers in, numbers out. None of them has a scale of its own."""
+"""Robust statistics of short series. None of them depends on the scale of the numbers."""
 
 import math
 import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 
-#: What makes the median absolute deviation of normal noise its standard deviation.
-_MAD = 1.4826
+#: Standard deviation / median absolute deviation, of a normal distribution.
+MAD_TO_SIGMA = 1.4826
 
 
 def spread(values: Sequence[float]) -> float:
-    """The standard deviation, by the median absolute deviation (Hampel, 1974, The influence curve and its role in robust
-    estimation, JASA 69): `1.4826 * median(|x - median(x)|)`.
+    """Estimate the standard deviation from the median absolute deviation: `1.4826 * median(|x - median(x)|)`.
+
+    Source: Hampel, 1974, The influence curve and its role in robust estimation, JASA 69.
 
     Example:
     ```python
@@ -23,17 +24,17 @@ def spread(values: Sequence[float]) -> float:
     if not values:
         return 0.0
     center = statistics.median(values)
-    return _MAD * statistics.median(abs(value - center) for value in values)
+    return MAD_TO_SIGMA * statistics.median(abs(value - center) for value in values)
 
 
 def noise(values: Sequence[float]) -> float:
-    """The standard deviation of what lies on top of a trend, by successive differences (Rice, 1984, Bandwidth choice for
-    nonparametric regression, Annals of Statistics 12; von Neumann, 1941), in its robust form:
-    `1.4826 * median(|x[i+1] - x[i]|) / sqrt(2)`.
+    """Estimate the standard deviation around a trend from successive differences: `1.4826 * median(|x[i+1] - x[i]|) / sqrt(2)`.
+
+    Source: Rice, 1984, Bandwidth choice for nonparametric regression, Annals of Statistics 12, here with a median.
 
     Example:
     ```python
-    >>> round(noise([1.0, 2.1, 2.9, 4.0, 5.1]), 3)  # a trend of 1 a step counts, too, as in any short series
+    >>> round(noise([1.0, 2.1, 2.9, 4.0, 5.1]), 3)  # includes the trend of 1 per step
     1.153
     >>> round(noise([1.0, 1.2, 1.0, 1.2, 1.0]), 3)
     0.21
@@ -41,14 +42,14 @@ def noise(values: Sequence[float]) -> float:
     ```
     """
     steps = [abs(after - before) for before, after in pairwise(values)]
-    return _MAD * statistics.median(steps) / math.sqrt(2) if steps else 0.0
+    return MAD_TO_SIGMA * statistics.median(steps) / math.sqrt(2) if steps else 0.0
 
 
 def trend(values: Sequence[float]) -> float:
-    """How sure it is that a series rises (towards 1) or falls (towards -1): Mann-Kendall's test (Mann, 1945, Nonparametric
-    tests against trend, Econometrica 13; Kendall, 1975), as `sign(S) * (1 - p)`, p two-sided and normal.
+    """Test whether a series rises (towards 1) or falls (towards -1): `sign(S) * (1 - p)` of Mann-Kendall's test.
 
-    `S = sum over i < j of sign(x[j] - x[i])`, with variance `n (n - 1) (2 n + 5) / 18` and continuity correction.
+    `S = sum over i < j of sign(x[j] - x[i])`, with variance `n (n - 1) (2 n + 5) / 18` and continuity correction; p is
+    two-sided and normal. Source: Mann, 1945, Nonparametric tests against trend, Econometrica 13; Kendall, 1975.
 
     Example:
     ```python
@@ -67,6 +68,6 @@ def trend(values: Sequence[float]) -> float:
     return math.copysign(math.erf(z / math.sqrt(2)), total)
 
 
-def sure(z: float) -> float:
-    """The normal distribution's probability below z, no less than 0.5."""
+def get_confidence(z: float) -> float:
+    """Return the normal distribution's probability below z, at least 0.5."""
     return 0.5 * (1 + math.erf(max(z, 0.0) / math.sqrt(2)))

@@ -1,28 +1,30 @@
-"""What a run is about to do, as far as the monitor needs to know."""
+"""RunInfo: what is known of a run before its first update."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..schedules import Horizon
 
+# The rest of a schedule is evaluated at so many points.
+_POINTS = 200
+
 
 @dataclass(frozen=True)
-class Plan:
-    """What is known before the first update.
+class RunInfo:
+    """What is known of a run before its first update.
 
     Args:
         num_updates (`int`): All updates of the run.
         learning_rate (`float`): The peak LR.
-        schedule (`str`, *optional*): The schedule's text, where it is one of this package.
-        num_epochs (`float`, *optional*): The run's epochs, where they make its length.
-        curve (`Callable[[float], float]`, *optional*): The LR as a share of the peak LR at a share of the run, where the
-            schedule is known.
-        horizon ([`Horizon`], *optional*): What the schedule was resolved against. Defaults to the updates alone.
+        schedule (`str`, *optional*): The schedule's text, if it is one of this package.
+        num_epochs (`float`, *optional*): The run's epochs, if they set its length.
+        curve (`Callable[[float], float]`, *optional*): The LR as a share of the peak LR, at a share of the run.
+        horizon ([`Horizon`], *optional*): What the schedule was resolved against. Defaults to `num_updates` alone.
         step_ratio (`float`, *optional*): Peak LR / RMS of the weights, for optimizers whose steps have the size of the LR.
-        metric (`str`, *optional*): The metric that says what is better.
-        greater_is_better (`bool`, *optional*): Of that metric.
-        updates_done (`int`, defaults to 0): Updates before the first one that is seen: not 0 in a run that is resumed. What
-            compares with the loss before anything was learned is then not told.
+        metric (`str`, *optional*): The metric that decides which evaluation is better.
+        greater_is_better (`bool`, *optional*): Whether more of that metric is better.
+        updates_done (`int`, defaults to 0): Updates made before this process began: above 0 in a resumed run, whose start is not
+            observed.
     """
 
     num_updates: int
@@ -36,17 +38,8 @@ class Plan:
     greater_is_better: bool | None = None
     updates_done: int = 0
 
-    @property
-    def run(self) -> Horizon:
-        """What the schedule is resolved against."""
-        return self.horizon or Horizon(self.num_updates)
-
-    def highest_after(self, share: float) -> float:
-        """The highest LR from a share of the run on, as a share of the peak LR; 0 where the schedule is not known."""
+    def max_lr_after(self, share: float) -> float:
+        """Return the highest LR from a share of the run on, as a share of the peak LR; 0 for an unknown schedule."""
         if self.curve is None:
             return 0.0
-        return max(self.curve(share + (1 - share) * i / _POINTS_AHEAD) for i in range(_POINTS_AHEAD + 1))
-
-
-# At so many points the rest of a schedule is looked at.
-_POINTS_AHEAD = 200
+        return max(self.curve(share + (1 - share) * i / _POINTS) for i in range(_POINTS + 1))

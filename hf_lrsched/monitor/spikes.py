@@ -1,19 +1,20 @@
-"""SpikeTest: whether the training loss has jumped up and stays there. Pure."""
+"""SpikeTest: whether the training loss has jumped up and stays there."""
 
 import math
 import statistics
 from collections import deque
 from dataclasses import dataclass
 
-# Of a normal distribution, the standard deviation over the median absolute deviation.
-_DEVIATION = 1.4826
-# Before so many losses nothing is said; so many make up the loss at the start.
-_FEWEST = 10
-# Progress is told from noise when it is more than so many deviations.
+from .finding import format_distinct
+from .robust import MAD_TO_SIGMA
+
+# No loss is high before so many losses; so many make up the loss at the start.
+_MIN_LOSSES = 10
+# The run has made progress when its level is more than so many deviations below its start.
 _PROGRESS = 2.0
-# What is neither high for the most part nor low again after so many losses is the run's new level.
-_LONGEST_ROW = 50
-# Of a small progress, half may be lost by noise alone: a high loss is more than so many deviations above the level, too.
+# After so many losses that are neither mostly high nor low again, they are the run's new level.
+_MAX_ROW = 50
+# A high loss is more than so many deviations above the level: noise alone may cost half of a small progress.
 _NOISE = 3.0
 
 
@@ -24,11 +25,10 @@ class Spike:
     Args:
         since (`int`): The first update whose loss was high.
         updates (`int`): How many losses were high since.
-        loss (`float`): Their median.
+        loss (`float`): The median of the high losses.
         level (`float`): The median of the losses before.
-        setback (`float`, *optional*): How much of the run's progress is lost: 0 none, 1 all. `None` where there was none
-            to lose.
-        chance (`float`): How likely so many high losses in a row would be among the losses before.
+        setback (`float`, *optional*): How much of the run's progress is lost: 0 none, 1 all. `None` if there was none to lose.
+        chance (`float`): The probability of so many high losses among losses like those before.
     """
 
     since: int
@@ -40,25 +40,31 @@ class Spike:
 
     @property
     def text(self) -> str:
-        lost = "" if self.setback is None else f", {self.setback:.0%} of the progress is lost"
-        return f"the loss rose from {self.level:.4g} to {self.loss:.4g} at update {self.since} and stayed there{lost}"
+        """What happened, in words."""
+        level, loss = format_distinct(self.level, self.loss)
+        text = f"the loss rose from {level} to {loss} at update {self.since} and stayed there"
+        if self.setback is None:
+            return text
+        return text + (
+            f", {self.setback:.0%} of the progress is lost" if self.setback < 1 else ", all progress is lost"
+        )
 
 
 class SpikeTest:
-    """Tells a jump of the training loss that stays from outliers, without a threshold on the loss itself.
+    """Distinguish a jump of the training loss that stays from outliers, without a threshold on the loss itself.
 
-    The losses before make up a sliding window, with their median `level` and their deviation `sigma`, 1.4826 times the
-    median absolute deviation (Hampel, The Influence Curve and Its Role in Robust Estimation, 1974). A loss is *high* when
+    The losses before form a sliding window, with their median `level` and their deviation `sigma`, 1.4826 times the median
+    absolute deviation (Hampel, The Influence Curve and Its Role in Robust Estimation, 1974). A loss is *high* when
 
-        loss - level > setback * (start - level)    where the run has made progress: start - level > 2 sigma,
+        loss - level > setback * (start - level)    if the run has made progress: start - level > 2 sigma,
                                                     and by more than 3 sigma
-        loss - level > high * sigma                 where it has not
+        loss - level > high * sigma                 if it has not
 
-    with `start` the median of the run's first 10 losses: so a setback of 1 is back at the start. From a first high loss on, as long
-    as at least half are high, h high ones among n are a spike once so many would be rarer than `chance`, were they drawn as
-    those of the window are: `P(Binomial(n, p) >= h) < chance`, with p = (1 + high losses in the window) / (1 + losses in the
-    window). In a row that is `p ** n < chance`: 4 high losses with none among 50, 7 with 10 % of them, 12 with 30 %. Of high
-    and low ones in turn 5 high ones, with none among 50.
+    with `start` the median of the run's first 10 losses, so that a setback of 1 is back at the start. From the first high loss
+    on, as long as at least half are high, h high losses among n are a spike if random draws from the window would hold so many
+    with a probability below `chance`: `P(Binomial(n, p) >= h) < chance`, with p = (1 + high losses in the window) / (1 + losses
+    in the window). In a row that is `p ** n < chance`: 4 high losses with none among 50, 7 with 10 % of them, 12 with 30 %. If
+    high and low losses alternate it takes 5 high ones, with none among 50.
 
     Nothing changes when all losses are multiplied by a positive number or a number is added to them. Memory is constant.
 
@@ -66,18 +72,18 @@ class SpikeTest:
         window (`int`, defaults to 50): How many losses the level is taken from.
         setback (`float`, defaults to 0.75): The share of the progress that is lost at a high loss.
         chance (`float`, defaults to 1e-6): How rare a row of high losses must be.
-        high (`float`, defaults to 10): How many deviations above the level are high where there was no progress.
+        high (`float`, defaults to 10): How many deviations above the level are high before any progress.
         dense (`float`, defaults to 0.5): The share of the losses since the first high one that must be high: 1 for a row.
-        start (`float`, *optional*): The loss that the run started from, where its first losses were seen before: in a run
-            that is resumed, [`start`] of the test until then.
+        start (`float`, *optional*): The loss at the start of the run, if its first losses were observed before: in a resumed
+            run, [`start`] of the earlier test.
 
     Example:
     ```python
     >>> test = SpikeTest()
     >>> losses = [2.0] * 10 + [1.0, 1.1] * 25 + [1.9, 2.1, 7.0, 3.0]
-    >>> found = [test.add(update, loss) for update, loss in enumerate(losses, 1)]
-    >>> found[-1].text
-    'the loss rose from 1.05 to 2.55 at update 61 and stayed there, 158% of the progress is lost'
+    >>> spikes = [test.add(update, loss) for update, loss in enumerate(losses, 1)]
+    >>> spikes[-1].text
+    'the loss rose from 1.05 to 2.55 at update 61 and stayed there, all progress is lost'
 
     ```
     """
@@ -96,7 +102,7 @@ class SpikeTest:
         self.high = high
         self.dense = dense
         self._window: deque[float] = deque(maxlen=window)
-        #: The losses since the first high one, and the high ones among them.
+        # The losses since the first high one, and the high ones among them.
         self._row: list[float] = []
         self._high: list[float] = []
         self._since = 0
@@ -106,30 +112,30 @@ class SpikeTest:
 
     @property
     def start(self) -> float:
-        """The loss that the run started from; NaN before its first one."""
+        """The loss at the start of the run; NaN before its first loss."""
         return self._start
 
-    def forget(self) -> None:
-        """Begins anew at whatever level the next losses have; what the run started from stays known."""
+    def reset(self) -> None:
+        """Take the level from the next losses, as after a rollback; `start` stays."""
         self._window.clear()
         self._row, self._high = [], []
 
     def add(self, update: int, loss: float) -> Spike | None:
-        """The loss of one more update; NaN counts as infinite.
+        """Add the loss of one more update; NaN counts as infinite.
 
         Returns:
-            [`Spike`], *optional*: A spike that this loss confirms.
+            [`Spike`], *optional*: The spike that this loss confirms.
         """
         loss = math.inf if math.isnan(loss) else float(loss)
-        if not self._knows_start and len(self._first) < _FEWEST:
+        if not self._knows_start and len(self._first) < _MIN_LOSSES:
             self._first.append(loss)
             self._start = statistics.median(self._first)
-        if len(self._window) < _FEWEST:
+        if len(self._window) < _MIN_LOSSES:
             self._window.append(loss)
             return None
         level = statistics.median(self._window)
-        rise, progress = self._yardstick(level)
-        is_high = loss - level > rise  # not where it can't be told
+        rise, progress = self._measure(level)
+        is_high = loss - level > rise  # inf - inf is not
         if not is_high and not self._high:
             self._window.append(loss)
             return None
@@ -138,28 +144,28 @@ class SpikeTest:
         self._row.append(loss)
         if is_high:
             self._high.append(loss)
-        if len(self._high) < self.dense * len(self._row) or len(self._row) > _LONGEST_ROW:
+        if len(self._high) < self.dense * len(self._row) or len(self._row) > _MAX_ROW:
             self._window.extend(self._row)
             self._row, self._high = [], []
             return None
-        usual = (1 + sum(each - level > rise for each in self._window)) / (1 + len(self._window))
-        chance = _at_least(len(self._high), len(self._row), usual)
+        expected = (1 + sum(each - level > rise for each in self._window)) / (1 + len(self._window))
+        chance = _binomial_tail(len(self._high), len(self._row), expected)
         if not is_high or chance >= self.chance:
             return None
         high = statistics.median(self._high)
         return Spike(self._since, len(self._high), high, level, (high - level) / progress if progress else None, chance)
 
-    def _yardstick(self, level: float) -> tuple[float, float]:
-        """By how much a high loss is above the level, and the progress that it is measured by; 0 for none."""
+    def _measure(self, level: float) -> tuple[float, float]:
+        """Return how far a high loss lies above the level, and the run's progress, 0 if it has made none."""
         progress = self._start - level
         if not math.isfinite(progress):
             return math.inf, 0.0
-        sigma = _DEVIATION * statistics.median([abs(loss - level) for loss in self._window])
+        sigma = MAD_TO_SIGMA * statistics.median([abs(loss - level) for loss in self._window])
         if progress > _PROGRESS * sigma:
             return max(self.setback * progress, _NOISE * sigma), progress
-        return self.high * sigma or math.inf, 0.0  # losses that are all the same have no scale
+        return self.high * sigma or math.inf, 0.0  # equal losses have no scale
 
 
-def _at_least(count: int, of: int, share: float) -> float:
-    """How likely `count` or more of `of` are, if each one is with the chance `share`: the binomial distribution's tail."""
-    return sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1))
+def _binomial_tail(count: int, n: int, p: float) -> float:
+    """Return P(Binomial(n, p) >= count)."""
+    return sum(math.comb(n, k) * p**k * (1 - p) ** (n - k) for k in range(count, n + 1))

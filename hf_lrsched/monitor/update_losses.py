@@ -1,24 +1,21 @@
 """UpdateLosses: the loss of every update, read from the device without waiting for it."""
 
-from collections import deque
 from typing import Any
 
 import torch
 from torch import nn
 
-# Losses that may wait on a device that can't say when they are there: at the next record Trainer itself waits for it.
-_MOST_WAITING = 64
+from ..optim.device_queue import DeviceQueue
 
 
 class UpdateLosses:
-    """Collects the losses that a model returns while it trains, one number an update.
+    """Collect the losses that a model returns while it trains, one number per update.
 
-    A forward hook sees each micro-batch's loss, before Trainer filters what is not finite; an update's loss is their mean.
-    On a CUDA device the number is copied to the host beside the computation and read when it has arrived, an update or two
-    later: nothing waits for the device. On other accelerators it is read when Trainer writes a record, at which it waits
-    itself.
+    A forward hook reads each micro-batch's loss before Trainer filters values that are not finite. An update's loss is the
+    mean of its micro-batches. No update waits for the device: see [`DeviceQueue`].
 
-    A loss that is not computed by the model (`compute_loss_func`, label smoothing) is not seen: [`sees`] is then `False`.
+    The hook cannot read a loss that the model does not compute (`compute_loss_func`, label smoothing). [`is_available`] is
+    `False` then.
 
     Example:
     ```python
@@ -29,7 +26,7 @@ class UpdateLosses:
     >>> for value in (0.7, 0.5):
     ...     _ = model(torch.tensor(value))
     >>> losses.end_update(1)
-    >>> [(update, round(loss, 6)) for update, loss in losses.arrived()]
+    >>> [(update, round(loss, 6)) for update, loss in losses.get()]
     [(1, 0.6)]
     >>> losses.detach()
 
@@ -38,31 +35,32 @@ class UpdateLosses:
 
     def __init__(self) -> None:
         self._handle: Any = None
-        self._forget()
+        self._reset()
 
     def __reduce__(self) -> tuple[type["UpdateLosses"], tuple[()]]:
-        """A new one: whoever copies a model in mid-training copies the hook, and what waits on a device can't be copied."""
+        """Copy and pickle as an empty one: the hook is copied with its model, numbers on their way from a device cannot be."""
         return type(self), ()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._sum: torch.Tensor | None = None
         self._count = 0
-        self._waiting: deque[tuple[int, torch.Tensor, Any]] = deque()
-        self.sees = False
+        self._queue = DeviceQueue()
+        #: Whether there was a loss for any update.
+        self.is_available = False
 
     def attach(self, model: nn.Module) -> None:
-        """Begins to listen to a model."""
+        """Begin to read a model's losses."""
         self.detach()
-        self._forget()
+        self._reset()
         self._handle = model.register_forward_hook(self._after_forward)
 
     def detach(self) -> None:
-        """Listens no longer."""
+        """Remove the hook from the model."""
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
 
-    # In a compiled model what is remembered here would be compiled in, again and again.
+    # A compiled model must not compile this hook: it would do so again at every update.
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # torch leaves it untyped
     def _after_forward(self, model: nn.Module, inputs: Any, outputs: Any) -> None:
         if not model.training:  # an evaluation
@@ -72,42 +70,23 @@ class UpdateLosses:
             self.add(loss)
 
     def add(self, loss: torch.Tensor) -> None:
-        """The loss of a micro-batch; several numbers, as data parallel replicas give, count by their mean."""
+        """Add the loss of a micro-batch; of several numbers, as from data parallel replicas, their mean."""
         value = loss.detach().float().mean()
-        if self._sum is not None and value.device != self._sum.device:  # of a data parallel replica
+        if self._sum is not None and value.device != self._sum.device:  # from a data parallel replica
             value = value.to(self._sum.device, non_blocking=True)
         self._sum = value if self._sum is None else self._sum + value
         self._count += 1
 
     def end_update(self, update: int) -> None:
-        """The micro-batches since the update before make up this one."""
-        if self._sum is None:
-            return
-        self.sees = True
-        mean, ready = self._sum / self._count, None
-        self._sum, self._count = None, 0
-        if mean.device.type == "cuda":
-            host = torch.empty((), pin_memory=True)
-            host.copy_(mean, non_blocking=True)
-            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            ready.record()
-            mean = host
-        self._waiting.append((update, mean, ready))
+        """Take the micro-batches since the last call as this update."""
+        if self._sum is not None:
+            self._queue.put(update, self._sum / self._count)
+            self._sum, self._count, self.is_available = None, 0, True
 
-    def arrived(self, wait: bool = False) -> list[tuple[int, float]]:
-        """The losses that can be read now, as `(update, loss)`, each once and in order.
+    def get(self, wait: bool = False) -> list[tuple[int, float]]:
+        """Return the losses that can be read now, as `(update, loss)`, each once and in order.
 
         Args:
-            wait (`bool`, defaults to `False`): Read all, as at a record, for which Trainer waits for the device.
+            wait (`bool`, defaults to `False`): Read everything, as at a log record, for which Trainer waits for the device.
         """
-        found = []
-        wait = wait or len(self._waiting) > _MOST_WAITING
-        while self._waiting:
-            update, loss, ready = self._waiting[0]
-            if not wait and not (loss.device.type == "cpu" if ready is None else ready.query()):
-                break
-            if ready is not None:
-                ready.synchronize()
-            found.append((update, loss.item()))
-            self._waiting.popleft()
-        return found
+        return self._queue.get(wait)

@@ -1,35 +1,99 @@
-"""Gradients that are not finite: found before the optimizer steps, and kept from the weights."""
+"""Gradients that are not finite: found before the optimizer steps, and kept away from the weights."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from torch import nn
 
+from .device_queue import DeviceQueue
 from .wrappers import unwrap_optimizer
 
-# A flag of a CUDA device is read so many updates later. By then it has arrived; and on every process it is the same update.
-_UPDATES_LATER = 2
-# The smallest gradients that are looked at before all are.
-_SMALLEST = 8
+# Several processes read a flag so many updates later, all at the same one. By then it has arrived.
+_DELAY = 10
+# The smallest gradients, which are looked at before all the others.
+_NUM_SMALLEST = 8
 
 
-def gradients_of(parameters: Iterable[nn.Parameter]) -> Iterator[torch.Tensor]:
-    """Those that there are; of sparse ones, the values."""
+class GradientFilter:
+    """Drop each update whose gradients hold NaN or infinity, before the optimizer steps.
+
+    On the CPU the gradients are looked at directly, and those of a dropped update become `None`. On another device a flag is
+    made there and read once it has arrived, so that no update waits for it: a fused optimizer skips the step by itself, as it
+    does for `torch.amp.GradScaler`; others get gradients of 0. Updates that fp16's loss scaling skips are only counted.
+
+    Args:
+        optimizer (`torch.optim.Optimizer`): The one that steps, or a wrapper of accelerate around it.
+        reads_gradients (`bool`, *optional*): Look at the gradients directly. Defaults to whether all parameters are on the CPU.
+    """
+
+    def __init__(self, optimizer: Any, reads_gradients: bool | None = None):
+        self._parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._smallest = sorted(self._parameters, key=nn.Parameter.numel)
+        on_cpu = all(parameter.device.type == "cpu" for parameter in self._parameters)
+        self.reads_gradients = on_cpu if reads_gradients is None else reads_gradients
+        #: Whether fp16's loss scaling is on, which skips the step by itself.
+        self.is_scaled = False
+        self._dropped: list[int] = []
+        self._flags = DeviceQueue(_DELAY if PartialState().num_processes > 1 else None)
+
+    def before_step(self, update: int, optimizer: Any, is_clipped: bool) -> None:
+        """Look at the gradients of an update, and drop it if they are not finite.
+
+        Args:
+            update (`int`): The update that the optimizer is about to make.
+            optimizer (`torch.optim.Optimizer`): The optimizer, with its wrappers.
+            is_clipped (`bool`): Whether all gradients were multiplied by one number to clip their norm.
+        """
+        self.is_scaled = getattr(optimizer, "scaler", None) is not None
+        if self.reads_gradients and is_clipped and are_surely_finite(get_gradients(self._smallest)):
+            return
+        gradients = list(get_gradients(self._parameters))
+        if not gradients:
+            return
+        flag = has_nonfinite_norm(gradients)
+        if not self.reads_gradients:
+            if not self.is_scaled:
+                drop_if(flag, optimizer, gradients)
+            self._flags.put(update, flag)
+        elif flag:
+            self._dropped.append(update)
+            for parameter in () if self.is_scaled else self._parameters:
+                parameter.grad = None  # so that the optimizer leaves it alone, its moments included
+
+    def after_step(self, optimizer: Any) -> None:
+        """Take the flag away from a fused optimizer."""
+        inner = unwrap_optimizer(optimizer)
+        if not self.is_scaled and hasattr(inner, "found_inf"):
+            del inner.found_inf
+
+    def get_dropped(self, wait: bool = False) -> list[int]:
+        """Return the updates that were dropped, each once, as far as it is known by now.
+
+        Args:
+            wait (`bool`, defaults to `False`): Wait for the flags that are still on the device.
+        """
+        dropped = self._dropped + [each for each, flag in self._flags.get(wait) if flag]
+        self._dropped = []
+        return dropped
+
+
+def get_gradients(parameters: Iterable[nn.Parameter]) -> Iterator[torch.Tensor]:
+    """Return the gradients of those parameters that have one; of a sparse gradient, its values."""
     for parameter in parameters:
         gradient = parameter.grad
         if gradient is not None:
             yield gradient._values() if gradient.is_sparse else gradient
 
 
-def is_bad(gradients: list[torch.Tensor]) -> torch.Tensor:
-    """Whether the norm of any gradient is not finite: a number on their device, which nothing has waited for.
+def has_nonfinite_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
+    """Whether the norm of any gradient is not finite, as a tensor on their device: nothing waits for it.
 
     Example:
     ```python
-    >>> is_bad([torch.ones(2), torch.tensor([1.0, torch.inf])])
+    >>> has_nonfinite_norm([torch.ones(2), torch.tensor([1.0, torch.inf])])
     tensor(True)
 
     ```
@@ -40,12 +104,11 @@ def is_bad(gradients: list[torch.Tensor]) -> torch.Tensor:
 
 
 def are_surely_finite(smallest: Iterable[torch.Tensor]) -> bool:
-    """Whether a few *clipped* gradients show that all of them are finite.
+    """Whether a few *clipped* gradients prove that all gradients are finite.
 
-    Clipping multiplies all by one number, which is NaN where their norm is NaN, and 0 where it is infinite. So one gradient
-    that is finite and not 0 is enough; where there is none, nothing is known. It does not hold for clipping that treats each
-    gradient by itself, as a Trainer's subclass may: this can't be seen from the gradients. Where `max_grad_norm` is 0, all are
-    looked at.
+    Clipping multiplies all gradients by one number, which is NaN where their norm is NaN, and 0 where it is infinite. So one
+    gradient that is finite and not 0 is proof enough. This does not hold for a Trainer's subclass that clips each gradient by
+    itself, which the gradients do not show. With `max_grad_norm=0` all gradients are looked at.
 
     Example:
     ```python
@@ -61,14 +124,14 @@ def are_surely_finite(smallest: Iterable[torch.Tensor]) -> bool:
 
     ```
     """
-    return any(0 < gradient.norm().item() < torch.inf for gradient in islice(smallest, _SMALLEST))
+    return any(0 < gradient.norm().item() < torch.inf for gradient in islice(smallest, _NUM_SMALLEST))
 
 
 def drop_if(flag: torch.Tensor, optimizer: Any, gradients: list[torch.Tensor]) -> None:
-    """Where the flag is true, the step that follows does nothing with these gradients; without waiting for the device.
+    """Make the next step do nothing with these gradients where the flag is true, without waiting for the device.
 
-    A fused optimizer takes such a flag itself, as `torch.amp.GradScaler` gives it one, and then leaves weights and moments
-    as they are; [`end_drop`] must follow its step. For others the gradients become 0.
+    A fused optimizer takes the flag itself, as `torch.amp.GradScaler` gives it one, and then leaves weights and moments as
+    they are. For other optimizers the gradients become 0.
     """
     inner = unwrap_optimizer(optimizer)
     if getattr(inner, "_step_supports_amp_scaling", False):
@@ -76,59 +139,3 @@ def drop_if(flag: torch.Tensor, optimizer: Any, gradients: list[torch.Tensor]) -
         return
     for gradient in gradients:
         gradient.masked_fill_(flag.to(gradient.device), 0)
-
-
-def end_drop(optimizer: Any) -> None:
-    """Takes the flag from a fused optimizer, after its step."""
-    inner = unwrap_optimizer(optimizer)
-    if hasattr(inner, "found_inf"):
-        del inner.found_inf
-
-
-class LateFlags:
-    """Flags of updates, read from the device when they have arrived, in order.
-
-    Example:
-    ```python
-    >>> flags = LateFlags()
-    >>> for update in (1, 2, 3):
-    ...     flags.add(update, torch.tensor(update == 1))
-    >>> flags.arrived(3), flags.arrived(3)
-    ([1], [])
-
-    ```
-    """
-
-    def __init__(self) -> None:
-        self._waiting: deque[tuple[int, torch.Tensor, Any]] = deque()
-
-    def add(self, update: int, flag: torch.Tensor) -> None:
-        """The flag of an update; on a CUDA device its copy to the host begins."""
-        ready = None
-        if flag.device.type == "cuda":
-            host = torch.empty((), dtype=flag.dtype, pin_memory=True)
-            host.copy_(flag, non_blocking=True)
-            ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            ready.record()
-            flag = host
-        self._waiting.append((update, flag, ready))
-
-    def arrived(self, update: int, wait: bool = False) -> list[int]:
-        """The updates whose flag was true, as far as it is known after this update.
-
-        Args:
-            update (`int`): The one that is over.
-            wait (`bool`, defaults to `False`): Read all, as where Trainer waits for the device itself. Devices other than
-                CUDA's and the CPU are read then alone.
-        """
-        found = []
-        while self._waiting:
-            of, flag, ready = self._waiting[0]
-            if not wait and (of > update - _UPDATES_LATER or (ready is None and flag.device.type != "cpu")):
-                break
-            if ready is not None and not ready.query():
-                ready.synchronize()
-            self._waiting.popleft()
-            if flag.item():
-                found.append(of)
-        return found

@@ -1,37 +1,34 @@
-"""The optimizer within accelerate's wrappers, and what kind it is."""
+"""The optimizer within accelerate's wrappers, and how large its steps are."""
 
 import math
 from typing import Any
 
 import torch
 
+# Optimizers whose steps have about the size of the LR, whatever the gradients.
+_ADAPTIVE = ("adam", "lion", "adagrad", "rmsprop", "lamb")
+
 
 def unwrap_optimizer(optimizer: Any) -> Any:
-    """The optimizer within accelerate's wrappers."""
+    """Return the optimizer within accelerate's wrappers."""
     while hasattr(optimizer, "optimizer"):
         optimizer = optimizer.optimizer
     return optimizer
 
 
-#: Optimizers whose steps have about the size of the LR, whatever the gradients.
-_ADAPTIVE = ("Adam", "Lion", "Adagrad", "RMSprop", "NAdam", "RAdam", "LAMB")
-
-
 def is_adaptive(optimizer: Any) -> bool:
-    """Whether its steps have about the size of the LR, whatever the size of the gradients."""
-    return any(name.lower() in type(optimizer).__name__.lower() for name in _ADAPTIVE)
+    """Whether the optimizer's steps have about the size of the LR, whatever the size of the gradients."""
+    return any(name in type(optimizer).__name__.lower() for name in _ADAPTIVE)
 
 
 def weight_rms(model: torch.nn.Module) -> float:
-    """The root mean square of a model's weight matrices that are trained.
+    """Compute the root mean square of a model's trained weight matrices; 0 where it has none.
 
-    Of sharded weights the part counts that this process holds. The other processes don't measure with it: an operation on
-    the whole, which they would have to join, would never end.
+    Of sharded weights only the part on this process counts: an operation on all parts would wait for processes that do not
+    join it.
     """
     matrices = [
-        _own_part(parameter.detach())
-        for parameter in model.parameters()
-        if parameter.requires_grad and parameter.ndim > 1
+        _local(parameter.detach()) for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1
     ]
     count = sum(matrix.numel() for matrix in matrices)
     if not count:
@@ -40,6 +37,6 @@ def weight_rms(model: torch.nn.Module) -> float:
     return float(torch.linalg.vector_norm(norms).item()) / math.sqrt(count)
 
 
-def _own_part(weights: Any) -> torch.Tensor:
+def _local(weights: Any) -> torch.Tensor:
     part: torch.Tensor = weights.to_local() if hasattr(weights, "to_local") else weights
     return part

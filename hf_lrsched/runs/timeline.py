@@ -207,7 +207,7 @@ def _in_words(row: Mapping[str, Any]) -> str:
         return f"{kind} ×{after / before:.3g}"
     if kind == "resume":
         return f"resume: {row.get('how', '')}".rstrip(": ")
-    if "confidence" in row:  # what a monitor found; in words it is longer than a picture has room for
+    if "advice" in row:  # what a monitor found; in words it is longer than a picture has room for
         return kind.replace("_", " ")
     return f"{kind}: {row['cause']}" if row.get("cause") else kind
 

@@ -1,4 +1,4 @@
-"""LossGuard in Trainer: poisoned batches and jumps of the loss, what it does, and what it leaves alone."""
+"""LossGuard in Trainer: poisoned batches, jumps of the loss, and healthy runs."""
 
 import json
 import math
@@ -76,11 +76,11 @@ class Normed(Net):
 
 
 class OnDevice(LossGuard):
-    """Does on the CPU what it does on a device that must not be waited for."""
+    """Acts on the CPU as on a device, for which it must not wait."""
 
     def on_train_begin(self, *args, **kwargs):
         super().on_train_begin(*args, **kwargs)
-        self._reads_gradients = False
+        self._gradients.reads_gradients = False
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def sgd(parameters):
     return torch.optim.SGD(parameters, lr=PEAK)
 
 
-def test_what_the_stock_trainer_does(run):
+def test_the_stock_trainer_is_ruined_by_nan(run):
     trainer = run(None, Trouble(poisoned=[9]), cls=Trainer)
     assert all(weight.isnan().all() for weight in trainer.model.parameters())
 
@@ -153,7 +153,7 @@ def test_stop(run, tmp_path, capsys):
     message = (
         "guard: the gradients of update 9 were not finite and were dropped; a checkpoint is saved and the run ends"
     )
-    assert f"update 9: {message}\n" in capsys.readouterr().out
+    assert f"[hf_lrsched] update 9: {message}\n" in capsys.readouterr().out
     (event,) = (event for event in read_run(tmp_path / "out").events if event["kind"] == "guard")
     assert (event["step"], event["cause"]) == (9, message)
     assert trainer.lr_scheduler.events == []
@@ -170,10 +170,10 @@ def test_lower(run, tmp_path, capsys):
     assert scales(trainer) == [1.0] * 5 + [0.25] * 15 + [0.0625] * 4
     cause = "guard: the gradients of update {} were not finite and were dropped"
     assert events(trainer) == [(5, "scale", cause.format(5)), (20, "scale", cause.format(20))]
-    told = [event["cause"] for event in read_run(tmp_path / "out").events if event["kind"] == "scale"]
-    assert told == [cause.format(5), cause.format(20)]
-    told = "update 5: " + cause.format(5) + ": the LR goes from 0.001 to 0.00025 (scale 1 to 0.25)\n"
-    assert told in capsys.readouterr().out
+    causes = [event["cause"] for event in read_run(tmp_path / "out").events if event["kind"] == "scale"]
+    assert causes == [cause.format(5), cause.format(20)]
+    printed = "[hf_lrsched] update 5: " + cause.format(5) + ": the LR goes from 0.001 to 0.00025 (scale 1 to 0.25)\n"
+    assert printed in capsys.readouterr().out
     assert all(weight.isfinite().all() for weight in trainer.model.parameters())
 
 
@@ -189,10 +189,10 @@ def test_lower_with_the_stock_trainer(run, make_trainer, net):
 
 @pytest.mark.parametrize("clip", [1.0, 0.01, 0.0])
 @pytest.mark.parametrize("guard", [LossGuard, OnDevice])
-def test_a_dropped_update_never_was(run, net, guard, clip):
+def test_a_dropped_update_has_no_effect(run, net, guard, clip):
     trouble = Trouble(poisoned=[9, 10])
     trainer = run(guard("lower", factor=0.9999999, patience=9), trouble, optimizer=sgd, max_grad_norm=clip)
-    assert events(trainer) == []  # two are borne
+    assert events(trainer) == []  # two are tolerated
     expected = by_hand(net, trouble.batches, without=(9, 10), clip=clip or float("inf"))
     for name, weight in trainer.model.state_dict().items():
         torch.testing.assert_close(weight, expected[name], rtol=1e-5, atol=1e-7)
@@ -233,7 +233,7 @@ def test_on_a_device_a_fused_optimizer_leaves_the_step_out(run):
     same(trainer.after.weights[9], trainer.after.weights[8])
     for before, after in zip(trainer.after.optimizer[8].values(), trainer.after.optimizer[9].values(), strict=True):
         same(after, before)
-    assert [event[0] for event in events(trainer)] == [11]  # two updates later
+    assert [event[0] for event in events(trainer)] == [9]
     assert not hasattr(trainer.optimizer.optimizer, "found_inf")
 
 
@@ -253,17 +253,19 @@ def test_on_a_device_trouble_at_the_end_is_not_missed(run):
 
 
 @pytest.mark.parametrize("guard", [LossGuard, OnDevice])
-def test_patience_is_of_updates_in_a_row(run, guard, capsys):
+def test_patience_counts_updates_in_a_row(run, guard, capsys):
     trainer = run(guard("lower", patience=1), Trouble(poisoned=[3, 5, 7, 8]), save_strategy="no")
     ((_, _, cause),) = events(trainer)
     assert cause == "guard: the gradients of updates 7 to 8 were not finite and were dropped"
-    borne = [line for line in capsys.readouterr().out.splitlines() if line.endswith("were not finite and were dropped")]
-    assert [line.split("guard: ")[1].split(" were")[0] for line in borne] == [
+    tolerated = [
+        line for line in capsys.readouterr().out.splitlines() if line.endswith("were not finite and were dropped")
+    ]
+    assert [line.split("guard: ")[1].split(" were")[0] for line in tolerated] == [
         f"the gradients of update {update}" for update in (3, 5, 7)
     ]
 
 
-# --- going back -------------------------------------------------------------------------------------------------------
+# --- rollback ----------------------------------------------------------------------------------------------------------
 
 
 def optimizer_of(folder):
@@ -287,7 +289,7 @@ def test_rollback(run, tmp_path):
     assert len(trainer.recorder.used) == 24
 
 
-def test_rollback_saves_so_that_a_resume_does_not_take_what_was_left(run, tmp_path):
+def test_rollback_saves_a_checkpoint_for_a_resume(run, tmp_path):
     trainer = run(LossGuard("rollback"), Trouble(poisoned=[19]))
     saved = tmp_path / "out" / "checkpoint-19"
     same(load_file(saved / "model.safetensors"), trainer.after.weights[8])
@@ -296,13 +298,13 @@ def test_rollback_saves_so_that_a_resume_does_not_take_what_was_left(run, tmp_pa
 
 @pytest.mark.parametrize("save_steps", [2, 500])  # there are some of the last 10 updates; there is none
 @pytest.mark.parametrize("guard", [LossGuard, OnDevice])
-def test_weights_that_a_dropped_update_left_good_stay_where_no_checkpoint_is(run, guard, save_steps):
+def test_finite_weights_stay_if_no_checkpoint_is_usable(run, guard, save_steps):
     trainer = run(guard("rollback"), Trouble(poisoned=[9]), save_steps=save_steps)
     same(trainer.after.weights[9], trainer.after.weights[8])
     assert [lr / PEAK for lr in (trainer.recorder.used[0], trainer.recorder.used[-1])] == pytest.approx([1.0, 0.8])
     cause = (
-        "guard: the gradients of update 9 were not finite and were dropped; no checkpoint is good, and the weights are: "
-        "they stay"
+        "guard: the gradients of update 9 were not finite and were dropped; no usable checkpoint, but the current "
+        "weights are finite: training continues from them"
     )
     assert events(trainer) == [(9, "scale", cause)]
 
@@ -310,7 +312,7 @@ def test_weights_that_a_dropped_update_left_good_stay_where_no_checkpoint_is(run
 @pytest.mark.parametrize(
     ("save_steps", "back_to"), [(2, "checkpoint-2"), (3, "checkpoint-3"), (500, "the start, update 0")]
 )
-def test_where_the_forward_pass_has_spoilt_buffers_it_goes_back_as_far_as_it_must(run, save_steps, back_to):
+def test_nan_in_buffers_is_rolled_back_no_farther_than_it_must(run, save_steps, back_to):
     torch.manual_seed(0)
     model = Normed()
     start = {name: weight.clone() for name, weight in model.state_dict().items()}
@@ -320,7 +322,7 @@ def test_where_the_forward_pass_has_spoilt_buffers_it_goes_back_as_far_as_it_mus
 
 
 @pytest.mark.parametrize("guard", [LossGuard, OnDevice])
-def test_patience_ends_where_the_forward_pass_has_spoilt_buffers(run, guard, capsys):
+def test_patience_ends_at_nan_in_buffers(run, guard, capsys):
     trainer = run(guard("rollback", patience=1, margin=2), Trouble(poisoned=[9]), model=Normed())
     cause = (
         "guard: the gradients of update 9 were not finite and were dropped, but buffers or weights hold NaN or infinity; "
@@ -330,25 +332,25 @@ def test_patience_ends_where_the_forward_pass_has_spoilt_buffers(run, guard, cap
     same(trainer.after.weights[9], trainer.after.weights[6])
 
 
-def test_buffers_that_are_meant_to_be_infinite(run):
+def test_infinite_buffers_are_allowed(run):
     model = Normed()
     model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
     model.norm.track_running_stats = False
     trainer = run(LossGuard("rollback", patience=1), Trouble(poisoned=[5, 9, 10]), model=model, save_steps=500)
     ((t, _, cause),) = events(trainer)
     assert t == 10
-    assert cause.endswith("they stay")
+    assert cause.endswith("training continues from them")
 
 
-@pytest.mark.parametrize("harm", ["not finite", "torn", "gone"])
-def test_a_checkpoint_that_is_no_good_is_passed_over(run, tmp_path, harm, caplog):
+@pytest.mark.parametrize("harm", ["not finite", "corrupted", "gone"])
+def test_an_unusable_checkpoint_is_skipped(run, tmp_path, harm, caplog):
     def spoil(model):
         folder = tmp_path / "out" / "checkpoint-8"
         if harm == "not finite":
             weights = load_file(folder / "model.safetensors")
             weights["head.bias"][1] = float("nan")
             save_file(weights, folder / "model.safetensors")
-        elif harm == "torn":
+        elif harm == "corrupted":
             (folder / "optimizer.pt").write_bytes((folder / "optimizer.pt").read_bytes()[:-200])
         else:
             for file in folder.iterdir():
@@ -359,13 +361,13 @@ def test_a_checkpoint_that_is_no_good_is_passed_over(run, tmp_path, harm, caplog
     same(trainer.after.weights[19], trainer.after.weights[6])
     reason = {
         "not finite": "it holds NaN or infinity",
-        "torn": "optimizer.pt is damaged",
+        "corrupted": "optimizer.pt is damaged",
         "gone": "there is no such folder",
     }
-    assert f"checkpoint-8 can't be returned to: {reason[harm]}" in caplog.text
+    assert f"checkpoint-8: {reason[harm]}" in caplog.text
 
 
-def test_checkpoints_of_an_earlier_run_are_not_returned_to(run, tmp_path, net):
+def test_checkpoints_of_an_earlier_run_are_not_used(run, tmp_path, net):
     run(None, Trouble(), save_steps=1)
     torch.manual_seed(0)
     model = Normed()
@@ -375,44 +377,34 @@ def test_checkpoints_of_an_earlier_run_are_not_returned_to(run, tmp_path, net):
     same(trainer.after.weights[7], start)
 
 
-def test_the_number_of_acts_is_bounded(run, tmp_path, capsys):
-    guard = LossGuard("lower", most_acts=2)
+def test_the_number_of_actions_is_bounded(run, tmp_path, capsys):
+    guard = LossGuard("lower", max_actions=2)
     trainer = run(guard, Trouble(poisoned=[3, 5, 7]))
     assert [event[0] for event in events(trainer)] == [3, 5]
     assert trainer.state.global_step == 7
-    assert "it has acted 2 times already; a checkpoint is saved and the run ends" in capsys.readouterr().out
+    assert "max_actions=2 is reached; a checkpoint is saved and the run ends" in capsys.readouterr().out
     saved = load_file(tmp_path / "out" / "checkpoint-7" / "model.safetensors")
     assert all(weight.isfinite().all() for weight in saved.values())
 
 
-@pytest.mark.parametrize("acts", [2, 20])  # of which a checkpoint has all events, and the latest 16
-def test_also_over_a_resume(run, tmp_path, acts):
-    guard = LossGuard("lower", most_acts=acts)
-    run(guard, Trouble(poisoned=range(1, acts + 1)))
+@pytest.mark.parametrize("actions", [2, 20])  # of which a checkpoint has all events, and the latest 16
+def test_the_number_of_actions_is_bounded_over_a_resume(run, tmp_path, actions):
+    guard = LossGuard("lower", max_actions=actions)
+    run(guard, Trouble(poisoned=range(1, actions + 1)))
     again = run(guard, Trouble(poisoned=[23]), resume=str(tmp_path / "out" / "checkpoint-22"))
     assert again.state.global_step == 23
-    assert again.lr_scheduler.scale == 0.5**acts
+    assert again.lr_scheduler.scale == 0.5**actions
 
 
-def test_acts_in_a_checkpoint_that_does_not_count_them(run, tmp_path):
-    run(LossGuard("lower"), Trouble(poisoned=[3, 5, 7]))
-    file = tmp_path / "out" / "checkpoint-8" / "scheduler.pt"
-    state = torch.load(file, weights_only=True)
-    assert state.pop("guard")["acts"] == 3
-    torch.save(state, file)
-    again = run(LossGuard("lower"), Trouble(poisoned=[11]), resume=str(file.parent))
-    assert again.state.global_step == 11
-
-
-def test_what_it_did_and_told_is_in_events(run):
+def test_actions_and_reports_are_in_events(run):
     guard = LossGuard("rollback", patience=1, margin=2)
     trainer = run(guard, Trouble(poisoned=[3, 11, 12]))
-    borne, first_of_two, act = guard.events
+    tolerated, first_of_two, action = guard.events
     cause = "guard: the gradients of update 3 were not finite and were dropped"
-    assert borne == {"kind": "guard", "t": 3, "cause": cause}
+    assert tolerated == {"kind": "guard", "t": 3, "cause": cause}
     assert (first_of_two["kind"], first_of_two["t"]) == ("guard", 11)
-    assert act == trainer.lr_scheduler.events[0]
-    assert (act["kind"], act["t"]) == ("scale", 12)
+    assert action == trainer.lr_scheduler.events[0]
+    assert (action["kind"], action["t"]) == ("scale", 12)
     run(guard, Trouble())
     assert guard.events == []
 
@@ -432,7 +424,7 @@ def test_a_resumed_run_goes_back_to_where_it_was_resumed(run, tmp_path):
 
 
 def test_the_last_rollback_still_goes_back(run, tmp_path):
-    trainer = run(LossGuard("rollback", most_acts=1, margin=0), Trouble(poisoned=[5, 9]))
+    trainer = run(LossGuard("rollback", max_actions=1, margin=0), Trouble(poisoned=[5, 9]))
     assert trainer.state.global_step == 9
     same(load_file(tmp_path / "out" / "checkpoint-9" / "model.safetensors"), trainer.after.weights[8])
 
@@ -467,7 +459,7 @@ def test_a_jump_that_stays(run, guard):
         (80, 0),  # it has the jump in it
     ],
 )
-def test_where_no_checkpoint_is_good_a_jump_goes_back_as_far_as_it_must(run, save_steps, back_to):
+def test_a_jump_is_rolled_back_no_farther_than_it_must(run, save_steps, back_to):
     model = Net(dropout=0.0)
     start = {name: weight.clone() for name, weight in model.state_dict().items()}
     trainer = run(LossGuard("rollback"), Trouble(after={80: worsen}), model=model, save_steps=save_steps, **FIT)
@@ -476,7 +468,7 @@ def test_where_no_checkpoint_is_good_a_jump_goes_back_as_far_as_it_must(run, sav
     same(trainer.after.weights[t], trainer.after.weights[75] if back_to else start)
 
 
-def test_where_save_total_limit_took_the_good_one(run, caplog):
+def test_save_total_limit_has_removed_the_good_checkpoint(run, caplog):
     trainer = run(LossGuard("rollback"), Trouble(after={80: worsen}), save_steps=13, save_total_limit=1, **FIT)
     assert "save_total_limit=1" in caplog.text
     assert "checkpoint-78 is nearer" in caplog.text  # the start is kept for the first 63 updates alone
@@ -493,13 +485,13 @@ class Renames(Trouble):
         save_file({name.replace("encoder", "enc"): weight for name, weight in load_file(file).items()}, file)
 
 
-def test_checkpoints_that_do_not_fit_are_told_at_the_first_one_and_the_start_is_kept(run, caplog):
-    seen = []
-    trouble = Renames(after={21: lambda model: seen.append(caplog.text), 80: worsen})
+def test_checkpoints_that_do_not_fit_the_model(run, caplog):
+    logged = []
+    trouble = Renames(after={21: lambda model: logged.append(caplog.text), 80: worsen})
     model = Net(dropout=0.0)
     start = {name: weight.clone() for name, weight in model.state_dict().items()}
     trainer = run(LossGuard("rollback"), trouble, model=model, save_steps=20, **FIT)
-    assert "checkpoint-20: its weights do not fit the model: encoder.weight is missing." in seen[0]
+    assert "checkpoint-20: its weights do not fit the model: encoder.weight is missing." in logged[0]
     assert caplog.text.count("do not fit") == 1
     ((t, _, cause),) = events(trainer)
     assert cause.endswith("back to the start, update 0")
@@ -507,16 +499,16 @@ def test_checkpoints_that_do_not_fit_are_told_at_the_first_one_and_the_start_is_
 
 
 @pytest.mark.parametrize(
-    ("cls", "act"),
-    [(ScheduledTrainer, "lower"), (Trainer, "stop")],  # the scheduler's state tells the start, or the first records
+    ("cls", "action"),
+    [(ScheduledTrainer, "lower"), (Trainer, "stop")],  # from the scheduler's state, or from the first records
 )
-def test_a_resumed_run_knows_where_it_started(make_trainer, tmp_path, cls, act):
+def test_a_resumed_run_knows_where_it_started(make_trainer, tmp_path, cls, action):
     draw = random.Random(0)
     losses = [0.4 + 0.7 * math.exp(-update / 20) + draw.gauss(0, 0.1) for update in range(150)]
     losses += [1.1 + draw.gauss(0, 0.1) for _ in range(50)]  # below ten deviations above the level
 
     def train(from_update):
-        guard = LossGuard(act)
+        guard = LossGuard(action)
         settings = {"save_strategy": "steps", "save_steps": 80, "max_steps": 200, "logging_steps": 1}
         model = GivenLosses(losses[from_update:])
         trainer = make_trainer("hold()", cls=cls, model=model, callbacks=[guard], **settings)
@@ -532,7 +524,7 @@ def test_the_start_by_records_of_many_updates(run, tmp_path):
     run(None, Trouble(), cls=Trainer, save_steps=60, logging_steps=20, **FIT)
     guard = LossGuard()
     again = run(guard, Trouble(), cls=Trainer, resume=str(tmp_path / "out" / "checkpoint-60"), logging_steps=20, **FIT)
-    assert guard._test.start == again.state.log_history[0]["loss"]
+    assert guard._detector.start == again.state.log_history[0]["loss"]
 
 
 class Logits(Net):
@@ -550,13 +542,13 @@ class WithLoss(ScheduledTrainer):
 
 
 @pytest.mark.parametrize("logging_steps", [1, 3])
-def test_a_jump_where_the_model_returns_no_loss(make_trainer, logging_steps):
+def test_a_jump_of_a_loss_that_the_model_does_not_compute(make_trainer, logging_steps):
     torch.manual_seed(0)
     callbacks = [Trouble(after={90: worsen}), guard := LossGuard("lower")]
     settings = {**FIT, "num_train_epochs": 25, "logging_steps": logging_steps}
     trainer = make_trainer("hold()", cls=WithLoss, model=Logits(), callbacks=callbacks, **settings)
     trainer.train()
-    assert guard._losses.sees is False
+    assert guard._losses.is_available is False
     ((t, _, cause),) = events(trainer)
     assert 90 + 4 * logging_steps <= t <= 90 + 20 * logging_steps
     assert "at update 91 and stayed there" in cause
@@ -599,7 +591,7 @@ def scaled(make_trainer):
     return make
 
 
-def test_skipped_steps_are_left_to_the_scaler(scaled):
+def test_skips_of_the_scaler_are_tolerated(scaled):
     trainer = scaled(LossGuard("stop"), {*range(1, 17), *range(18, 30)})  # 16 in a row, and 12
     assert trainer.state.global_step == 30
     assert trainer.accelerator.scaler.get_scale() == 4.0 / 2**28  # each of them was skipped
@@ -612,24 +604,27 @@ def test_skipped_steps_that_never_end(scaled, capsys):
     assert f"update 22: {cause}: the LR goes" in capsys.readouterr().out
 
 
-# --- what can't be meant ----------------------------------------------------------------------------------------------
+# --- invalid arguments ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"act": "rolback"}, r"act must be one of stop, lower, rollback, got 'rolback'. Did you mean 'rollback'\?"),
-        ({"act": None}, "act must be one of"),
-        ({"act": ["stop"]}, r"act must be one of stop, lower, rollback, got \['stop'\]"),
+        (
+            {"action": "rolback"},
+            r"action must be one of stop, lower, rollback, got 'rolback'. Did you mean 'rollback'\?",
+        ),
+        ({"action": None}, "action must be one of"),
+        ({"action": ["stop"]}, r"action must be one of stop, lower, rollback, got \['stop'\]"),
         ({"recorder": "record"}, "recorder must be a RunRecorder, got 'record'"),
         ({"recorder": RunRecorder}, r"recorder must be a RunRecorder, got .*RunRecorder'>. Write RunRecorder\(\)."),
         ({"factor": 0}, "factor must be a number above 0 and at most 1, got 0"),
         ({"factor": float("nan")}, "factor must be"),
         ({"factor": True}, "factor must be"),
         ({"factor": "0.5"}, "factor must be"),
-        ({"act": "lower", "factor": 1.0}, "factor must be a number above 0 and below 1"),
-        ({"most_acts": 0}, "most_acts must be a whole number, 1 or more, got 0"),
-        ({"most_acts": 1.5}, "most_acts must be"),
+        ({"action": "lower", "factor": 1.0}, "factor must be a number above 0 and below 1"),
+        ({"max_actions": 0}, "max_actions must be a whole number, 1 or more, got 0"),
+        ({"max_actions": 1.5}, "max_actions must be"),
         ({"patience": -1}, "patience must be a whole number, 0 or more"),
         ({"margin": -1}, "margin must be a whole number, 0 or more"),
     ],
@@ -639,9 +634,9 @@ def test_bad_arguments(arguments, message):
         LossGuard(**arguments)
 
 
-@pytest.mark.parametrize("act", ["lower", "rollback"])
-def test_no_schedule_of_this_package(make_trainer, act):
-    trainer = make_trainer(cls=Trainer, callbacks=[LossGuard(act)])
+@pytest.mark.parametrize("action", ["lower", "rollback"])
+def test_no_schedule_of_this_package(make_trainer, action):
+    trainer = make_trainer(cls=Trainer, callbacks=[LossGuard(action)])
     with pytest.raises(ScheduleError, match=r"this run has a LambdaLR. Use ScheduledTrainer"):
         trainer.train()
     assert trainer.recorder.used == []
@@ -674,18 +669,18 @@ def test_rollback_without_checkpoints(make_trainer, settings, message):
         ({"save_strategy": "epoch"}, None),
     ],
 )
-def test_a_late_first_checkpoint_is_told_before_the_first_update(run, caplog, settings, message):
-    seen = []
-    trouble = Trouble(after={1: lambda model: seen.append(caplog.text)})
+def test_a_late_first_checkpoint_is_warned_of(run, caplog, settings, message):
+    logged = []
+    trouble = Trouble(after={1: lambda model: logged.append(caplog.text)})
     run(LossGuard("rollback"), trouble, **settings)
     if message is None:
-        assert "first checkpoint" not in seen[0]
+        assert "first checkpoint" not in logged[0]
     else:
-        assert message in seen[0]
-        assert "goes back to the start when the loss jumps up. Set save_strategy='steps' and save_steps=" in seen[0]
+        assert message in logged[0]
+        assert "goes back to the start when the loss jumps up. Set save_strategy='steps' and save_steps=" in logged[0]
 
 
-def test_peft(make_trainer, net):
+def test_peft_is_refused(make_trainer, net):
     model = net()
     model._hf_peft_config_loaded = True
     trainer = make_trainer("linear()", model=model, callbacks=[LossGuard("rollback")], save_strategy="epoch")
@@ -694,7 +689,7 @@ def test_peft(make_trainer, net):
 
 
 @pytest.mark.parametrize("kind", [DistributedType.DEEPSPEED, DistributedType.FSDP])
-def test_deepspeed_and_fsdp(make_trainer, monkeypatch, kind):
+def test_deepspeed_and_fsdp_are_refused(make_trainer, monkeypatch, kind):
     trainer = make_trainer("linear()", callbacks=[LossGuard("stop")])
     monkeypatch.setitem(PartialState._shared_state, "distributed_type", kind)
     with pytest.raises(ScheduleError, match=f"LossGuard does not work under {kind.value}"):
@@ -705,9 +700,9 @@ def test_deepspeed_and_fsdp(make_trainer, monkeypatch, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("act", ["rollback", "lower"])
-def test_two_processes_act_together(tmp_path, act):
-    options = {"act": act, "output_dir": str(tmp_path / "out")}
+@pytest.mark.parametrize("action", ["rollback", "lower"])
+def test_two_processes_act_together(tmp_path, action):
+    options = {"action": action, "output_dir": str(tmp_path / "out")}
     ranks = launched(Path(__file__).parents[1] / "end_to_end" / "guard_run.py", options, processes=2)
     assert isinstance(ranks, list), ranks
     first, second = ranks
@@ -718,7 +713,7 @@ def test_two_processes_act_together(tmp_path, act):
     assert poisoned[1].startswith("guard: the gradients of update 25 were not finite")
     assert jump[0] % 10 == 0  # they agree every ten updates
     assert "at update 91 and stayed there" in jump[1]
-    if act == "rollback":
+    if action == "rollback":
         assert poisoned[1].endswith("back to checkpoint-10")
         assert jump[1].endswith("back to checkpoint-80")
     assert json.loads((tmp_path / "out" / "checkpoint-140" / "trainer_state.json").read_text())["global_step"] == 140

@@ -1,4 +1,4 @@
-"""LossMonitor in Trainer: what it sees, and where its findings are shown."""
+"""LossMonitor in Trainer: what it reads, and where its findings are shown."""
 
 import copy
 import io
@@ -12,8 +12,6 @@ from torch import nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback
 
 from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError, read_run
-from hf_lrsched.monitor.update_losses import UpdateLosses
-from hf_lrsched.optim.wrappers import is_adaptive, weight_rms
 from hf_lrsched.runs.timeline import events as report_events
 from tests.conftest import GivenLosses
 
@@ -31,44 +29,44 @@ class Silent(nn.Module):
 
 
 class Spy(TrainerCallback):
-    """What the monitor's Diagnosis is told."""
+    """Records the losses and LRs that the monitor gives to its Diagnosis."""
 
     def __init__(self, monitor):
         self.monitor, self.losses, self.lrs = monitor, [], []
 
     def on_train_begin(self, args, state, control, **kwargs):
         diagnosis = self.monitor._diagnosis
-        original = diagnosis.loss
+        original = diagnosis.add_loss
 
         def spy(update, loss, lr=None):
             self.losses.append((update, loss))
             self.lrs.append(diagnosis.lr)
             return original(update, loss, lr)
 
-        diagnosis.loss = spy
+        diagnosis.add_loss = spy
 
 
-class Plans(TrainerCallback):
-    """What the monitor knows of the run, and the share of it that is over after each update."""
+class RunInfoSpy(TrainerCallback):
+    """Records the monitor's RunInfo, and the share of the run that is over after each update."""
 
     def __init__(self, monitor):
-        self.monitor, self.plan, self.done = monitor, None, []
+        self.monitor, self.run, self.done = monitor, None, []
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.plan = self.monitor._diagnosis.plan
+        self.run = self.monitor._diagnosis.run
 
     def on_step_end(self, args, state, control, **kwargs):
-        self.done.append(self.monitor._diagnosis.done)
+        self.done.append(self.monitor._diagnosis.history.share_done)
 
 
-def planned(trainer):
-    spy = Plans(trainer.monitor)
+def add_spy(trainer):
+    spy = RunInfoSpy(trainer.monitor)
     trainer.callback_handler.callbacks.append(spy)
     trainer._callbacks.append(spy)
     return spy
 
 
-def told(make_trainer, losses, cls=None, **kwargs):
+def make_run(make_trainer, losses, cls=None, **kwargs):
     monitor = LossMonitor()
     spy = Spy(monitor)
     more = {} if cls is None else {"cls": cls}
@@ -88,28 +86,28 @@ LOSSES = [0.7, 0.6, 0.5, 0.4, 0.3, 0.2]
 
 
 @pytest.mark.parametrize("cls", [None, Trainer])
-def test_it_sees_the_loss_of_every_update(make_trainer, cls):
-    trainer = told(make_trainer, LOSSES, cls)
+def test_it_reads_the_loss_of_every_update(make_trainer, cls):
+    trainer = make_run(make_trainer, LOSSES, cls)
     trainer.train()
     assert [update for update, _ in trainer.spy.losses] == [1, 2, 3, 4, 5, 6]
     assert [loss for _, loss in trainer.spy.losses] == pytest.approx(LOSSES)
 
 
-def test_it_sees_the_lr_as_a_share_of_the_peak(make_trainer):
-    trainer = told(make_trainer, LOSSES)
+def test_it_reads_the_lr_as_a_share_of_the_peak(make_trainer):
+    trainer = make_run(make_trainer, LOSSES)
     trainer.train()
     assert trainer.spy.lrs == pytest.approx([0, 0.5, 1, 0.75, 0.5, 0.25])
 
 
 def test_the_mean_of_an_updates_micro_batches(make_trainer):
-    trainer = told(make_trainer, LOSSES, gradient_accumulation_steps=2)
+    trainer = make_run(make_trainer, LOSSES, gradient_accumulation_steps=2)
     trainer.train()
     assert trainer.spy.losses == [(1, pytest.approx(0.65)), (2, pytest.approx(0.45)), (3, pytest.approx(0.25))]
 
 
 @pytest.mark.parametrize("cls", [None, Trainer])
-def test_nan_is_told_at_once_where_the_log_hides_it(make_trainer, cls):
-    trainer = told(make_trainer, [0.7, 0.6, math.nan, 0.4, 0.3, 0.2], cls, logging_steps=1, max_grad_norm=0)
+def test_nan_is_reported_at_once_although_the_log_hides_it(make_trainer, cls):
+    trainer = make_run(make_trainer, [0.7, 0.6, math.nan, 0.4, 0.3, 0.2], cls, logging_steps=1, max_grad_norm=0)
     trainer.train()
     [finding] = trainer.monitor.findings
     assert (finding.kind, finding.update) == ("not_finite", 3)
@@ -118,14 +116,14 @@ def test_nan_is_told_at_once_where_the_log_hides_it(make_trainer, cls):
 
 
 def test_findings_are_in_the_log_the_record_and_the_report(make_trainer, tmp_path, caplog):
-    trainer = told(make_trainer, [0.7, math.inf, 0.5, 0.4, 0.3, 0.2])
+    trainer = make_run(make_trainer, [0.7, math.inf, 0.5, 0.4, 0.3, 0.2])
     trainer.train()
-    assert "update 2: the training loss is inf (since update 2, 100% sure)" in caplog.text
+    assert "[hf_lrsched] update 2: not_finite: the training loss is inf. Its update would" in caplog.text
     [row] = read_run(tmp_path / "out").events
     assert (row["kind"], row["step"], row["since"], row["confidence"]) == ("not_finite", 2, 2, 1.0)
     assert row["cause"] == "the training loss is inf" and row["advice"]
     [event] = report_events(read_run(tmp_path / "out"))
-    assert event.step == 2 and "the training loss is inf" in event.text
+    assert event.t == 2 and event.text == "not finite"
     assert json.loads((tmp_path / "out" / "record" / "events.jsonl").read_text())["kind"] == "not_finite"
     assert read_run(tmp_path / "out").lrs([0, 1]) is not None  # the LRs still follow from the record
     assert trainer.monitor.summary == "not_finite after update 2"
@@ -141,23 +139,23 @@ def test_the_stock_trainer_with_a_recorder(make_trainer, tmp_path):
 
 
 @pytest.mark.parametrize("recorder", ["eval_f1", RunRecorder])
-def test_a_recorder_that_is_none(recorder):
+def test_a_recorder_of_another_class(recorder):
     with pytest.raises(ScheduleError, match="recorder must be a RunRecorder, got "):
         LossMonitor(recorder)
 
 
 def test_every_scheduled_trainer_has_one(make_trainer):
     trainer = make_trainer("linear()")
-    assert trainer.monitor.findings == [] and trainer.monitor.summary == "no loss was seen"
+    assert trainer.monitor.findings == [] and trainer.monitor.summary == "no loss was observed"
     trainer.train()
     assert trainer.monitor.findings == []
-    assert trainer.monitor.summary == "nothing found, of so few updates little is told"
+    assert trainer.monitor.summary == "no finding, but the run is too short for most of them"
     trainer = make_trainer("linear()", num_train_epochs=7)  # 42 updates
     trainer.train()
-    assert trainer.monitor.summary == "nothing found"
+    assert trainer.monitor.summary == "no finding"
 
 
-def test_one_of_the_users_takes_its_place(make_trainer):
+def test_the_users_own_monitor_takes_its_place(make_trainer):
     monitor = LossMonitor(metric="accuracy")
     trainer = make_trainer("linear()", callbacks=[monitor])
     trainer.train()
@@ -165,11 +163,11 @@ def test_one_of_the_users_takes_its_place(make_trainer):
     assert sum(isinstance(each, LossMonitor) for each in trainer.callback_handler.callbacks) == 1
 
 
-def test_it_knows_how_many_samples_were_evaluated(make_trainer, data):
+def test_it_counts_the_evaluated_samples(make_trainer, data):
     trainer = make_trainer("linear()", dev=data(24), eval_strategy="steps", eval_steps=1)
     trainer.train()
     [finding] = trainer.monitor.findings
-    assert finding.kind == "unstable_validation" and "has 24 samples" in finding.seen
+    assert finding.kind == "unstable_validation" and "has 24 samples" in finding.evidence
     trainer = make_trainer("linear()", dev=data(25), eval_strategy="steps", eval_steps=1)
     trainer.train()
     assert trainer.monitor.findings == []
@@ -179,7 +177,7 @@ def test_it_can_be_left_out(make_trainer):
     trainer = make_trainer("linear()")
     trainer.remove_callback(LossMonitor)
     trainer.train()
-    assert trainer.monitor.findings == [] and trainer.monitor.summary == "no loss was seen"
+    assert trainer.monitor.findings == [] and trainer.monitor.summary == "no loss was observed"
 
 
 def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
@@ -201,7 +199,7 @@ def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
 
 
 def test_a_second_train_begins_anew(make_trainer):
-    trainer = told(make_trainer, [0.7, math.nan, *LOSSES, *LOSSES])
+    trainer = make_run(make_trainer, [0.7, math.nan, *LOSSES, *LOSSES])
     trainer.train()
     assert len(trainer.monitor.findings) == 1
     trainer.train()
@@ -214,7 +212,7 @@ def test_no_hook_stays_on_the_model(make_trainer):
     assert not trainer.model._forward_hooks
 
 
-def test_nor_on_that_of_a_run_that_broke_off(make_trainer):
+def test_no_hook_stays_after_an_error(make_trainer):
     class Broken(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
             raise KeyboardInterrupt
@@ -225,19 +223,19 @@ def test_nor_on_that_of_a_run_that_broke_off(make_trainer):
     assert not trainer.model._forward_hooks
 
 
-def test_the_model_can_be_copied_and_saved_whole_in_mid_training(make_trainer):
+def test_the_model_can_be_copied_and_pickled_during_training(make_trainer):
     """As averages of the weights are made; what is on its way from a device can't be copied, and is not."""
 
     class Copies(TrainerCallback):
         def on_step_end(self, args, state, control, model=None, **kwargs):
-            trainer.monitor._losses._waiting.append((0, torch.tensor(0.5), threading.Lock()))
+            trainer.monitor._losses._queue._waiting.append((0, torch.tensor(0.5), threading.Lock()))
             file = io.BytesIO()
             torch.save(model, file)
             file.seek(0)
             self.models = [copy.deepcopy(model), torch.load(file, weights_only=False)]
             for each in self.models:
                 each.train()(torch.zeros(2, 4), labels=torch.tensor([0, 1]))
-            trainer.monitor._losses._waiting.pop()
+            trainer.monitor._losses._queue._waiting.pop()
 
     copies = Copies()
     trainer = make_trainer("linear()", callbacks=[copies])
@@ -250,7 +248,7 @@ def test_the_model_can_be_copied_and_saved_whole_in_mid_training(make_trainer):
         assert all(map(torch.equal, model.state_dict().values(), trainer.model.state_dict().values()))
 
 
-def test_one_that_goes_from_trainer_to_trainer_writes_into_each_record(make_trainer, tmp_path):
+def test_one_monitor_in_several_trainers_writes_into_each_record(make_trainer, tmp_path):
     """As in cross-validation."""
     monitor = LossMonitor()
     for fold in ("a", "b"):
@@ -266,28 +264,28 @@ def test_a_metric_that_the_evaluation_lacks(make_trainer, caplog):
         "linear()", callbacks=[LossMonitor(metric="eval_runtim")], eval_strategy="steps", eval_steps=2
     )
     trainer.train()
-    [told] = [record.message for record in caplog.records if "no such metric" in record.message]
-    assert told.startswith("LossMonitor(metric='eval_runtim'): the evaluation has no such metric, only eval_loss, ")
-    assert "eval_runtime" in told.split("Did you mean")[1]
+    [message] = [record.message for record in caplog.records if "no such metric" in record.message]
+    assert message.startswith("LossMonitor(metric='eval_runtim'): the evaluation has no such metric, only eval_loss, ")
+    assert "eval_runtime" in message.split("Did you mean")[1]
 
 
-def test_a_run_in_which_there_is_nothing_to_see(make_trainer, caplog):
+def test_a_run_without_any_loss(make_trainer, caplog):
     own = {"compute_loss_func": lambda outputs, labels, num_items_in_batch: outputs["logits"].square().mean()}
     trainer = make_trainer(
         "linear()", cls=lambda **kwargs: ScheduledTrainer(**kwargs, **own), model=Silent(), logging_strategy="no"
     )
     trainer.train()
-    assert trainer.monitor.summary == "no loss was seen"
-    assert "LossMonitor saw no training loss" in caplog.text
+    assert trainer.monitor.summary == "no loss was observed"
+    assert "LossMonitor observed no training loss" in caplog.text
 
 
-def test_a_run_that_is_at_its_end_has_no_losses_to_miss(make_trainer, tmp_path, caplog):
+def test_a_finished_run_misses_no_losses(make_trainer, tmp_path, caplog):
     make_trainer("linear()", save_strategy="steps", save_steps=6).train()
     make_trainer("linear()").train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-6"))
     assert "LossMonitor" not in caplog.text
 
 
-def test_weights_are_to_the_bit_those_without_it(make_trainer, net):
+def test_weights_are_the_same_with_and_without_it(make_trainer, net):
     def weights(with_it):
         trainer = make_trainer("linear()", model=net(), num_train_epochs=2)
         if not with_it:
@@ -298,84 +296,40 @@ def test_weights_are_to_the_bit_those_without_it(make_trainer, net):
     assert weights(True) == weights(False)
 
 
-class Device:
-    """Stands for a CUDA event: it has arrived when it is told so."""
-
-    def __init__(self):
-        self.there = False
-
-    def query(self):
-        return self.there
-
-    def synchronize(self):
-        self.there = True
-
-
-def test_losses_are_not_waited_for():
-    losses, event = UpdateLosses(), Device()
-    losses._waiting.append((1, torch.tensor(0.5), event))
-    losses.add(torch.tensor(0.25))
-    losses.end_update(2)
-    assert losses.arrived() == []  # the first is still on its way, and the order is kept
-    assert not event.there
-    event.there = True
-    assert losses.arrived() == [(1, 0.5), (2, 0.25)]
-
-
-def test_a_record_waits_for_all():
-    losses, event = UpdateLosses(), Device()
-    losses._waiting.append((1, torch.tensor(0.5), event))
-    assert losses.arrived(wait=True) == [(1, 0.5)]
-    assert event.there
-
-
-def test_optimizers_whose_steps_have_the_size_of_the_lr():
-    weights = [nn.Parameter(torch.zeros(2))]
-    assert is_adaptive(torch.optim.AdamW(weights)) and is_adaptive(torch.optim.RMSprop(weights))
-    assert not is_adaptive(torch.optim.SGD(weights, lr=1.0))
-
-
-def test_the_size_of_the_weights():
-    model = nn.Linear(2, 2)
-    nn.init.constant_(model.weight, 3.0)
-    assert weight_rms(model) == pytest.approx(3.0)
-    assert weight_rms(nn.LayerNorm(4)) == 0.0  # no matrix
-
-
-def test_a_resumed_run_knows_that_it_is_one(make_trainer, tmp_path):
+def test_a_resumed_run_has_updates_done(make_trainer, tmp_path):
     make_trainer("warmup(1) >> linear()", save_strategy="steps", save_steps=4).train()
     trainer = make_trainer("warmup(1) >> linear()")
-    spy = planned(trainer)
+    spy = add_spy(trainer)
     trainer.train(resume_from_checkpoint=str(tmp_path / "out" / "checkpoint-4"))
-    assert spy.plan.updates_done == 4 and spy.plan.num_updates == 6
+    assert spy.run.updates_done == 4 and spy.run.num_updates == 6
     assert trainer.monitor.findings == []
 
 
-def test_what_is_evaluated_after_the_training_is_none_of_its_evaluations(make_trainer):
+def test_evaluations_after_the_training_are_ignored(make_trainer):
     trainer = make_trainer("linear()", eval_strategy="steps", eval_steps=2)
     trainer.train()
-    seen = trainer.monitor._diagnosis._seen
-    assert [each.update for each in seen.evaluations] == [2, 4, 6]
+    history = trainer.monitor._diagnosis.history
+    assert [each.update for each in history.evaluations] == [2, 4, 6]
     trainer.evaluate()
-    assert len(seen.evaluations) == 3
+    assert len(history.evaluations) == 3
 
 
-def test_the_lr_of_several_groups_is_that_of_the_one_nearest_to_its_peak(make_trainer, grouped):
+def test_the_lr_of_several_groups_is_that_of_the_group_nearest_to_its_peak(make_trainer, grouped):
     """Of a group at LR 0, of one that is frozen after a third of the run, and of their neighbour, which goes on."""
     model, optimizer = grouped(2e-3, 1e-3, optimizer=torch.optim.AdamW)
     optimizer.param_groups[0]["schedule"] = "hold(33%) >> freeze()"
     optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 0.0})
     trainer = make_trainer("linear()", model=model, optimizers=(optimizer, None), learning_rate=1e-3)
-    lrs, plans = Spy(trainer.monitor), planned(trainer)
+    lrs, spy = Spy(trainer.monitor), add_spy(trainer)
     trainer.callback_handler.callbacks.append(lrs)
     trainer._callbacks.append(lrs)
     trainer.train()
     assert lrs.lrs == pytest.approx([1, 1, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
-    assert plans.plan.learning_rate == 1e-3  # what is set, and not the highest one
-    assert plans.plan.curve(0.5) == pytest.approx(0.5) and plans.plan.curve(1.0) == 0
+    assert spy.run.learning_rate == 1e-3  # what is set, and not the highest one
+    assert spy.run.curve(0.5) == pytest.approx(0.5) and spy.run.curve(1.0) == 0
 
 
-def test_by_tokens_the_run_is_over_when_they_are_spent(make_trainer):
+def test_a_run_by_tokens_is_over_when_they_are_spent(make_trainer):
     class Counted(nn.Module):
         main_input_name = "x"
 
@@ -395,22 +349,22 @@ def test_by_tokens_the_run_is_over_when_they_are_spent(make_trainer):
         num_train_epochs=10,
         include_num_input_tokens_seen="all",
     )
-    spy = planned(trainer)
+    spy = add_spy(trainer)
     trainer.train()
-    assert trainer.state.global_step == 4 and spy.plan.num_updates == 60  # 16 numbers an update
+    assert trainer.state.global_step == 4 and spy.run.num_updates == 60  # 16 numbers an update
     assert spy.done == pytest.approx([1 / 60, 0.25, 0.5, 0.75], abs=0.02)
-    assert spy.plan.horizon == trainer.lr_scheduler.horizon and spy.plan.horizon.unit == "tokens"
+    assert spy.run.horizon == trainer.lr_scheduler.horizon and spy.run.horizon.unit == "tokens"
 
 
-def test_what_is_advised_knows_the_epochs_of_a_run_that_counts_updates(make_trainer):
+def test_advice_knows_the_updates_per_epoch_of_a_run_with_max_steps(make_trainer):
     trainer = make_trainer("warmup(0.5ep) >> linear()", max_steps=4)
-    spy = planned(trainer)
+    spy = add_spy(trainer)
     trainer.train()
-    assert spy.plan.num_epochs is None and spy.plan.horizon.updates_per_epoch == 6
+    assert spy.run.num_epochs is None and spy.run.horizon.updates_per_epoch == 6
 
 
 @pytest.mark.parametrize("cls", [None, Trainer])
-def test_neither_logs_nor_evaluations(make_trainer, cls):
-    trainer = told(make_trainer, [0.7, 0.6, math.nan, 0.4, 0.3, 0.2], cls, logging_strategy="no")
+def test_a_run_without_logs_and_evaluations(make_trainer, cls):
+    trainer = make_run(make_trainer, [0.7, 0.6, math.nan, 0.4, 0.3, 0.2], cls, logging_strategy="no")
     trainer.train()
     assert [finding.kind for finding in trainer.monitor.findings] == ["not_finite"]

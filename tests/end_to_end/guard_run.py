@@ -1,6 +1,6 @@
 """A run with LossGuard in one of several processes: one rank's batch is poisoned, later the loss jumps on all.
 
-torchrun --nproc_per_node 2 tests/trainer/guard_run.py '{"act": "rollback", "output_dir": "..."}'
+torchrun --nproc_per_node 2 tests/end_to_end/guard_run.py '{"action": "rollback", "output_dir": "..."}'
 """
 
 import hashlib
@@ -41,7 +41,7 @@ def main(options):
         use_cpu=True,
         disable_tqdm=True,
     )
-    callbacks = [Trouble(), LossGuard(options["act"], factor=0.9)]
+    callbacks = [Trouble(), LossGuard(options["action"], factor=0.9)]
     model = Net(dropout=0.0)
     trainer = ScheduledTrainer(
         model=model, args=args, train_dataset=samples(48), callbacks=callbacks, schedule="hold()"

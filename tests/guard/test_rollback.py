@@ -1,4 +1,4 @@
-"""Going back: what a checkpoint must hold, and what is written where."""
+"""Snapshots: what a checkpoint must hold, and what is restored."""
 
 import json
 
@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from hf_lrsched.guard.rollback import Moment, NotGoodError, check_fit
+from hf_lrsched.guard.rollback import Snapshot, UnusableCheckpointError, check_fit
 
 
 class Tied(nn.Module):
@@ -58,7 +58,7 @@ def copies(values):
 
 
 @pytest.mark.parametrize("shards", [False, True])
-def test_there_and_back(tmp_path, shards):
+def test_load_and_restore(tmp_path, shards):
     model, optimizer = trained()
     folder = checkpoint(tmp_path / "checkpoint-3", model, optimizer, shards=shards)
     weights = copies(model.state_dict())
@@ -71,7 +71,7 @@ def test_there_and_back(tmp_path, shards):
     model.norm.running_mean.fill_(torch.nan)
     assert not torch.equal(weights["inner.weight"], model.inner.weight)
 
-    Moment.of_checkpoint(folder, model).restore(model, optimizer)
+    Snapshot.load(folder, model).restore(model, optimizer)
     assert all(torch.equal(model.state_dict()[name], weights[name]) for name in weights)
     for parameter, state in moments.items():
         assert all(torch.equal(optimizer.state[parameter][name], value) for name, value in state.items())
@@ -80,9 +80,9 @@ def test_there_and_back(tmp_path, shards):
     assert optimizer.param_groups[0]["lr"] == 0.01
 
 
-def test_a_copy_of_now_is_a_copy():
+def test_a_snapshot_is_a_copy():
     model, optimizer = trained()
-    now = Moment.now(model, optimizer)
+    now = Snapshot.take(model, optimizer)
     kept = copies(now.weights)
     optimizer.step()
     assert all(torch.equal(now.weights[name], kept[name]) for name in kept)
@@ -90,16 +90,16 @@ def test_a_copy_of_now_is_a_copy():
     assert optimizer.state[model.inner.weight]["step"] == 3
 
 
-def test_an_lr_that_is_a_tensor_stays_the_same_tensor():
+def test_a_tensor_lr_stays_the_same_tensor():
     model, optimizer = trained()
     lr = optimizer.param_groups[0]["lr"] = torch.tensor(0.5)
-    Moment.now(model, optimizer).restore(model, optimizer)
+    Snapshot.take(model, optimizer).restore(model, optimizer)
     assert optimizer.param_groups[0]["lr"] is lr
 
 
-def test_the_state_before_the_first_update():
+def test_restore_the_state_before_the_first_update():
     model, optimizer = trained(updates=0)
-    start = Moment.now(model, optimizer)
+    start = Snapshot.take(model, optimizer)
     model.inner(torch.ones(1, 3)).sum().backward()
     optimizer.step()
     start.restore(model, optimizer)
@@ -107,7 +107,7 @@ def test_the_state_before_the_first_update():
 
 
 @pytest.mark.parametrize("way", ["whole", "shards", "torch"])
-def test_whether_it_fits_is_known_without_its_weights(tmp_path, way):
+def test_check_fit_reads_only_names_and_shapes(tmp_path, way):
     model, optimizer = trained()
     good = checkpoint(tmp_path / "checkpoint-3", model, optimizer, shards=way == "shards")
     weights = {name: w.clone() for name, w in model.state_dict().items() if name not in ("outer.weight", "norm.bias")}
@@ -119,14 +119,14 @@ def test_whether_it_fits_is_known_without_its_weights(tmp_path, way):
             (folder / "model.safetensors").unlink()
             torch.save(held, folder / "pytorch_model.bin")
     check_fit(good, model)
-    with pytest.raises(NotGoodError, match=r"its weights do not fit the model: norm\.bias is missing"):
+    with pytest.raises(UnusableCheckpointError, match=r"its weights do not fit the model: norm\.bias is missing"):
         check_fit(bad, model)
 
 
 @pytest.mark.parametrize(
     "harm", ["names", "shapes", "no optimizer", "NaN weights", "infinite moments", "no such folder"]
 )
-def test_what_is_not_good(tmp_path, harm):
+def test_unusable_checkpoints(tmp_path, harm):
     model, optimizer = trained()
     weights = {name: w.clone() for name, w in model.state_dict().items() if name != "outer.weight"}
     message = {
@@ -152,6 +152,6 @@ def test_what_is_not_good(tmp_path, harm):
         for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
             (folder / name).unlink()
     before = copies(model.state_dict())
-    with pytest.raises(NotGoodError, match=message):
-        Moment.of_checkpoint(folder, model)
+    with pytest.raises(UnusableCheckpointError, match=message):
+        Snapshot.load(folder, model)
     assert all(torch.equal(model.state_dict()[name], before[name]) for name in before)

@@ -1,4 +1,4 @@
-"""What is advised is a schedule that can be read, and the change that was meant."""
+"""Advised schedules can be parsed, fit into the run, and make the intended change."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hf_lrsched.monitor import advice
 RUN = Horizon(1000, updates_per_epoch=100)
 
 
-def told(function, schedule, run=RUN):
+def advise(function, schedule, run=RUN):
     change = function(schedule, run, 1e-3)
     return None if change is None else change.after
 
@@ -55,17 +55,17 @@ def told(function, schedule, run=RUN):
     ],
 )
 def test_longer_warmup(schedule, longer):
-    assert told(advice.longer_warmup, schedule) == longer == (longer and str(parse(longer)))
+    assert advise(advice.longer_warmup, schedule) == longer == (longer and str(parse(longer)))
 
 
 def test_a_warmup_of_one_epoch_in_five_and_in_three():
-    assert told(advice.longer_warmup, "warmup(1ep) >> linear()", Horizon(500, 100)) == "warmup(30%) >> linear()"
-    assert told(advice.longer_warmup, "warmup(1ep) >> linear()", Horizon(300, 100)) is None
+    assert advise(advice.longer_warmup, "warmup(1ep) >> linear()", Horizon(500, 100)) == "warmup(30%) >> linear()"
+    assert advise(advice.longer_warmup, "warmup(1ep) >> linear()", Horizon(300, 100)) is None
 
 
-def test_a_run_that_follows_the_time():
+def test_a_run_by_time():
     minutes = Horizon(1800, unit="seconds")
-    assert told(advice.longer_warmup, "warmup(2min) >> linear()", minutes) == "warmup(4min) >> linear()"
+    assert advise(advice.longer_warmup, "warmup(2min) >> linear()", minutes) == "warmup(4min) >> linear()"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_run_that_follows_the_time():
     ],
 )
 def test_shorter_warmup(schedule, shorter):
-    assert told(advice.shorter_warmup, schedule) == shorter
+    assert advise(advice.shorter_warmup, schedule) == shorter
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_has_long_warmup(schedule, is_long):
     ],
 )
 def test_longer_decay(schedule, longer):
-    assert told(advice.longer_decay, schedule) == longer
+    assert advise(advice.longer_decay, schedule) == longer
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_longer_decay(schedule, longer):
     ],
 )
 def test_decay_instead(schedule, decayed):
-    assert told(advice.decay_instead, schedule) == decayed
+    assert advise(advice.decay_instead, schedule) == decayed
 
 
 HEADS = ["", "freeze(10%) >> ", "freeze(1ep) >> ", "hold(5%, to=0) >> "]
@@ -212,7 +212,7 @@ def idle(levels):
 
 @given(*map(st.sampled_from, [HEADS, CLIMBS, MIDDLES, DECAYS, LENGTHS, TAILS, WHOLES, RUNS]))
 @settings(max_examples=300, deadline=None)
-def test_what_is_told_runs_and_does_what_was_meant(head, begin, middle, decay, length, tail, whole, run):
+def test_advised_schedules_run_and_keep_what_was_meant(head, begin, middle, decay, length, tail, whole, run):
     text = whole.format(head + begin + middle + decay.format(length).replace(", )", ")") + tail)
     try:
         before = levels(text, run)
@@ -248,13 +248,15 @@ def test_what_is_told_runs_and_does_what_was_meant(head, begin, middle, decay, l
             assert before[-1] >= before.max() / 2 and after[-1] == 0
 
 
-def test_other_lr():
-    assert advice.other_lr(2e-3, None, lower=True).after == "0.0002"
-    assert advice.other_lr(2e-3, 20 * advice.STEP_RATIO, lower=True).after == "0.0001"
-    assert advice.other_lr(3e-3, 500 * advice.STEP_RATIO, lower=True).after == "0.0001"  # 30 at most
-    assert advice.other_lr(1e-6, advice.STEP_RATIO / 20, lower=False).after == "2e-05"
-    assert advice.other_lr(1e-6, 5 * advice.STEP_RATIO, lower=False).after == "1e-05"  # the losses tell the direction
-    assert advice.other_lr(9e-4, 1.0, lower=True, factor=3).after == "0.0003"
+def test_change_lr():
+    assert advice.change_lr(2e-3, None, lower=True).after == "0.0002"
+    assert advice.change_lr(2e-3, 20 * advice.STEP_RATIO, lower=True).after == "0.0001"
+    assert advice.change_lr(3e-3, 500 * advice.STEP_RATIO, lower=True).after == "0.0001"  # 30 at most
+    assert advice.change_lr(1e-6, advice.STEP_RATIO / 20, lower=False).after == "2e-05"
+    assert (
+        advice.change_lr(1e-6, 5 * advice.STEP_RATIO, lower=False).after == "1e-05"
+    )  # the losses decide the direction
+    assert advice.change_lr(9e-4, 1.0, lower=True, factor=3).after == "0.0003"
 
 
 def test_shorter_run():

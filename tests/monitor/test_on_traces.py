@@ -1,4 +1,4 @@
-"""The monitor on the stored traces of real runs: what the README tells of it stays true."""
+"""The monitor on the stored traces of real runs: the published figures stay true."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks" / "monitor"
 
 
 def score(half):
-    """What the script prints, in one line."""
+    """Return what the script prints, in one line."""
     command = [sys.executable, FOLDER / "score.py", "--half", half]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode in (0, 1), done.stderr  # 1 where a bound does not hold
@@ -20,12 +20,12 @@ def test_the_bounds_hold_on_the_half_that_it_was_tuned_on():
     assert "All bounds hold." in score("tune")
 
 
-def test_the_measured_figures_are_those_that_are_told():
+def test_the_measured_figures_are_the_published_ones():
     printed = score("measure")
-    told = " ".join((FOLDER.parent / "results" / "monitor.md").read_text(encoding="utf-8").split())
+    published = " ".join((FOLDER.parent / "results" / "monitor.md").read_text(encoding="utf-8").split())
     figures = re.findall(r"Found: .*?%\)|False alarms: .*?%\)", printed)
     assert len(figures) == 2
-    assert all(figure in told for figure in figures)
+    assert all(figure in published for figure in figures)
 
 
 def test_the_example_of_the_page_is_a_real_one():
@@ -36,12 +36,12 @@ def test_the_example_of_the_page_is_a_real_one():
         "trace = next(t for t in read_traces('tune') if t.name == 'minilm-messages-lr_d30-0')\n"
         "print(*replay(trace).findings, sep='\\n')\n"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, encoding="utf-8")
-    assert told.stdout.startswith("update "), told.stderr
-    assert told.stdout in (FOLDER.parents[1] / "docs" / "monitor.md").read_text(encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, encoding="utf-8")
+    assert done.stdout.startswith("[hf_lrsched] update "), done.stderr
+    assert done.stdout in (FOLDER.parents[1] / "docs" / "monitor.md").read_text(encoding="utf-8")
 
 
-def test_there_are_at_least_200_of_which_none_is_in_both_halves():
+def test_no_run_is_in_both_halves():
     code = (
         f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"
         "from traces import read_traces\n"

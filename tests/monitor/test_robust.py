@@ -8,19 +8,19 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_lrsched.monitor.robust import noise, spread, sure, trend
+from hf_lrsched.monitor.robust import get_confidence, noise, spread, trend
 
 SERIES = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=4, max_size=30)
 
 
 @given(SERIES)
-def test_spread_is_scipys_normal_mad(values):
+def test_spread_equals_scipys_normal_mad(values):
     expected = scipy.stats.median_abs_deviation(values, scale=1 / 1.4826)
     assert spread(values) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 @given(st.lists(st.integers(-1000, 1000), min_size=4, max_size=25, unique=True))
-def test_trend_counts_what_kendalls_tau_counts(values):
+def test_trend_equals_kendalls_tau(values):
     """Without ties S = tau * n (n - 1) / 2."""
     n = len(values)
     tau = scipy.stats.kendalltau(range(n), values).statistic
@@ -43,6 +43,6 @@ def test_short_series(values):
     assert spread(values) == noise(values) == trend(values) == 0
 
 
-def test_sure():
-    assert sure(0) == sure(-3) == 0.5
-    assert sure(1.959964) == pytest.approx(0.975, abs=1e-6)
+def test_get_confidence():
+    assert get_confidence(0) == get_confidence(-3) == 0.5
+    assert get_confidence(1.959964) == pytest.approx(0.975, abs=1e-6)

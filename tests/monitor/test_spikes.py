@@ -1,4 +1,4 @@
-"""SpikeTest: jumps of the loss that stay, and all that are none."""
+"""SpikeTest: jumps of the loss that stay, and everything else."""
 
 import math
 import random
@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from hf_lrsched.monitor.spikes import SpikeTest
 
 
-def found(losses, **kwargs):
-    """Each spike, with the update that confirmed it; after it the test begins anew, as the guard does."""
+def find_spikes(losses, **kwargs):
+    """Each spike, with the update that confirmed it; after it the test begins anew, as in the guard."""
     test, spikes = SpikeTest(**kwargs), []
     for update, loss in enumerate(losses, 1):
         spike = test.add(update, loss)
         if spike is not None:
             spikes.append((update, spike))
-            test.forget()
+            test.reset()
     return spikes
 
 
@@ -41,7 +41,7 @@ def heavy_tailed(updates, seed, hard):
 
 def test_a_jump_that_stays():
     losses = [*falling(150), *[2.0] * 30]
-    ((update, spike),) = found(losses)
+    ((update, spike),) = find_spikes(losses)
     assert spike.since == 151
     assert update == 154  # one in 51 each: four in a row are rarer than one in a million, three are not
     assert spike.loss == 2.0
@@ -49,12 +49,12 @@ def test_a_jump_that_stays():
     assert spike.setback == pytest.approx(1.0, abs=0.2)
 
 
-def test_a_start_that_is_known_from_before():
+def test_a_known_start():
     """A run that goes on where it is well fitted: all progress is lost, yet the rise is below ten deviations."""
     draw = random.Random(0)
     losses = [0.4 + draw.gauss(0, 0.12) for _ in range(100)] + [1.1 + draw.gauss(0, 0.12) for _ in range(30)]
-    assert found(losses) == []
-    ((_, spike),) = found(losses, start=1.1)
+    assert find_spikes(losses) == []
+    ((_, spike),) = find_spikes(losses, start=1.1)
     assert spike.since == 101
     assert spike.setback == pytest.approx(1.0, abs=0.2)
 
@@ -70,42 +70,42 @@ def test_the_start_is_the_median_of_the_first_ten_losses():
     assert test.start == 2.0
 
 
-def test_three_in_a_row_are_not_enough():
-    assert found([*falling(150), 3, 3, 3, *falling(250, seed=1)[150:]]) == []
+def test_three_high_losses_are_not_enough():
+    assert find_spikes([*falling(150), 3, 3, 3, *falling(250, seed=1)[150:]]) == []
 
 
-def test_high_and_low_ones_in_turn():
-    """Weights that are lost may still have some samples right."""
+def test_high_and_low_losses_in_turn():
+    """Ruined weights may still have some samples right."""
     losses = [*falling(150), *[2.5, 0.0] * 20]
-    ((update, spike), *_) = found(losses)
+    ((update, spike), *_) = find_spikes(losses)
     # P(Binomial(7, 1/51) >= 4) is 4.9e-6, P(Binomial(9, 1/51) >= 5) is 3.4e-7.
     assert (spike.since, spike.updates, update) == (151, 5, 159)
-    assert found(losses, dense=1.0) == []  # of those in a row there is one
-    assert found([*falling(150), *[2.5, 0.0, 0.0] * 20]) == []
+    assert find_spikes(losses, dense=1.0) == []  # no two in a row
+    assert find_spikes([*falling(150), *[2.5, 0.0, 0.0] * 20]) == []
 
 
-def test_what_stays_half_high_becomes_the_level():
+def test_losses_that_stay_half_high_become_the_level():
     losses = [*falling(150), *[1.7, 0.1] * 300]
-    assert len(found(losses)) <= 1
+    assert len(find_spikes(losses)) <= 1
 
 
 def test_half_of_the_progress_is_not_enough():
-    assert found([*falling(150), *[1.1] * 30]) == []
-    assert found([*falling(150), *[1.1] * 30], setback=0.4) != []
+    assert find_spikes([*falling(150), *[1.1] * 30]) == []
+    assert find_spikes([*falling(150), *[1.1] * 30], setback=0.4) != []
 
 
-def test_an_early_jump_has_the_noise_for_its_yardstick():
+def test_an_early_jump_is_measured_by_the_noise():
     draw = random.Random(0)
     start = [1.1 + draw.gauss(0, 0.02) for _ in range(20)]
-    assert found([*start, *[1.25] * 20]) == []
-    ((_, spike),) = found([*start, *[3.0] * 20])
+    assert find_spikes([*start, *[1.25] * 20]) == []
+    ((_, spike),) = find_spikes([*start, *[3.0] * 20])
     assert spike.since == 21
     assert "progress" not in spike.text
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_losses_that_are_not_finite_are_high(value):
-    ((_, spike),) = found([*falling(150), *[value] * 30])
+    ((_, spike),) = find_spikes([*falling(150), *[value] * 30])
     assert spike.since == 151
     assert spike.loss == math.inf
 
@@ -113,19 +113,19 @@ def test_losses_that_are_not_finite_are_high(value):
 @pytest.mark.parametrize(
     "losses", [[1.0] * 300, [0.0] * 300, [math.nan] * 300, [1.0] * 50 + [0.5] * 250, [], [math.inf]]
 )
-def test_nothing_to_tell(losses):
-    assert found(losses) == []
+def test_losses_without_a_spike(losses):
+    assert find_spikes(losses) == []
 
 
 @pytest.mark.parametrize("hard", [0.0, 0.02, 0.1, 0.2, 0.3])
 def test_heavy_tails_are_not_spikes(hard):
-    assert [found(heavy_tailed(800, seed, hard)) for seed in range(10)] == [[]] * 10
+    assert [find_spikes(heavy_tailed(800, seed, hard)) for seed in range(10)] == [[]] * 10
 
 
-def test_and_yet_a_spike_is_found_among_them():
+def test_a_spike_among_heavy_tails():
     draw = random.Random(1)
-    lost = [1.2 + draw.gauss(0, 0.1) for _ in range(40)]
-    ((update, spike),) = found([*heavy_tailed(600, 1, 0.1), *lost])
+    high = [1.2 + draw.gauss(0, 0.1) for _ in range(40)]
+    ((update, spike),) = find_spikes([*heavy_tailed(600, 1, 0.1), *high])
     assert 599 <= spike.since <= 601
     assert update <= 615
 
@@ -138,12 +138,12 @@ def test_and_yet_a_spike_is_found_among_them():
     scale=st.sampled_from([2.0**-10, 0.5, 4.0, 2.0**20]),  # powers of two, which round nothing
     shift=st.integers(-100, 100),
 )
-def test_units_and_origin_of_the_loss_do_not_matter(seed, hard, jump, scale, shift):
+def test_scale_and_origin_of_the_loss_do_not_matter(seed, hard, jump, scale, shift):
     # On a grid of 2**-20 the sums are exact, too.
     losses = [round(loss * 2**20) / 2**20 for loss in heavy_tailed(150, seed, hard)]
     losses[100:] = [loss + jump for loss in losses[100:]]
-    plain = [(update, spike.since) for update, spike in found(losses)]
-    assert [(update, spike.since) for update, spike in found([loss * scale + shift for loss in losses])] == plain
+    plain = [(update, spike.since) for update, spike in find_spikes(losses)]
+    assert [(update, spike.since) for update, spike in find_spikes([loss * scale + shift for loss in losses])] == plain
 
 
 def test_memory_is_constant():

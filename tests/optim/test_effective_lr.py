@@ -1,4 +1,4 @@
-"""The formulas of the effective LR, worked out by hand for each optimizer; samples and ratios."""
+"""The formulas of the effective LR, computed by hand for each optimizer; samples and ratios."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, RMSprop
 
-from hf_lrsched.optim.effective_lr import Sample, effective_lr, effective_lrs, knows, update_ratio
+from hf_lrsched.optim.effective_lr import Sample, effective_lr, effective_lrs, has_effective_lr, update_ratio
 
 nan = math.nan
 
@@ -82,7 +82,7 @@ def test_sgd_has_the_same_lr_for_all():
 
 
 def test_the_effective_lr_is_what_moves_the_weights():
-    """Without momentum each element moves by its effective LR times its gradient: whatever the formula on the page says."""
+    """Without momentum each element moves by its effective LR times its gradient."""
     gradients = [[2.0, -0.25], [1.0, 3.0], [-4.0, 0.5]]
     for kind, options in (
         (Adam, {"betas": (0.0, 0.99)}),
@@ -104,7 +104,7 @@ def test_early_corrections_keep_their_digits():
         assert found == pytest.approx([1.0], rel=1e-5)
 
 
-def test_elements_that_no_gradient_has_reached():
+def test_elements_without_a_gradient_are_nan():
     for kind in (Adam, AdamW, RMSprop, Adagrad):
         first, second = lrs(*stepped(kind, [2.0, 0.0], lr=0.1))
         assert first > 0 and math.isnan(second)
@@ -129,13 +129,13 @@ def test_tensor_lrs_and_other_types():
     assert effective_lr(optimizer, optimizer.param_groups[0], half).tolist() == pytest.approx([0.05, 0.025], rel=0.01)
 
 
-def test_only_torchs_own_classes_are_known():
+def test_only_torchs_own_classes_have_an_effective_lr():
     class Mine(Adam):
         pass
 
     weight = torch.nn.Parameter(torch.ones(1))
-    assert all(knows(kind([weight], lr=0.1)) for kind in (Adam, AdamW, RMSprop, Adagrad, SGD))
-    assert not any(knows(kind([weight])) for kind in (NAdam, Mine))
+    assert all(has_effective_lr(kind([weight], lr=0.1)) for kind in (Adam, AdamW, RMSprop, Adagrad, SGD))
+    assert not any(has_effective_lr(kind([weight])) for kind in (NAdam, Mine))
 
 
 # A group's quantiles
@@ -172,25 +172,25 @@ def test_large_groups_are_sampled():
 # Samples
 
 
-@pytest.mark.parametrize("most", [None, 1000, 241, 240, 100, 48, 47, 7, 1])
-def test_samples_are_every_kth_element_of_all_together(most):
+@pytest.mark.parametrize("max_elements", [None, 1000, 241, 240, 100, 48, 47, 7, 1])
+def test_samples_are_every_kth_element_of_all_parameters(max_elements):
     shapes = [(10, 12), (1,), (0,), (7, 17)]  # 120 + 1 + 119 = 240
     values = iter(torch.arange(240.0).split([120, 1, 0, 119]))
     tensors = [next(values).reshape(shape) for shape in shapes]
-    sample = Sample(tensors, most)
-    found = torch.cat(sample.of(tensors))
+    sample = Sample(tensors, max_elements)
+    found = torch.cat(sample.select(tensors))
     assert found.tolist() == list(range(0, 240, sample.stride))
-    assert len(found) <= (most or 240)
-    # Primes from 5 on.
-    assert sample.stride == {None: 1, 1000: 1, 241: 1, 240: 1, 100: 5, 48: 5, 47: 7, 7: 37, 1: 241}[most]
-    assert [part.tolist() for part in sample.of(tensors)] == [
-        sample.part(index)(tensor).tolist() for index, tensor in enumerate(tensors)
+    assert len(found) <= (max_elements or 240)
+    expected = {None: 1, 1000: 1, 241: 1, 240: 1, 100: 3, 48: 5, 47: 7, 7: 35, 1: 241}[max_elements]
+    assert sample.stride == expected  # odd numbers
+    assert [part.tolist() for part in sample.select(tensors)] == [
+        sample.selector(index)(tensor).tolist() for index, tensor in enumerate(tensors)
     ]
 
 
 def test_samples_are_views_where_they_can_be():
     weight = torch.nn.Parameter(torch.zeros(10, 10))
-    (part,) = Sample([weight], 10).of([weight])
+    (part,) = Sample([weight], 10).select([weight])
     assert part.untyped_storage().data_ptr() == weight.untyped_storage().data_ptr() and not part.requires_grad
 
 
@@ -200,7 +200,9 @@ def test_complex_weights():
     weight.grad = torch.tensor([2.0 + 4.0j])
     optimizer.step()
     sample = Sample([weight])
-    assert effective_lr(optimizer, optimizer.param_groups[0], weight, sample.part(0)).tolist() == near([0.05, 0.025])
+    assert effective_lr(optimizer, optimizer.param_groups[0], weight, sample.selector(0)).tolist() == near(
+        [0.05, 0.025]
+    )
 
 
 # Ratios
@@ -217,7 +219,7 @@ def test_ratios():
     assert update_ratio(before, after).item() == pytest.approx(0.5 / 13, rel=1e-12)
 
 
-def test_ratios_of_coarse_weights_are_those_that_were_made():
+def test_ratio_of_bfloat16_weights_is_the_step_as_it_was_made():
     """1 + 0.001 is 1 in bfloat16: nothing moved."""
     before = torch.ones(4, dtype=torch.bfloat16)
     assert update_ratio([before], [before + 0.001]).item() == 0

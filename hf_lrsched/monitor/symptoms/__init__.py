@@ -1,1 +1,1 @@
-"""What each kind of finding looks like."""
+"""The symptoms: what each kind of finding looks like in the losses."""

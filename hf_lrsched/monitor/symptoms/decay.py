@@ -1,68 +1,65 @@
 """Symptoms of a decay that is too fast or too slow."""
 
+import math
 import statistics
 
 from .. import advice
 from ..finding import LossFinding
-from ..history import Seen
+from ..history import LossHistory
 from ..outline import SPENT
 from ..robust import trend
-from ..run_info import Plan
-from .evidence import _A_TREND, _changes, _loss, _schedule, _score
+from ..run_info import RunInfo
+from .evidence import TREND, change_schedule, make_finding
 
 
-def lr_spent(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The LR is at most 3 % of its highest while two fifths of the run are still to come, and for the last tenth of the run it
-    was."""
-    limit = SPENT * seen.highest[0]
-    spent = 0
-    for block in reversed(seen.blocks):
-        if block.lr > limit:
-            break
-        spent += 1
-    if seen.done > 0.6 or not limit or spent * seen.block_size < 0.1 * seen.num_updates:
+def lr_spent(history: LossHistory, run: RunInfo) -> LossFinding | None:
+    """The LR has been at 3 % of its peak or below for a tenth of the run, and two fifths of the run are still to come."""
+    limit = SPENT * history.max_lr
+    num_high = max((i for i, block in enumerate(history.blocks, 1) if block.lr > limit), default=0)
+    spent = history.blocks[num_high:]
+    if history.share_done > 0.6 or not limit or len(spent) * history.block_size < 0.1 * history.num_updates:
         return None
-    before = seen.blocks[: len(seen.blocks) - spent]
-    if not before or plan.highest_after(seen.done) > limit:  # it will rise again
+    if not num_high or run.max_lr_after(history.share_done) > limit:  # it will rise again
         return None
-    now = [block.loss for block in seen.blocks[-spent:]]
-    return LossFinding(
+    since, level = spent[0].start, statistics.median(block.loss for block in spent)
+    return make_finding(
         "lr_spent",
-        seen.update,
-        before[-1].end + 1,
-        1 - abs(trend(now)) / 2,
-        f"the LR has been at {seen.lr / seen.highest[0]:.1%} of its peak since update {before[-1].end + 1}, the training loss "
-        f"stays at {statistics.median(now):.3g}, and {1 - seen.done:.0%} of the run are still to come",
+        history,
+        since,
+        f"the LR has been at {history.lr / history.max_lr:.1%} of its peak since update {since}, the training loss stays at "
+        f"{level:.3g}, and {1 - history.share_done:.0%} of the run is still to come",
         "Let the decay last to the end of the run.",
-        _changes(_schedule(advice.longer_decay, plan)),
+        change_schedule(run, advice.longer_decay),
     )
 
 
-def plateau_at_high_lr(seen: Seen, plan: Plan) -> LossFinding | None:
-    """Neither the training loss nor the validation got better in the last third of the run so far, with the LR above half of
-    its peak: noise of the steps, which decay would take away."""
-    if seen.done < 0.5 or seen.lr < 0.5 or len(seen.blocks) < 12 or len(seen.evaluations) < 6:
+def plateau_at_high_lr(history: LossHistory, run: RunInfo) -> LossFinding | None:
+    """In the last third of the run so far neither the training loss nor the validation improved, at an LR above half of its peak.
+
+    What is left is the noise of large steps, which a decay would remove.
+    """
+    if history.share_done < 0.5 or history.lr < 0.5 or len(history.blocks) < 12 or len(history.evaluations) < 6:
         return None
-    if plan.curve is not None and plan.curve(1.0) < 0.5:
+    if run.curve is not None and run.curve(1.0) < 0.5:
         return None  # the decay is still to come
-    third = max(len(seen.blocks) // 3, 6)
-    now = [block.loss for block in seen.blocks[-third:]]
-    gained = seen.start - min(block.loss for block in seen.blocks)
-    since = seen.blocks[-third].start
-    here = [each for each in seen.evaluations if each.update >= since]
-    before = [each for each in seen.evaluations if each.update < since]
-    if len(here) < 4 or not before or gained <= 4 * seen.error or statistics.median(now) < 0.25 * seen.start:
+    third = history.blocks[-max(len(history.blocks) // 3, 6) :]
+    losses, since = [block.loss for block in third], third[0].start
+    level = statistics.median(losses)
+    gain = history.start - min(block.loss for block in history.blocks)
+    recent = [each for each in history.evaluations if each.update >= since]
+    earlier = [each for each in history.evaluations if each.update < since]
+    if len(recent) < 4 or not earlier or gain <= 4 * history.standard_error or level < 0.25 * history.start:
         return None
-    got_better = min(map(_loss, here)) < min(map(_loss, before)) or max(map(_score, here)) > max(map(_score, before))
-    if abs(trend(now)) > _A_TREND or got_better:
+    best_losses = [min(each.loss for each in part) for part in (earlier, recent)]
+    best_scores = [max(-math.inf if each.score is None else each.score for each in part) for part in (earlier, recent)]
+    if abs(trend(losses)) > TREND or best_losses[1] < best_losses[0] or best_scores[1] > best_scores[0]:
         return None
-    return LossFinding(
+    return make_finding(
         "plateau_at_high_lr",
-        seen.update,
+        history,
         since,
-        1 - abs(trend(now)),
-        f"since update {since} the training loss stays at {statistics.median(now):.3g} and no evaluation was better, while the LR "
-        f"is at {seen.lr:.0%} of its peak",
+        f"since update {since} the training loss stays at {level:.3g} and no evaluation was better, while the LR is at "
+        f"{history.lr:.0%} of its peak",
         "Decay the LR.",
-        _changes(_schedule(advice.decay_instead, plan)),
+        change_schedule(run, advice.decay_instead),
     )

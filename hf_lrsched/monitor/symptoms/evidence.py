@@ -1,70 +1,66 @@
-"""What several symptoms look at."""
+"""What several symptoms have in common: levels and trends of the losses, and the advice on the LR."""
 
-import math
 import statistics
 from collections.abc import Callable
 
 from ...schedules import Horizon
 from .. import advice
 from ..finding import Change, LossFinding
-from ..history import Evaluation, Seen
-from ..run_info import Plan
+from ..history import LossHistory
+from ..run_info import RunInfo
 
-#: A trend by Mann-Kendall's test that is so sure is one.
-_A_TREND = 0.7
+#: Mann-Kendall's test shows a trend from this value on.
+TREND = 0.7
 
-
-#: A loss that lies above the start by more than this share of it, and by more than so many standard deviations of one batch's
-#: loss, is clearly above it: the start is hardly more than one batch's loss itself.
+# A loss is clearly above the start by more than this share of it, and by more than so many standard deviations of one batch's
+# loss: the start is hardly more than one batch's loss itself.
 _CLEAR_RISE, _CLEAR_DEVIATIONS = 0.15, 3.0
 
 
-def _saw_start(plan: Plan) -> bool:
-    return plan.updates_done == 0
+def make_finding(
+    kind: str,
+    history: LossHistory,
+    since: int,
+    evidence: str,
+    advice: str,
+    *changes: Change | None,
+    confidence: float | None = None,
+) -> LossFinding:
+    """Make a finding after the latest update; of the changes, `None` is left out."""
+    given = tuple(change for change in changes if change is not None)
+    return LossFinding(kind, history.update, since, evidence, advice, given, confidence)
 
 
-def _clear_rise(seen: Seen) -> float:
-    deviation = max(seen.noise, seen.blocks[0].spread)
-    # With far too high an LR all is noise; five times the start is clear, whatever the noise.
-    chance = min(_CLEAR_DEVIATIONS * deviation, 4 * abs(seen.start))
-    return max(4 * seen.error, _CLEAR_RISE * abs(seen.start), chance)
+def lr_too_high(
+    kind: str, history: LossHistory, run: RunInfo, since: int, evidence: str, confidence: float | None = None
+) -> LossFinding:
+    """Make a finding that advises a lower LR, and a warmup where the LR reached its peak at once."""
+    warmup = change_schedule(run, advice.longer_warmup) if history.max_lr_update < 0.05 * history.num_updates else None
+    changes = lower_lr(run), warmup
+    return make_finding(kind, history, since, evidence, "The LR is too high.", *changes, confidence=confidence)
 
 
-def _ends(seen: Seen) -> tuple[float, float]:
-    """The loss in the first and in the last sixth of the run so far."""
-    count = max(1, round(len(seen.blocks) / 6))
-    first, last = seen.blocks[:count], seen.blocks[-count:]
+def lower_lr(run: RunInfo, factor: float | None = None) -> Change:
+    """Advise a lower peak LR."""
+    return advice.change_lr(run.learning_rate, run.step_ratio, lower=True, factor=factor)
+
+
+def change_schedule(run: RunInfo, change: Callable[[str, Horizon, float], Change | None]) -> Change | None:
+    """Advise another schedule, if the run's is one of this package."""
+    horizon = run.horizon or Horizon(run.num_updates)
+    return change(run.schedule, horizon, run.learning_rate) if run.schedule else None
+
+
+def get_clear_rise(history: LossHistory) -> float:
+    """Return by how much a block must lie above the start to be clearly above it."""
+    deviation = max(history.noise, history.blocks[0].spread)
+    # With a far too high LR everything is noise; five times the start is clear all the same.
+    by_chance = min(_CLEAR_DEVIATIONS * deviation, 4 * abs(history.start))
+    return max(4 * history.standard_error, _CLEAR_RISE * abs(history.start), by_chance)
+
+
+def get_end_levels(history: LossHistory) -> tuple[float, float]:
+    """Return the mean loss in the first and in the last sixth of the run so far."""
+    count = max(1, round(len(history.blocks) / 6))
+    first, last = history.blocks[:count], history.blocks[-count:]
     return statistics.fmean(block.loss for block in first), statistics.fmean(block.loss for block in last)
-
-
-def _too_high(kind: str, seen: Seen, plan: Plan, since: int, confidence: float, text: str) -> LossFinding:
-    # In a warmup the loss tells up to which LR it was well.
-    warmup = _schedule(advice.longer_warmup, plan) if seen.highest[1] < 0.05 * seen.num_updates else None
-    return LossFinding(
-        kind, seen.update, since, confidence, text, "The LR is too high.", _changes(_lower(plan), warmup)
-    )
-
-
-def _lower(plan: Plan, factor: float | None = None) -> Change:
-    return advice.other_lr(plan.learning_rate, plan.step_ratio, lower=True, factor=factor)
-
-
-def _schedule(change: Callable[[str, Horizon, float], Change | None], plan: Plan) -> Change | None:
-    return change(plan.schedule, plan.run, plan.learning_rate) if plan.schedule else None
-
-
-def _changes(*changes: Change | None) -> tuple[Change, ...]:
-    return tuple(change for change in changes if change)
-
-
-def _validation(seen: Seen) -> list[float]:
-    """The validation losses."""
-    return [each.loss for each in seen.evaluations if each.loss is not None]
-
-
-def _score(evaluation: Evaluation) -> float:
-    return -math.inf if evaluation.score is None else evaluation.score
-
-
-def _loss(evaluation: Evaluation) -> float:
-    return 0.0 if evaluation.loss is None else evaluation.loss

@@ -1,21 +1,20 @@
-"""Every symptom, with the moment at which it is checked."""
+"""Every symptom, by when it is checked."""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
 from ..finding import LossFinding
-from ..history import Seen
-from ..run_info import Plan
+from ..history import LossHistory
+from ..run_info import RunInfo
 from .decay import lr_spent, plateau_at_high_lr
 from .training import diverging, stuck, too_slow
 from .validation import unstable_validation, validation_rises
 from .warmup import warmup_too_long, warmup_too_short
 
-Sign: TypeAlias = Callable[[Seen, Plan], LossFinding | None]
+Symptom: TypeAlias = Callable[[LossHistory, RunInfo], LossFinding | None]
 
-
-#: Looked for at each end of a block, and after each evaluation.
-AT_BLOCK: tuple[Sign, ...] = (
+#: Checked at the end of each block.
+AT_BLOCK: tuple[Symptom, ...] = (
     diverging,
     stuck,
     too_slow,
@@ -24,6 +23,5 @@ AT_BLOCK: tuple[Sign, ...] = (
     lr_spent,
     plateau_at_high_lr,
 )
-
-
-AT_EVALUATION: tuple[Sign, ...] = (validation_rises, unstable_validation)
+#: Checked after each evaluation.
+AT_EVALUATION: tuple[Symptom, ...] = (validation_rises, unstable_validation)

@@ -1,164 +1,160 @@
-"""The signs: what each kind of trouble looks like. Functions of what was seen, each of which finds one thing or nothing.
+"""Symptoms of the training loss.
 
-All say the same when every loss is multiplied by a number, such as gradient accumulation x processes.
+Each finds the same when every loss is multiplied by a number, such as gradient accumulation x processes.
 """
 
 import statistics
 from itertools import pairwise
 
 from .. import advice
-from ..finding import LossFinding
-from ..history import Seen
-from ..robust import noise, sure, trend
-from ..run_info import Plan
+from ..finding import LossFinding, format_distinct
+from ..history import LossHistory
+from ..robust import get_confidence, noise, trend
+from ..run_info import RunInfo
 from ..spikes import Spike
-from .evidence import _A_TREND, _changes, _clear_rise, _ends, _lower, _saw_start, _too_high, _validation
+from .evidence import TREND, get_clear_rise, get_end_levels, lower_lr, lr_too_high, make_finding
 
-#: A loss that has fallen by less than this share of itself has not fallen. On the runs that the rules were tuned on, healthy ones
-#: had fallen by 0.13 and more after 40 %, those with a thirtieth of the LR by 0.05 and less.
+# A loss has not fallen if it fell by less than this share of itself. On the runs that the rules were tuned on, the loss of healthy
+# ones had fallen by 0.13 and more after 40 %, that of runs with a thirtieth of the LR by 0.05 and less.
 _SMALL_FALL = 0.08
-#: Likewise of the validation loss, whose noise is smaller; and of its change from one evaluation to the next.
+# The same for the validation loss, whose noise is smaller, and for its change from one evaluation to the next.
 _SMALL_VALIDATION_FALL, _SMALL_SWING = 0.06, 0.02
 
-#: So much of a run must be over before a loss is said not to fall: some begin late.
-_LONG_ENOUGH = 0.44
+# No loss is said not to fall before this share of the run: some begin late.
+_MIN_SHARE = 0.44
 
-
-#: A step that is more than the one share of the weights is large, one that is less than the other may be small. In between nothing is
-#: said: a network with random weights begins late at such an LR, one that was trained before has little left to learn.
+# A step above the first share of the weights is large, one below the second may be small. In between nothing is said: a network
+# with random weights begins late at such an LR, a trained one has little left to learn.
 _LARGE_STEP, _SMALL_STEP = 25 * advice.STEP_RATIO, 2 * advice.STEP_RATIO
-#: A validation loss that has fallen by at least so much of itself, and twice as fast in the first half as in the second, has settled. With
-#: too low an LR it falls along a straight line.
+# A validation loss has settled if it has fallen by at least this share of itself, and so much faster in the first half than in the
+# second. With too low an LR it falls along a straight line.
 _SETTLED_FALL, _SETTLED_SLOPE = 0.02, 2.0
 
 
-def not_finite(update: int, what: str, seen: Seen, plan: Plan) -> LossFinding:
-    """NaN or infinity, at once: also where Trainer's record shows 0 or the mean of the losses before (`logging_nan_inf_filter`)."""
-    is_high = bool(seen.blocks) and seen.blocks[-1].loss - seen.start > _clear_rise(seen)
+def not_finite(history: LossHistory, run: RunInfo, update: int, evidence: str) -> LossFinding:
+    """A loss or a gradient norm is NaN or infinite, also where Trainer's record hides it (`logging_nan_inf_filter`)."""
+    is_high = bool(history.blocks) and history.blocks[-1].loss - history.start > get_clear_rise(history)
     return LossFinding(
         "not_finite",
         update,
         update,
-        1.0,
-        what,
-        "Its update would make all weights nan. Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 "
+        evidence,
+        "Its update would make all weights NaN. Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 "
         "does not overflow. LossGuard('rollback') drops them and goes on.",
-        _changes(_lower(plan) if is_high else None),
+        (lower_lr(run),) if is_high else (),
+        1.0,
     )
 
 
-def spike(found: Spike, seen: Seen, plan: Plan) -> LossFinding:
-    """A jump of the training loss that stays for some updates, by [`SpikeTest`]; a single hard batch is none."""
-    return LossFinding(
+def spike(history: LossHistory, run: RunInfo, found: Spike) -> LossFinding:
+    """The training loss jumped and stays high for some updates, by [`SpikeTest`]; a single hard batch is no spike."""
+    return make_finding(
         "spike",
-        seen.update,
+        history,
         found.since,
-        1 - found.chance,
         found.text,
-        "Look at the batches of these updates. If they are as they should be, the LR is near its limit here. "
-        "LossGuard('rollback') goes back to before them.",
-        _changes(None if seen.lr < 0.5 else _lower(plan, 3)),
+        "Look at the batches of these updates. If they are right, the LR is near its limit here. LossGuard('rollback') goes "
+        "back to before them.",
+        lower_lr(run, 3) if history.lr >= 0.5 else None,
+        confidence=1 - found.chance,
     )
 
 
-def diverging(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The training loss gets worse and stays so: three blocks in a row lie above the start of the run, or have lost half of what
-    the best block had gained, each by more than noise explains; and the validation loss, where there is one, is not near its best.
-    In a resumed run the first block stands for the start."""
-    if len(seen.blocks) < 3 or _validates(seen):
+def diverging(history: LossHistory, run: RunInfo) -> LossFinding | None:
+    """The training loss gets worse and stays worse, and the validation loss is not near its best.
+
+    Three blocks in a row lie above the start of the run, or have lost half of the best block's gain, by more than noise explains.
+    In a resumed run the first block stands for the start.
+    """
+    if len(history.blocks) < 3 or _keeps_validation(history):
         return None
-    last, best = seen.blocks[-3:], min(seen.blocks, key=lambda block: block.loss)
-    level = min(block.loss for block in last)
-    error, begun = seen.error, plan.updates_done
-    start = max(seen.start, seen.blocks[0].loss) if begun else seen.start
-    rise, gained = level - start, seen.start - best.loss
-    if rise > _clear_rise(seen):
-        since, z = best.end if gained > 4 * error else begun + 1, rise / error
-        where = f"after update {begun}" if begun else "at the start"
-        text = f"the training loss is {level:.3g}, above the {start:.3g} {where}"
-    elif not begun and gained > max(6 * error, _clear_rise(seen)) and level - best.loss > max(0.5 * gained, 6 * error):
-        since, z = best.end, (level - best.loss) / error
-        text = f"the training loss rose from {best.loss:.3g} to {level:.3g}, {(level - best.loss) / gained:.0%} of its gain"
+    best = min(history.blocks, key=lambda block: block.loss)
+    level = min(block.loss for block in history.blocks[-3:])
+    error, done = history.standard_error, run.updates_done
+    start = max(history.start, history.blocks[0].loss) if done else history.start
+    gain, lost, clear = history.start - best.loss, level - best.loss, get_clear_rise(history)
+    if level - start > clear:
+        since, z = best.end if gain > 4 * error else done + 1, (level - start) / error
+        before, now = format_distinct(start, level)
+        evidence = (
+            f"the training loss is {now}, above the {before} {f'after update {done}' if done else 'at the start'}"
+        )
+    elif not done and gain > max(6 * error, clear) and lost > max(0.5 * gain, 6 * error):
+        since, z = best.end, lost / error
+        before, now = format_distinct(best.loss, level)
+        evidence = f"the training loss rose from {before} to {now}, {lost / gain:.0%} of its gain"
     else:
         return None
-    return _too_high("diverging", seen, plan, since, sure(z), text)
+    return lr_too_high("diverging", history, run, since, evidence, get_confidence(z))
 
 
-def stuck(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The training loss does not fall, and the steps are too large rather than too small: the validation loss is thrown about
-    from one evaluation to the next, or a step is more than a fortieth of the weights; without evaluations, the training loss
-    stood clearly above its start."""
-    if not _saw_start(plan) or not _has_not_fallen(seen) or not _steps_too_far(seen, plan) or _has_begun(seen):
+def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
+    """The training loss does not fall, and the steps are too large.
+
+    The validation loss swings from one evaluation to the next, or a step is more than a fortieth of the weights: a BERT that
+    collapsed at a high LR gives every sample the same answer, and its loss lies still. Without evaluations, the training loss
+    stood clearly above its start.
+    """
+    is_large = _is_shaken(history) or (run.step_ratio or 0.0) > _LARGE_STEP
+    if run.updates_done or not _has_not_fallen(history) or not is_large or _has_begun(history):
         return None
-    start, level = _ends(seen)
-    text = (
-        f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run, and the steps are large"
-    )
-    return _too_high("stuck", seen, plan, 1, 0.95, text)
+    return lr_too_high("stuck", history, run, 1, f"{_describe_fall(history)}, and the steps are large")
 
 
-def too_slow(seen: Seen, plan: Plan) -> LossFinding | None:
-    """The training loss does not fall: its latest sixth lies less than 8 % below the first one, and the validation loss less than
-    6 % below the start, by steps that are small; and it has not fallen fast and then settled."""
-    if not _saw_start(plan) or not _has_not_fallen(seen) or _is_shaken(seen):
+def too_slow(history: LossHistory, run: RunInfo) -> LossFinding | None:
+    """The training loss does not fall, by small steps, and the validation loss has not fallen fast and then settled."""
+    is_small = (run.step_ratio or 0.0) < _SMALL_STEP
+    if run.updates_done or not is_small or not _has_not_fallen(history) or _is_shaken(history) or _has_settled(history):
         return None
-    if not _steps_may_be_small(plan) or _has_settled(seen):
-        return None
-    start, level = _ends(seen)
-    return LossFinding(
+    return make_finding(
         "too_slow",
-        seen.update,
+        history,
         1,
-        1 - max(0.0, start - level) / (2 * _SMALL_FALL * abs(start) or 1),
-        f"the training loss went from {start:.3g} to {level:.3g} in {seen.done:.0%} of the run",
-        "The LR is too low, or the run much too short. If the model knew the task before, nothing is to be changed.",
-        _changes(advice.other_lr(plan.learning_rate, plan.step_ratio, lower=False)),
+        _describe_fall(history),
+        "The LR is too low, or the run much too short. If the model was already trained on this task, no change is needed.",
+        advice.change_lr(run.learning_rate, run.step_ratio, lower=False),
     )
 
 
-def _validates(seen: Seen) -> bool:
-    """Whether the latest evaluation has kept three quarters of what the best one had gained: then no training loss is lost."""
-    losses = _validation(seen)
-    gained = seen.start - min(losses, default=seen.start)
-    # It must have seen what the training losses tell.
-    is_late = bool(losses) and seen.evaluations[-1].update > seen.blocks[-4:][0].start
-    return is_late and gained > _SMALL_VALIDATION_FALL * abs(seen.start) and seen.start - losses[-1] > 0.75 * gained
+def _describe_fall(history: LossHistory) -> str:
+    start, level = format_distinct(*get_end_levels(history))
+    return f"the training loss went from {start} to {level} in {history.share_done:.0%} of the run"
 
 
-def _has_not_fallen(seen: Seen) -> bool:
-    if seen.done < _LONG_ENOUGH or len(seen.blocks) < 6 or seen.highest[0] < 0.9 or _exposure(seen) < 0.1:
+def _get_validation_losses(history: LossHistory) -> list[float]:
+    return [each.loss for each in history.evaluations]
+
+
+def _keeps_validation(history: LossHistory) -> bool:
+    """Whether the latest evaluation keeps three quarters of the best one's gain: then no training loss is lost."""
+    losses = _get_validation_losses(history)
+    gain = history.start - min(losses, default=history.start)
+    is_recent = bool(losses) and history.evaluations[-1].update > history.blocks[-4:][0].start
+    is_clear = gain > _SMALL_VALIDATION_FALL * abs(history.start)
+    return is_recent and is_clear and history.start - losses[-1] > 0.75 * gain
+
+
+def _has_not_fallen(history: LossHistory) -> bool:
+    exposure = statistics.fmean(block.lr for block in history.blocks) * history.share_done
+    is_early = history.share_done < _MIN_SHARE or len(history.blocks) < 6
+    if is_early or history.max_lr < 0.9 or exposure < 0.1:
         return False
-    start, level = _ends(seen)
-    validation = _validation(seen)[-3:]
-    # Thrown about, one of them is low by chance; on its way down, the last one is what counts.
-    now = level if not validation else statistics.median(validation) if _is_shaken(seen) else validation[-1]
+    start, level = get_end_levels(history)
+    validation = _get_validation_losses(history)[-3:]
+    # Where they swing, one of them is low by chance; where they fall, the last one counts.
+    now = level if not validation else statistics.median(validation) if _is_shaken(history) else validation[-1]
     return start - level < _SMALL_FALL * abs(start) and start - now < _SMALL_VALIDATION_FALL * abs(start)
 
 
-def _exposure(seen: Seen) -> float:
-    """The mean LR so far, as a share of the peak, times the share of the run."""
-    return statistics.fmean(block.lr for block in seen.blocks) * seen.done
-
-
-def _has_begun(seen: Seen) -> bool:
+def _has_begun(history: LossHistory) -> bool:
     """Whether the validation loss is on its way down, although not far yet."""
-    losses = _validation(seen)
-    return trend(losses) < -_A_TREND and losses[-1] < seen.start - _SMALL_SWING * abs(seen.start)
+    losses = _get_validation_losses(history)
+    return trend(losses) < -TREND and losses[-1] < history.start - _SMALL_SWING * abs(history.start)
 
 
-def _steps_too_far(seen: Seen, plan: Plan) -> bool:
-    """Whether a loss that does not fall comes of steps that are too large. A BERT that collapsed at a high LR gives every sample
-    the same answer, and its loss lies still: then the size of the steps tells."""
-    return _is_shaken(seen) or (plan.step_ratio or 0.0) > _LARGE_STEP
-
-
-def _steps_may_be_small(plan: Plan) -> bool:
-    return (plan.step_ratio or 0.0) < _SMALL_STEP
-
-
-def _has_settled(seen: Seen) -> bool:
-    """Whether the validation loss fell at first and then ever more slowly, for each unit of LR: then it does learn."""
-    points = [(seen.lr_sum(each.update), each.loss) for each in seen.evaluations if each.loss is not None]
+def _has_settled(history: LossHistory) -> bool:
+    """Whether the validation loss fell at first and then ever more slowly, per unit of LR: then the model does learn."""
+    points = [(history.sum_lr(each.update), each.loss) for each in history.evaluations]
     points = [point for point in points if point[0] > 0]
     if len(points) < 4:
         return False
@@ -169,14 +165,16 @@ def _has_settled(seen: Seen) -> bool:
     return (high - between) / (middle - first) > _SETTLED_SLOPE * max(0.0, between - low) / (last - middle)
 
 
-def _is_shaken(seen: Seen) -> bool:
-    highest = max(block.loss for block in seen.blocks)
-    if highest - seen.start > max(abs(seen.start), 4 * seen.error):  # it has doubled: by no LR that is too low
+def _is_shaken(history: LossHistory) -> bool:
+    """Whether the losses swing as with too large steps."""
+    highest = max(block.loss for block in history.blocks)
+    if highest - history.start > max(abs(history.start), 4 * history.standard_error):  # doubled: the LR is not too low
         return True
-    losses = _validation(seen)
+    losses = _get_validation_losses(history)
     if len(losses) > 2:
         swings = [after - before for before, after in pairwise(losses)]
         size = statistics.median(abs(swing) for swing in swings)
         upwards = sum(swing for swing in swings if swing > 0)
         return size > _SMALL_SWING * abs(statistics.median(losses)) and upwards > sum(map(abs, swings)) / 3
-    return highest > seen.start + 4 * max(noise(seen.first), seen.error) and highest > 1.1 * abs(seen.start)
+    is_above = highest > history.start + 4 * max(noise(history.first), history.standard_error)
+    return is_above and highest > 1.1 * abs(history.start)

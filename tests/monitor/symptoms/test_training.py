@@ -1,0 +1,110 @@
+"""Symptoms of the training loss."""
+
+import math
+import random
+
+import pytest
+
+from hf_lrsched import Horizon, parse
+from hf_lrsched.monitor.diagnosis import Diagnosis
+from hf_lrsched.monitor.run_info import RunInfo
+from tests.monitor.example_runs import SCHEDULE, UPDATES, diagnose, falling, flat, kinds
+
+
+def settling(fall, rate=8):
+    """A loss of 1.8 that falls by a share of itself, at first fast: of a model that knows most already."""
+
+    def loss(update):
+        return 1.8 * (1 - fall * (1 - math.exp(-rate * update / UPDATES)))
+
+    return loss
+
+
+def slow_to_begin(update, updates):
+    """A loss that stays at ln 2 for a tenth of the run."""
+    return 0.15 + (math.log(2) - 0.15) * math.exp(-6 * max(0, update / updates - 0.1))
+
+
+def test_a_spike():
+    diagnosis = diagnose(loss=lambda update: 0.9 if 120 <= update < 125 else falling(update))
+    assert [(each.kind, each.since) for each in diagnosis.findings] == [("spike", 120)]
+    assert 122 <= diagnosis.findings[0].update <= 124
+
+
+def test_a_single_hard_batch_is_no_spike():
+    """Eighty times the level, and still below where the run began: late in a run losses have a heavy tail."""
+
+    def fitted(update):
+        return 0.6 if update in (150, 170) else math.log(2) * math.exp(-6 * update / UPDATES)
+
+    assert kinds(diagnose(loss=fitted, noise=0.001)) == []
+
+
+@pytest.mark.parametrize("update", [30, 100])
+def test_a_single_nan_in_a_run_that_learns_changes_no_lr(update):
+    """A block of few losses may lie above the start by chance."""
+    for seed in range(40):
+        found = diagnose(loss=lambda u: math.nan if u == update else falling(u), seed=seed, noise=0.2, validation=None)
+        [finding] = [each for each in found.findings if each.kind == "not_finite"]
+        assert finding.changes == ()
+
+
+@pytest.mark.parametrize("loss", [lambda update: 0.0, lambda update: 1.0, lambda update: -5.0])
+def test_constant_losses(loss):
+    assert set(kinds(diagnose(loss=loss, validation=loss, noise=0))) <= {"too_slow"}
+
+
+@pytest.mark.parametrize("fall", [0.055, 0.065, 0.075])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_with_little_left_to_learn_is_not_too_slow(fall, seed):
+    loss = settling(fall)
+    found = diagnose(loss=loss, validation=loss, seed=seed, noise=0.05, step_ratio=5e-4, every=10)
+    assert "too_slow" not in kinds(found)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_model_that_learns_along_a_straight_line_is_too_slow(seed):
+    def loss(update):
+        return 1.8 * (1 - 0.05 * update / UPDATES)
+
+    found = diagnose(loss=loss, validation=loss, seed=seed, noise=0.05, step_ratio=5e-4, every=10)
+    assert kinds(found) == ["too_slow"]
+
+
+@pytest.mark.parametrize(
+    ("step_ratio", "expected"), [(1.9e-3, ["too_slow"]), (2.1e-3, []), (2.4e-2, []), (2.6e-2, ["stuck"])]
+)
+def test_the_size_of_the_steps_decides_about_a_constant_loss(step_ratio, expected):
+    assert kinds(diagnose(loss=flat, validation=flat, step_ratio=step_ratio)) == expected
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.2])
+def test_a_start_that_is_low_by_chance(noise):
+    """In a long run a block's median is exact, and the start is still hardly more than one small batch's loss."""
+    curve = parse(SCHEDULE).resolve(Horizon(1000, 250))
+    for seed in range(60):
+        draw = random.Random(seed)
+        diagnosis = Diagnosis(RunInfo(num_updates=1000, learning_rate=2e-5, schedule=SCHEDULE))
+        for update in range(1, 1001):
+            diagnosis.add_loss(update, slow_to_begin(update, 1000) + draw.gauss(0, noise), float(curve(update - 1)))
+        assert kinds(diagnosis) == []
+
+
+def test_a_run_that_ends_before_it_learns_is_not_too_slow():
+    """Half an epoch, to try whether all works: the loss has just begun to fall."""
+    for updates, found in ((30, []), (60, ["too_slow"])):
+        diagnosis = Diagnosis(RunInfo(num_updates=updates, learning_rate=1e-4))
+        for update in range(1, updates + 1):
+            diagnosis.add_loss(update, 1.1 - 0.04 * update / updates, 1.0)
+        assert kinds(diagnosis) == found
+
+
+def test_a_loss_that_has_doubled_is_not_too_slow():
+    """Without a warmup all losses but the first are noise, and the validation loss falls as the LR does."""
+    draw = random.Random(0)
+    diagnosis = Diagnosis(RunInfo(num_updates=UPDATES, learning_rate=10.0))
+    for update in range(1, UPDATES + 1):
+        diagnosis.add_loss(update, 0.7 if update == 1 else draw.uniform(0, 60), 1 - update / UPDATES)
+        if update % 20 == 0:
+            diagnosis.add_evaluation(update, {"eval_loss": 30 - update / 20})
+    assert kinds(diagnosis) and not {"too_slow"} & set(kinds(diagnosis))
