@@ -12,7 +12,7 @@ from transformers import Trainer, TrainerCallback
 
 import hf_lrsched
 from hf_lrsched import ScheduleMixin
-from hf_lrsched.monitor.update_losses import UpdateLosses
+from hf_lrsched.optim.update_losses import UpdateLosses
 
 PACK = hf_lrsched.__name__
 

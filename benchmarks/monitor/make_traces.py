@@ -33,7 +33,7 @@ from transformers import PrinterCallback, TrainerCallback, TrainingArguments, se
 from transformers.utils import logging
 
 from hf_lrsched import ScheduledTrainer
-from hf_lrsched.monitor.update_losses import UpdateLosses
+from hf_lrsched.optim.update_losses import UpdateLosses
 
 EVALUATIONS = 12
 LOGGING_STEPS = 5

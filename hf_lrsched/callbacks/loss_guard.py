@@ -9,8 +9,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from ..guard.preconditions import check_preconditions
 from ..guard.rollback import Rollback
 from ..guard.trouble import Trouble, TroubleDetector, WeightCheck, get_start_loss
-from ..monitor.update_losses import UpdateLosses
 from ..optim.gradients import GradientFilter
+from ..optim.update_losses import UpdateLosses
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest

@@ -9,7 +9,7 @@ from transformers import TrainerCallback, TrainerState
 from ..monitor.diagnosis import Diagnosis
 from ..monitor.finding import LossFinding
 from ..monitor.run_info import RunInfo
-from ..monitor.update_losses import UpdateLosses
+from ..optim.update_losses import UpdateLosses
 from ..optim.wrappers import is_adaptive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules.errors import nearest

@@ -1,1 +1,1 @@
-"""The monitor: what a run's losses show while it trains. Plain Python; only `update_losses` needs torch."""
+"""The monitor: what a run's losses show while it trains. Plain Python, without torch and Trainer."""

@@ -1,1 +1,1 @@
-"""Reading optimizers: wrappers, gradients, effective LR."""
+"""Reading a training step: optimizers, gradients, effective LRs and losses, without waiting for the device."""

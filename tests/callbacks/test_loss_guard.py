@@ -350,6 +350,7 @@ def test_an_unusable_checkpoint_is_skipped(run, tmp_path, harm, caplog):
             weights = load_file(folder / "model.safetensors")
             weights["head.bias"][1] = float("nan")
             save_file(weights, folder / "model.safetensors")
+            (folder / "checksums.json").unlink()  # as if they had been saved so
         elif harm == "corrupted":
             (folder / "optimizer.pt").write_bytes((folder / "optimizer.pt").read_bytes()[:-200])
         else:
@@ -361,7 +362,7 @@ def test_an_unusable_checkpoint_is_skipped(run, tmp_path, harm, caplog):
     same(trainer.after.weights[19], trainer.after.weights[6])
     reason = {
         "not finite": "it holds NaN or infinity",
-        "corrupted": "optimizer.pt is damaged",
+        "corrupted": "optimizer.pt is corrupted",
         "gone": "there is no such folder",
     }
     assert f"checkpoint-8: {reason[harm]}" in caplog.text

@@ -2,7 +2,7 @@
 
 import torch
 
-from hf_lrsched.monitor.update_losses import UpdateLosses
+from hf_lrsched.optim.update_losses import UpdateLosses
 
 
 class Device:

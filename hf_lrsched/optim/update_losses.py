@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..optim.device_queue import DeviceQueue
+from .device_queue import DeviceQueue
 
 
 class UpdateLosses:
