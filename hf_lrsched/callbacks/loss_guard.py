@@ -14,6 +14,7 @@ from ..optim.update_losses import UpdateLosses
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
+from ..schedules.numbers import is_number
 from .recorder import RunRecorder, check_recorder
 from .stop import end_run
 
@@ -81,8 +82,7 @@ class LossGuard(TrainerCallback):
             hint = nearest(str(action), ACTIONS)
             raise ScheduleError(f"action must be one of {', '.join(ACTIONS)}, got {brief(action)}.{hint}")
         factor = ACTIONS[action] if factor is None else factor
-        is_number = isinstance(factor, int | float) and not isinstance(factor, bool)
-        if not is_number or not 0 < factor <= 1 or (action == "lower" and factor == 1):
+        if not is_number(factor) or not 0 < factor <= 1 or (action == "lower" and factor == 1):
             below = "below 1" if action == "lower" else "at most 1"
             raise ScheduleError(f"factor must be a number above 0 and {below}, got {brief(factor)}.")
         for name, value, least in (("max_actions", max_actions, 1), ("patience", patience, 0), ("margin", margin, 0)):

@@ -30,16 +30,16 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the findings; return 1 where there is an error or a warning, else 0."""
-    from ..doctor import facts_of, findings_of
-    from ..doctor.text import as_text, printable
+    from ..doctor import get_facts, run_checks
+    from ..doctor.text import format_findings, printable
 
     try:
-        facts = facts_of(arguments.path, arguments.updates)
+        facts = get_facts(arguments.path, arguments.updates)
     except ScheduleError as error:
         raise ScheduleError("\n".join(map(printable, str(error).splitlines()))) from error
-    findings = findings_of(facts)
+    findings = run_checks(facts)
     if arguments.json:
         print(json.dumps([finding.to_data() for finding in findings], indent=2))
     else:
-        print(as_text(facts.source, findings, min(100, shutil.get_terminal_size((100, 24)).columns)))
+        print(format_findings(facts.source, findings, min(100, shutil.get_terminal_size((100, 24)).columns)))
     return int(any(finding.is_wrong for finding in findings))

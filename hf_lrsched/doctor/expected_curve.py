@@ -1,55 +1,57 @@
-"""Plan: the curve that a run's settings ask for, this package's or the stock Trainer's."""
+"""The LR curve that a run's settings ask for, of this package's Trainer or the stock Trainer."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..schedules import Curve, Horizon, Phase, Schedule, ScheduleError, from_transformers, parse
+from ..schedules import Horizon, Phase, Schedule, ScheduleError, from_transformers, parse
 from ..schedules.curve import Rule
 from ..schedules.schedule import Product, Sequence
 from ..schedules.shapes import Array
 from ..trajectory.clocks import Time, Tokens, as_clock
-from .facts import Facts
 
-#: Where the length of the run is not known: so long that only shares and epochs weigh in it.
+if TYPE_CHECKING:
+    from .facts import Facts
+
+#: The length of a run whose length is unknown: so long that only shares and epochs matter.
 NOMINAL = 10_000_000
-#: A curve is looked at in so many places at most.
-_POINTS = 200_000
+#: A curve is evaluated at so many updates at most.
+_MAX_POINTS = 200_000
 
-#: transformers' names that follow a metric.
+#: Schedules of transformers that follow a metric.
 METRIC_DRIVEN = ("reduce_lr_on_plateau", "greedy")
-#: Those that do without `lr_scheduler_kwargs`, and without an error where there are some.
+#: Schedules of transformers for which `lr_scheduler_kwargs` are dropped without an error.
 WITHOUT_ARGUMENTS = ("constant", "constant_with_warmup")
-#: Those that do without a warmup.
+#: Schedules of transformers that ignore a warmup.
 WITHOUT_WARMUP = ("constant", *METRIC_DRIVEN)
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExpectedCurve:
     """The LRs that a run's settings ask for, as factors of the peak.
 
     Args:
         text (`str`): The schedule.
-        total (`int`): Updates of the run, or what else its clock counts.
+        num_updates (`int`): Updates of the run, or what else its clock counts.
         unit (`str`): What is counted.
-        is_nominal (`bool`): Is the run's length unknown, so that only shares of it have a meaning?
-        factor (`Callable`): Update, counted from 0, -> factor.
-        climb (`int`): Updates before the highest factor is reached.
-        top (`float`): The highest factor.
+        is_nominal (`bool`): Whether the length of the run is unknown, so that only shares of it have a meaning.
+        factor (`Callable`): Update, counted from 0, → factor.
+        peak_update (`int`): Updates before the highest factor is reached.
+        peak_factor (`float`): The highest factor.
         notes (`tuple[str, ...]`): What is doubtful about the schedule.
-        rules (`tuple[Rule, ...]`): What in it follows the run, such as `plateau()`'s.
+        rules (`tuple[Rule, ...]`): Parts of it that react to the run, such as `plateau()`.
     """
 
     text: str
-    total: int
+    num_updates: int
     unit: str
     is_nominal: bool
     factor: Callable[[Array], Array]
-    climb: int
-    top: float
+    peak_update: int
+    peak_factor: float
     notes: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
 
@@ -57,24 +59,58 @@ class Plan:
         """The factor of one update."""
         return float(self.factor(np.array([float(update)]))[0])
 
-    @property
-    def points(self) -> Array:
-        """Updates to look at: all, or so many spread evenly."""
-        return points_of(self.total)
+    def lowest_after_peak(self) -> float:
+        """The lowest factor from the peak to the end of the run."""
+        points = _sample_updates(self.num_updates)
+        return float(self.factor(points[points >= self.peak_update]).min())
 
 
-def plan_of(facts: Facts) -> Plan | None:
-    """The curve, or None where it is not known or can't be meant."""
-    return _outcome(facts)[0]
+def resolve_curve(facts: "Facts") -> ExpectedCurve | None:
+    """Resolve the schedule of a run.
+
+    Returns:
+        [`ExpectedCurve`], *optional*: None where the schedule is unknown or follows a metric.
+
+    Raises:
+        ScheduleError: The schedule is invalid in this run.
+    """
+    if facts.schedule is not None:
+        schedule, horizon = parse(facts.schedule), _horizon(facts)
+        text, is_nominal = str(schedule), facts.num_updates is None and horizon.unit == "updates"
+    elif facts.lr_scheduler_type in (None, *METRIC_DRIVEN):
+        return None
+    else:
+        name, total = str(facts.lr_scheduler_type), facts.num_updates or NOMINAL
+        text, horizon, is_nominal = describe_stock_schedule(facts), Horizon(total), facts.num_updates is None
+        warmup = count_stock_warmup(facts, total)
+        if warmup >= total:  # an error for this package; transformers climbs as far as it gets
+            return ExpectedCurve(text, total, "updates", is_nominal, lambda t: t / warmup, warmup, (total - 1) / warmup)
+        kwargs = {} if name in WITHOUT_ARGUMENTS else facts.lr_scheduler_kwargs
+        schedule = from_transformers(name, warmup, total, **kwargs)
+    peak = facts.learning_rate
+    if peak is None or not (math.isfinite(peak) and peak > 0):
+        if any("to_lr" in dict(phase.arguments) for phase in iterate_phases(schedule)):
+            return None
+        peak = None
+    curve = schedule.resolve(horizon, peak=peak)
+    points = _sample_updates(horizon.num_updates)
+    factors = curve(points)
+    peak_factor = float(factors.max())
+    return ExpectedCurve(
+        text,
+        horizon.num_updates,
+        horizon.unit,
+        is_nominal,
+        curve,
+        peak_update=int(points[np.argmax(factors >= 0.999 * peak_factor)]),
+        peak_factor=peak_factor,
+        notes=() if facts.schedule is None else curve.notes,
+        rules=tuple(reaction.rule for reaction in curve.reactions),
+    )
 
 
-def trouble_of(facts: Facts) -> ScheduleError | None:
-    """Why the settings can't be meant, or None."""
-    return _outcome(facts)[1]
-
-
-def stock_text(facts: Facts) -> str:
-    """The stock schedule's settings, as they are written."""
+def describe_stock_schedule(facts: "Facts") -> str:
+    """Write the stock schedule's settings as they are written in a configuration."""
     settings: dict[str, Any] = {
         "lr_scheduler_type": facts.lr_scheduler_type,
         "warmup_steps": facts.warmup_steps,
@@ -84,8 +120,8 @@ def stock_text(facts: Facts) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items() if value)
 
 
-def stock_warmup(facts: Facts, total: int) -> int:
-    """Updates of the stock schedule's warmup, as Trainer counts them; below 1, `warmup_steps` is a share (transformers 5)."""
+def count_stock_warmup(facts: "Facts", total: int) -> int:
+    """Count the warmup updates as Trainer does; below 1, `warmup_steps` is a share of the run (transformers 5)."""
     if facts.lr_scheduler_type in WITHOUT_WARMUP:
         return 0
     if facts.warmup_steps >= 1:
@@ -93,13 +129,12 @@ def stock_warmup(facts: Facts, total: int) -> int:
     return math.ceil(total * (facts.warmup_steps or facts.warmup_ratio))
 
 
-def our_warmup(facts: Facts) -> int | None:
-    """Updates of the warmups with which this package's schedule begins; None where that can't be told."""
+def count_leading_warmup(facts: "Facts") -> int | None:
+    """Count the updates of the warmups with which this package's schedule begins; None where it is invalid."""
     try:
         schedule = parse(facts.schedule or "")
-        parts = schedule.parts if isinstance(schedule, Sequence) else (schedule,)
         updates = 0.0
-        for part in parts:
+        for part in schedule.parts if isinstance(schedule, Sequence) else (schedule,):
             if not (isinstance(part, Phase) and part.name == "warmup"):
                 break
             updates += float(part.length(_horizon(facts)) or 0)
@@ -108,99 +143,38 @@ def our_warmup(facts: Facts) -> int | None:
     return math.ceil(updates)
 
 
-def phases_of(schedule: Schedule) -> Iterator[Phase]:
-    """The phases of a schedule, those within others included."""
+def iterate_phases(schedule: Schedule) -> Iterator[Phase]:
+    """Yield the phases of a schedule, nested ones included."""
     if isinstance(schedule, Sequence | Product):
         for part in schedule.parts:
-            yield from phases_of(part)
+            yield from iterate_phases(part)
     elif isinstance(schedule, Phase):
         yield schedule
         for _, value in schedule.arguments:
             for each in value if isinstance(value, tuple) else (value,):
                 if isinstance(each, Schedule):
-                    yield from phases_of(each)
+                    yield from iterate_phases(each)
 
 
-def _outcome(facts: Facts) -> tuple[Plan | None, ScheduleError | None]:
-    """Worked out once for the same facts, as a cached property would be: many checks ask for it."""
-    if "_outcome" not in facts.__dict__:
-        try:
-            found: tuple[Plan | None, ScheduleError | None] = _plan(facts), None
-        except ScheduleError as error:
-            found = None, error
-        facts.__dict__["_outcome"] = found
-    outcome: tuple[Plan | None, ScheduleError | None] = facts.__dict__["_outcome"]
-    return outcome
-
-
-def _plan(facts: Facts) -> Plan | None:
-    if facts.schedule is not None:
-        return _our_plan(facts.schedule, facts)
-    if facts.lr_scheduler_type in (None, *METRIC_DRIVEN):
-        return None
-    return _stock_plan(str(facts.lr_scheduler_type), facts)
-
-
-def _our_plan(text: str, facts: Facts) -> Plan | None:
-    schedule = parse(text)
-    horizon, peak = _horizon(facts), _usable(facts.learning_rate)
-    if peak is None and _names_lrs(schedule):
-        return None
-    curve = schedule.resolve(horizon, peak=peak)
-    is_nominal = facts.num_updates is None and horizon.unit == "updates"
-    return _made(str(schedule), horizon, curve, is_nominal, curve.notes)
-
-
-def _horizon(facts: Facts) -> Horizon:
-    clock = as_clock(facts.clock)
-    if isinstance(clock, Tokens | Time):
-        return clock.horizon(Horizon(1))
-    total, per_epoch = facts.num_updates or NOMINAL, facts.updates_per_epoch
-    if facts.num_updates is None:
-        per_epoch = updates_per_epoch(NOMINAL, facts.num_train_epochs)
-    return Horizon(total, per_epoch, facts.samples_per_update)
-
-
-def updates_per_epoch(total: int, epochs: float | None) -> int | None:
-    """Of so many updates in so many epochs, where that can be told."""
-    if epochs is None or not 1e-9 < epochs < 1e9:  # without a length of its data Trainer counts endless epochs
+def count_updates_per_epoch(total: int, epochs: float | None) -> int | None:
+    """Divide all updates by the epochs, or return None where the epochs are unknown."""
+    if epochs is None or not 1e-9 < epochs < 1e9:  # for data without a length Trainer counts endless epochs
         return None
     return max(1, math.ceil(total / epochs))
 
 
-def _usable(lr: float | None) -> float | None:
-    return lr if lr is not None and math.isfinite(lr) and lr > 0 else None
+def _horizon(facts: "Facts") -> Horizon:
+    clock = as_clock(facts.clock)
+    if isinstance(clock, Tokens | Time):
+        return clock.horizon(Horizon(1))
+    per_epoch = facts.updates_per_epoch
+    if facts.num_updates is None:
+        per_epoch = count_updates_per_epoch(NOMINAL, facts.num_train_epochs)
+    return Horizon(facts.num_updates or NOMINAL, per_epoch, facts.samples_per_update)
 
 
-def _names_lrs(schedule: Schedule) -> bool:
-    """Does it need the peak LR, for it has an end that is an LR?"""
-    return any("to_lr" in dict(phase.arguments) for phase in phases_of(schedule))
-
-
-def _stock_plan(name: str, facts: Facts) -> Plan | None:
-    total, peak = facts.num_updates or NOMINAL, _usable(facts.learning_rate)
-    warmup = stock_warmup(facts, total)
-    kwargs = {} if name in WITHOUT_ARGUMENTS else dict(facts.lr_scheduler_kwargs)
-    is_nominal, text = facts.num_updates is None, stock_text(facts)
-    if warmup >= total:  # the language refuses it; transformers climbs as far as it gets
-        return Plan(text, total, "updates", is_nominal, lambda t: t / warmup, warmup, (total - 1) / warmup)
-    schedule = from_transformers(name, warmup, total, **kwargs)
-    if peak is None and _names_lrs(schedule):
-        return None
-    return _made(text, Horizon(total), schedule.resolve(total, peak=peak), is_nominal)
-
-
-def _made(text: str, horizon: Horizon, curve: Curve, is_nominal: bool, notes: tuple[str, ...] = ()) -> Plan:
-    points = points_of(horizon.num_updates)
-    factors = curve(points)
-    top = float(factors.max())
-    climb = int(points[np.argmax(factors >= 0.999 * top)])
-    rules = tuple(reaction.rule for reaction in curve.reactions)
-    return Plan(text, horizon.num_updates, horizon.unit, is_nominal, curve, climb, top, notes, rules)
-
-
-def points_of(total: int) -> Array:
+def _sample_updates(total: int) -> Array:
     """Updates of a run, from the first to the last: all, or so many spread evenly."""
-    if total <= _POINTS:
+    if total <= _MAX_POINTS:
         return np.arange(total, dtype=np.float64)
-    return np.unique(np.floor(np.linspace(0, total - 1, _POINTS)))
+    return np.unique(np.floor(np.linspace(0, total - 1, _MAX_POINTS)))

@@ -1,8 +1,12 @@
-"""Facts: what is known of a run, from whichever source. Plain data; `None` where nothing is known."""
+"""Facts: what is known of a run, from whichever source. Plain data; None where nothing is known."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+from ..schedules import ScheduleError
+from .expected_curve import ExpectedCurve, resolve_curve
 
 
 @dataclass(frozen=True)
@@ -11,40 +15,40 @@ class ModelFacts:
 
     Args:
         name (`str`, *optional*): As given, or its class.
-        is_pretrained (`bool`, *optional*): True for one that is fine-tuned, False for a toy.
-        ignores_item_count (`bool`): Does it average its loss over each batch, although Trainer takes it to average over the
-            whole update?
-        has_adapter (`bool`): Is only an adapter trained, such as LoRA's?
+        is_pretrained (`bool`, *optional*): True for a model that is fine-tuned, False for a toy.
+        averages_per_batch (`bool`): Whether it averages its loss over each batch, although Trainer assumes an average over
+            the whole update.
+        has_adapter (`bool`): Whether only an adapter is trained, such as LoRA's.
     """
 
     name: str | None = None
     is_pretrained: bool | None = None
-    ignores_item_count: bool = False
+    averages_per_batch: bool = False
     has_adapter: bool = False
 
 
 @dataclass(frozen=True)
 class SchedulerFacts:
-    """A scheduler that is there already: in a checkpoint, or passed in `optimizers=`.
+    """A scheduler that exists already: in a checkpoint, or passed in `optimizers=`.
 
     Args:
-        kind (`str`): Its class, as far as it is known.
-        position (`int`, *optional*): Updates that it has counted.
-        total (`int`, *optional*): Updates that it was made for.
-        is_users (`bool`): Was it passed in `optimizers=`?
-        shows (`tuple[float, ...]`): The LRs that it says are next, where the optimizer is known to have others.
-        trains (`tuple[float, ...]`): Those of the optimizer.
-        drives_another (`bool`): Is it tied to another optimizer than the one that will train?
-        events (`tuple[Mapping, ...]`): What this package's scheduler has written down.
+        name (`str`): Its class, as far as it is known.
+        update (`int`, *optional*): Updates that it has counted.
+        num_updates (`int`, *optional*): Updates that it was made for.
+        is_passed (`bool`): Whether it was passed in `optimizers=`.
+        next_lrs (`tuple[float, ...]`): The LRs that it says are next.
+        optimizer_lrs (`tuple[float, ...]`): The LRs in the optimizer's state.
+        drives_other_optimizer (`bool`): Whether it is bound to another optimizer than the one that will train.
+        events (`tuple[Mapping, ...]`): Events that this package's scheduler has recorded.
     """
 
-    kind: str
-    position: int | None = None
-    total: int | None = None
-    is_users: bool = False
-    shows: tuple[float, ...] = ()
-    trains: tuple[float, ...] = ()
-    drives_another: bool = False
+    name: str
+    update: int | None = None
+    num_updates: int | None = None
+    is_passed: bool = False
+    next_lrs: tuple[float, ...] = ()
+    optimizer_lrs: tuple[float, ...] = ()
+    drives_other_optimizer: bool = False
     events: tuple[Mapping[str, Any], ...] = ()
 
 
@@ -53,51 +57,53 @@ class LaunchFacts:
     """How processes are started.
 
     Args:
-        wanted (`int`): Processes that are asked for.
+        num_processes (`int`): Processes that are asked for.
         distributed_type (`str`, *optional*): accelerate's, from its configuration.
-        uses_mpirun (`bool`): Does mpirun start them?
-        seen (`int`, *optional*): Processes that the Trainer knows of, where it is built.
+        uses_mpirun (`bool`): Whether mpirun starts them.
+        trainer_processes (`int`, *optional*): Processes that a built Trainer counts.
     """
 
-    wanted: int
+    num_processes: int
     distributed_type: str | None = None
     uses_mpirun: bool = False
-    seen: int | None = None
+    trainer_processes: int | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a run.
+    """What is known of a run. Fields without a description have the meaning and the name of TrainingArguments'.
 
     Args:
-        source (`str`): Where from, for the report.
-        is_ours (`bool`): Does this package's Trainer train it?
+        source (`str`): Where the facts come from.
+        uses_our_trainer (`bool`): Whether a Trainer of this package trains the run.
         schedule (`str`, *optional*): The text of this package's schedule.
+        unused_schedule (`str`, *optional*): A schedule in the arguments of a Trainer that does not use it.
         lr_scheduler_type (`str`, *optional*): The stock schedule's name.
-        warmup_ratio (`float`): The share of the run that the stock schedule warms up, where `warmup_steps` is not set.
-        group_lrs (`tuple[float, ...]`): The peak LR of each parameter group, where they are known.
+        group_lrs (`tuple[float, ...]`): The peak LR of each parameter group.
         num_updates (`int`, *optional*): All updates of the run.
-        has_length (`bool`): False where the data is known to have none.
-        logging_steps (`float`, *optional*): Where it is set; Trainer's own is 500.
+        has_length (`bool`): False where the data is known to have no length.
+        num_processes (`int`): Processes that train.
+        averages_over_processes (`bool`): `average_tokens_across_devices`.
+        logging_steps (`float`, *optional*): Where it is set; Trainer's default is 500.
         eval_strategy (`str`, *optional*): `no`, `steps` or `epoch`.
-        history (`tuple[Mapping, ...]`): Trainer's `log_history`.
-        steps_done (`int`, *optional*): Updates that are over.
-        is_over (`bool`): Has the run ended, in its time or before?
-        deepspeed (`Mapping`, *optional*): Its configuration.
-        flattens (`bool`): Does FSDP melt parameters of several groups into one?
-        drops_optimizers (`bool`): Would Trainer drop what was passed in `optimizers=`?
-        earlier (`tuple[Facts, ...]`): What was saved in this run before, oldest first.
-        strangers (`tuple[str, ...]`): Checkpoints in the folder that belong to another run.
-        unread (`tuple[str, ...]`): What could not be looked at, and why.
-        misspelt (`tuple[tuple[str, str], ...]`): Settings of unknown names, each with the one that it is near.
+        log_history (`tuple[Mapping, ...]`): Trainer's.
+        updates_done (`int`, *optional*): Updates that are over.
+        is_over (`bool`): Whether the run has ended, early or not.
+        deepspeed (`Mapping`, *optional*): DeepSpeed's configuration.
+        flattens_groups (`bool`): Whether FSDP flattens parameters of several groups into one.
+        drops_optimizers (`bool`): Whether Trainer would drop what was passed in `optimizers=`.
+        earlier_stages (`tuple[Facts, ...]`): What was saved in this run before, oldest first.
+        foreign_checkpoints (`tuple[str, ...]`): Checkpoints in the folder that belong to another run.
+        unreadable (`tuple[str, ...]`): Files that could not be read, each with the reason.
+        misspelled (`tuple[tuple[str, str], ...]`): Unknown settings, each with the known one that it resembles.
     """
 
     source: str
-    is_ours: bool = False
+    uses_our_trainer: bool = False
     schedule: str | None = None
     schedule_module: str | None = None
+    unused_schedule: str | None = None
     clock: str = "updates"
-    on_resume: str = "strict"
     lr_scheduler_type: str | None = None
     lr_scheduler_kwargs: Mapping[str, Any] = field(default_factory=dict)
     warmup_steps: float = 0
@@ -110,9 +116,9 @@ class Facts:
     updates_per_epoch: int | None = None
     samples_per_update: int | None = None
     has_length: bool = True
-    finds_batch_size: bool = False
-    accumulation: int = 1
-    processes: int = 1
+    auto_find_batch_size: bool = False
+    gradient_accumulation_steps: int = 1
+    num_processes: int = 1
     averages_over_processes: bool = True
     fp16: bool = False
     logging_strategy: str = "steps"
@@ -126,17 +132,44 @@ class Facts:
     scheduler: SchedulerFacts | None = None
     launch: LaunchFacts | None = None
     deepspeed: Mapping[str, Any] | None = None
-    flattens: bool = False
+    flattens_groups: bool = False
     drops_optimizers: bool = False
-    history: tuple[Mapping[str, Any], ...] = ()
-    steps_done: int | None = None
+    log_history: tuple[Mapping[str, Any], ...] = ()
+    updates_done: int | None = None
     is_over: bool = False
-    earlier: tuple["Facts", ...] = ()
-    strangers: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
-    misspelt: tuple[tuple[str, str], ...] = ()
+    earlier_stages: tuple["Facts", ...] = ()
+    foreign_checkpoints: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    misspelled: tuple[tuple[str, str], ...] = ()
 
     @property
     def has_training(self) -> bool:
-        """Are the settings of a training known? A file of accelerate or DeepSpeed has none."""
+        """Whether settings of a training are known. A file of accelerate or DeepSpeed has none."""
         return self.learning_rate is not None or self.schedule is not None or self.lr_scheduler_type is not None
+
+    @property
+    def stock_schedule(self) -> str | None:
+        """The name of the stock schedule, where the stock Trainer's schedule is the one that trains."""
+        return None if self.schedule is not None else self.lr_scheduler_type
+
+    @property
+    def batches_per_update(self) -> int:
+        """Batches over which a loss is averaged: gradient accumulation × processes that average together."""
+        return self.gradient_accumulation_steps * (self.num_processes if self.averages_over_processes else 1)
+
+    @property
+    def curve(self) -> ExpectedCurve | None:
+        """The curve that the settings ask for; None where it is unknown or invalid."""
+        return self._curve_or_error if isinstance(self._curve_or_error, ExpectedCurve) else None
+
+    @property
+    def schedule_error(self) -> ScheduleError | None:
+        """Why the schedule is invalid in this run."""
+        return self._curve_or_error if isinstance(self._curve_or_error, ScheduleError) else None
+
+    @cached_property
+    def _curve_or_error(self) -> ExpectedCurve | ScheduleError | None:
+        try:
+            return resolve_curve(self)
+        except ScheduleError as error:
+            return error

@@ -1,55 +1,47 @@
-"""Where facts come from: a file of settings, accelerate's or DeepSpeed's, saved arguments, a run folder."""
+"""Facts from a path: a file of settings, accelerate's or DeepSpeed's, saved arguments, or a run folder."""
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ..runs.files import check_is_file, read_json, read_settings
 from ..schedules import ScheduleError
-from ..schedules.errors import nearest
-from .expected_curve import updates_per_epoch
+from .expected_curve import count_updates_per_epoch
 from .facts import Facts, LaunchFacts
-from .from_run_folder import facts_of_folder, facts_of_state, is_run_folder
-from .from_settings import Settings, facts_of_settings
+from .from_run_folder import facts_from_run_folder, facts_from_trainer_state, is_run_folder
+from .from_settings import GivenSettings, facts_from_settings
 from .safe_pickle import Inert, read_pickle
 
-#: By which settings of a training are told from any other file.
+#: Settings by which a configuration of a training is recognised.
 _SETTINGS = (
     *("learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "per_device_train_batch_size"),
     *("schedule", "output_dir", "warmup_steps", "warmup_ratio"),
 )
-_SUPPORTED = "a recipe's YAML, accelerate's YAML, DeepSpeed's JSON, training_args.bin, saved TrainingArguments as JSON, or a run's folder"
+#: Names of DeepSpeed's configuration; the last one is also in what a Trainer sends to its reporters.
+_DEEPSPEED_SETTINGS = ("zero_optimization", "train_micro_batch_size_per_gpu", "train_batch_size")
+_SUPPORTED = "a recipe's YAML, accelerate's YAML, DeepSpeed's JSON, training_args.bin, saved TrainingArguments as JSON, or a run folder"
 
 
-def facts_of_path(path: str | Path, num_updates: int | None = None) -> Facts:
-    """The facts that a file or a folder tells.
+def facts_from_path(path: str | Path, num_updates: int | None = None) -> Facts:
+    """Collect the facts of a file or a folder.
 
     Args:
-        path (`str` or `Path`): One of those.
-        num_updates (`int`, *optional*): All updates of the run, where the source can't tell.
+        path (`str` or `Path`): Its location.
+        num_updates (`int`, *optional*): All updates of the run, if the path does not say.
 
     Raises:
-        ScheduleError: It is none of those, is damaged, or says another number of updates.
+        ScheduleError: It is missing, corrupted or of an unknown kind, or says another number of updates.
     """
     path = Path(path)
-    if path.is_dir():
-        facts = facts_of_folder(path)
-    elif path.is_file():
-        facts = _facts_of_file(path)
-    else:
-        siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise ScheduleError(f"{path} does not exist.{nearest(path.name, siblings)}")
-    return with_updates(facts, num_updates)
+    return with_updates(facts_from_run_folder(path) if path.is_dir() else _facts_from_file(path), num_updates)
 
 
 def with_updates(facts: Facts, num_updates: int | None) -> Facts:
-    """The facts with the length of the run, and what follows from it.
+    """Add the length of the run, and what follows from it.
 
     Raises:
-        ScheduleError: It is no whole number of at least 1, or the source says another one.
+        ScheduleError: The length is not a whole number of at least 1, or the source says another one.
     """
     if num_updates is None:
         return facts
@@ -59,103 +51,64 @@ def with_updates(facts: Facts, num_updates: int | None) -> Facts:
         raise ScheduleError(
             f"{num_updates} updates are given, but {facts.source} says {facts.num_updates}. Leave out the number."
         )
-    per_epoch = facts.updates_per_epoch or updates_per_epoch(num_updates, facts.num_train_epochs)
+    per_epoch = facts.updates_per_epoch or count_updates_per_epoch(num_updates, facts.num_train_epochs)
     return replace(facts, num_updates=num_updates, updates_per_epoch=per_epoch)
 
 
-def _facts_of_file(path: Path) -> Facts:
+def _facts_from_file(path: Path) -> Facts:
+    check_is_file(path)
     with path.open("rb") as file:
         start = file.read(4)
     if start == b"PK\x03\x04" or start[:1] == b"\x80" or path.suffix in (".bin", ".pt", ".pkl"):
-        return facts_of_arguments(path)
-    if not start:
-        raise ScheduleError(f"{path} is empty.")
-    read = _READERS.get(path.suffix)
-    if read is None:
-        raise ScheduleError(f"{path} is not a file that the doctor knows. It looks at {_SUPPORTED}.")
-    return _facts_of_mapping(read(path), path)
+        return _facts_from_arguments(path)
+    if path.suffix not in (".yaml", ".yml", ".json"):
+        raise ScheduleError(f"{path} is not a file that the doctor knows. It checks {_SUPPORTED}.")
+    return _facts_from_mapping(read_settings(path), path)
 
 
-def facts_of_arguments(path: Path) -> Facts:
-    """The facts of saved training arguments, nothing of which is executed.
-
-    Raises:
-        ScheduleError: It holds something else, or names what it may not.
-    """
+def _facts_from_arguments(path: Path) -> Facts:
     found = read_pickle(path)
-    values = found.__dict__ if isinstance(found, Inert) else None
-    if values is None or "learning_rate" not in values or "output_dir" not in values:
-        raise ScheduleError(f"{path} holds no training arguments but {_kind(found)}. The doctor looks at {_SUPPORTED}.")
-    return facts_of_settings(values, str(path), path.parent)
+    values = found.__dict__ if isinstance(found, Inert) else {}
+    if "learning_rate" not in values or "output_dir" not in values:
+        kind = found if isinstance(found, type) else type(found)
+        name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+        raise ScheduleError(f"{path} holds {name}, not training arguments. The doctor checks {_SUPPORTED}.")
+    return facts_from_settings(values, str(path), path.parent)
 
 
-def _facts_of_mapping(content: Mapping[str, Any], path: Path) -> Facts:
+def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:
     if "log_history" in content:
-        return facts_of_state(content, path)
+        return facts_from_trainer_state(Facts(str(path)), content)
     if "distributed_type" in content or "compute_environment" in content:
-        return _facts_of_accelerate(content, path)
-    if any(name in content for name in _DEEPSPEEDS) and "output_dir" not in content:
+        return _facts_from_accelerate(content, path)
+    if any(name in content for name in _DEEPSPEED_SETTINGS) and "output_dir" not in content:
         return Facts(str(path), deepspeed=content)
     if not any(name in content for name in _SETTINGS):
         raise ScheduleError(
-            f"{path} holds no settings of a training: none of {', '.join(_SETTINGS)}. The doctor looks at {_SUPPORTED}."
+            f"{path} holds no settings of a training: none of {', '.join(_SETTINGS)}. The doctor checks {_SUPPORTED}."
         )
-    facts = facts_of_settings(content, str(path), path.parent, is_recipe=True)
+    facts = facts_from_settings(content, str(path), path.parent, is_recipe=True)
     checkpoint = content.get("resume_from_checkpoint")
-    if isinstance(checkpoint, str):
+    if isinstance(checkpoint, str) and "\0" not in checkpoint:
         for folder in (Path(checkpoint), path.parent / checkpoint):
             if folder.is_dir() and is_run_folder(folder):
-                return replace(facts, earlier=(facts_of_folder(folder),))
+                return replace(facts, earlier_stages=(facts_from_run_folder(folder),))
     return facts
 
 
-def _facts_of_accelerate(content: Mapping[str, Any], path: Path) -> Facts:
-    settings = Settings(content, str(path))
-    wanted = settings.whole("num_processes")
+def _facts_from_accelerate(content: Mapping[str, Any], path: Path) -> Facts:
+    settings = GivenSettings(content, str(path))
+    processes = settings.whole("num_processes")
     mpi = settings.mapping("mpirun_config") or {}
-    engine = settings.mapping("deepspeed_config") or {}
-    named = engine.get("deepspeed_config_file")
-    deepspeed = engine or None
-    for file in (Path(str(named)), path.parent / str(named)):
-        if named and file.is_file():
-            deepspeed = _read_json(file)
+    deepspeed = settings.mapping("deepspeed_config") or None
+    named = str((deepspeed or {}).get("deepspeed_config_file", ""))
+    for file in (Path(named), path.parent / named):
+        if named and "\0" not in named and file.is_file():
+            deepspeed = read_json(file)
             break
     launch = LaunchFacts(
-        1 if wanted is None else wanted,
+        1 if processes is None else processes,
         str(settings.text("distributed_type") or "NO").upper(),
         uses_mpirun=bool(mpi.get("mpirun_hostfile") or settings.get("mpirun_hostfile")),
     )
     return Facts(str(path), launch=launch, deepspeed=deepspeed)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise ScheduleError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-    return _mapping(content, path)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # a text that is no UTF-8 is a ValueError, too
-        raise ScheduleError(f"{path} is not JSON: {error}. Was its writing cut off?") from error
-    return _mapping(content, path)
-
-
-def _mapping(content: Any, path: Path) -> dict[str, Any]:
-    if not isinstance(content, dict):
-        raise ScheduleError(f"{path} must be a mapping of names to values, got {_kind(content)}.")
-    return {str(name): value for name, value in content.items()}
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    return "nothing" if value is None else f"a {type(value).__name__}"
-
-
-#: Names of DeepSpeed's configuration; the last one is also in what a Trainer sends to its reporters.
-_DEEPSPEEDS = ("zero_optimization", "train_micro_batch_size_per_gpu", "train_batch_size")
-_READERS: dict[str, Callable[[Path], dict[str, Any]]] = {".yaml": _read_yaml, ".yml": _read_yaml, ".json": _read_json}

@@ -1,4 +1,4 @@
-"""A run's folder, or one of its checkpoints, as Facts."""
+"""Facts from a run folder, or one of its checkpoints."""
 
 import json
 import math
@@ -11,87 +11,102 @@ from ..runs.checkpoints import TRAINER_STATE, list_checkpoints
 from ..runs.files import read_json
 from ..runs.record import FOLDER, RUN, Record
 from ..schedules import ScheduleError
-from .expected_curve import updates_per_epoch
+from ..schedules.numbers import is_number
+from .expected_curve import count_updates_per_epoch
 from .facts import Facts, ModelFacts, SchedulerFacts
-from .from_settings import Settings, facts_of_settings, is_number
-from .loss_scaling import architecture_ignores_item_count
+from .from_settings import GivenSettings, facts_from_settings
+from .loss_scaling import architecture_averages_per_batch
 from .safe_pickle import Inert, read_pickle
 
 _ARGUMENTS = "training_args.bin"
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Did a Trainer write into it?"""
+    """Whether a Trainer wrote into a folder."""
     has_file = any((folder / name).is_file() for name in (TRAINER_STATE, _ARGUMENTS))
-    return has_file or bool(_checkpoints(folder)) or _record(folder) is not None
+    return has_file or bool(_list_checkpoints(folder)) or _find_record(folder) is not None
 
 
-def facts_of_folder(folder: Path) -> Facts:
-    """The facts of a run's folder: of its end or its newest checkpoint, with what the older ones say.
+def facts_from_run_folder(folder: Path) -> Facts:
+    """Collect the facts of a run: of its end or its newest checkpoint, with those of the older ones.
 
     Raises:
-        ScheduleError: No Trainer wrote into it, or a file in it is damaged.
+        ScheduleError: No Trainer wrote into the folder, or a file in it is corrupted.
     """
     if not is_run_folder(folder):
         runs = sorted(str(other) for other in folder.iterdir() if other.is_dir() and is_run_folder(other))
         hint = f" Runs are in {', '.join(runs[:3])}{', …' if len(runs) > 3 else ''}." if runs else ""
         raise ScheduleError(
-            f"{folder} is not the folder of a run: it has no {TRAINER_STATE}, no {_ARGUMENTS}, no checkpoint and no record.{hint}"
+            f"{folder} is not a run folder: it has no {TRAINER_STATE}, no {_ARGUMENTS}, no checkpoint and no record.{hint}"
         )
-    stages = [*_checkpoints(folder), *([folder] if (folder / TRAINER_STATE).is_file() else [])] or [folder]
-    *older, newest = [_stage(stage) for stage in stages]
-    strangers = [facts for facts in older if not _begins(newest.history, facts.history)]
-    earlier = tuple(facts for facts in older if facts not in strangers)
-    if newest.scheduler is None and earlier and earlier[-1].steps_done == newest.steps_done:
-        newest = replace(newest, scheduler=earlier[-1].scheduler)  # the last checkpoint's
+    folders = [*_list_checkpoints(folder), *([folder] if (folder / TRAINER_STATE).is_file() else [])] or [folder]
+    *older, newest = [_facts_from_stage(each) for each in folders]
+    foreign = [facts for facts in older if not _is_beginning(facts.log_history, newest.log_history)]
+    earlier = tuple(facts for facts in older if facts not in foreign)
     if newest.learning_rate is None and earlier:
-        newest = _with_settings_of(newest, earlier[-1])
+        newest = _with_settings(newest, earlier[-1])
+    if newest.scheduler is None and earlier and earlier[-1].updates_done == newest.updates_done:
+        newest = replace(newest, scheduler=earlier[-1].scheduler)
     return replace(
         newest,
         source=str(folder),
         schedule=newest.schedule or next((facts.schedule for facts in earlier if facts.schedule), None),
-        is_ours=newest.is_ours or any(facts.is_ours for facts in earlier),
-        earlier=earlier,
-        strangers=tuple(Path(facts.source).name for facts in strangers),
-        unread=tuple(dict.fromkeys(each for facts in (*older, newest) for each in facts.unread)),
+        uses_our_trainer=newest.uses_our_trainer or any(facts.uses_our_trainer for facts in earlier),
+        earlier_stages=earlier,
+        foreign_checkpoints=tuple(Path(facts.source).name for facts in foreign),
+        unreadable=tuple(dict.fromkeys(each for facts in (*older, newest) for each in facts.unreadable)),
     )
 
 
-def facts_of_state(content: Mapping[str, Any], path: Path) -> Facts:
-    """The facts of a `trainer_state.json` alone."""
-    return _after_state(Facts(str(path), eval_strategy=None), content, str(path))
+def facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
+    """Add what a `trainer_state.json` says to the facts of the run's settings."""
+    state = GivenSettings(content, facts.source)
+    history = content.get("log_history")
+    if not isinstance(history, list) or not all(isinstance(record, dict) for record in history):
+        raise ScheduleError(f"{facts.source}: log_history must be a list of records.")
+    max_steps, done = state.whole("max_steps"), state.whole("global_step")
+    epoch, epochs, logging_steps = (state.length(name) for name in ("epoch", "num_train_epochs", "logging_steps"))
+    total = max_steps if max_steps is not None and max_steps > 0 else facts.num_updates
+    return replace(
+        facts,
+        num_updates=total,
+        num_train_epochs=epochs if epochs and epochs < 1e9 else None,
+        updates_per_epoch=count_updates_per_epoch(done, epoch)
+        if done and epoch
+        else count_updates_per_epoch(total or 0, epochs if total else None),
+        has_length=True,
+        log_history=tuple(history),
+        updates_done=done,
+        is_over=any("train_runtime" in record for record in history) or _was_stopped(content),
+        logging_steps=logging_steps if facts.logging_steps is None else facts.logging_steps,
+    )
 
 
-def _stage(folder: Path) -> Facts:
+def _facts_from_stage(folder: Path) -> Facts:
+    """The facts of one checkpoint, or of the end of the run."""
     arguments, state = folder / _ARGUMENTS, folder / TRAINER_STATE
     facts = Facts(str(folder))
-    if not state.is_file() and (record := _record(folder)) is not None:
-        return _facts_of_record(record, str(folder))
+    if not state.is_file() and (record := _find_record(folder)) is not None:
+        return _facts_from_record(record, str(folder))
     if arguments.is_file():
         found = read_pickle(arguments)
         if not isinstance(found, Inert) or "learning_rate" not in found.__dict__:
             raise ScheduleError(f"{arguments} holds no training arguments.")
-        facts = facts_of_settings(found.__dict__, str(folder), folder)
+        facts = facts_from_settings(found.__dict__, str(folder), folder)
     if state.is_file():
-        facts = _after_state(facts, read_json(state), str(state))
-    facts = replace(facts, model=_model(folder, facts))
+        facts = facts_from_trainer_state(replace(facts, source=str(state)), read_json(state))
+    facts = replace(facts, source=str(folder), model=_model(folder, facts))
     return _with_scheduler(facts, folder)
 
 
-def _record(folder: Path) -> Path | None:
-    """The newest record of this package's Trainer."""
-    found = [path for path in folder.glob(f"{FOLDER}*") if (path / RUN).is_file()]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]) if "-" in path.name else 1, default=None)
-
-
-def _facts_of_record(folder: Path, source: str) -> Facts:
-    """What the record says, where no checkpoint was kept."""
+def _facts_from_record(folder: Path, source: str) -> Facts:
+    """The facts of this package's record, where no checkpoint was kept."""
     record = Record.read(folder)
     if not record.starts:
-        raise ScheduleError(f"{folder / RUN} has no row that can be read: the run ended before its first update.")
+        raise ScheduleError(f"{folder / RUN} has no readable row: the run ended before its first update.")
     last = record.starts[-1]
     settings = last.get("settings")
-    facts = facts_of_settings(settings if isinstance(settings, dict) else {}, source)
+    facts = facts_from_settings(settings if isinstance(settings, dict) else {}, source)
     peaks = _numbers(last.get("peaks"))
     schedule, per_epoch, total = (last.get(name) for name in ("schedule", "updates_per_epoch", "num_updates"))
     # JSON has no NaN: a row has null instead.
@@ -100,7 +115,7 @@ def _facts_of_record(folder: Path, source: str) -> Facts:
     name = last.get("model")
     return replace(
         facts,
-        is_ours=schedule is not None,
+        uses_our_trainer=schedule is not None,
         schedule=None if schedule is None else str(schedule),
         clock=str(last.get("clock", "updates")),
         lr_scheduler_type=None,
@@ -111,115 +126,84 @@ def _facts_of_record(folder: Path, source: str) -> Facts:
         eval_strategy=None,
         model=ModelFacts(name, is_pretrained=True) if isinstance(name, str) else facts.model,
         scheduler=SchedulerFacts("ScheduleLR", events=tuple(record.events)) if schedule is not None else None,
-        history=tuple(history),
-        steps_done=max((int(row.get("step", 0)) for row in history), default=None),
+        log_history=tuple(history),
+        updates_done=max((int(row.get("step", 0)) for row in history), default=None),
     )
 
 
-def _with_settings_of(facts: Facts, other: Facts) -> Facts:
-    """The settings of a checkpoint, beside what a later state says of the run itself."""
+def _with_settings(facts: Facts, other: Facts) -> Facts:
+    """Add a checkpoint's settings to what a later state says of the run itself."""
     return replace(
         other,
         source=facts.source,
         num_updates=facts.num_updates or other.num_updates,
         updates_per_epoch=facts.updates_per_epoch or other.updates_per_epoch,
         num_train_epochs=facts.num_train_epochs or other.num_train_epochs,
-        history=facts.history,
-        steps_done=facts.steps_done,
+        log_history=facts.log_history,
+        updates_done=facts.updates_done,
         is_over=facts.is_over,
-        scheduler=facts.scheduler or (other.scheduler if facts.steps_done == other.steps_done else None),
+        scheduler=facts.scheduler,
         model=other.model if facts.model.name is None else facts.model,
-        unread=facts.unread,
-        earlier=(),
+        unreadable=facts.unreadable,
     )
 
 
-def _after_state(facts: Facts, content: Mapping[str, Any], source: str) -> Facts:
-    state = Settings(content, source)
-    history = content.get("log_history")
-    if not isinstance(history, list) or not all(isinstance(record, dict) for record in history):
-        raise ScheduleError(f"{source}: log_history must be a list of records.")
-    max_steps, done = state.whole("max_steps"), state.whole("global_step")
-    epochs = state.length("num_train_epochs")
-    total = max_steps if max_steps is not None and max_steps > 0 else facts.num_updates
-    per_epoch = _updates_per_epoch(history, done, state.length("epoch"), total, epochs)
-    steps = state.length("logging_steps")
-    return replace(
-        facts,
-        num_updates=total,
-        num_train_epochs=epochs if epochs and epochs < 1e9 else None,
-        updates_per_epoch=per_epoch,
-        has_length=True,  # the run was made
-        history=tuple(history),
-        steps_done=done,
-        is_over=any("train_runtime" in record for record in history) or _stopped(content),
-        logging_steps=facts.logging_steps if facts.logging_steps is not None else steps,
-    )
-
-
-def _updates_per_epoch(
-    history: list[dict[str, Any]], done: int | None, epoch: float | None, total: int | None, epochs: float | None
-) -> int | None:
-    if done and epoch:
-        return updates_per_epoch(done, epoch)
-    return updates_per_epoch(total, epochs) if total else None
-
-
-def _stopped(content: Mapping[str, Any]) -> bool:
-    """Has a callback, such as early stopping's, asked for the end?"""
-    callbacks = content.get("stateful_callbacks")
-    control = callbacks.get("TrainerControl") if isinstance(callbacks, dict) else None
-    arguments = control.get("args") if isinstance(control, dict) else None
-    return isinstance(arguments, dict) and arguments.get("should_training_stop") is True
+def _was_stopped(content: Mapping[str, Any]) -> bool:
+    """Whether a callback, such as early stopping, asked for the end."""
+    found: Any = content
+    for name in ("stateful_callbacks", "TrainerControl", "args", "should_training_stop"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found is True
 
 
 def _with_scheduler(facts: Facts, folder: Path) -> Facts:
-    path = folder / "scheduler.pt"
-    if not path.is_file():
+    if not (folder / "scheduler.pt").is_file():
         return facts
-    try:
-        state = read_pickle(path)
-    except ScheduleError as error:
-        return replace(facts, unread=(*facts.unread, str(error)))
-    if not isinstance(state, dict):
-        return replace(facts, unread=(*facts.unread, f"{path} holds no state of a scheduler."))
+    state, facts = _read_state_dict(facts, folder / "scheduler.pt")
+    if not state:
+        return facts
     if "version" in state and isinstance(state.get("settings"), dict):
         return _with_our_scheduler(facts, state)
-    position, lrs = state.get("last_epoch"), _numbers(state.get("_last_lr"))
-    follows_a_metric = "num_bad_epochs" in state
-    total = state.get("total_steps", state.get("T_max"))
-    trains: tuple[float, ...] = ()
+    optimizer: Mapping[str, Any] = {}
     if (folder / "optimizer.pt").is_file():
-        try:
-            trains = _optimizer_lrs(folder / "optimizer.pt")
-        except ScheduleError as error:
-            facts = replace(facts, unread=(*facts.unread, str(error)))
+        optimizer, facts = _read_state_dict(facts, folder / "optimizer.pt")
+    groups = optimizer.get("param_groups")
+    lrs = [group.get("lr") if isinstance(group, dict) else None for group in groups] if isinstance(groups, list) else []
+    follows_a_metric = "num_bad_epochs" in state
     scheduler = SchedulerFacts(
         "ReduceLROnPlateau" if follows_a_metric else "scheduler",
-        position if isinstance(position, int) and not follows_a_metric else None,
-        total if isinstance(total, int) else None,
-        shows=lrs,
-        trains=trains,
+        None if follows_a_metric else _whole(state.get("last_epoch")),
+        _whole(state.get("total_steps", state.get("T_max"))),
+        next_lrs=_numbers(state.get("_last_lr")),
+        optimizer_lrs=_numbers(lrs),
     )
     return replace(facts, scheduler=scheduler, group_lrs=_numbers(state.get("base_lrs")) or facts.group_lrs)
 
 
+def _read_state_dict(facts: Facts, path: Path) -> tuple[dict[str, Any], Facts]:
+    """Read a `.pt` file; a file that cannot be read is listed in the facts."""
+    try:
+        state = read_pickle(path)
+    except ScheduleError as error:
+        return {}, replace(facts, unreadable=(*facts.unreadable, str(error)))
+    if isinstance(state, dict):
+        return state, facts
+    return {}, replace(facts, unreadable=(*facts.unreadable, f"{path} holds {type(state).__name__}, not a state dict."))
+
+
 def _with_our_scheduler(facts: Facts, state: Mapping[str, Any]) -> Facts:
-    settings, position = state["settings"], state.get("t")
-    events = state.get("events")
-    events = tuple(event for event in events if isinstance(event, dict)) if isinstance(events, list) else ()
-    total = settings.get("num_updates")
+    settings, events = state["settings"], state.get("events")
     counts_updates = settings.get("unit", "updates") == "updates"
     scheduler = SchedulerFacts(
         "ScheduleLR",
-        position if isinstance(position, int) else None,
-        total if isinstance(total, int) and counts_updates else None,
-        events=events,
+        _whole(state.get("t")),
+        _whole(settings.get("num_updates")) if counts_updates else None,
+        events=tuple(event for event in events if isinstance(event, dict)) if isinstance(events, list) else (),
     )
     peaks = _numbers(settings.get("peaks"))
     return replace(
         facts,
-        is_ours=True,
+        uses_our_trainer=True,
         schedule=str(settings.get("schedule")),
         clock=str(settings.get("clock", "updates")),
         lr_scheduler_type=None,
@@ -229,41 +213,41 @@ def _with_our_scheduler(facts: Facts, state: Mapping[str, Any]) -> Facts:
     )
 
 
-def _optimizer_lrs(path: Path) -> tuple[float, ...]:
-    state = read_pickle(path)
-    groups = state.get("param_groups") if isinstance(state, dict) else None
-    if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-        return ()
-    return _numbers([group.get("lr") for group in groups])
+def _model(folder: Path, facts: Facts) -> ModelFacts:
+    """Read the model's own configuration, which is saved beside the checkpoint."""
+    has_adapter = (folder / "adapter_config.json").is_file() or facts.model.has_adapter
+    try:
+        (architecture,) = read_json(folder / "config.json")["architectures"]
+    except (OSError, ScheduleError, KeyError, TypeError, ValueError):
+        return replace(facts.model, has_adapter=has_adapter)
+    averages = facts.batches_per_update > 1 and architecture_averages_per_batch(str(architecture))
+    return replace(facts.model, name=str(architecture), averages_per_batch=averages, has_adapter=has_adapter)
 
 
 def _numbers(values: Any) -> tuple[float, ...]:
-    """A list of numbers, or nothing where one of them is none, such as a tensor that is not read."""
-    if not isinstance(values, list) or not all(is_number(value) for value in values):
+    """A list of numbers, or nothing where one of them is no number, such as a tensor that is not read."""
+    if not isinstance(values, list) or not all(map(is_number, values)):
         return ()
     return tuple(map(float, values))
 
 
-def _model(folder: Path, facts: Facts) -> ModelFacts:
-    """As the model's own configuration beside the checkpoint tells it."""
-    has_adapter = (folder / "adapter_config.json").is_file() or facts.model.has_adapter
-    try:
-        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        (architecture,) = content["architectures"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return replace(facts.model, has_adapter=has_adapter)
-    multiplies = facts.accumulation * (facts.processes if facts.averages_over_processes else 1) > 1
-    ignores = multiplies and isinstance(architecture, str) and architecture_ignores_item_count(architecture)
-    return replace(facts.model, name=str(architecture), ignores_item_count=ignores, has_adapter=has_adapter)
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) else None
 
 
-def _checkpoints(folder: Path) -> list[Path]:
+def _find_record(folder: Path) -> Path | None:
+    """The newest record of this package's Trainer."""
+    found = [path for path in folder.glob(f"{FOLDER}*") if (path / RUN).is_file()]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]) if "-" in path.name else 1, default=None)
+
+
+def _list_checkpoints(folder: Path) -> list[Path]:
     return [path for path in list_checkpoints(folder).values() if (path / TRAINER_STATE).is_file()]
 
 
-def _begins(history: tuple[Mapping[str, Any], ...], earlier: tuple[Mapping[str, Any], ...]) -> bool:
-    """Is the one log the beginning of the other? As texts, for NaN is not equal to itself."""
-    return all(
+def _is_beginning(log: tuple[Mapping[str, Any], ...], later: tuple[Mapping[str, Any], ...]) -> bool:
+    """Whether one log is the beginning of the other. As texts, for NaN is not equal to itself."""
+    return len(log) <= len(later) and all(
         json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-        for one, other in zip(earlier, history, strict=False)
-    ) and len(earlier) <= len(history)
+        for one, other in zip(log, later, strict=False)
+    )

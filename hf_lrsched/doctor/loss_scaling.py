@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def ignores_item_count(forward: Callable[..., Any]) -> bool:
+def averages_per_batch(forward: Callable[..., Any]) -> bool:
     """Would Trainer multiply this model's loss by gradient accumulation x processes?
 
     Trainer passes `num_items_in_batch` to a forward that takes any keyword, and from then on takes the loss to be a sum over
@@ -20,7 +20,7 @@ def ignores_item_count(forward: Callable[..., Any]) -> bool:
     Example:
     ```python
     >>> from transformers import BertForQuestionAnswering
-    >>> ignores_item_count(BertForQuestionAnswering.forward)  # it gets no `labels`, by which Trainer would count
+    >>> averages_per_batch(BertForQuestionAnswering.forward)  # it gets no `labels`, by which Trainer would count
     False
 
     ```
@@ -44,14 +44,14 @@ def ignores_item_count(forward: Callable[..., Any]) -> bool:
     return bool(losses) and not hands_on and not mentions
 
 
-def class_ignores_item_count(model_class: Any) -> bool:
+def class_averages_per_batch(model_class: Any) -> bool:
     """The same of a model's class, which may say the truth by `accepts_loss_kwargs`."""
     if getattr(model_class, "accepts_loss_kwargs", None) is False:
         return False
-    return ignores_item_count(model_class.forward)
+    return averages_per_batch(model_class.forward)
 
 
-def named_model_ignores_item_count(name: str) -> bool:
+def named_model_averages_per_batch(name: str) -> bool:
     """The same of a model that is known by its name alone, such as `google-bert/bert-base-uncased`, fine-tuned to tell texts
     apart, with the transformers that is installed."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSES
@@ -59,10 +59,10 @@ def named_model_ignores_item_count(name: str) -> bool:
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
     # The longest name is the right one: roberta has bert in it.
     kind = max((kind for kind in CLASSES if kind in last), key=len, default=None)
-    return kind is not None and architecture_ignores_item_count(CLASSES[kind])
+    return kind is not None and architecture_averages_per_batch(CLASSES[kind])
 
 
-def architecture_ignores_item_count(architecture: str) -> bool:
+def architecture_averages_per_batch(architecture: str) -> bool:
     """The same of a class of transformers, by its name."""
     import transformers
 
@@ -70,7 +70,7 @@ def architecture_ignores_item_count(architecture: str) -> bool:
         model_class = getattr(transformers, architecture)
     except Exception:  # its own dependencies are missing
         return False
-    return class_ignores_item_count(model_class) if hasattr(model_class, "forward") else False
+    return class_averages_per_batch(model_class) if hasattr(model_class, "forward") else False
 
 
 def _called(call: ast.Call) -> str:

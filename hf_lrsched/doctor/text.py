@@ -1,4 +1,4 @@
-"""The doctor's report, as text and as data."""
+"""Findings as text for a terminal."""
 
 import textwrap
 from collections.abc import Sequence
@@ -7,45 +7,44 @@ from .checks import CHECKS
 from .finding import SEVERITIES, Finding
 
 
-def as_text(source: str, findings: Sequence[Finding], width: int = 100) -> str:
-    """The findings for a terminal, the worst first.
+def format_findings(source: str, findings: Sequence[Finding], width: int = 100) -> str:
+    """Format findings for a terminal, the worst first.
 
     Args:
-        source (`str`): What was looked at. What a terminal would take for a command, in names from a file, is written out.
-        findings (`Sequence[Finding]`): What was found.
-        width (`int`, defaults to 100): Where lines are broken.
+        source (`str`): What was checked.
+        findings (`Sequence[Finding]`): What was found. Control characters in names from a file are escaped.
+        width (`int`, defaults to 100): Characters in a line.
 
     Example:
     ```python
-    >>> print(as_text("runs/a", []))
-    runs/a: nothing wrong was found (26 checks)
+    >>> print(format_findings("runs/a", []))
+    runs/a: no problems found (27 checks)
 
     ```
     """
     worst_first = sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
-    lines = [f"{source}: {_counts(findings)} ({len(CHECKS)} checks)"]
+    lines = [printable(f"{source}: {_count(findings)} ({len(CHECKS)} checks)")]
     for finding in worst_first:
         lines.append("")
         for start, text in (
             (f"{finding.severity} [{finding.check}] ", finding.what),
-            ("  why:  ", finding.why),
-            ("  mend: ", finding.mend),
+            ("  why: ", finding.why),
+            ("  fix: ", finding.fix),
         ):
-            indent = "        "
-            lines += textwrap.wrap(printable(text), max(40, width), initial_indent=start, subsequent_indent=indent)
-    return "\n".join([printable(lines[0]), *lines[1:]])
+            lines += textwrap.wrap(printable(text), max(40, width), initial_indent=start, subsequent_indent=" " * 7)
+    return "\n".join(lines)
 
 
-def _counts(findings: Sequence[Finding]) -> str:
+def _count(findings: Sequence[Finding]) -> str:
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
-    told = [f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in counts.items() if count]
+    parts = [f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in counts.items() if count]
     if not any(finding.is_wrong for finding in findings):
-        told.insert(0, "nothing wrong was found")
-    return ", ".join(told)
+        parts.insert(0, "no problems found")
+    return ", ".join(parts)
 
 
 def printable(text: str) -> str:
-    """A text without what a terminal would take for a command.
+    """Escape the control characters of a text, which a terminal would obey.
 
     Example:
     ```python

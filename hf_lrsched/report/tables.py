@@ -12,6 +12,7 @@ from ..runs.metrics import is_loss
 from ..runs.record import FILES, FOLDER, Row, read_rows
 from ..runs.run import Run
 from ..runs.timeline import best_of, end_of, phases, row_events, updates_used
+from ..schedules.numbers import is_number
 from .chart import MOST_BANDS, MOST_EVENTS, metric_name, step_groups
 
 #: Rows of a table, at most; of the evaluations those of all runs together.
@@ -71,7 +72,7 @@ def comparison(runs: Sequence[Run], names: Sequence[str], metric: str | None) ->
         best = best_of(run, metric) if metric else None
         steps, values = run.series(metric) if metric else ([], [])
         peaks = run.starts[-1].get("peaks") if run.starts else None
-        peak = max((each for each in peaks if _is_number(each)), default=None) if isinstance(peaks, list) else None
+        peak = max((each for each in peaks if is_number(each)), default=None) if isinstance(peaks, list) else None
         done, planned = updates_used(run), _planned(run)
         rows.append(
             [
@@ -271,10 +272,6 @@ def _cut(table: Table) -> Table:
         return table
     note = f"{table.note} The first {_MOST_ROWS} of {len(table.rows):,}.".strip()
     return Table(table.title, table.header, table.rows[:_MOST_ROWS], note, table.best, table.numbers)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def shown(value: object) -> str:

@@ -105,7 +105,7 @@ class ScheduleMixin(_Trainer):
         if self.is_deepspeed_enabled:
             refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
             refuse_lost_optimizer(self.optimizer, self.schedule)
-        self._clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
+        self.clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._told_findings: set[Any] = set()
         handler = self.callback_handler
         #: Who watches the losses: its `findings`.
@@ -206,7 +206,7 @@ class ScheduleMixin(_Trainer):
             _refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
             horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
             optimizer = self.optimizer if optimizer is None else optimizer
-            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self._clock)
+            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self.clock)
             self.lr_scheduler = scheduler
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
@@ -296,8 +296,8 @@ class ScheduleMixin(_Trainer):
         else:  # save_only_model
             why = f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew"
             why += ", and what a plateau or a resume had made of the curve is not known"
-        where = "by the tokens seen" if isinstance(self._clock, Tokens) else f"at update {update} of the curve"
-        where = "where its time begins anew" if isinstance(self._clock, Time) else where
+        where = "by the tokens seen" if isinstance(self.clock, Tokens) else f"at update {update} of the curve"
+        where = "where its time begins anew" if isinstance(self.clock, Time) else where
         logger.warning(f"{why}. The LR goes on {where}.")
         scheduler.advance_to(update)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..doctor.from_trainer import facts_of_trainer
+from ..doctor.from_trainer import facts_from_trainer
 
 
 def tell_findings(trainer: Any, num_updates: int, updates_per_epoch: int | None, told: set[Any], log: Any) -> None:
@@ -15,11 +15,11 @@ def tell_findings(trainer: Any, num_updates: int, updates_per_epoch: int | None,
         told (`set`): What was logged before; it is added to.
         log (`logging.Logger`): Where to.
     """
-    from ..doctor import findings_of
+    from ..doctor import run_checks
 
     try:
-        facts = facts_of_trainer(trainer, num_updates, updates_per_epoch)
-        findings = [finding for finding in findings_of(facts) if finding.is_wrong]
+        facts = facts_from_trainer(trainer, num_updates, updates_per_epoch)
+        findings = [finding for finding in run_checks(facts) if finding.is_wrong]
     except Exception as error:  # a run must not die of being looked at
         log.debug(f"the doctor could not look at the run: {type(error).__name__}: {error}", exc_info=True)
         return

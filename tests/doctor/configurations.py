@@ -161,7 +161,7 @@ def resume_event(how, before, after):
 
 
 BROKEN = {
-    "unmeant_schedule": [
+    "invalid_schedule": [
         Config(345, schedule="linear() >> cosine()"),
         Config(345, schedule="warmup(10%) >> linaer()"),
         Config(345, **GLUE, lr_scheduler_type="cosin"),
@@ -204,11 +204,11 @@ BROKEN = {
         Config(345, schedule="warmup(10%) >> linear(over=50%)"),
         Config(345, schedule="warmup(10%) >> step(every=400, factor=0.5)"),
     ],
-    "restarts_that_do_not": [
+    "no_restarts": [
         Config(345, **GLUE, lr_scheduler_type="cosine_with_restarts"),
         Config(345, **GLUE, lr_scheduler_type="cosine_with_restarts", lr_scheduler_kwargs={"num_cycles": 1}),
     ],
-    "swallowed_arguments": [
+    "ignored_arguments": [
         Config(345, **GLUE, lr_scheduler_type="constant", lr_scheduler_kwargs={"num_cycles": 2}),
         Config(345, **GLUE, lr_scheduler_type="constant_with_warmup", lr_scheduler_kwargs={"min_lr": 1e-6}),
         Config(345, **GLUE, lr_scheduler_type="linear", lr_scheduler_kwargs={"num_cycles": 2}),
@@ -234,7 +234,7 @@ BROKEN = {
         Config(345, **GLUE, lr_scheduler_type="greedy", eval_strategy="steps", eval_steps=5),
         Config(345, learning_rate=2e-5, schedule="warmup(10%) >> cosine(to_lr=1e-4)"),
     ],
-    "floor_across_groups": [
+    "floor_differs_by_group": [
         Run(
             Stage(
                 50,
@@ -298,7 +298,7 @@ BROKEN = {
         Config(345, **BERT | {"learning_rate": 1e-3}, optim="schedule_free_radam", lr_scheduler_type="cosine"),
         Config(345, learning_rate=1e-4, schedule="warmup(10%) >> linear()", optim="schedule_free_adamw"),
     ],
-    "other_optimizer": [
+    "scheduler_of_other_optimizer": [
         Run(Stage(50, 100, scheduler=lambda_state(50, 2.5e-5), optimizer_lrs=[5e-5])),
         Run(Stage(50, 100, scheduler=lambda_state(50, 2.5e-5, groups=2), optimizer_lrs=[2.5e-5, 1e-3])),
     ],
@@ -306,7 +306,7 @@ BROKEN = {
         Run(Stage(50, 100, scheduler=lambda_state(150, 0.0))),
         Run(Stage(10, 100, scheduler=lambda_state(110, 0.0), optimizer_lrs=[0.0])),
     ],
-    "one_process": [
+    "single_process": [
         Launch(distributed_type="MULTI_CPU", num_processes=4, use_cpu=True),
         Launch(distributed_type="NO", num_processes=2),
         Launch(distributed_type="no", num_processes=8, use_cpu=False),
@@ -384,7 +384,7 @@ BROKEN = {
 }
 
 SOUND = {
-    "unmeant_schedule": [
+    "invalid_schedule": [
         Config(345, schedule="warmup(10%) >> cosine(to=1%)"),
         Config(345, **GLUE, lr_scheduler_type="inverse_sqrt", warmup_steps=20),
         Config(345, schedule="warmup(1ep) >> step(every=1ep, factor=0.5)", num_train_epochs=3),
@@ -419,11 +419,11 @@ SOUND = {
         Config(345, schedule="warmup(10%) >> linear()"),
         Config(345, schedule="warmup(10%) >> step(every=1ep, factor=0.5)", num_train_epochs=3),
     ],
-    "restarts_that_do_not": [
+    "no_restarts": [
         Config(345, **GLUE, lr_scheduler_type="cosine_with_restarts", lr_scheduler_kwargs={"num_cycles": 2}),
         Config(345, schedule="repeat(cosine(), cycles=3)"),
     ],
-    "swallowed_arguments": [
+    "ignored_arguments": [
         Config(345, **GLUE, lr_scheduler_type="polynomial", lr_scheduler_kwargs={"power": 2, "lr_end": 1e-7}),
         Config(345, **GLUE, lr_scheduler_type="cosine", lr_scheduler_kwargs={"num_cycles": 0.5}),
         Config(
@@ -448,7 +448,7 @@ SOUND = {
             eval_steps=5,
         ),
     ],
-    "floor_across_groups": [
+    "floor_differs_by_group": [
         Run(
             Stage(
                 50,
@@ -497,7 +497,7 @@ SOUND = {
         Config(345, **BERT, optim="schedule_free_adamw", lr_scheduler_type="constant"),
         Config(345, learning_rate=1e-4, schedule="warmup(5%) >> hold()", optim="schedule_free_adamw"),
     ],
-    "other_optimizer": [
+    "scheduler_of_other_optimizer": [
         Run(Stage(50, 100, scheduler=lambda_state(50, 2.5e-5), optimizer_lrs=[2.5e-5])),
         Run(Stage(50, 100, scheduler=lambda_state(50, 2.5e-5, groups=2), optimizer_lrs=[2.5e-5, 2.5e-5])),
     ],
@@ -505,7 +505,7 @@ SOUND = {
         Run(Stage(50, 100, scheduler=lambda_state(50, 2.5e-5))),
         Run(Stage(100, 100, scheduler=lambda_state(100, 0.0), optimizer_lrs=[0.0])),
     ],
-    "one_process": [
+    "single_process": [
         Launch(distributed_type="MULTI_GPU", num_processes=2, use_cpu=True),
         Launch(distributed_type="NO", num_processes=1),
         Launch(distributed_type="MULTI_CPU", num_processes=2, mpirun_config={"mpirun_hostfile": "hosts"}),

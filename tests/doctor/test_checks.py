@@ -6,9 +6,9 @@ from hf_lrsched import diagnose
 from hf_lrsched.doctor.checks import CHECKS
 from tests.doctor.configurations import BROKEN, SOUND, label
 
-#: What only a built Trainer shows; see test_trainers.py. The last two find notes, which are tested here by themselves.
-TRAINERS_ONLY = {"loss_multiplied"}
-NOTES_ONLY = {"misspelt_setting", "unread_file"}
+#: What only a built Trainer shows; see test_from_trainer.py and test_loss_scaling.py.
+TRAINERS_ONLY = {"loss_multiplied", "unused_schedule"}
+NOTES_ONLY = {"misspelled_setting", "unreadable_file"}
 
 
 def cases(table):
@@ -24,24 +24,24 @@ def wrong(case, folder):
 
 
 @pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_a_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
+def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
     findings = wrong(case, tmp_path)
     assert {finding.check for finding in findings} == {check}, "\n".join(map(str, findings))
 
 
 @pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_a_sound_configuration_draws_no_warning(check, case, tmp_path):
+def test_sound_configuration_draws_no_warning(check, case, tmp_path):
     assert not wrong(case, tmp_path)
 
 
-def test_there_are_two_of_each_for_every_check():
+def test_every_check_has_two_cases_of_each_kind():
     for check in CHECKS:
         name = check.__name__
         if name not in TRAINERS_ONLY | NOTES_ONLY:
             assert len(BROKEN[name]) >= 2 and len(SOUND[name]) >= 2, name
 
 
-def test_every_check_says_what_it_finds():
+def test_every_check_has_a_one_line_summary():
     for check in CHECKS:
         first = (check.__doc__ or "").splitlines()[0]
         assert first and len(first) < 140, check.__name__

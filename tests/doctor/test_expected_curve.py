@@ -9,8 +9,8 @@ import torch
 import transformers
 from transformers import TrainingArguments, get_scheduler
 
-from hf_lrsched.doctor.checks.arguments import _GREEDY, _GREEDY_FLOOR, _PLATEAU
-from hf_lrsched.doctor.expected_curve import plan_of, stock_warmup
+from hf_lrsched.doctor.checks.arguments import GREEDY_ARGUMENTS, GREEDY_FLOOR, PLATEAU_ARGUMENTS
+from hf_lrsched.doctor.expected_curve import count_stock_warmup, resolve_curve
 from hf_lrsched.doctor.facts import Facts
 
 IS_FIVE = int(transformers.__version__.partition(".")[0]) >= 5
@@ -45,7 +45,7 @@ def trace(name, warmup, total, kwargs):
     ids=str,
 )
 @pytest.mark.parametrize("warmup", [0, 20, 121, 200])
-def test_the_curve_is_the_one_of_transformers(name, kwargs, warmup):
+def test_curve_equals_transformers(name, kwargs, warmup):
     total = 120
     expected = [1.0] * total if name == "constant" else trace(name, warmup, total, kwargs)
     facts = Facts(
@@ -56,44 +56,44 @@ def test_the_curve_is_the_one_of_transformers(name, kwargs, warmup):
         num_updates=total,
         learning_rate=2e-5,
     )
-    plan = plan_of(facts)
-    assert plan.factor(np.arange(float(total))) == pytest.approx(expected, abs=1e-9)
-    assert plan.top == pytest.approx(max(expected), abs=1e-9)
+    curve = resolve_curve(facts)
+    assert curve.factor(np.arange(float(total))) == pytest.approx(expected, abs=1e-9)
+    assert curve.peak_factor == pytest.approx(max(expected), abs=1e-9)
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 7, 0.1, 0.07, 500])
 @pytest.mark.parametrize("total", [1, 100, 345])
-def test_the_warmup_is_trainers(warmup, total, tmp_path):
+def test_warmup_equals_trainer(warmup, total, tmp_path):
     is_share = 0 < warmup < 1
     settings = {"warmup_ratio": warmup} if is_share and not IS_FIVE else {"warmup_steps": warmup}
     args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", **settings)
-    assert stock_warmup(Facts("", lr_scheduler_type="linear", **settings), total) == args.get_warmup_steps(total)
+    assert count_stock_warmup(Facts("", lr_scheduler_type="linear", **settings), total) == args.get_warmup_steps(total)
 
 
-def test_the_arguments_are_those_that_the_metric_driven_ones_take():
+def test_arguments_of_metric_driven_schedules():
     plateau = set(inspect.signature(torch.optim.lr_scheduler.ReduceLROnPlateau).parameters) - {"optimizer"}
-    assert plateau <= set(_PLATEAU) <= plateau | {"verbose"}  # which older versions of torch have
+    assert plateau <= set(PLATEAU_ARGUMENTS) <= plateau | {"verbose"}  # which older versions of torch have
     greedy = getattr(transformers.optimization, "GreedyLR", None)
     if greedy is not None:
         parameters = inspect.signature(greedy).parameters
-        assert set(parameters) - {"optimizer"} == set(_GREEDY)
-        assert parameters["min_lr"].default == _GREEDY_FLOOR
+        assert set(parameters) - {"optimizer"} == set(GREEDY_ARGUMENTS)
+        assert parameters["min_lr"].default == GREEDY_FLOOR
 
 
-def test_where_the_length_is_not_known_only_shares_count():
-    share = plan_of(Facts("", lr_scheduler_type="linear", warmup_ratio=0.25, learning_rate=1e-5))
-    assert share.is_nominal and share.climb / share.total == pytest.approx(0.25, abs=1e-3)
-    epochs = plan_of(Facts("", schedule="warmup(1ep) >> linear()", num_train_epochs=3.0, learning_rate=1e-5))
-    assert epochs.is_nominal and epochs.climb / epochs.total == pytest.approx(1 / 3, abs=1e-3)
+def test_unknown_length_uses_shares_only():
+    share = resolve_curve(Facts("", lr_scheduler_type="linear", warmup_ratio=0.25, learning_rate=1e-5))
+    assert share.is_nominal and share.peak_update / share.num_updates == pytest.approx(0.25, abs=1e-3)
+    epochs = resolve_curve(Facts("", schedule="warmup(1ep) >> linear()", num_train_epochs=3.0, learning_rate=1e-5))
+    assert epochs.is_nominal and epochs.peak_update / epochs.num_updates == pytest.approx(1 / 3, abs=1e-3)
 
 
-def test_a_long_run_is_looked_at_in_few_places():
-    plan = plan_of(
+def test_long_run_is_sampled():
+    curve = resolve_curve(
         Facts("", lr_scheduler_type="linear", warmup_steps=300_000, num_updates=3_000_000, learning_rate=1e-5)
     )
-    assert len(plan.points) <= 200_001 and math.isclose(plan.climb, 300_000, rel_tol=1e-3)
+    assert math.isclose(curve.peak_update, 300_000, rel_tol=1e-3)
 
 
-def test_nothing_is_known_of_a_schedule_that_follows_a_metric():
-    assert plan_of(Facts("", lr_scheduler_type="reduce_lr_on_plateau", num_updates=10)) is None
-    assert plan_of(Facts("")) is None
+def test_metric_driven_schedule_has_no_curve():
+    assert resolve_curve(Facts("", lr_scheduler_type="reduce_lr_on_plateau", num_updates=10)) is None
+    assert resolve_curve(Facts("")) is None

@@ -75,7 +75,7 @@ def check(path, updates=None):
     with contextlib.suppress(ScheduleError):
         for finding in diagnose(path, updates):
             assert finding.severity in SEVERITIES
-            assert finding.what and finding.why and finding.mend and finding.check
+            assert finding.what and finding.why and finding.fix and finding.check
             json.dumps(finding.to_data())
 
 

@@ -1,54 +1,41 @@
-"""Checks: each a function of Facts that yields what it finds. Pure; a new one is a function and a line here."""
+"""The checks: pure functions of [`Facts`] that yield findings. To add one, write the function and list it in `CHECKS`."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from ..facts import Facts
 from ..finding import Finding
-from .arguments import (
-    floor_above_peak,
-    floor_across_groups,
-    misspelt_setting,
-    restarts_that_do_not,
-    swallowed_arguments,
-    two_schedules,
-)
-from .curve import doubtful_schedule, ends_mid_schedule, long_warmup, peak_not_reached, unmeant_schedule, unread_file
-from .length import unknown_length
-from .log import hidden_nan, no_lr_logged
-from .metric import plateau_direction, plateau_without_evaluation
-from .optimizer import lr_out_of_range, other_optimizer, reused_scheduler, schedule_free_optimizer
-from .processes import engine_ignores_schedule, loss_multiplied, one_process
-from .resume import mixed_runs, resume_changes_curve
+from . import arguments, curve, length, log, metric, optimizer, processes, resume, schedule
 
 Check: TypeAlias = Callable[[Facts], Iterator[Finding]]
 
 #: In the order in which they report. A check's name is its function's.
 CHECKS: tuple[Check, ...] = (
-    unmeant_schedule,
-    two_schedules,
-    long_warmup,
-    peak_not_reached,
-    ends_mid_schedule,
-    doubtful_schedule,
-    restarts_that_do_not,
-    swallowed_arguments,
-    misspelt_setting,
-    floor_above_peak,
-    floor_across_groups,
-    plateau_direction,
-    plateau_without_evaluation,
-    lr_out_of_range,
-    schedule_free_optimizer,
-    other_optimizer,
-    reused_scheduler,
-    loss_multiplied,
-    one_process,
-    engine_ignores_schedule,
-    unknown_length,
-    no_lr_logged,
-    hidden_nan,
-    resume_changes_curve,
-    mixed_runs,
-    unread_file,
+    schedule.invalid_schedule,
+    schedule.two_schedules,
+    schedule.unused_schedule,
+    curve.long_warmup,
+    curve.peak_not_reached,
+    curve.ends_mid_schedule,
+    curve.doubtful_schedule,
+    arguments.no_restarts,
+    arguments.ignored_arguments,
+    arguments.misspelled_setting,
+    arguments.floor_above_peak,
+    arguments.floor_differs_by_group,
+    metric.plateau_direction,
+    metric.plateau_without_evaluation,
+    optimizer.lr_out_of_range,
+    optimizer.schedule_free_optimizer,
+    optimizer.scheduler_of_other_optimizer,
+    optimizer.reused_scheduler,
+    processes.loss_multiplied,
+    processes.single_process,
+    processes.engine_ignores_schedule,
+    length.unknown_length,
+    log.no_lr_logged,
+    log.hidden_nan,
+    resume.resume_changes_curve,
+    resume.mixed_runs,
+    resume.unreadable_file,
 )

@@ -1,31 +1,31 @@
-"""Words and numbers of findings."""
+"""Findings by severity, and numbers in them."""
 
-from ..expected_curve import Plan
+from ..expected_curve import ExpectedCurve
 from ..facts import Facts
 from ..finding import Finding
 
 
-def error(what: str, why: str, mend: str) -> Finding:
-    """The run is not what it says, or dies."""
-    return Finding("error", what, why, mend)
+def error(what: str, why: str, fix: str) -> Finding:
+    """The run stops, or trains differently from its settings."""
+    return Finding("error", what, why, fix)
 
 
-def warning(what: str, why: str, mend: str) -> Finding:
-    """Most likely not what was meant."""
-    return Finding("warning", what, why, mend)
+def warning(what: str, why: str, fix: str) -> Finding:
+    """Most likely unintended."""
+    return Finding("warning", what, why, fix)
 
 
-def note(what: str, why: str, mend: str) -> Finding:
+def note(what: str, why: str, fix: str) -> Finding:
     """Worth knowing."""
-    return Finding("note", what, why, mend)
+    return Finding("note", what, why, fix)
 
 
-def lr_at(factor: float, facts: Facts) -> str:
-    """A factor as the LR that it is, where the peak is known.
+def format_lr(factor: float, facts: Facts) -> str:
+    """Format a factor as an LR, where the peak is known.
 
     Example:
     ```python
-    >>> lr_at(0.5, Facts("run", learning_rate=2e-5)), lr_at(0.5, Facts("run"))
+    >>> format_lr(0.5, Facts("run", learning_rate=2e-5)), format_lr(0.5, Facts("run"))
     ('1e-05 (50% of the peak)', '50% of the peak')
 
     ```
@@ -34,8 +34,8 @@ def lr_at(factor: float, facts: Facts) -> str:
     return share if facts.learning_rate is None else f"{facts.learning_rate * factor:.3g} ({share})"
 
 
-def updates(count: float, plan: Plan) -> str:
-    """So many updates of the run; a share of it, where its length is not known."""
-    if plan.is_nominal:
-        return f"{100 * count / plan.total:.3g}% of the run"
-    return f"{count:g} of {plan.total} {plan.unit}"
+def format_updates(count: float, curve: ExpectedCurve) -> str:
+    """Format a number of updates, or a share of the run where its length is unknown."""
+    if curve.is_nominal:
+        return f"{100 * count / curve.num_updates:.3g}% of the run"
+    return f"{count:g} of {curve.num_updates} {curve.unit}"

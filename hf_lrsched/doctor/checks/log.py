@@ -1,79 +1,78 @@
 """Checks of the log."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from ...schedules.numbers import is_number
 from ..facts import Facts
 from ..finding import Finding
-from ..from_settings import is_number
 from .format import error, note, warning
 
-#: Trainer's logging_steps where nothing is set.
+#: Trainer's default of logging_steps.
 _DEFAULT = 500
 
 
 def no_lr_logged(facts: Facts) -> Iterator[Finding]:
-    """No LR is ever logged.
+    """A run that never logs its LR.
 
-    Trainer logs it with the loss, every 500 updates unless told otherwise, and never with an evaluation:
-    https://github.com/wandb/wandb/issues/1534, https://github.com/Lightning-AI/pytorch-lightning/issues/4375. Where the 500 are
-    Trainer's default this is a note: the training is as it was meant.
+    Trainer logs it with the loss, by default every 500 updates, and never with an evaluation:
+    https://github.com/wandb/wandb/issues/1534, https://github.com/Lightning-AI/pytorch-lightning/issues/4375. A run below
+    500 updates with the default is a note: it trains as intended.
     """
-    mend = "Set logging_steps: {}; or train with ScheduledTrainer, which logs the LR beside each evaluation"
-    if facts.history:
-        names = {name for record in facts.history for name in record}
+    fix = "Set logging_steps: {}, or train with ScheduledTrainer, which logs the LR at each evaluation"
+    if facts.log_history:
+        names = {name for record in facts.log_history for name in record}
         has_begun = facts.is_over or not names.isdisjoint({"loss", "eval_loss"})
         if has_begun and names.isdisjoint({"learning_rate", "eval_learning_rate"}):
             yield warning(
-                f"no LR was ever logged: none of {len(facts.history)} records has one",
-                "What this run was trained with can't be told from its log",
-                mend.format(max(1, (facts.steps_done or 100) // 10)),
+                f"no LR was logged: none of {len(facts.log_history)} records has one",
+                "The log does not show which LRs this run was trained with",
+                fix.format(max(1, (facts.updates_done or 100) // 10)),
             )
         return
-    if facts.is_ours or facts.learning_rate is None or facts.logging_first_step:
+    if facts.uses_our_trainer or facts.learning_rate is None or facts.logging_first_step:
         return
     if facts.logging_strategy == "no":
         yield warning(
-            "no LR is ever logged: logging_strategy is 'no'",
-            "Neither loss nor LR of this run can be looked at later",
-            "Set logging_strategy: steps, and " + mend.format(10)[4:],
+            "no LR will be logged: logging_strategy is 'no'",
+            "The log will show neither the loss nor the LR of any update",
+            fix.replace("Set ", "Set logging_strategy: steps and ").format(10),
         )
         return
-    steps, total = facts.logging_steps, facts.num_updates
-    every = _DEFAULT if steps is None else steps
+    total, every = facts.num_updates, _DEFAULT if facts.logging_steps is None else facts.logging_steps
     if total is None or facts.logging_strategy != "steps" or every < 1 or every <= total:
         return
     is_default = every == _DEFAULT
-    tell = note if is_default else warning
-    yield tell(
-        f"no LR is ever logged: logging_steps is {every:g}{', the default' if is_default else ''}, and the run has {total} updates",
-        "The log will hold neither the loss nor the LR of any update",
-        mend.format(max(1, total // 20)),
+    report = note if is_default else warning
+    yield report(
+        f"no LR will be logged: logging_steps is {every:g}{' (the default)' if is_default else ''}, but the run has only "
+        f"{total} updates",
+        "The log will show neither the loss nor the LR of any update",
+        fix.format(max(1, total // 20)),
     )
 
 
 def hidden_nan(facts: Facts) -> Iterator[Finding]:
-    """A NaN that the log hides: by default Trainer counts a NaN loss as 0, and only the gradient's norm shows it.
+    """A NaN that the log hides: by default Trainer counts a NaN loss as 0, and only the gradient norm shows it.
 
     https://github.com/huggingface/transformers/issues/13619, https://github.com/huggingface/trl/issues/6702.
     """
-    broken = [record for record in facts.history if _is_broken(record, facts.fp16)]
-    if broken:
-        first, zeros = broken[0], [record for record in broken if record.get("loss") == 0]
-        step = first.get("step", "?")
-        shown = f"a loss of {first.get('loss', first.get('eval_loss'))}, a gradient norm of {first.get('grad_norm', 'unknown')}"
+    nonfinite = [record for record in facts.log_history if _is_nonfinite(record, facts.fp16)]
+    if nonfinite:
+        first, hidden = nonfinite[0], sum(record.get("loss") == 0 for record in nonfinite)
+        loss, norm = first.get("loss", first.get("eval_loss")), first.get("grad_norm", "unknown")
         yield error(
-            f"the loss was not a number, first at update {step}",
-            f"{len(broken)} of {len(facts.history)} records show it ({shown})"
-            + (f"; {len(zeros)} of them hide it as a loss of 0.0 (logging_nan_inf_filter)" if zeros else ""),
-            "Set logging_nan_inf_filter: false to see it; lower learning_rate, warm up for longer, or train in bf16 or fp32",
+            f"the loss was NaN or infinite, first at update {first.get('step', '?')}: loss {loss}, gradient norm {norm}",
+            f"{len(nonfinite)} of {len(facts.log_history)} records show it"
+            + (f", {hidden} of them as a loss of 0.0 (logging_nan_inf_filter)" if hidden else ""),
+            "Set logging_nan_inf_filter: false to see it; lower learning_rate, lengthen the warmup, or train in bf16 or fp32",
         )
 
 
-def _is_broken(record: object, fp16: bool) -> bool:
-    assert isinstance(record, dict)
+def _is_nonfinite(record: Mapping[str, Any], fp16: bool) -> bool:
     values = {name: record[name] for name in ("loss", "eval_loss", "grad_norm") if is_number(record.get(name))}
     if any(not math.isfinite(values.get(name, 0)) for name in ("loss", "eval_loss")):
         return True
-    # Under fp16 an update whose gradients overflow is skipped, and its norm is no trouble.
+    # Under fp16 an update whose gradients overflow is skipped, so its norm is harmless.
     return not math.isfinite(values.get("grad_norm", 0)) and (values.get("loss") == 0 or not fp16)

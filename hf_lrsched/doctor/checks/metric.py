@@ -6,48 +6,47 @@ from collections.abc import Iterator
 from ...schedules import ScheduleError
 from ...schedules.families.plateau import Plateau
 from ...schedules.metric_names import metric_direction
-from ..expected_curve import METRIC_DRIVEN, plan_of
+from ..expected_curve import METRIC_DRIVEN
 from ..facts import Facts
 from ..finding import Finding
 from .format import error, warning
 
-#: torch's ReduceLROnPlateau and transformers' GreedyLR, where nothing is set.
+#: The default of torch's ReduceLROnPlateau and transformers' GreedyLR.
 _PATIENCE = 10
 
 
 def plateau_direction(facts: Facts) -> Iterator[Finding]:
-    """A plateau that takes improvement for decline.
+    """A plateau that takes an improvement for a decline.
 
     transformers does not derive the direction from `greater_is_better`: with a rising accuracy the LR falls at every
     evaluation; https://github.com/huggingface/transformers/issues/11005, https://github.com/pytorch/pytorch/issues/68978.
     """
-    for plateau in _plateaus(facts):
+    for plateau in _list_plateaus(facts):
         try:
             mode = plateau.direction(facts.metric_for_best_model, facts.greater_is_better)
-        except ScheduleError as trouble:
+        except ScheduleError as problem:
             yield error(
-                "the direction of plateau() can't be meant",
-                str(trouble).rstrip("."),
-                "Write mode=max where more is better, mode=min where less is",
+                "the direction of plateau() is unknown",
+                str(problem).rstrip("."),
+                "Write mode=max if more is better, mode=min if less is better",
             )
             continue
-        if (told := metric_direction(plateau.metric)) not in (None, mode):
-            yield _backwards(plateau.metric, mode, f"plateau(metric={plateau.metric}, mode={told})")
-    if facts.schedule is not None or facts.lr_scheduler_type not in METRIC_DRIVEN:
-        return
-    metric, mode = facts.metric_for_best_model or "loss", str(facts.lr_scheduler_kwargs.get("mode", "min"))
-    wanted = None if facts.greater_is_better is None else "max" if facts.greater_is_better else "min"
-    if wanted not in (None, mode):
-        yield _backwards(metric, mode, f"lr_scheduler_kwargs: {{mode: {wanted}}}")
+        if (by_name := metric_direction(plateau.metric)) not in (None, mode):
+            yield _wrong_direction(plateau.metric, mode, f"plateau(metric={plateau.metric}, mode={by_name})")
+    if facts.stock_schedule in METRIC_DRIVEN and facts.greater_is_better is not None:
+        metric, mode = facts.metric_for_best_model or "loss", str(facts.lr_scheduler_kwargs.get("mode", "min"))
+        expected = "max" if facts.greater_is_better else "min"
+        if mode != expected:
+            yield _wrong_direction(metric, mode, f"lr_scheduler_kwargs: {{mode: {expected}}}")
 
 
 def plateau_without_evaluation(facts: Facts) -> Iterator[Finding]:
-    """A plateau without evaluations, or with too few for it to act.
+    """A plateau without evaluations, or with too few of them to lower the LR.
 
     https://github.com/huggingface/transformers/issues/29417.
     """
-    patience = max((plateau.patience for plateau in _plateaus(facts)), default=None)
-    if patience is None and facts.schedule is None and facts.lr_scheduler_type in METRIC_DRIVEN:
+    patience = max((plateau.patience for plateau in _list_plateaus(facts)), default=None)
+    if patience is None and facts.stock_schedule in METRIC_DRIVEN:
         given = facts.lr_scheduler_kwargs.get("patience", _PATIENCE)
         patience = given if isinstance(given, int) else _PATIENCE
     if patience is None:
@@ -55,37 +54,34 @@ def plateau_without_evaluation(facts: Facts) -> Iterator[Finding]:
     name = "plateau()" if facts.schedule is not None else str(facts.lr_scheduler_type)
     if facts.eval_strategy == "no":
         yield error(
-            f"{name} follows evaluations, and there are none: eval_strategy is 'no'",
-            "The LR can't fall, or the training stops with an error",
+            f"{name} needs evaluations, but eval_strategy is 'no'",
+            "The LR never falls, or the training stops with an error",
             "Set eval_strategy: epoch, or steps with eval_steps",
         )
         return
-    count = _evaluations(facts)
+    count = _count_evaluations(facts)
     if count is not None and count < patience + 2:
         yield warning(
-            f"{name} can never act: the run has {count} evaluations, and its patience is {patience}",
-            f"The first sets the best value, and the LR falls after {patience + 1} more without an improvement",
+            f"{name} never lowers the LR: the run has {count} evaluations, and its patience is {patience}",
+            f"The first evaluation sets the best value, and the LR falls after {patience + 1} more without an improvement",
             f"Evaluate more often, or set patience={max(0, min(2, count - 3))}",
         )
 
 
-def _plateaus(facts: Facts) -> list[Plateau]:
-    plan = plan_of(facts)
-    return [rule for rule in plan.rules if isinstance(rule, Plateau)] if plan is not None else []
+def _list_plateaus(facts: Facts) -> list[Plateau]:
+    return [] if facts.curve is None else [rule for rule in facts.curve.rules if isinstance(rule, Plateau)]
 
 
-def _backwards(metric: str, mode: str, mend: str) -> Finding:
-    rises = mode == "min"
+def _wrong_direction(metric: str, mode: str, fix: str) -> Finding:
+    better, change = ("More", "rise") if mode == "min" else ("Less", "fall")
     return error(
-        f"the plateau follows {metric} in the wrong direction: its mode is {mode}",
-        f"{'More' if rises else 'Less'} {metric} is better, and it takes each {'rise' if rises else 'fall'} for a decline: while "
-        "the model learns, the LR falls",
-        f"Write {mend}",
+        f"the plateau follows {metric} in the wrong direction: mode is {mode}",
+        f"{better} {metric} is better, but each {change} counts as a decline, so the LR falls while the model improves",
+        f"Write {fix}",
     )
 
 
-def _evaluations(facts: Facts) -> int | None:
-    """How many evaluations the run has."""
+def _count_evaluations(facts: Facts) -> int | None:
     total, every = facts.num_updates, facts.eval_steps or facts.logging_steps or 500
     if facts.eval_strategy == "epoch":
         if facts.num_train_epochs is not None:

@@ -1,11 +1,11 @@
-"""The page says what the checks do, and its example is what the command prints."""
+"""docs/doctor.md lists the checks, and its example is what the command prints."""
 
 import re
 from pathlib import Path
 
 from hf_lrsched.cli.main import main
 from hf_lrsched.doctor.checks import CHECKS
-from hf_lrsched.doctor.checks.optimizer import _RANGES
+from hf_lrsched.doctor.checks.optimizer import LR_RANGES
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
 
@@ -18,17 +18,17 @@ def rows(header):
     ]
 
 
-def test_the_table_has_every_check_in_its_words():
+def test_table_has_every_check():
     said = [[f"`{check.__name__}`", (check.__doc__ or "").splitlines()[0].rstrip(".")] for check in CHECKS]
     assert rows("| check | finds |") == said
 
 
-def test_the_table_has_every_range():
-    said = [[f"`{name}…`", *(f"{lr:g}" for lr in lrs)] for name, lrs in _RANGES.items()]
+def test_table_has_every_lr_range():
+    said = [[f"`{name}…`", *(f"{lr:g}" for lr in lrs)] for name, lrs in LR_RANGES.items()]
     assert rows("| optimizer | lowest |") == said
 
 
-def test_the_example_is_what_is_printed(tmp_path, capsys, monkeypatch):
+def test_example_is_what_is_printed(tmp_path, capsys, monkeypatch):
     text = PAGE.read_text(encoding="utf-8")
     command = re.search(r"```bash\n(hf-lrsched doctor .*)\n```", text)[1]
     config = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]

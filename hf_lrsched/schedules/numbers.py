@@ -1,0 +1,30 @@
+"""What counts as a number in settings, logs and records."""
+
+import math
+from typing import TypeGuard
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number; NaN and infinities are, a bool is not.
+
+    Example:
+    ```python
+    >>> is_number(float("nan")), is_number(True), is_number("1")
+    (True, False, False)
+
+    ```
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_finite_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a finite number.
+
+    Example:
+    ```python
+    >>> is_finite_number(2), is_finite_number(float("inf"))
+    (True, False)
+
+    ```
+    """
+    return is_number(value) and math.isfinite(value)

@@ -1,0 +1,107 @@
+"""Facts from run folders."""
+
+import json
+import zipfile
+
+import pytest
+import torch
+
+from hf_lrsched import ScheduledTrainer, diagnose
+from hf_lrsched.doctor import get_facts
+from tests.doctor.configurations import NAN, Run, Stage, lambda_state, write_json, write_yaml
+from tests.doctor.files import archive, checks_of, evils
+
+
+def test_state_without_arguments_is_checked(tmp_path):
+    records = [{"step": 10, "loss": 0.0, "grad_norm": NAN, "learning_rate": 1e-5}]
+    path = write_json(tmp_path / "trainer_state.json", {"log_history": records, "max_steps": 20, "global_step": 10})
+    assert checks_of(path) == checks_of(tmp_path) == {"hidden_nan"}
+
+
+def test_optimizer_is_read_without_tensors(tmp_path):
+    run = Run(Stage(50, 100, scheduler=lambda_state(50, 2.5e-5), optimizer_lrs=[5e-5])).write(tmp_path)
+    path = run / "checkpoint-50" / "optimizer.pt"
+    content = zipfile.ZipFile(path).read("optimizer/data.pkl")
+    archive(path, content, "optimizer/data.pkl")  # without the tensors' data
+    assert checks_of(run) == {"scheduler_of_other_optimizer"}
+
+
+def test_unreadable_scheduler_is_a_note(tmp_path):
+    run = Run(Stage(40, 80, scheduler=lambda_state(40, 2.5e-5))).write(tmp_path)
+    mark = tmp_path / "executed"
+    (run / "checkpoint-40" / "scheduler.pt").write_bytes(dict(evils(mark))["os.system"])
+    findings = diagnose(run)
+    assert [(finding.severity, finding.check) for finding in findings] == [("note", "unreadable_file")]
+    assert "system" in findings[0].why and not mark.exists()
+    (run / "checkpoint-40" / "scheduler.pt").write_bytes(b"PK\x03\x04")
+    assert [finding.check for finding in diagnose(run)] == ["unreadable_file"]
+
+
+def test_checkpoint_named_in_a_config_is_checked(tmp_path):
+    Run(Stage(40, 80)).write(tmp_path)
+    settings = {"learning_rate": 5e-5, "logging_steps": 10, "resume_from_checkpoint": "run/checkpoint-40"}
+    longer = write_yaml(tmp_path / "longer.yaml", settings | {"max_steps": 120})
+    (finding,) = [finding for finding in diagnose(longer) if finding.is_wrong]
+    assert finding.check == "resume_changes_curve"
+    assert "2.5e-05" in finding.why and "3.33e-05" in finding.why  # 1/2 and 2/3 of the peak
+    assert checks_of(write_yaml(tmp_path / "same.yaml", settings | {"max_steps": 80})) == set()
+    ours = write_yaml(tmp_path / "ours.yaml", settings | {"max_steps": 120, "schedule": "linear()"})
+    assert checks_of(ours) == set()  # refused by the run itself, or as on_resume says
+
+
+def test_real_runs_of_both_trainers(make_trainer, tmp_path):
+    settings = {"save_strategy": "steps", "save_steps": 4, "num_train_epochs": 2, "warmup_steps": 2}
+    trainer = make_trainer(output_dir=str(tmp_path / "stock"), **settings)
+    trainer.train()
+    trainer.save_state()
+    del settings["warmup_steps"]
+    extra = {"schedule": "warmup(10%) >> linear()"}
+    ours = make_trainer(ScheduledTrainer, output_dir=str(tmp_path / "ours"), extra=extra, **settings)
+    ours.train()
+    for folder in (tmp_path / "stock", tmp_path / "stock" / "checkpoint-8", tmp_path / "ours"):
+        assert diagnose(folder) == [], folder
+    facts = get_facts(tmp_path / "ours")
+    assert (facts.schedule, facts.uses_our_trainer, facts.num_updates) == ("warmup(10%) >> linear()", True, 20)
+
+
+@pytest.mark.slow
+def test_real_resume_with_another_length(make_trainer, tmp_path):
+    settings = {"save_strategy": "steps", "save_steps": 10, "logging_steps": 2, "output_dir": str(tmp_path / "run")}
+    make_trainer(max_steps=10, **settings).train()
+    make_trainer(max_steps=20, **settings).train(resume_from_checkpoint=True)
+    assert checks_of(tmp_path / "run") == {"resume_changes_curve"}
+
+
+@pytest.mark.slow
+def test_real_reused_scheduler_and_other_optimizer(make_trainer, tmp_path):
+    from transformers import get_scheduler
+
+    def lrs(optimizer):
+        return get_scheduler("linear", optimizer, num_warmup_steps=0, num_training_steps=10)
+
+    settings = {"save_strategy": "steps", "save_steps": 5}
+    model = make_trainer().model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
+    scheduler = lrs(optimizer)
+    for run in ("first", "second"):
+        folder = str(tmp_path / run)
+        make_trainer(model=model, optimizers=(optimizer, scheduler), output_dir=folder, **settings).train()
+    assert checks_of(tmp_path / "first") == set() and "reused_scheduler" in checks_of(tmp_path / "second")
+    lonely = lrs(torch.optim.AdamW(model.parameters(), lr=5e-5))
+    make_trainer(model=model, optimizers=(None, lonely), output_dir=str(tmp_path / "third"), **settings).train()
+    assert "scheduler_of_other_optimizer" in checks_of(tmp_path / "third")
+
+
+def test_run_with_only_a_record(make_trainer, tmp_path):
+    extra = {"schedule": "warmup(10%) >> linear()"}
+    trainer = make_trainer(ScheduledTrainer, output_dir=str(tmp_path / "run"), extra=extra)
+    trainer.train()
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+    facts = get_facts(tmp_path / "run")
+    assert (facts.schedule, facts.num_updates, facts.updates_done) == ("warmup(10%) >> linear()", 10, 10)
+    assert diagnose(tmp_path / "run") == []
+    file = tmp_path / "run" / "record" / "train.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    rows[-1] |= {"loss": 0.0, "grad_norm": None}
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert checks_of(tmp_path / "run") == {"hidden_nan"}

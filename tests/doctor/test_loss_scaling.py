@@ -1,0 +1,117 @@
+"""Models whose loss Trainer multiplies: found if and only if it does."""
+
+import pytest
+import transformers
+from transformers import Trainer, TrainerCallback
+
+from hf_lrsched import diagnose
+from tests.doctor.configurations import BERT, Run, Stage, linear_log, write_json, write_yaml
+
+IS_FIVE = int(transformers.__version__.partition(".")[0]) >= 5
+
+
+def wrong(trainer, num_updates=None):
+    return {finding.check for finding in diagnose(trainer, num_updates) if finding.is_wrong}
+
+
+class Losses(TrainerCallback):
+    def __init__(self):
+        self.first = None
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        self.first = logs.get("loss") if self.first is None else self.first
+
+
+def first_loss(make_trainer, model, texts, **settings):
+    losses = Losses()
+    trainer = make_trainer(
+        model=model,
+        data=texts,
+        extra={"callbacks": [losses]},
+        logging_steps=1,
+        max_steps=1,
+        learning_rate=2e-5,
+        **settings,
+    )
+    found = wrong(trainer)
+    trainer.train()
+    return found, float(losses.first)
+
+
+def test_found_if_and_only_if_trainer_multiplies(make_trainer, pretrained, texts):
+    """Found if and only if Trainer really multiplies: 4.57 does not."""
+    found, once = first_loss(make_trainer, pretrained, texts, per_device_train_batch_size=8)
+    assert not found
+    state = {name: value.clone() for name, value in pretrained.state_dict().items()}
+    settings = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+    found, loss = first_loss(make_trainer, pretrained, texts, **settings)
+    assert (found == {"loss_multiplied"}) == IS_FIVE == (loss / once > 3)
+    pretrained.load_state_dict(state)
+    pretrained.accepts_loss_kwargs = False
+    found, loss = first_loss(make_trainer, pretrained, texts, **settings)
+    assert not found and loss / once == pytest.approx(1, rel=0.01)
+
+
+def test_llama_for_classification_but_not_for_causal_lm(make_trainer, texts):
+    from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
+
+    config = LlamaConfig(
+        vocab_size=20,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        pad_token_id=0,
+    )
+    settings = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+    found, many = first_loss(make_trainer, LlamaForSequenceClassification(config), texts, **settings)
+    assert found == {"loss_multiplied"} and many > 2
+    words = [{**text, "labels": text["input_ids"]} for text in texts]
+    found, loss = first_loss(make_trainer, LlamaForCausalLM(config), words, **settings)
+    assert not found and loss < 4
+
+
+def test_question_answering_is_not_multiplied(make_trainer, answering, texts):
+    data = [{**text, "start_positions": 1, "end_positions": 2} for text in texts]
+    for row in data:
+        del row["labels"]
+    settings = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
+    found, loss = first_loss(make_trainer, answering, data, **settings)
+    assert not found and loss < 2
+
+
+def test_custom_loss_is_not_checked(make_trainer, bert, texts):
+    class Own(Trainer):
+        def compute_loss(self, *args, **kwargs):
+            return super().compute_loss(*args, **kwargs)
+
+    settings = {"gradient_accumulation_steps": 4, "learning_rate": 2e-5, "logging_steps": 1}
+    assert wrong(make_trainer(Own, model=bert, data=texts, **settings)) == set()
+    by_function = make_trainer(
+        model=bert, data=texts, extra={"compute_loss_func": lambda *args, **kwargs: 0}, **settings
+    )
+    assert wrong(by_function) == set()
+
+
+@pytest.mark.skipif(not IS_FIVE, reason="4.57 does not multiply")
+def test_config_and_run_folder(tmp_path):
+    """The same from a model's name, and from a run's folder, where the log has to show it."""
+    settings = {**BERT, "gradient_accumulation_steps": 4}
+    config = write_yaml(tmp_path / "config.yaml", settings)
+    assert wrong(config, 345) == {"loss_multiplied"}
+    sound = {
+        "alone": BERT,
+        "llama": {**settings, "model_name_or_path": "meta-llama/Llama-3.2-1B", "label_smoothing_factor": 0.1},
+        "answers": {**settings, "doc_stride": 128},
+        "ours": {**settings, "schedule": "bert()"},
+        "unknown": {**settings, "model_name_or_path": "somebody/something"},
+    }
+    for name, each in sound.items():
+        assert wrong(write_yaml(tmp_path / f"{name}.yaml", each), 345) == set(), name
+    for name, loss in {"multiplied": 2.8, "right": 0.7}.items():
+        history = [*linear_log(40, 80), {"step": 40, "loss": loss}, {"step": 40, "eval_loss": 0.69}]
+        folder = tmp_path / name
+        folder.mkdir()
+        run = Run(Stage(40, 80, gradient_accumulation_steps=4, history=history)).write(folder)
+        write_json(run / "checkpoint-40" / "config.json", {"architectures": ["BertForSequenceClassification"]})
+        assert wrong(run) == ({"loss_multiplied"} if name == "multiplied" else set())
