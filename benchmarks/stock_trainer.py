@@ -1,7 +1,7 @@
-"""What people run today: the stock Trainer on labelled sentences. benchmarks/sst2.py compares the recipe with it.
+"""Train the stock Trainer on labelled sentences. benchmarks/sst2.py compares the recipe with this script.
 
-Everything is `TrainingArguments`' default (AdamW, linear decay from the learning rate to 0 without warmup, batches in
-random order, padded to their longest sentence) but the batch size, the number of epochs and one evaluation an epoch.
+All settings are the defaults of `TrainingArguments` (AdamW, linear decay to 0 without warmup, batches in random order,
+padded to their longest sentence), except the batch size, the number of epochs and one evaluation per epoch.
 """
 
 import argparse
