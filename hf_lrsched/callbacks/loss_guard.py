@@ -98,7 +98,7 @@ class LossGuard(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         model, optimizer, scheduler = kwargs["model"], kwargs["optimizer"], kwargs.get("lr_scheduler")
-        check_preconditions(self.action, self.margin, args, state, model, scheduler)
+        check_preconditions(self.action, self.margin, args, state, scheduler)
         self.events = []
         self._scheduler = scheduler if isinstance(scheduler, ScheduleLR) else None
         # What a resume must know: the number of actions, and the loss at the start.
@@ -157,7 +157,7 @@ class LossGuard(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         if self._rollback is not None:
-            self._rollback.add_save(state.global_step, kwargs["model"])
+            self._rollback.add_save(state.global_step, kwargs["model"], kwargs["optimizer"], args.should_save)
 
     def on_train_end(self, args, state, control, **kwargs):
         self._losses.detach()

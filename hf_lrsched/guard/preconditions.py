@@ -5,7 +5,6 @@ import math
 from typing import Any
 
 from accelerate import PartialState
-from torch import nn
 from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
@@ -18,9 +17,7 @@ logger = logging.getLogger(__name__)
 _LATE = 0.5
 
 
-def check_preconditions(
-    action: str, margin: int, args: TrainingArguments, state: TrainerState, model: nn.Module, scheduler: Any
-) -> None:
+def check_preconditions(action: str, margin: int, args: TrainingArguments, state: TrainerState, scheduler: Any) -> None:
     """Check that a guard's action is possible in this run, and warn where it will not help much.
 
     Raises:
@@ -41,10 +38,10 @@ def check_preconditions(
             "ScheduledTrainer(schedule=...) or get_scheduler(...), or choose LossGuard('stop')."
         )
     if action == "rollback":
-        _check_checkpoints(guard, margin, args, state, model)
+        _check_checkpoints(guard, margin, args, state)
 
 
-def _check_checkpoints(guard: str, margin: int, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+def _check_checkpoints(guard: str, margin: int, args: TrainingArguments, state: TrainerState) -> None:
     if args.save_strategy == SaveStrategy.NO or args.save_only_model:
         setting = "save_only_model=True" if args.save_only_model else "save_strategy='no'"
         raise ScheduleError(
@@ -53,8 +50,6 @@ def _check_checkpoints(guard: str, margin: int, args: TrainingArguments, state: 
         )
     if state.is_hyper_param_search:
         raise ScheduleError(f"{guard} does not work in a hyperparameter search. Choose LossGuard('lower').")
-    if type(model).__module__.startswith("peft.") or getattr(model, "_hf_peft_config_loaded", False):
-        raise ScheduleError(f"{guard} cannot read the checkpoints of a PEFT model. Choose LossGuard('lower').")
     if args.save_total_limit == 1:
         logger.warning(
             f"save_total_limit=1: when trouble begins within {margin} updates of a checkpoint, {guard} has no older one to go back "

@@ -1,23 +1,24 @@
-"""Going back: weights and the optimizer's moments of a checkpoint, into the model and the optimizer that train."""
+"""Going back: weights and the optimizer's moments from before the trouble, into the model and the optimizer that train."""
 
-import json
 import logging
+import zipfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import nn
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..integrations.distributed import anywhere, on_main_process
+from ..integrations.distributed import anywhere
 from ..runs.checkpoints import find_corruption
 
 logger = logging.getLogger(__name__)
+
+#: The guard's file in a checkpoint: the weights that are trained and the buffers, by their names in the model.
+WEIGHTS_FILE = "guard.pt"
 
 _MAX_SAVES = 100
 # From the first sign of trouble until it is certain: a row of high losses, and the processes' agreement.
@@ -30,7 +31,7 @@ class UnusableCheckpointError(Exception):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The model's weights and buffers and the optimizer's state, on the CPU.
+    """The weights that an optimizer trains, the model's buffers, and the optimizer's state, on the CPU.
 
     Args:
         weights (`dict[str, torch.Tensor]`): The tensors by their names in the model.
@@ -43,22 +44,28 @@ class Snapshot:
     @classmethod
     def take(cls, model: nn.Module, optimizer: Any) -> "Snapshot":
         """Copy the present state."""
-        return cls(_copy(model.state_dict()), _copy(optimizer.state_dict()["state"]))
+        return cls(_copy(get_weights(model, optimizer)), _copy(optimizer.state_dict()["state"]))
 
     @classmethod
-    def load(cls, folder: Path, model: nn.Module) -> "Snapshot":
-        """Read a Trainer's checkpoint.
+    def load(cls, folder: Path) -> "Snapshot":
+        """Read a checkpoint.
+
+        The optimizer's state is in Trainer's file, the weights are in the guard's own: libraries save models in many ways, such as
+        adapters alone, several modules, or under other names.
 
         Raises:
-            UnusableCheckpointError: It is missing or corrupted, has no optimizer's state, does not fit the model, or is not finite.
+            UnusableCheckpointError: It is missing or corrupted, or holds NaN or infinity.
         """
         corruption = find_corruption(folder)
         if corruption is not None:
             raise UnusableCheckpointError(corruption)
-        if not (folder / "optimizer.pt").is_file():
-            raise UnusableCheckpointError("it has no optimizer.pt")
-        weights = {name: tensor for file in _list_files(folder) for name, tensor in _read(file).items()}
-        _check_shapes({name: tensor.shape for name, tensor in weights.items()}, model)
+        for name in (WEIGHTS_FILE, "optimizer.pt"):
+            if not (folder / name).is_file():
+                raise UnusableCheckpointError(f"it has no {name}")
+        with zipfile.ZipFile(folder / WEIGHTS_FILE) as file:
+            if file.testzip() is not None:
+                raise UnusableCheckpointError(f"{WEIGHTS_FILE} is corrupted")
+        weights = torch.load(folder / WEIGHTS_FILE, map_location="cpu", weights_only=True)
         saved = torch.load(folder / "optimizer.pt", map_location="cpu", weights_only=True)
         snapshot = cls(weights, saved["state"])
         if not all(map(are_finite, (snapshot.weights, *snapshot.optimizer.values()))):
@@ -67,7 +74,7 @@ class Snapshot:
 
     def restore(self, model: nn.Module, optimizer: Any) -> None:
         """Write it into the model and the optimizer. The groups' options, such as the LR, stay as they are."""
-        model.load_state_dict(self.weights, strict=False)  # tied weights are saved once
+        model.load_state_dict(self.weights, strict=False)  # what is not trained is not in it
         lrs = [group["lr"] for group in optimizer.param_groups]
         optimizer.load_state_dict({**optimizer.state_dict(), "state": self.optimizer})
         for group, lr in zip(optimizer.param_groups, lrs, strict=True):
@@ -89,13 +96,17 @@ class Rollback:
         self._begin = update
         self._start: Snapshot | None = Snapshot.take(model, optimizer)
         self._saves: deque[int] = deque(maxlen=_MAX_SAVES)
-        self._fits: bool | None = None  # whether the checkpoints fit the model; None before the first one
 
-    def add_save(self, update: int, model: nn.Module) -> None:
-        """Add a checkpoint that was saved; warn at the first one if the run cannot go back to it."""
-        if self._fits is None:
-            self._fits = on_main_process(lambda: self._check_first(self._folder(update), model))
-        if self._fits:
+    def add_save(self, update: int, model: nn.Module, optimizer: Any, should_write: bool) -> None:
+        """Add the weights to a checkpoint that Trainer has just saved. Every process must call it."""
+        has_failed = False
+        try:
+            if should_write:
+                torch.save(get_weights(model, optimizer), self._folder(update) / WEIGHTS_FILE)
+        except Exception as error:  # such as a full disk: the training continues
+            logger.warning(f"The guard cannot go back to {self._folder(update)}: {error}.")
+            has_failed = True
+        if not anywhere(has_failed):
             self._saves.append(update)
 
     def forget_start(self, update: int) -> None:
@@ -115,7 +126,7 @@ class Rollback:
         Returns:
             `str`, *optional*: Where it went, in words; `None` if there was nothing to go back to.
         """
-        for update, snapshot in self._list_snapshots(since, first_suspect, model, may_stay):
+        for update, snapshot in self._list_snapshots(since, first_suspect, may_stay):
             if snapshot is None:
                 return "no usable checkpoint, but the current weights are finite: training continues from them"
             snapshot.restore(model, optimizer)
@@ -123,13 +134,11 @@ class Rollback:
             return f"back to {self._folder(update).name if self._saves else f'the start, update {update}'}"
         return None
 
-    def _list_snapshots(
-        self, since: int, first_suspect: int, model: nn.Module, may_stay: bool
-    ) -> Iterator[tuple[int, Snapshot | None]]:
+    def _list_snapshots(self, since: int, first_suspect: int, may_stay: bool) -> Iterator[tuple[int, Snapshot | None]]:
         """Yield the updates and states to go back to, the best first; `None` is the present state."""
         good = [save for save in self._saves if save + self.margin < since]
         for save in reversed(good):
-            yield from self._load(save, model)
+            yield from self._load(save)
         if self._start is not None and 0 < self._begin < since - self.margin:
             yield self._begin, self._start
         if may_stay:
@@ -139,38 +148,29 @@ class Rollback:
                 f"No usable checkpoint from more than {self.margin} updates before update {since}, where the trouble began. "
                 f"checkpoint-{save} is nearer; if it holds the trouble already, save more often, and raise save_total_limit."
             )
-            yield from self._load(save, model)
+            yield from self._load(save)
         if self._start is not None:
             yield self._begin, self._start
 
-    def _load(self, save: int, model: nn.Module) -> Iterator[tuple[int, Snapshot]]:
+    def _load(self, save: int) -> Iterator[tuple[int, Snapshot]]:
         folder, snapshot = self._folder(save), None
         try:
-            snapshot = Snapshot.load(folder, model)
+            snapshot = Snapshot.load(folder)
         except Exception as error:  # whatever is wrong with its files: there may be others
             logger.warning(f"The guard cannot go back to {folder}: {error}.")
         if not anywhere(snapshot is None) and snapshot is not None:
             yield save, snapshot
 
-    def _check_first(self, folder: Path, model: nn.Module) -> bool:
-        try:
-            check_fit(folder, model)
-        except Exception as error:  # whatever is wrong with its files
-            logger.warning(
-                f"LossGuard('rollback') cannot go back to checkpoints such as {folder}: {error}. It can only go back to the start "
-                f"of this run, update {self._begin}, and keeps a copy of it in memory. LossGuard('lower') needs no checkpoint."
-            )
-            return False
-        return True
-
     def _folder(self, save: int) -> Path:
         return self.output_dir / f"{PREFIX_CHECKPOINT_DIR}-{save}"
 
 
-def _copy(value: Any) -> Any:
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    return {key: _copy(each) for key, each in value.items()} if isinstance(value, dict) else value
+def get_weights(model: nn.Module, optimizer: Any) -> dict[str, torch.Tensor]:
+    """Return what training changes in a model: the optimizer's parameters, each once, and the buffers."""
+    trained = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+    parameters = {name: parameter.detach() for name, parameter in model.named_parameters() if parameter in trained}
+    saved = model.state_dict().keys()
+    return parameters | {name: buffer for name, buffer in model.named_buffers() if name in saved}
 
 
 def are_finite(state: dict[Any, Any]) -> bool:
@@ -187,50 +187,7 @@ def are_finite(state: dict[Any, Any]) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in tensors)
 
 
-def check_fit(folder: Path, model: nn.Module) -> None:
-    """Check that a checkpoint's weights have the model's names and shapes; of safetensors only the headers are read.
-
-    Transformers saves some models under other names than those of `state_dict()`: from 5.0 on models with experts, and models
-    of images and text.
-
-    Raises:
-        UnusableCheckpointError: They do not fit the model, or there are none.
-    """
-    _check_shapes({name: shape for file in _list_files(folder) for name, shape in _read_shapes(file).items()}, model)
-
-
-def _list_files(folder: Path) -> list[Path]:
-    """List the files of the weights: one or several, of safetensors or of torch.save."""
-    for name in ("model.safetensors", "pytorch_model.bin"):
-        if (folder / name).is_file():
-            return [folder / name]
-        index = folder / f"{name}.index.json"
-        if index.is_file():
-            shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            return [folder / shard for shard in shards]
-    raise UnusableCheckpointError("it has no model.safetensors and no pytorch_model.bin")
-
-
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    if path.suffix == ".safetensors":
-        return dict(load_file(path))
-    return dict(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def _read_shapes(path: Path) -> dict[str, torch.Size]:
-    if path.suffix != ".safetensors":
-        return {name: tensor.shape for name, tensor in torch.load(path, map_location="meta", weights_only=True).items()}
-    with safe_open(path, framework="pt") as file:
-        names = file.keys()
-        return {name: torch.Size(file.get_slice(name).get_shape()) for name in names}
-
-
-def _check_shapes(shapes: Mapping[str, torch.Size], model: nn.Module) -> None:
-    """Check that each of the model's tensors is there; of several tied ones, one is enough."""
-    unsaved = getattr(model, "_keys_to_ignore_on_save", None) or ()
-    own = {name: tensor for name, tensor in model.state_dict().items() if name not in unsaved}
-    fits = {name for name, shape in shapes.items() if name in own and own[name].shape == shape}
-    written = {own[name].data_ptr() for name in fits}
-    for name, tensor in own.items():
-        if name not in fits and tensor.data_ptr() not in written:
-            raise UnusableCheckpointError(f"its weights do not fit the model: {name} is missing")
+def _copy(value: Any) -> Any:
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    return {key: _copy(each) for key, each in value.items()} if isinstance(value, dict) else value

@@ -1,28 +1,32 @@
 """Snapshots: what a checkpoint must hold, and what is restored."""
 
 import json
+import shutil
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from hf_lrsched.guard.rollback import Snapshot, UnusableCheckpointError, check_fit
+from hf_lrsched.guard.rollback import Rollback, Snapshot, UnusableCheckpointError, get_weights
 
 
 class Tied(nn.Module):
+    """Tied weights, a buffer, and a part that is not trained."""
+
     def __init__(self):
         super().__init__()
         self.inner = nn.Linear(3, 3)
         self.norm = nn.BatchNorm1d(3)
         self.outer = nn.Linear(3, 3, bias=False)
         self.outer.weight = self.inner.weight
+        self.frozen = nn.Linear(3, 3)
 
 
-def trained(updates=3):
+def train(updates=3):
     torch.manual_seed(0)
     model = Tied()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    optimizer = torch.optim.AdamW([*model.inner.parameters(), *model.norm.parameters()], lr=0.1)
     for _ in range(updates):
         optimizer.zero_grad()
         model.outer(model.norm(model.inner(torch.randn(4, 3)))).square().sum().backward()
@@ -30,26 +34,17 @@ def trained(updates=3):
     return model, optimizer
 
 
-def checkpoint(folder, model, optimizer, weights=None, shards=False):
-    """As Trainer writes one: tied weights once."""
+def save(folder, model, optimizer):
+    """As Trainer writes a checkpoint, and the guard its file."""
     folder.mkdir()
-    weights = (
-        {name: w for name, w in model.state_dict().items() if name != "outer.weight"} if weights is None else weights
-    )
-    if shards:
-        index = {}
-        for number, part in ((1, "inner"), (2, "norm")):
-            file = f"model-{number:05d}-of-00002.safetensors"
-            shard = {name: weight for name, weight in weights.items() if name.startswith(part)}
-            save_file(shard, folder / file)
-            index |= dict.fromkeys(shard, file)
-        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
-    else:
-        save_file(weights, folder / "model.safetensors")
+    save_file(
+        {"base.inner.weight": model.inner.weight.detach().clone()}, folder / "model.safetensors"
+    )  # whatever it is
     torch.save(optimizer.state_dict(), folder / "optimizer.pt")
     torch.save({}, folder / "scheduler.pt")
     torch.save({}, folder / "rng_state.pth")
     (folder / "trainer_state.json").write_text(json.dumps({"global_step": 3}))
+    Rollback(folder.parent, model, optimizer, update=0, margin=0).add_save(3, model, optimizer, should_write=True)
     return folder
 
 
@@ -57,12 +52,11 @@ def copies(values):
     return {name: value.clone() for name, value in values.items()}
 
 
-@pytest.mark.parametrize("shards", [False, True])
-def test_load_and_restore(tmp_path, shards):
-    model, optimizer = trained()
-    folder = checkpoint(tmp_path / "checkpoint-3", model, optimizer, shards=shards)
+def test_load_and_restore(tmp_path):
+    model, optimizer = train()
+    folder = save(tmp_path / "checkpoint-3", model, optimizer)
     weights = copies(model.state_dict())
-    moments = {parameter: copies(optimizer.state[parameter]) for parameter in model.parameters()}
+    moments = {parameter: copies(state) for parameter, state in optimizer.state.items()}
     weight = model.inner.weight
 
     optimizer.param_groups[0]["lr"] = 0.01
@@ -71,7 +65,7 @@ def test_load_and_restore(tmp_path, shards):
     model.norm.running_mean.fill_(torch.nan)
     assert not torch.equal(weights["inner.weight"], model.inner.weight)
 
-    Snapshot.load(folder, model).restore(model, optimizer)
+    Snapshot.load(folder).restore(model, optimizer)
     assert all(torch.equal(model.state_dict()[name], weights[name]) for name in weights)
     for parameter, state in moments.items():
         assert all(torch.equal(optimizer.state[parameter][name], value) for name, value in state.items())
@@ -80,8 +74,14 @@ def test_load_and_restore(tmp_path, shards):
     assert optimizer.param_groups[0]["lr"] == 0.01
 
 
+def test_only_what_training_changes_is_saved():
+    model, optimizer = train()
+    buffers = {"norm.running_mean", "norm.running_var", "norm.num_batches_tracked"}
+    assert get_weights(model, optimizer).keys() == {"inner.weight", "inner.bias", "norm.weight", "norm.bias", *buffers}
+
+
 def test_a_snapshot_is_a_copy():
-    model, optimizer = trained()
+    model, optimizer = train()
     now = Snapshot.take(model, optimizer)
     kept = copies(now.weights)
     optimizer.step()
@@ -91,14 +91,14 @@ def test_a_snapshot_is_a_copy():
 
 
 def test_a_tensor_lr_stays_the_same_tensor():
-    model, optimizer = trained()
+    model, optimizer = train()
     lr = optimizer.param_groups[0]["lr"] = torch.tensor(0.5)
     Snapshot.take(model, optimizer).restore(model, optimizer)
     assert optimizer.param_groups[0]["lr"] is lr
 
 
 def test_restore_the_state_before_the_first_update():
-    model, optimizer = trained(updates=0)
+    model, optimizer = train(updates=0)
     start = Snapshot.take(model, optimizer)
     model.inner(torch.ones(1, 3)).sum().backward()
     optimizer.step()
@@ -106,52 +106,46 @@ def test_restore_the_state_before_the_first_update():
     assert dict(optimizer.state) == {}
 
 
-@pytest.mark.parametrize("way", ["whole", "shards", "torch"])
-def test_check_fit_reads_only_names_and_shapes(tmp_path, way):
-    model, optimizer = trained()
-    good = checkpoint(tmp_path / "checkpoint-3", model, optimizer, shards=way == "shards")
-    weights = {name: w.clone() for name, w in model.state_dict().items() if name not in ("outer.weight", "norm.bias")}
-    bad = checkpoint(
-        tmp_path / "checkpoint-4", model, optimizer, {**weights, "norm.shift": torch.zeros(3)}, way == "shards"
-    )
-    if way == "torch":
-        for folder, held in ((good, model.state_dict()), (bad, weights)):
-            (folder / "model.safetensors").unlink()
-            torch.save(held, folder / "pytorch_model.bin")
-    check_fit(good, model)
-    with pytest.raises(UnusableCheckpointError, match=r"its weights do not fit the model: norm\.bias is missing"):
-        check_fit(bad, model)
-
-
 @pytest.mark.parametrize(
-    "harm", ["names", "shapes", "no optimizer", "NaN weights", "infinite moments", "no such folder"]
+    ("harm", "message"),
+    [
+        ("no optimizer", "it has no optimizer.pt"),
+        ("no weights", "it has no guard.pt"),
+        ("NaN weights", "it holds NaN or infinity"),
+        ("infinite moments", "it holds NaN or infinity"),
+        ("flipped bytes", "guard.pt is corrupted"),
+        ("no such folder", "there is no such folder"),
+    ],
 )
-def test_unusable_checkpoints(tmp_path, harm):
-    model, optimizer = trained()
-    weights = {name: w.clone() for name, w in model.state_dict().items() if name != "outer.weight"}
-    message = {
-        "names": "its weights do not fit the model: inner.bias is missing",
-        "shapes": "its weights do not fit the model: inner.bias is missing",
-        "no optimizer": "it has no optimizer.pt",
-        "NaN weights": "it holds NaN or infinity",
-        "infinite moments": "it holds NaN or infinity",
-        "no such folder": "there is no such folder",
-    }[harm]
-    if harm == "names":
-        weights["inner.shift"] = weights.pop("inner.bias")
-    if harm == "shapes":
-        weights["inner.bias"] = torch.zeros(4)
+def test_unusable_checkpoints(tmp_path, harm, message):
+    model, optimizer = train()
     if harm == "NaN weights":
-        weights["norm.running_var"][0] = torch.nan
+        model.norm.running_var[0] = torch.nan
     if harm == "infinite moments":
         optimizer.state[model.inner.bias]["exp_avg_sq"][1] = torch.inf
-    folder = tmp_path / "checkpoint-3"
-    if harm != "no such folder":
-        checkpoint(folder, model, optimizer, weights)
+    folder = save(tmp_path / "checkpoint-3", model, optimizer)
+    if harm == "no such folder":
+        shutil.rmtree(folder)
     if harm == "no optimizer":
         for name in ("optimizer.pt", "scheduler.pt", "rng_state.pth"):
             (folder / name).unlink()
-    before = copies(model.state_dict())
+    if harm == "no weights":
+        (folder / "guard.pt").unlink()
+    if harm == "flipped bytes":
+        content = (folder / "guard.pt").read_bytes()
+        weight = model.inner.weight.detach().numpy().tobytes()
+        assert weight in content
+        (folder / "guard.pt").write_bytes(content.replace(weight, weight[::-1]))
     with pytest.raises(UnusableCheckpointError, match=message):
-        Snapshot.load(folder, model)
-    assert all(torch.equal(model.state_dict()[name], before[name]) for name in before)
+        Snapshot.load(folder)
+
+
+def test_a_file_that_cannot_be_written_is_no_checkpoint_to_go_back_to(tmp_path, caplog):
+    model, optimizer = train()
+    rollback = Rollback(tmp_path, model, optimizer, update=0, margin=0)
+    rollback.add_save(3, model, optimizer, should_write=True)  # there is no such folder
+    assert "The guard cannot go back to" in caplog.text
+    start = copies(model.state_dict())
+    optimizer.step()
+    assert rollback.go_back(9, 8, model, optimizer, may_stay=False) == "back to the start, update 0"
+    assert all(torch.equal(model.state_dict()[name], start[name]) for name in start)
