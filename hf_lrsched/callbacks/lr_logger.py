@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from transformers import TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerControl, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from .shared import ReadsUsedLRs, shared
@@ -34,24 +34,20 @@ class LRLogger(ReadsUsedLRs):
     def __init__(self) -> None:
         self._used_lrs = UsedLRs()
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args, state, control, **kwargs):
         self._used_lrs = shared(state).used_lrs
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args, state, control, **kwargs):
         self._log_before(args, control, control.should_evaluate)
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_epoch_end(self, args, state, control, **kwargs):
         self._log_before(args, control, control.should_evaluate or control.should_training_stop)
 
     def _log_before(self, args: TrainingArguments, control: TrainerControl, is_needed: bool) -> None:
         if is_needed and args.logging_strategy != IntervalStrategy.NO:
             control.should_log = True
 
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_evaluate(self, args, state, control, **kwargs):
         record = state.log_history[-1] if state.log_history else {}
         for key, value in shared(state).used_lrs.evaluation_entries(record).items():
             record.setdefault(key, value)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import ProgressCallback
 
 from ..runs.columns import is_step_size
 from ..scheduler.schedule_lr import ScheduleLR
@@ -30,9 +30,7 @@ class ScheduleProgressCallback(ProgressCallback):
         super().__init__(max_str_len)
         self._used = ""
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
         # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
         scheduler: Any = kwargs.get("lr_scheduler")
         if state.is_world_process_zero and hasattr(scheduler, "get_last_lr"):
@@ -42,29 +40,20 @@ class ScheduleProgressCallback(ProgressCallback):
             if isinstance(scheduler, ScheduleLR):
                 self._used += f", {phase_of(scheduler)}"
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args, state, control, **kwargs):
         if self.training_bar is not None:
             self.training_bar.set_postfix_str(self._used, refresh=False)  # shown when the bar is next drawn
-        super().on_step_end(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+        super().on_step_end(args, state, control, **kwargs)
 
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def on_log(self, args, state, control, logs=None, **kwargs):
         # Four numbers for each group are for a reporter, not for a line in the terminal.
         shown = {key: value for key, value in (logs or {}).items() if not is_step_size(key)}
-        super().on_log(args, state, control, logs=shown, **kwargs)  # type: ignore[no-untyped-call]
+        super().on_log(args, state, control, logs=shown, **kwargs)
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args, state, control, **kwargs):
         if self.training_bar is not None:
             self.training_bar.refresh()  # the last update's
-        super().on_train_end(args, state, control, **kwargs)  # type: ignore[no-untyped-call]
+        super().on_train_end(args, state, control, **kwargs)
 
 
 def phase_of(scheduler: ScheduleLR) -> str:

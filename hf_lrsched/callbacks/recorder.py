@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerState, TrainingArguments
 
 from ..runs.columns import is_step_size
 from ..runs.record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, STEPS, TRAIN, VERSION, Appender, Segment, last_row
@@ -37,9 +37,7 @@ class RunRecorder(ReadsUsedLRs):
         self._is_training = False
         self._known = (0, 0)
 
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_begin(self, args, state, control, **kwargs):
         shared(state).note = self.note
         self._files = {}
         if not state.is_world_process_zero or state.is_hyper_param_search:
@@ -78,33 +76,27 @@ class RunRecorder(ReadsUsedLRs):
         for event in resumes:
             self._append(EVENTS, state, event)
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_begin(self, args, state, control, **kwargs):
         super().on_step_begin(args, state, control, **kwargs)
         self._record_events(state, kwargs.get("lr_scheduler"))
 
-    def on_pre_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_pre_optimizer_step(self, args, state, control, **kwargs):
         self._record_events(state, kwargs.get("lr_scheduler"))
 
     # Not in on_step_end or on_evaluate, where the callbacks after this one may still change the LR.
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(self, args, state, control, **kwargs):
         if step_sizes := shared(state).step_sizes:
             self._append(STEPS, state, step_sizes)
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args, state, control, **kwargs):
         self._record_events(state, kwargs.get("lr_scheduler"))
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_train_end(self, args, state, control, **kwargs):
         self._record_events(state, kwargs.get("lr_scheduler"))
         self._is_training = False  # other callbacks may still note what they find at the end
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_log(self, args, state, control, **kwargs):
         if not self._files or not self._is_training:
             return
         # Not `logs`, which other callbacks change: Trainer's PrinterCallback removes what identifies the summary.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback, TrainerState
 
 from ..integrations.deepspeed import steps_within_backward
 from .used_lrs import UsedLRs
@@ -54,14 +54,10 @@ def note_event(state: TrainerState, event: dict[str, Any]) -> None:
 class ReadsUsedLRs(TrainerCallback):
     """Base of the callbacks that need the LRs of the latest update. The first one in the list reads them for all."""
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_begin(self, args, state, control, **kwargs):
         if steps_within_backward(kwargs.get("lr_scheduler")):
             shared(state).used_lrs.read(state.global_step + 1, kwargs["optimizer"].param_groups)
 
-    def on_optimizer_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_optimizer_step(self, args, state, control, **kwargs):
         if not steps_within_backward(kwargs.get("lr_scheduler")):
             shared(state).used_lrs.read(state.global_step + 1, kwargs["optimizer"].param_groups)

@@ -1,4 +1,4 @@
-"""A second schedule beside the one that was given."""
+"""Settings that contradict the schedule."""
 
 from typing import Any
 
@@ -7,8 +7,17 @@ from transformers import TrainingArguments
 from ..schedules import Schedule, ScheduleError
 
 
-def _refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:
-    """Two schedules for one run: a mistake, whichever would win."""
+def refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:
+    """Refuses a run with two schedules: it is a mistake, whichever would be used.
+
+    Args:
+        schedule ([`Schedule`]): The schedule.
+        args (`TrainingArguments`): Arguments that may name another one.
+        scheduler (`Any`): A scheduler in `optimizers=`, or `None`.
+
+    Raises:
+        ScheduleError: There is a second schedule.
+    """
     settings = {
         "lr_scheduler_type": getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) not in ("linear", None),
         "lr_scheduler_kwargs": bool(args.lr_scheduler_kwargs),

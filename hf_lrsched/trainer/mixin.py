@@ -1,22 +1,14 @@
-"""Schedules in Trainer: ScheduledTrainer, ScheduleMixin, scheduled() and ScheduleArguments."""
+"""ScheduleMixin: a schedule for any subclass of Trainer."""
 
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transformers import ProgressCallback, Trainer, TrainerState, TrainingArguments
-from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers import Trainer, TrainingArguments
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
-from ..callbacks import (
-    LossGuard,
-    LossMonitor,
-    LRLogger,
-    RunRecorder,
-    ScheduleCallback,
-    ScheduleProgressCallback,
-    StepSizes,
-)
+from ..callbacks import LossMonitor
 from ..callbacks.shared import shared
 from ..groups import GroupArguments, apply_rule, check_rule
 from ..integrations.deepspeed import (
@@ -30,17 +22,18 @@ from ..runs.checkpoints import CHECKSUMS, resolve_checkpoint, write_checksums
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon, Schedule, ScheduleError
 from ..schedules.parser import as_schedule
-from ..trajectory.clocks import Clock, Time, Tokens, as_clock
+from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.resume import check_on_resume
-from .conflicts import _refuse_second_schedule
-from .model_card import _true_card
+from .callback_stack import add_callbacks, connect_record, find_callback, release_callbacks
+from .conflicts import refuse_second_schedule
+from .model_card import correct_model_card
 from .preflight import tell_findings
-from .resume import save_resume
-from .summary import Batch, can_draw, explain_run
+from .resume import load_scheduler
+from .summary import explain_trainer
 
 logger = logging.getLogger(__name__)
 
-# A mixin: its methods speak of a Trainer, which the class it is mixed into brings.
+# A mixin: its methods use those of the Trainer class that it is mixed into.
 if TYPE_CHECKING:
     _Trainer = Trainer
 else:
@@ -50,27 +43,27 @@ else:
 class ScheduleMixin(_Trainer):
     """Gives any subclass of Trainer a `schedule=` and the LR beside every metric.
 
-    Every `train()` makes a fresh scheduler from the schedule and that run's updates: also a second `train()`, every
-    try of `auto_find_batch_size` and every trial of `hyperparameter_search`. What the lengths came out as is printed
-    before the first update.
+    Every `train()` makes a fresh scheduler from the schedule and the updates of that run: also a second `train()`, every
+    try of `auto_find_batch_size` and every trial of `hyperparameter_search`. A summary of the run, with each length in
+    updates, is printed before the first update.
 
     Args:
         schedule ([`Schedule`] or `str`, *optional*): The schedule. Without it, `args.schedule` is used: put
             [`ScheduleArguments`] among the bases of the training arguments to search over schedules.
-        on_resume (`str`, *optional*): What it means to resume a checkpoint whose run had another length, other peak LRs
-            or another schedule. `strict` (default) refuses, with both LRs; `keep` finishes the old curve and stays at its
-            end; `stretch` lets the rest of the old curve last for the rest of the new run; `switch` takes the new curve
-            at the same position, as the stock Trainer does in silence; `rewarm(5%)` goes in a straight line from the
-            checkpoint's LR to the new curve.
+        on_resume (`str`, *optional*): How to resume a checkpoint whose run had another length, other peak LRs or another
+            schedule. `strict` (default) refuses, and the error shows both LRs; `keep` finishes the old curve and stays at
+            its end; `stretch` spreads the rest of the old curve over the rest of the new run; `switch` takes the new curve
+            at the same position, as the stock Trainer does without a warning; `rewarm(5%)` goes in a straight line from
+            the checkpoint's LR to the new curve.
         groups ([`LayerwiseGroups`] or `Callable`, *optional*): Parameter groups: a rule, or a function of the model and
             Trainer's own groups that returns others. Every option that it does not set stays as Trainer has it. Without
             it, [`GroupArguments`] among the bases of the training arguments are used.
         clock ([`Clock`] or `str`, *optional*): What the schedule counts: `updates` (default), `epochs`, for a run that may
-            be resumed with another batch size, `tokens(2_000_000)` or `time("30min")`; the run then ends when they are spent.
+            be resumed with another batch size, `tokens(2_000_000)` or `time("30min")`, after which the run ends.
 
     Raises:
         ScheduleError: No schedule is given; or it contradicts `lr_scheduler_type`, `warmup_steps`, `warmup_ratio`,
-            `lr_scheduler_kwargs` or a scheduler in `optimizers=`; or it can't be meant in this run.
+            `lr_scheduler_kwargs` or a scheduler in `optimizers=`; or it is invalid for this run.
 
     Example:
     ```python
@@ -101,25 +94,13 @@ class ScheduleMixin(_Trainer):
         self._on_resume: Any = on_resume or getattr(self.args, "on_resume", "strict")
         self._updates_per_epoch: int | None = None
         self._samples_per_update: int | None = None
-        _refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
+        refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
         if self.is_deepspeed_enabled:
             refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
             refuse_lost_optimizer(self.optimizer, self.schedule)
         self.clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._told_findings: set[Any] = set()
-        handler = self.callback_handler
-        #: Who watches the losses: its `findings`.
-        self.monitor = next((each for each in handler.callbacks if isinstance(each, LossMonitor)), LossMonitor())
-        handler.callbacks = [each for each in handler.callbacks if each is not self.monitor]  # it gets its place below
-        self._lent_to: list[LossGuard | LossMonitor] = []
-        self._schedule_callback = ScheduleCallback()
-        self._callbacks = [self._schedule_callback, LRLogger(), self.monitor, RunRecorder()]
-        for callback in self._callbacks:
-            self.add_callback(callback)
-        handler.callbacks = [
-            ScheduleProgressCallback(each.max_str_len) if type(each) is ProgressCallback else each
-            for each in handler.callbacks
-        ]
+        add_callbacks(self)
 
     @property
     def lr_scheduler(self) -> Any:
@@ -130,6 +111,12 @@ class ScheduleMixin(_Trainer):
     def lr_scheduler(self, scheduler: Any) -> None:
         # A property, since Trainer sets it in the middle of train() to what DeepSpeed's engine would step too early.
         self._lr_scheduler = released(scheduler, getattr(self, "accelerator", None))
+
+    @property
+    def monitor(self) -> LossMonitor | None:
+        """The callback that watches the losses of the run, with its `findings`."""
+        monitor: LossMonitor | None = find_callback(self, LossMonitor)
+        return monitor
 
     @property
     def schedule(self) -> Schedule:
@@ -152,15 +139,15 @@ class ScheduleMixin(_Trainer):
             resume_from_checkpoint = True if checkpoint is None else str(checkpoint)
         try:
             return super().train(resume_from_checkpoint, *args, **kwargs)
-        finally:  # also where an error ended it
-            self._schedule_callback.release()
-            self.monitor.detach()
-            self._take_recorder_back()
+        finally:
+            release_callbacks(self)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         loss = super().training_step(*args, **kwargs)
         scheduler: Any = self.lr_scheduler
-        if isinstance(scheduler, ScheduleLR):  # before their norm is taken, in which frozen ones have no part
+        if isinstance(
+            scheduler, ScheduleLR
+        ):  # before the norm of the gradients is taken: those of frozen groups are no part
             scheduler.drop_frozen_gradients()
         return loss
 
@@ -196,59 +183,27 @@ class ScheduleMixin(_Trainer):
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        self._put_callbacks_in_order()  # whatever was added since
+        connect_record(self)
         if self.lr_scheduler is None:
             if self.groups is not None and not self._has_own_groups:
                 raise ScheduleError(
                     "groups= had no effect: the optimizer was not made by Trainer's create_optimizer. Take the optimizer out of "
                     "DeepSpeed's configuration, or leave create_optimizer as it is."
                 )
-            _refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
+            refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
             horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
             optimizer = self.optimizer if optimizer is None else optimizer
             scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self.clock)
             self.lr_scheduler = scheduler
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
-                print(self._plan(scheduler, num_training_steps), flush=True)
+                print(explain_trainer(self, scheduler, num_training_steps), flush=True)
                 tell_findings(self, num_training_steps, self._updates_per_epoch, self._told_findings, logger)
         return self.lr_scheduler
 
-    def _load_callback_state(self) -> None:
-        super()._load_callback_state()
-        self._put_callbacks_in_order()  # it makes those that have a state anew, at the end of the list
-
-    def _put_callbacks_in_order(self) -> None:
-        handler = self.callback_handler
-        # Last, for they see what others ask for, such as early stopping.
-        ours = [callback for callback in self._callbacks if callback in handler.callbacks]
-        others = [callback for callback in handler.callbacks if callback not in ours]
-        # First, before the reporters: what was measured is in what they are told of.
-        handler.callbacks = sorted(others, key=lambda each: not isinstance(each, StepSizes)) + ours
-        recorder = next((each for each in ours if isinstance(each, RunRecorder)), None)
-        for each in handler.callbacks:
-            if isinstance(each, LossGuard | LossMonitor) and each.recorder is None:
-                each.recorder = recorder
-                self._lent_to.append(each)
-
-    def _take_recorder_back(self) -> None:
-        """A callback may be given to the next Trainer, which has a record of its own."""
-        for each in self._lent_to:
-            each.recorder = None
-        self._lent_to = []
-
-    def _plan(self, scheduler: ScheduleLR, num_updates: int) -> str:
-        run, batch = Horizon(num_updates, self._updates_per_epoch), None
-        per_device = self._train_batch_size // max(1, self.args.n_gpu)  # auto_find_batch_size may have changed it
-        accumulated = self.args.gradient_accumulation_steps
-        processes, rest = divmod(self._samples_per_update or 0, per_device * accumulated)
-        if processes and not rest:
-            batch = Batch(per_device, accumulated, processes)
-        return explain_run(scheduler, run, batch, self.model, all_groups=self.groups is not None, draw=can_draw())
-
     def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:
-        # Where a run goes on from an older checkpoint, a folder of this name may be left from before. Its state, which is
-        # written last, must not make a whole one of it while its other files are replaced one by one.
+        # A run that is resumed from an older checkpoint may find a folder of this name. Its state, which is written last,
+        # must not make the folder look complete while its other files are replaced one by one.
         if self.args.should_save:
             folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
             for name in (TRAINER_STATE_NAME, CHECKSUMS):
@@ -259,7 +214,7 @@ class ScheduleMixin(_Trainer):
 
     def _save_rng_state(self, output_dir: str) -> None:
         super()._save_rng_state(output_dir)
-        self.accelerator.wait_for_everyone()  # so that the state, written next, comes after every process's file
+        self.accelerator.wait_for_everyone()  # the state, which is written next, comes after the file of every process
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None and self.is_deepspeed_enabled:
@@ -268,38 +223,7 @@ class ScheduleMixin(_Trainer):
         if checkpoint is None or not isinstance(scheduler, ScheduleLR):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
-        # From the file: transformers 4.57 reads the Trainer's state only after this.
-        update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
-        scheduler.updates_done = update
-        super()._load_optimizer_and_scheduler(checkpoint)
-        self._go_on_at(update, scheduler, checkpoint)
-        if self.is_world_process_zero():
-            print(scheduler.explain_resume(), flush=True)
-            if scheduler.before_resume is not None:
-                try:
-                    print(save_resume(scheduler, str(self.args.output_dir)), flush=True)
-                except Exception as error:  # whatever a picture can die of, such as a full disk: training goes on
-                    logger.warning(f"the picture of the resume could not be drawn: {type(error).__name__}: {error}")
-
-    def _go_on_at(self, update: int, scheduler: ScheduleLR, checkpoint: str) -> None:
-        """Where the scheduler and the Trainer disagree on the updates that are behind them, the Trainer's count holds."""
-        t = scheduler.last_epoch
-        if t > update:
-            raise ScheduleError(
-                f"can't resume {checkpoint}: its scheduler has {t} updates behind it, its {TRAINER_STATE_NAME} {update}. They "
-                "are of different checkpoints."
-            )
-        if t == update:
-            return
-        if Path(checkpoint, SCHEDULER_NAME).is_file():
-            why = f"the scheduler in {checkpoint} is {update - t} updates behind, since it did not count skipped optimizer steps"
-        else:  # save_only_model
-            why = f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew"
-            why += ", and what a plateau or a resume had made of the curve is not known"
-        where = "by the tokens seen" if isinstance(self.clock, Tokens) else f"at update {update} of the curve"
-        where = "where its time begins anew" if isinstance(self.clock, Time) else where
-        logger.warning(f"{why}. The LR goes on {where}.")
-        scheduler.advance_to(update)
+        load_scheduler(self, scheduler, checkpoint, super()._load_optimizer_and_scheduler)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         run = shared(self.state)
@@ -318,4 +242,5 @@ class ScheduleMixin(_Trainer):
         super().create_model_card(*args, **kwargs)
         card = Path(str(self.args.output_dir), "README.md")
         if self.is_world_process_zero() and card.exists():
-            card.write_text(_true_card(card.read_text(encoding="utf-8"), self), encoding="utf-8")
+            text = correct_model_card(card.read_text(encoding="utf-8"), self.schedule, self.state.log_history)
+            card.write_text(text, encoding="utf-8")

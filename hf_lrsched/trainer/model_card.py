@@ -3,16 +3,21 @@
 import re
 from typing import Any
 
+from ..schedules import Schedule
 
-def _true_card(text: str, trainer: Any) -> str:
-    """Trainer's model card with the schedule that ran, and with LRs that are not rounded to 0."""
-    schedule = f"- learning_rate_schedule: `{trainer.schedule}`"
-    text = re.sub(r"^- lr_scheduler_type: .*$", lambda _: schedule, text, count=1, flags=re.MULTILINE)
-    lrs = {
-        str(record["step"]): record["eval_learning_rate"]
-        for record in trainer.state.log_history
-        if "eval_learning_rate" in record
-    }
+
+def correct_model_card(text: str, schedule: Schedule, log_history: list[dict[str, Any]]) -> str:
+    """Returns Trainer's model card with the schedule that ran, and with LRs that are not rounded to 0.
+
+    Args:
+        text (`str`): The card that Trainer wrote.
+        schedule ([`Schedule`]): The schedule of the run.
+        log_history (`list[dict[str, Any]]`): The records of Trainer's state.
+    """
+    line = f"- learning_rate_schedule: `{schedule}`"
+    text = re.sub(r"^- lr_scheduler_type: .*$", lambda _: line, text, count=1, flags=re.MULTILINE)
+    evaluations = [record for record in log_history if "eval_learning_rate" in record]
+    lrs = {str(record["step"]): record["eval_learning_rate"] for record in evaluations}
     if lrs:
         latest = f"- Learning Rate: {list(lrs.values())[-1]:.4g}"
         text = re.sub(r"^- Learning Rate: .*$", latest, text, count=1, flags=re.MULTILINE)

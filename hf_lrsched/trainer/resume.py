@@ -1,41 +1,95 @@
-"""The plot of a resume, saved beside the run."""
+"""Resuming a Trainer with a schedule: its scheduler's state, and a plot of what other settings changed."""
 
 import io
+import logging
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from transformers import TrainerState
+from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from ..plots.resume import draw_resume
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
+from ..trajectory.clocks import Time, Tokens
+
+logger = logging.getLogger(__name__)
 
 
-def save_resume(scheduler: "ScheduleLR", folder: str | Path) -> str:
-    """Saves the picture of the resume that a scheduler has just made, as `resume_at_<t>.png`; says where it is.
-
-    No file is overwritten: where there is one, the name gets a number.
+def load_scheduler(trainer: Any, scheduler: ScheduleLR, checkpoint: str, load: Callable[[str], None]) -> None:
+    """Loads a checkpoint's optimizer and scheduler, and reports the LR before and after.
 
     Args:
-        scheduler ([`ScheduleLR`]): One that went on with other settings than its checkpoint's.
-        folder (`str` or `Path`): Made where it is missing.
+        trainer (`transformers.Trainer`): The Trainer.
+        scheduler ([`ScheduleLR`]): Its scheduler.
+        checkpoint (`str`): The folder of the checkpoint.
+        load (`Callable`): Trainer's own function, which loads both.
+    """
+    # From the file: transformers 4.57 reads the Trainer's state only after this.
+    update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
+    scheduler.updates_done = update
+    load(checkpoint)
+    _catch_up(update, scheduler, checkpoint)
+    if not trainer.is_world_process_zero():
+        return
+    print(scheduler.explain_resume(), flush=True)
+    if scheduler.before_resume is not None:
+        try:
+            print(save_resume_plot(scheduler, trainer.args.output_dir), flush=True)
+        except Exception as error:  # such as a full disk: training continues without a plot
+            logger.warning(f"the resume could not be drawn: {type(error).__name__}: {error}")
+
+
+def _catch_up(update: int, scheduler: ScheduleLR, checkpoint: str) -> None:
+    """Where the scheduler and the Trainer disagree on the updates done, the Trainer's count holds."""
+    counted = scheduler.last_epoch
+    if counted > update:
+        raise ScheduleError(
+            f"cannot resume {checkpoint}: its scheduler has done {counted} updates, its {TRAINER_STATE_NAME} says {update}. The "
+            "files are of different checkpoints."
+        )
+    if counted == update:
+        return
+    if Path(checkpoint, SCHEDULER_NAME).is_file():
+        why = f"the scheduler in {checkpoint} is {update - counted} updates behind: it did not count skipped optimizer steps"
+    else:  # save_only_model
+        why = (
+            f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and drops of a plateau or "
+            "an earlier resume are not known"
+        )
+    where = {Tokens: "by the tokens seen", Time: "from a time of 0"}
+    logger.warning(f"{why}. The LR continues {where.get(type(scheduler.clock), f'at update {update} of the curve')}.")
+    scheduler.advance_to(update)
+
+
+def save_resume_plot(scheduler: ScheduleLR, folder: str | Path) -> str:
+    """Saves the plot of the resume that a scheduler has just made, as `resume_at_<update>.png`, and returns where it is.
+
+    No file is overwritten: if there is one, the name gets a number.
+
+    Args:
+        scheduler ([`ScheduleLR`]): A scheduler that was resumed with other settings than its checkpoint's.
+        folder (`str` or `Path`): The folder, which is made if it is missing.
 
     Returns:
-        `str`: One line; also where matplotlib is missing, with what to install.
+        `str`: One line. Without matplotlib, it says what to install.
 
     Raises:
-        OSError: The file can't be written. What there is of it is removed.
+        OSError: The file cannot be written. An incomplete file is removed.
     """
     if scheduler.before_resume is None:
-        raise ScheduleError("nothing to draw: the run goes on with the checkpoint's own settings.")
+        raise ScheduleError("nothing to draw: the run continues with the checkpoint's own settings.")
     events, groups = scheduler.events, scheduler.optimizer.param_groups
     resumes = [(event["t"], event["how"].partition("(")[0].strip()) for event in events if event["kind"] == "resume"]
-    # These replaced the curve, so that the trajectory no longer tells the LRs before them.
+    # These replaced the curve, so that the trajectory no longer has the LRs before them.
     replaced = [t for t, how in resumes[:-1] if how in ("switch", "rewarm")]
     drops = [(event["t"], event["scale_after"] / event["scale_before"]) for event in events if "scale_after" in event]
     since = max(replaced, default=0)
     if scheduler.horizon.unit != "updates":  # events are dated in updates
         since = scheduler.position if replaced else 0
         drops = [(0, math.prod(factor for _, factor in drops))]
-    file = io.BytesIO()
     try:
         figure = draw_resume(
             scheduler.before_resume,
@@ -46,12 +100,13 @@ def save_resume(scheduler: "ScheduleLR", folder: str | Path) -> str:
             since=since,
             names=[str(group.get("name", f"group_{index}")) for index, group in enumerate(groups)],
             drops=drops,
-            scales=scheduler._scales,
+            scales=scheduler.scales,
         )
     except ImportError as error:
-        return f"no picture of the resume: {error}"
+        return f"no plot of the resume: {error}"
+    file = io.BytesIO()
     figure.savefig(file, format="png")
-    return f"picture of the resume: {_write_new(Path(folder), f'resume_at_{scheduler.last_epoch}', file.getvalue())}"
+    return f"plot of the resume: {_write_new(Path(folder), f'resume_at_{scheduler.last_epoch}', file.getvalue())}"
 
 
 def _write_new(folder: Path, name: str, content: bytes) -> Path:
@@ -65,7 +120,7 @@ def _write_new(folder: Path, name: str, content: bytes) -> Path:
         except FileExistsError:
             number += 1
             continue
-        except OSError:  # a full disk: half a picture is none
+        except OSError:
             path.unlink(missing_ok=True)
             raise
         return path

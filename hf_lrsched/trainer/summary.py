@@ -1,7 +1,8 @@
-"""The plan of a run, shown before its first update: updates and samples, phases, the curve, the groups, what is doubtful."""
+"""The summary of a run, printed before its first update: updates and samples, phases, the curve, the groups, warnings."""
 
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -12,13 +13,13 @@ from ..schedules import Horizon
 
 _WIDTH, _HEIGHT = 88, 9
 
-#: What a drawing consists of, for the question whether a terminal can show it.
+#: Characters of a drawing, to test whether a terminal can show them.
 _STROKES = "▞▀▄▛▐┌┤─"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What the samples of an update are made of.
+    """The samples of an update.
 
     Args:
         per_device (`int`): Samples of a batch.
@@ -33,9 +34,19 @@ class Batch:
     def __str__(self) -> str:
         samples = self.per_device * self.accumulated * self.processes
         processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
-        return (
-            f"{samples:,} samples an update = {self.per_device} a device x {self.accumulated} accumulated x {processes}"
-        )
+        return f"{samples:,} samples per update = {self.per_device} per device x {self.accumulated} accumulated x {processes}"
+
+
+def explain_trainer(trainer: Any, scheduler: ScheduleLR, num_updates: int) -> str:
+    """Returns the summary of the run that a [`ScheduledTrainer`] is about to begin. See [`explain_run`]."""
+    batch = None
+    per_device = trainer._train_batch_size // max(1, trainer.args.n_gpu)  # auto_find_batch_size may have changed it
+    accumulated = trainer.args.gradient_accumulation_steps
+    processes, rest = divmod(trainer._samples_per_update or 0, per_device * accumulated)
+    if processes and not rest:
+        batch = Batch(per_device, accumulated, processes)
+    run, has_groups = Horizon(num_updates, trainer._updates_per_epoch), trainer.groups is not None
+    return explain_run(scheduler, run, batch, trainer.model, all_groups=has_groups, draw=can_draw())
 
 
 def explain_run(
@@ -46,15 +57,15 @@ def explain_run(
     all_groups: bool = False,
     draw: bool = True,
 ) -> str:
-    """What a run is about to do, in some twenty lines.
+    """Returns the summary of a run that is about to begin, in about twenty lines.
 
     Args:
         scheduler ([`ScheduleLR`]): Its scheduler.
         run ([`Horizon`]): Its length in updates, whatever the schedule counts.
-        batch ([`Batch`], *optional*): What an update's samples are made of.
-        model (`torch.nn.Module`, *optional*): Tells which layers a group is of.
-        all_groups (`bool`, defaults to `False`): List the parameter groups also where their LRs are the same.
-        draw (`bool`, defaults to `True`): Draw the curve, where plotext is there.
+        batch ([`Batch`], *optional*): The samples of an update.
+        model (`torch.nn.Module`, *optional*): The model, to name the layers of a group.
+        all_groups (`bool`, defaults to `False`): List the parameter groups even if their LRs are the same.
+        draw (`bool`, defaults to `True`): Draw the curve, if plotext is installed.
 
     Example:
     ```python
@@ -62,7 +73,7 @@ def explain_run(
     >>> run = Horizon(345, updates_per_epoch=115)
     >>> print(explain_run(ScheduleLR(optimizer, "warmup(10%) >> linear()", run), run, Batch(16, 2), draw=False))
     345 updates = 3 epochs of 115; peak LR 2e-05
-    32 samples an update = 16 a device x 2 accumulated x 1 process
+    32 samples per update = 16 per device x 2 accumulated x 1 process
     warmup(10%) >> linear() over 345 updates, 115 per epoch
       warmup(10%)  updates   1 to  35  factor 0 to 1  10% of 345 updates = 35
       linear()     updates  36 to 345  factor 1 to 0  what is left: 310 updates
@@ -83,7 +94,7 @@ def explain_run(
 
 
 def can_draw() -> bool:
-    """Whether what is printed may hold the characters of a drawing: on Windows a file often can't."""
+    """Whether standard output can show the characters of a drawing; on Windows a file often cannot."""
     try:
         _STROKES.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (LookupError, UnicodeEncodeError):
@@ -100,13 +111,13 @@ def _length(run: Horizon) -> str:
 
 
 def _other_notes(scheduler: ScheduleLR) -> list[str]:
-    """What is doubtful about the curves of other groups than the first."""
-    told = set(scheduler.curves[0].notes)
+    """The warnings about the curves of other groups than the first."""
+    seen = set(scheduler.curves[0].notes)
     lines = []
     for index, (curve, group) in enumerate(zip(scheduler.curves, scheduler.optimizer.param_groups, strict=True)):
         for note in curve.notes:
-            if note not in told:
-                told.add(note)
+            if note not in seen:
+                seen.add(note)
                 lines.append(f"  warning: {group.get('name', f'group_{index}')}: {note}")
     return lines
 
@@ -114,6 +125,6 @@ def _other_notes(scheduler: ScheduleLR) -> list[str]:
 def _drawing(preview: Preview) -> list[str]:
     try:
         drawn = preview.drawing(_WIDTH, _HEIGHT)
-    except Exception:  # plotext is missing, or has trouble with this curve: a run needs no drawing
+    except Exception:  # plotext is missing or fails on this curve: a run needs no drawing
         return []
-    return [f"  {line}" for line in drawn.splitlines()[1:]]  # without the key: there is one curve
+    return [f"  {line}" for line in drawn.splitlines()[1:]]  # without the legend: there is one curve

@@ -176,7 +176,7 @@ def test_tokens_of_a_checkpoint_of_the_model_alone(run, with_main_input, tmp_pat
     checkpoint = str(tmp_path / "out" / "checkpoint-7")
     resumed = run("linear()", "tokens(320)", model=with_main_input(), resume=checkpoint, **settings)
     assert factors(resumed) == pytest.approx([1 - t / 20 for t in range(7, 20)], rel=1e-12)
-    assert "The LR goes on by the tokens seen" in caplog.text
+    assert "The LR continues by the tokens seen" in caplog.text
 
 
 def test_tokens_that_nobody_counts(run):

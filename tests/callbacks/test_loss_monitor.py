@@ -62,7 +62,7 @@ class RunInfoSpy(TrainerCallback):
 def add_spy(trainer):
     spy = RunInfoSpy(trainer.monitor)
     trainer.callback_handler.callbacks.append(spy)
-    trainer._callbacks.append(spy)
+    trainer.add_callback(spy)
     return spy
 
 
@@ -76,7 +76,7 @@ def make_run(make_trainer, losses, cls=None, **kwargs):
     trainer = make_trainer(schedule, model=GivenLosses(losses), callbacks=callbacks, **more, **kwargs)
     if cls is None:
         trainer.callback_handler.callbacks.append(spy)
-        trainer._callbacks.append(spy)  # which stay last in this order
+        trainer.add_callback(spy)  # which stay last in this order
     trainer.monitor = monitor
     trainer.spy = spy
     return trainer
@@ -192,7 +192,7 @@ def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
     )
     spy = Spy(trainer.monitor)
     trainer.callback_handler.callbacks.append(spy)
-    trainer._callbacks.append(spy)
+    trainer.add_callback(spy)
     trainer.train()
     records = [(r["step"], r["loss"]) for r in trainer.state.log_history if "loss" in r]
     assert spy.losses == records and len(records) == 6
@@ -241,7 +241,7 @@ def test_the_model_can_be_copied_and_pickled_during_training(make_trainer):
     trainer = make_trainer("linear()", callbacks=[copies])
     spy = Spy(trainer.monitor)
     trainer.callback_handler.callbacks.append(spy)
-    trainer._callbacks.append(spy)
+    trainer.add_callback(spy)
     trainer.train()
     assert [update for update, _ in spy.losses] == [1, 2, 3, 4, 5, 6]  # those of the copy are none of the run's
     for model in copies.models:
@@ -322,7 +322,7 @@ def test_the_lr_of_several_groups_is_that_of_the_group_nearest_to_its_peak(make_
     trainer = make_trainer("linear()", model=model, optimizers=(optimizer, None), learning_rate=1e-3)
     lrs, spy = Spy(trainer.monitor), add_spy(trainer)
     trainer.callback_handler.callbacks.append(lrs)
-    trainer._callbacks.append(lrs)
+    trainer.add_callback(lrs)
     trainer.train()
     assert lrs.lrs == pytest.approx([1, 1, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
     assert spy.run.learning_rate == 1e-3  # what is set, and not the highest one

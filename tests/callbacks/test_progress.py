@@ -154,5 +154,5 @@ def test_the_plan_is_printed_before_the_first_update(make_trainer, capsys):
     trainer.train()
     lines = shown[0].splitlines()
     assert lines[0] == "8 updates = 2 epochs of 4; peak LR 0.001"
-    assert lines[1] == "12 samples an update = 4 a device x 3 accumulated x 1 process"
+    assert lines[1] == "12 samples per update = 4 per device x 3 accumulated x 1 process"
     assert trainer.lr_scheduler.curves[0].explain() in shown[0]

@@ -1,4 +1,4 @@
-"""A run that is resumed with other settings leaves a picture of what that changed, and trains whatever becomes of it."""
+"""A run that is resumed with other settings saves a plot of the change, and trains whatever happens to the plot."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from transformers import Trainer
 
 from hf_lrsched import ScheduleError
-from hf_lrsched.plots import resume as resume_picture
+from hf_lrsched.trainer import resume as module
 
 pytest.importorskip("matplotlib")
 
@@ -30,27 +30,27 @@ def resumed(make_trainer, tmp_path):
     return make
 
 
-def pictures(tmp_path):
+def plots(tmp_path):
     return sorted(path.name for path in (tmp_path / "resumed").glob("*.png"))
 
 
 @pytest.mark.parametrize("how", ["keep", "stretch", "switch", "rewarm(25%)"])
-def test_a_picture_and_a_line(resumed, tmp_path, capsys, how):
+def test_a_plot_and_a_line(resumed, tmp_path, capsys, how):
     resumed(on_resume=how)
-    assert pictures(tmp_path) == ["resume_at_3.png"]
+    assert plots(tmp_path) == ["resume_at_3.png"]
     path = tmp_path / "resumed" / "resume_at_3.png"
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert f"picture of the resume: {path}\n" in capsys.readouterr().out
+    assert f"plot of the resume: {path}\n" in capsys.readouterr().out
 
 
-def test_the_picture_is_of_this_resume(resumed, tmp_path, monkeypatch):
+def test_the_plot_is_of_this_resume(resumed, tmp_path, monkeypatch):
     figures = []
 
-    def spy(*args, draw=resume_picture.draw_resume, **kwargs):
+    def spy(*args, draw=module.draw_resume, **kwargs):
         figures.append(draw(*args, **kwargs))
         return figures[-1]
 
-    monkeypatch.setattr(resume_picture, "draw_resume", spy)
+    monkeypatch.setattr(module, "draw_resume", spy)
     trainer = resumed(on_resume="switch")
     (axes,) = figures[0].axes
     found = {line.get_label(): [*line.get_ydata()] for line in axes.get_lines()}
@@ -62,7 +62,7 @@ def test_the_picture_is_of_this_resume(resumed, tmp_path, monkeypatch):
 
 def test_a_stock_checkpoint(resumed, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(resume_picture, "draw_resume", lambda before, *args, **kwargs: seen.append(before) or _Figure())
+    monkeypatch.setattr(module, "draw_resume", lambda before, *args, **kwargs: seen.append(before) or _Figure())
     trainer = resumed(first="stock", on_resume="switch")
     # decayed and undecayed parameters are two groups
     assert seen == [[pytest.approx(trainer.args.learning_rate / 2)] * 2]
@@ -77,7 +77,7 @@ def test_a_second_resume_tells_the_lrs_that_were_used(resumed, make_trainer, tmp
     """`switch` replaced the curve at update 3: what the new one says of the updates before that was never used."""
     seen = []
     resumed(on_resume="switch", save_strategy="steps", save_steps=3)
-    monkeypatch.setattr(resume_picture, "draw_resume", lambda *args, **kwargs: seen.append((args, kwargs)) or _Figure())
+    monkeypatch.setattr(module, "draw_resume", lambda *args, **kwargs: seen.append((args, kwargs)) or _Figure())
     trainer = make_trainer("linear()", max_steps=10, output_dir=str(tmp_path / "again"))
     trainer._on_resume = "keep"
     trainer.train(resume_from_checkpoint=str(tmp_path / "resumed/checkpoint-6"))
@@ -90,38 +90,36 @@ def test_no_file_is_overwritten(resumed, tmp_path):
     for _ in range(3):
         resumed(on_resume="stretch")
         (tmp_path / "resumed/resume_at_3.png").write_text("mine")
-    assert pictures(tmp_path) == ["resume_at_3.png", "resume_at_3_2.png", "resume_at_3_3.png"]
+    assert plots(tmp_path) == ["resume_at_3.png", "resume_at_3_2.png", "resume_at_3_3.png"]
     assert (tmp_path / "resumed/resume_at_3.png").read_text() == "mine"
 
 
-def test_no_picture_where_nothing_changed(resumed, tmp_path, capsys):
+def test_no_plot_where_nothing_changed(resumed, tmp_path, capsys):
     resumed(max_steps=6)
-    assert pictures(tmp_path) == []
+    assert plots(tmp_path) == []
     assert "picture" not in capsys.readouterr().out
 
 
-def test_no_picture_where_the_resume_is_refused(resumed, tmp_path):
+def test_no_plot_where_the_resume_is_refused(resumed, tmp_path):
     with pytest.raises(ScheduleError, match="can't resume"):
         resumed()
-    assert pictures(tmp_path) == []
+    assert plots(tmp_path) == []
 
 
 def test_the_other_processes_draw_nothing(resumed, tmp_path, monkeypatch):
     monkeypatch.setattr(Trainer, "is_world_process_zero", lambda self: False)
     resumed(on_resume="keep", save_strategy="no")
-    assert pictures(tmp_path) == []
+    assert plots(tmp_path) == []
 
 
 def test_without_matplotlib_it_says_what_to_install_and_trains(resumed, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     trainer = resumed(on_resume="keep")
-    assert (
-        'no picture of the resume: pictures need matplotlib: pip install "hf-lrsched[plot]"' in capsys.readouterr().out
-    )
+    assert 'no plot of the resume: pictures need matplotlib: pip install "hf-lrsched[plot]"' in capsys.readouterr().out
     assert trainer.state.global_step == 8
 
 
-def test_a_full_disk_warns_leaves_no_half_picture_and_trains(resumed, tmp_path, monkeypatch, caplog):
+def test_a_full_disk_warns_leaves_no_half_plot_and_trains(resumed, tmp_path, monkeypatch, caplog):
     class Full:
         def __init__(self, file):
             self.file = file
@@ -142,7 +140,7 @@ def test_a_full_disk_warns_leaves_no_half_picture_and_trains(resumed, tmp_path, 
     )
     trainer = resumed(on_resume="keep")
     assert trainer.state.global_step == 8
-    assert pictures(tmp_path) == []
+    assert plots(tmp_path) == []
     assert "could not be drawn: OSError: [Errno 28] No space left on device" in caplog.text
 
 
@@ -151,6 +149,6 @@ def _full(full, file, path):
 
 
 def test_an_error_of_drawing_warns_and_trains(resumed, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(resume_picture, "draw_resume", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr(module, "draw_resume", lambda *args, **kwargs: 1 / 0)
     assert resumed(on_resume="keep").state.global_step == 8
     assert "could not be drawn: ZeroDivisionError" in caplog.text

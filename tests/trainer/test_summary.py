@@ -35,9 +35,9 @@ def test_the_length(run, first):
 @pytest.mark.parametrize(
     ("batch", "line"),
     [
-        (Batch(16), "16 samples an update = 16 a device x 1 accumulated x 1 process"),
-        (Batch(16, 4, 8), "512 samples an update = 16 a device x 4 accumulated x 8 processes"),
-        (Batch(64, 8, 16), "8,192 samples an update = 64 a device x 8 accumulated x 16 processes"),
+        (Batch(16), "16 samples per update = 16 per device x 1 accumulated x 1 process"),
+        (Batch(16, 4, 8), "512 samples per update = 16 per device x 4 accumulated x 8 processes"),
+        (Batch(64, 8, 16), "8,192 samples per update = 64 per device x 8 accumulated x 16 processes"),
     ],
 )
 def test_the_samples_of_an_update(batch, line):

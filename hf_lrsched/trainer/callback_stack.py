@@ -1,0 +1,44 @@
+"""The callbacks that a Trainer with a schedule has."""
+
+from typing import Any
+
+from transformers import ProgressCallback
+
+from ..callbacks import LossGuard, LossMonitor, LRLogger, RunRecorder, ScheduleCallback, ScheduleProgressCallback
+
+
+def add_callbacks(trainer: Any) -> None:
+    """Adds the callbacks of a Trainer with a schedule: those that it does not have yet, and the LR in its progress bar."""
+    handler = trainer.callback_handler
+    for kind in (ScheduleCallback, LRLogger, LossMonitor, RunRecorder):
+        if not any(isinstance(callback, kind) for callback in handler.callbacks):
+            trainer.add_callback(kind())
+    handler.callbacks = [
+        ScheduleProgressCallback(callback.max_str_len) if type(callback) is ProgressCallback else callback
+        for callback in handler.callbacks
+    ]
+
+
+def connect_record(trainer: Any) -> None:
+    """Gives the callbacks that note findings the recorder of this Trainer, for this run."""
+    recorder = find_callback(trainer, RunRecorder)
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, LossGuard | LossMonitor) and callback.recorder is None:
+            callback.recorder = recorder
+
+
+def release_callbacks(trainer: Any) -> None:
+    """Undoes what callbacks changed outside of the run, also where an error ended it before their `on_train_end`."""
+    recorder = find_callback(trainer, RunRecorder)
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, ScheduleCallback):
+            callback.release()
+        if isinstance(callback, LossMonitor):
+            callback.detach()
+        if isinstance(callback, LossGuard | LossMonitor) and callback.recorder is recorder:
+            callback.recorder = None
+
+
+def find_callback(trainer: Any, kind: type) -> Any:
+    """Returns the first callback of a class, or `None`."""
+    return next((callback for callback in trainer.callback_handler.callbacks if isinstance(callback, kind)), None)
