@@ -101,6 +101,8 @@ class ScheduleMixin(_Trainer):
         self.clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._told_findings: set[Any] = set()
         add_callbacks(self)
+        #: The callback that watches the losses of the run, with its `findings`.
+        self.monitor: LossMonitor = find_callback(self, LossMonitor)
 
     @property
     def lr_scheduler(self) -> Any:
@@ -111,12 +113,6 @@ class ScheduleMixin(_Trainer):
     def lr_scheduler(self, scheduler: Any) -> None:
         # A property, since Trainer sets it in the middle of train() to what DeepSpeed's engine would step too early.
         self._lr_scheduler = released(scheduler, getattr(self, "accelerator", None))
-
-    @property
-    def monitor(self) -> LossMonitor | None:
-        """The callback that watches the losses of the run, with its `findings`."""
-        monitor: LossMonitor | None = find_callback(self, LossMonitor)
-        return monitor
 
     @property
     def schedule(self) -> Schedule:

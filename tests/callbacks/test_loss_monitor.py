@@ -61,7 +61,6 @@ class RunInfoSpy(TrainerCallback):
 
 def add_spy(trainer):
     spy = RunInfoSpy(trainer.monitor)
-    trainer.callback_handler.callbacks.append(spy)
     trainer.add_callback(spy)
     return spy
 
@@ -71,13 +70,9 @@ def make_run(make_trainer, losses, cls=None, **kwargs):
     spy = Spy(monitor)
     more = {} if cls is None else {"cls": cls}
     schedule = None if cls is not None else "warmup(25%) >> linear()"
-    # A stock Trainer calls callbacks in their order; ours puts the monitor behind the user's.
-    callbacks = [monitor, spy] if cls is not None else [monitor]
-    trainer = make_trainer(schedule, model=GivenLosses(losses), callbacks=callbacks, **more, **kwargs)
-    if cls is None:
-        trainer.callback_handler.callbacks.append(spy)
-        trainer.add_callback(spy)  # which stay last in this order
-    trainer.monitor = monitor
+    trainer = make_trainer(schedule, model=GivenLosses(losses), callbacks=[monitor, spy], **more, **kwargs)
+    if cls is not None:
+        trainer.monitor = monitor
     trainer.spy = spy
     return trainer
 
@@ -191,7 +186,6 @@ def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
         num_train_epochs=2,
     )
     spy = Spy(trainer.monitor)
-    trainer.callback_handler.callbacks.append(spy)
     trainer.add_callback(spy)
     trainer.train()
     records = [(r["step"], r["loss"]) for r in trainer.state.log_history if "loss" in r]
@@ -240,7 +234,6 @@ def test_the_model_can_be_copied_and_pickled_during_training(make_trainer):
     copies = Copies()
     trainer = make_trainer("linear()", callbacks=[copies])
     spy = Spy(trainer.monitor)
-    trainer.callback_handler.callbacks.append(spy)
     trainer.add_callback(spy)
     trainer.train()
     assert [update for update, _ in spy.losses] == [1, 2, 3, 4, 5, 6]  # those of the copy are none of the run's
@@ -321,7 +314,6 @@ def test_the_lr_of_several_groups_is_that_of_the_group_nearest_to_its_peak(make_
     optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 0.0})
     trainer = make_trainer("linear()", model=model, optimizers=(optimizer, None), learning_rate=1e-3)
     lrs, spy = Spy(trainer.monitor), add_spy(trainer)
-    trainer.callback_handler.callbacks.append(lrs)
     trainer.add_callback(lrs)
     trainer.train()
     assert lrs.lrs == pytest.approx([1, 1, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
