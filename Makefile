@@ -42,7 +42,7 @@ bench-long: .venv/dev
 
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[dev,reporters]"
+	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[dev,reporters,integrations]"
 	touch $@ .venv/demo
 
 .venv-oldest/dev: pyproject.toml constraints-oldest.txt
