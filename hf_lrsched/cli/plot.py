@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..plots import draw_boxes, draw_heat_map, draw_run, draw_runs
-from ..plots.preview import FIGURE_ENDINGS
+from ..plots.style import FIGURE_ENDINGS
 from ..runs.files import check_output, write_output
-from ..runs.metrics import in_common, resolved, words
+from ..runs.metrics import common_metrics, display_name, require_metric
 from ..runs.run import Run, read_run
-from ..runs.timeline import best_of
+from ..runs.timeline import RunView
 from ..schedules import ScheduleError
-from ..schedules.errors import nearest
 from .output import print_written, to_file_name
 
 if TYPE_CHECKING:
@@ -111,19 +110,21 @@ def _draw(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
 
 
 def _boxes(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
-    name = arguments.metric[0] if arguments.metric else next(iter(in_common(runs)), None)
+    name = arguments.metric[0] if arguments.metric else next(iter(common_metrics(runs)), None)
     if name is None:
         raise ScheduleError("the runs have no metric in common that --boxes could plot.")
     metrics: dict[str, list[float]] = {}
     for run in runs:
-        metric = resolved(run, name)
-        best = best_of(run, metric) if metric is not None else None
-        if metric is None or best is None:
-            raise ScheduleError(
-                f"{run.path} has no metric {name!r}; it has {', '.join(run.metrics) or 'none'}.{nearest(name, run.metrics)}"
-            )
-        value = best.value if arguments.boxes == "best" else run.series(metric)[1][-1]
+        metric = require_metric([run], name)
+        value = run.series(metric)[1][-1]
+        if arguments.boxes == "best":
+            best = RunView(run).best(metric)
+            if best is None:
+                raise ScheduleError(
+                    f"the name {name!r} does not tell whether less or more is better; use --boxes last."
+                )
+            value = best.value
         metrics.setdefault(run.schedule or _UNKNOWN, []).append(value)
     which = "at the best checkpoint" if arguments.boxes == "best" else "at the last evaluation"
-    title = f"{words(name)} {which}, {len(runs)} runs"
-    return draw_boxes(metrics, metric=name, baseline=arguments.baseline, baseline_name="baseline", title=title)
+    title = f"{display_name(metric)} {which}, {len(runs)} runs"
+    return draw_boxes(metrics, metric=metric, baseline=arguments.baseline, baseline_name="baseline", title=title)

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..plots.preview import FIGURE_ENDINGS, Preview
+from ..plots.preview import Preview
+from ..plots.style import FIGURE_ENDINGS
 from ..runs.files import check_output, read_yaml
 from ..schedules import Horizon, ScheduleError, parse
 from ..schedules.registry import import_names

@@ -1,6 +1,6 @@
-"""Pictures: schedules before training, a run, several runs, a heat map of the groups, a box for each schedule.
+"""Plots: schedules before training, a run, several runs, a heat map of the groups, a box for each schedule.
 
-All return a matplotlib `Figure`, need no display and have a white ground of their own.
+All return a matplotlib `Figure`, need no display and have a white background of their own.
 """
 
 from .boxes import draw_boxes

@@ -1,10 +1,10 @@
-"""Phases and events of a run in its picture: grounds and thin lines behind the data, names in a strip above it."""
+"""Phases and events of a run in its plot: shades and thin lines behind the data, names in a strip above it."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..runs.timeline import Event, Phase
+from ..runs.timeline import PhaseInterval, RunEvent
 from .style import plain
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 _SHADES = ("#ECECEC", "#FFFFFF")
 _EVENT: dict[str, Any] = {"color": "#333333", "linewidth": 0.9, "linestyle": (0, (3, 2)), "zorder": 2}
 
-#: Rows of the strip, for phases and for events.
-_ROWS = 3
-#: More phases are neither shaded nor named: nobody would see which is which.
-_MOST_PHASES = 60
+#: Rows of the strip, at most, for phases and for events.
+_MAX_ROWS = 3
+#: More phases are neither shaded nor named: nobody could distinguish them.
+_MAX_PHASES = 60
 
 
 class Strip:
-    """Names above the data, in as many rows as they need to stay apart.
+    """Names above the data, in as many rows as they need so that none overlap.
 
     Args:
         axes (`Axes`): The axes, with all their data.
@@ -47,11 +47,11 @@ class Strip:
         return self._row_height * len(self._rows)
 
     def begin_group(self) -> None:
-        """What comes now has rows of its own, below."""
+        """Give the names that are added from now on rows of their own, below."""
         self._first = len(self._rows)
 
-    def add(self, name: str, start: float, end: float, size: float = 9) -> bool:
-        """Names what lies between two updates; a point's name stands beside it. False where there is no room."""
+    def add(self, name: str, start: float, end: float, size: float = 9) -> int | None:
+        """Name what lies between two updates, or beside a point; return the row, or `None` where there is no room."""
         text = self.axes.text(0, 0, plain(name, 60), fontsize=size, va="center", color="#333333")
         text.set(transform=self.axes.transAxes, bbox={"color": "#FFFFFF", "pad": 0.5, "linewidth": 0})
         width = text.get_window_extent(self._renderer).width / self._box.width
@@ -62,15 +62,19 @@ class Strip:
         left = max(min(left, 0.994 - width), 0.006)
         rows = range(self._first, len(self._rows))
         row = next((index for index in rows if self._rows[index] + 0.015 <= left), len(self._rows))
-        if row - self._first == _ROWS:
+        if row - self._first == _MAX_ROWS:
             text.remove()
-            return False
+            return None
         self._rows[row : row + 1] = [left + width]
         self._placed.append((text, left, row))
-        return True
+        return row
+
+    def top_of(self, row: int | None) -> float:
+        """Where the line of an event ends, as a share of the axes: at its name, or below all names."""
+        return 1 - (self.height if row is None else self._row_height * row)
 
     def finish(self, panels: "Sequence[Axes]") -> None:
-        """Puts the names in their places, and makes room for them above the data of all that share the axes."""
+        """Put the names in their places, and make room for them above the data of all that share the axes."""
         for text, left, row in self._placed:
             text.set_position((left, 1 - self._row_height * (row + 0.5)))
         for panel in panels:
@@ -85,30 +89,30 @@ class Strip:
 
 
 def draw_phases_and_events(
-    main: "Axes", twin: "Axes | None", others: "Sequence[Axes]", phases: Sequence[Phase], events: Sequence[Event]
+    main: "Axes",
+    twin: "Axes | None",
+    others: "Sequence[Axes]",
+    phases: Sequence[PhaseInterval],
+    events: Sequence[RunEvent],
 ) -> str:
-    """Shades and names the phases, and marks the events.
+    """Shade and name the phases, and mark the events.
 
     Args:
         main (`Axes`): Those with the names above their data.
         twin (`Axes`, *optional*): The second axes in the same place; they are drawn first.
         others (`Sequence[Axes]`): Panels below.
-        phases (`Sequence[Phase]`): In order.
-        events (`Sequence[Event]`): In order.
+        phases (`Sequence[PhaseInterval]`): In order.
+        events (`Sequence[RunEvent]`): In order.
 
     Returns:
-        `str`: The events that have no name in the picture, for want of room; empty where all have one.
+        `str`: The events that have no name in the plot, for want of room; empty where all have one.
     """
-    phases = phases if len(phases) <= _MOST_PHASES else []
+    phases = phases if len(phases) <= _MAX_PHASES else []
     strip = Strip(main)
     for phase in phases:
         strip.add(phase.text, phase.start, phase.end)
     strip.begin_group()
-    below = 1 - strip.height
-    unnamed: Counter[str] = Counter()
-    for event in events:
-        if not strip.add(event.text, event.t, event.t, size=8):
-            unnamed[event.text] += 1
+    rows = [strip.add(event.label, event.update, event.update, size=8) for event in events]
     strip.finish([main] if twin is None else [main, twin])
     back = main if twin is None else twin
     for axes, top in ((back, 1 - strip.height), *((axes, 1.0) for axes in others)) if len(phases) > 1 else ():
@@ -116,9 +120,9 @@ def draw_phases_and_events(
             axes.axvspan(phase.start, phase.end, ymax=top, color=_SHADES[index % 2], zorder=-5, linewidth=0)
             if phase.start:
                 axes.axvline(phase.start, ymax=top, color="#999999", linewidth=0.7, zorder=-4)
-    for event in events:
+    alpha = 0.9 if len(events) < 30 else 0.35
+    for event, row in zip(events, rows, strict=True):
         for axes in (main, *others):
-            axes.axvline(
-                event.t, ymax=below if axes is main else 1.0, alpha=0.9 if len(events) < 30 else 0.35, **_EVENT
-            )
-    return ", ".join(f"{text} ({count} times)" if count > 1 else text for text, count in unnamed.items())
+            axes.axvline(event.update, ymax=strip.top_of(row) if axes is main else 1.0, alpha=alpha, **_EVENT)
+    unnamed = Counter(event.label for event, row in zip(events, rows, strict=True) if row is None)
+    return ", ".join(f"{label} ({count} times)" if count > 1 else label for label, count in unnamed.items())

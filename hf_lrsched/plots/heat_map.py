@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..runs.run import Run
-from ..runs.timeline import end_of, updates_used
+from ..runs.timeline import RunView
 from ..schedules import ScheduleError
 from ..schedules.shapes import Array
-from .style import digits_of, draw_epochs, finish, house_style, import_figure, plain, set_title, short
+from . import style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: A group of biases and norms beside the weights of the same layer.
 _NO_DECAY = "/no_decay"
-#: More columns than a picture has dots in a row.
+#: A plot has fewer pixels in a row.
 _COLUMNS = 2000
 #: Decades below the highest LR that have colours of their own.
 _DECADES = 3
@@ -26,11 +26,11 @@ _DECADES = 3
 _ROWS = 64
 
 
-@house_style
+@style.house_style
 def draw_heat_map(
     lrs: "Run | Mapping[str, ArrayLike]", path: str | Path | None = None, *, title: str | None = None
 ) -> "Figure":
-    """Draws the LR of each parameter group at each update as a colour: layers beside one another, the first on top.
+    """Draw the LR of each parameter group at each update as a colour: layers beside one another, the first on top.
 
     The colours are logarithmic where the LRs span more than a decade; an LR of 0 is hatched. `layer_3` and
     `layer_3/no_decay` are one row where their LRs are the same. The highest LR of each row stands beside its name.
@@ -38,8 +38,8 @@ def draw_heat_map(
     Args:
         lrs ([`Run`] or `Mapping[str, ArrayLike]`): A run from `read_run`; or the LRs of the updates of each group by its
             name, such as those of a schedule before training. Of a run without a record, the LRs at its evaluations.
-        path (`str` or `Path`, *optional*): Where to save the picture; the ending gives its format, e.g. `.png`.
-        title (`str`, *optional*): Above the picture. Defaults to the run's name and schedule.
+        path (`str` or `Path`, *optional*): Where to save the plot; the ending gives its format, e.g. `.png`.
+        title (`str`, *optional*): Above the plot. Defaults to the run's name and schedule.
 
     Returns:
         `matplotlib.figure.Figure`
@@ -55,12 +55,11 @@ def draw_heat_map(
     draw_heat_map({name: peak * curve(updates) for name, peak in peaks.items()}, "groups.png")
     ```
     """
-    figure_class = import_figure()
     from matplotlib.colors import LogNorm, Normalize
     from matplotlib.patches import Patch
 
     run = lrs if isinstance(lrs, Run) else None
-    edges, rows = _of_run(run) if run is not None else _of_mapping(lrs)  # type: ignore[arg-type]
+    edges, rows = _of_run(lrs) if isinstance(lrs, Run) else _of_mapping(lrs)
     rows = _merged(rows)
     values = np.array(list(rows.values()), dtype=np.float64)
     positive = values[np.isfinite(values) & (values > 0)]
@@ -72,7 +71,7 @@ def draw_heat_map(
     norm: Any = LogNorm(low, high) if is_log else Normalize(0 if low == high else low, high)
 
     shown = min(len(rows), _ROWS)
-    figure = figure_class(figsize=(9, 2.3 + 0.24 * max(shown, 6)), dpi=150, layout="constrained")
+    figure = style.new_figure(9, 2.3 + 0.24 * max(shown, 6))
     axes = figure.subplots()
     axes.patch.set(facecolor="#FFFFFF", edgecolor="#888888", hatch="////")
     mesh = axes.pcolormesh(
@@ -85,36 +84,37 @@ def draw_heat_map(
     )
     bar = figure.colorbar(mesh, ax=axes, extend="min" if float(positive.min()) < low else "neither", pad=0.02)
     bar.set_label("learning rate" + (" (log scale)" if is_log else ""))
-    digits = digits_of(bar.get_ticks())  # type: ignore[arg-type]
-    bar.ax.yaxis.set_major_formatter(lambda value, _: short(value, digits))
+    digits = style.count_digits(bar.get_ticks())
+    bar.ax.yaxis.set_major_formatter(lambda value, _: style.format_lr(value, digits))
     bar.ax.yaxis.set_minor_formatter(lambda value, _: "")
     axes.set_ylim(len(rows), 0)
     every = -(-len(rows) // _ROWS)
     ticks = range(0, len(rows), every)
     peaks = [float(np.nanmax(row)) for row in rows.values()]
-    labels = [f"{plain(name, 40)}   {short(peak, digits_of(peaks))}" for name, peak in zip(rows, peaks, strict=True)]
+    labels = [
+        f"{style.plain(name, 40)}   {style.format_lr(peak, style.count_digits(peaks))}"
+        for name, peak in zip(rows, peaks, strict=True)
+    ]
     axes.set_yticks([tick + 0.5 for tick in ticks], [labels[tick] for tick in ticks], fontsize=8)
     axes.set_ylabel("parameter group, its highest LR")
-    axes.set_xlabel("update (optimizer step)")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value == int(value) else f"{value:g}")
-    draw_epochs(axes, run.updates_per_epoch if run is not None else None)
+    style.set_update_axis(axes, run.updates_per_epoch if run is not None else None)
     handles: list[Any] = []
     if (values == 0).any():
         handles.append(Patch(facecolor="#FFFFFF", edgecolor="#888888", hatch="////", label="LR 0"))
-    if run is not None and run.segments and (done := updates_used(run)) < edges[-1]:
+    if run is not None and run.segments and (done := RunView(run).done) < edges[-1]:
         handles.append(
             axes.axvline(done, color="#000000", linewidth=1.4, linestyle=(0, (3, 2)), label="planned from here on")
         )
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     named = ": ".join(filter(None, [run.name, run.schedule])) if run is not None else ""
-    set_title(figure, title if title is not None else named or "Learning rate of each group")
-    return finish(figure, path)
+    style.set_title(figure, title if title is not None else named or "Learning rate of each group")
+    return style.save(figure, path)
 
 
 def _of_run(run: Run) -> tuple[Array, dict[str, Array]]:
     if run.segments:
-        start, end = run.segments[0].start, end_of(run)
+        start, end = run.segments[0].start, RunView(run).end
         updates = np.unique(np.linspace(start, end - 1, min(end - start, _COLUMNS)).astype(np.int64)).astype(np.float64)
         return np.append(updates, end), run.lrs(updates) or {}
     names = [name for name in run.groups if run.series(f"lr/{name}")[0]]

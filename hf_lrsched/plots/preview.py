@@ -1,4 +1,4 @@
-"""Preview: curves before they train, as a drawing in the terminal, a table, a picture or data."""
+"""Preview: curves before they train, as a drawing in the terminal, a table, a plot or data."""
 
 import csv
 import json
@@ -10,20 +10,18 @@ from typing import Any
 import numpy as np
 
 from ..runs.files import check_output
-from ..schedules import Curve, Horizon, Schedule, ScheduleError, to_data
-from . import draw_schedules
+from ..schedules import Curve, Horizon, Schedule, to_data
+from .schedules import draw_schedules
+from .style import FIGURE_ENDINGS
+from .terminal import draw_in_terminal
 
 # A file holds every update of a run of up to this length, and this many of a longer one, with all boundaries.
-_MOST_ROWS = 100_000
-#: Files that matplotlib draws, and all that a preview can be written to.
-FIGURE_ENDINGS = (".png", ".svg", ".pdf")
-ENDINGS = (*FIGURE_ENDINGS, ".csv", ".json")
-_MARKERS = ("hd", "•", "x", "o", "+", "*")
+_MAX_ROWS = 100_000
 
 
 @dataclass(frozen=True)
 class Preview:
-    """Several schedules over the same run, resolved by what trains them.
+    """Several schedules over the same run, resolved as in training.
 
     Args:
         curves (`Sequence[Curve]`): One for each schedule, over one horizon.
@@ -35,10 +33,10 @@ class Preview:
 
     @classmethod
     def of(cls, schedules: Sequence[Schedule], horizon: Horizon, lr: float | None = None) -> "Preview":
-        """Resolves schedules for a look at them; without a peak LR, as factors.
+        """Resolve schedules for a look at them; without a peak LR, as factors.
 
         Raises:
-            ScheduleError: A schedule can't be meant in this run.
+            ScheduleError: A schedule is invalid in this run.
 
         Example:
         ```python
@@ -57,17 +55,17 @@ class Preview:
     def horizon(self) -> Horizon:
         return self.curves[0].horizon
 
-    def updates(self, most: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Updates (0-based) to look at: all, or so many spread evenly, and both sides of every boundary."""
+    def updates(self, max_updates: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Select updates (counted from 0) to look at: all, or so many spread evenly, and both sides of every boundary."""
         total = self.horizon.num_updates
-        if total <= most:
+        if total <= max_updates:
             return np.arange(total)
         bounds = [bound for curve in self.curves for part in curve.parts for bound in (part.start - 1, part.start)]
-        spread = np.linspace(0, total - 1, most).astype(np.int64)
+        spread = np.linspace(0, total - 1, max_updates).astype(np.int64)
         return np.unique(np.clip(np.concatenate([spread, np.array(bounds)]), 0, total - 1))
 
     def table(self) -> str:
-        """The phases of every schedule: their updates, counted from 1, and the LRs of the first and the last of them."""
+        """List the phases of every schedule: their updates, counted from 1, and the LRs of their first and last update."""
         return "\n\n".join(self._table(curve) for curve in self.curves)
 
     def _table(self, curve: Curve) -> str:
@@ -85,97 +83,52 @@ class Preview:
         return "\n".join([f"{curve.schedule} over {curve.horizon}", *lines, *warnings])
 
     def drawing(self, width: int = 100, height: int = 20, colour: bool = False) -> str:
-        """All schedules on one axis, in characters; vertical lines are the boundaries of the first one's phases.
-
-        Raises:
-            ScheduleError: The package plotext is missing.
-        """
-        try:
-            import plotext
-        except ImportError as error:
-            raise ScheduleError('the drawing needs plotext: pip install "hf-lrsched[plot]"') from error
-        updates = self.updates(4 * width)
-        plotext.clear_figure()
-        plotext.theme("pro" if colour else "clear")
-        plotext.plotsize(width, height)
-        for curve, marker in zip(self.curves, _cycled(_MARKERS, self.curves), strict=True):
-            plotext.plot((updates + 1).tolist(), (self.lr * curve(updates)).tolist(), marker=marker)
-        for part in self.curves[0].parts[1:]:
-            plotext.vline(part.start + 1, "gray+" if colour else None)
-        total = self.horizon.num_updates
-        ticks = sorted({1, *(round(total * share / 4) for share in range(1, 5))} - {0})
-        plotext.xticks(ticks, [f"{tick:,}" for tick in ticks])
-        low, high = 0.0, self.lr * max(float(curve(updates).max()) for curve in self.curves) or 1.0
-        levels = [low + (high - low) * share / 4 for share in range(5)]
-        plotext.yticks(levels, [f"{level:.2e}" if level else "0" for level in levels])
-        plotext.ylim(low, high)
-        plotext.xlabel("update" if self.horizon.unit == "updates" else self.horizon.unit)
-        text: str = plotext.build() if colour else plotext.uncolorize(plotext.build())
-        # A key of its own, for plotext lays it over the curves.
-        key = zip(_cycled(_MARKERS, self.curves), self.curves, strict=True)
-        lines = [f"  {'▞' if marker == 'hd' else marker}  {curve.schedule}" for marker, curve in key]
-        return "\n".join([*lines, *(line.rstrip() for line in text.splitlines())])
+        """Draw all schedules in characters; see [`draw_in_terminal`]."""
+        return draw_in_terminal(self.curves, self.lr, self.updates(4 * width), width, height, colour)
 
     def rows(self) -> tuple[list[str], list[list[float]]]:
-        """Header and rows of data: update, epoch where it is known, and the LR of each schedule."""
-        updates = self.updates(_MOST_ROWS)
-        per_epoch = self.horizon.updates_per_epoch
-        columns: list[list[float]] = [(updates + 1).tolist()]
-        header = ["update"]
-        if per_epoch:
-            header.append("epoch")
-            columns.append(((updates + 1) / per_epoch).tolist())
-        for curve in self.curves:
-            header.append(str(curve.schedule))
-            columns.append((self.lr * curve(updates)).tolist())
-        return header, [list(row) for row in zip(*columns, strict=True)]
+        """Return header and rows of data: update, epoch where it is known, and the LR of each schedule."""
+        updates, per_epoch = self.updates(_MAX_ROWS), self.horizon.updates_per_epoch
+        columns = {"update": updates + 1, **({"epoch": (updates + 1) / per_epoch} if per_epoch else {})}
+        header = [*columns, *(str(curve.schedule) for curve in self.curves)]
+        values = [*columns.values(), *(self.lr * curve(updates) for curve in self.curves)]
+        return header, [list(row) for row in zip(*(column.tolist() for column in values), strict=True)]
 
     def to_data(self) -> dict[str, Any]:
-        """Everything as plain data, for JSON."""
-        updates = self.updates(_MOST_ROWS)
+        """Return everything as plain data, for JSON."""
+        updates = self.updates(_MAX_ROWS)
+        schedules = []
+        for curve in self.curves:
+            phases = [
+                {"text": part.text, "first_update": part.start + 1, "last_update": part.end}
+                | {"lengths": list(part.arithmetic)}
+                for part in curve.parts
+            ]
+            data = {"text": str(curve.schedule), "schedule": to_data(curve.schedule), "phases": phases}
+            schedules.append({**data, "warnings": list(curve.notes), "lr": (self.lr * curve(updates)).tolist()})
         return {
             "num_updates": self.horizon.num_updates,
             "updates_per_epoch": self.horizon.updates_per_epoch,
             "peak_lr": self.lr,
             "update": (updates + 1).tolist(),
-            "schedules": [
-                {
-                    "text": str(curve.schedule),
-                    "schedule": to_data(curve.schedule),
-                    "phases": [
-                        {
-                            "text": part.text,
-                            "first_update": part.start + 1,
-                            "last_update": part.end,
-                            "lengths": list(part.arithmetic),
-                        }
-                        for part in curve.parts
-                    ],
-                    "warnings": list(curve.notes),
-                    "lr": (self.lr * curve(updates)).tolist(),
-                }
-                for curve in self.curves
-            ],
+            "schedules": schedules,
         }
 
     def save(self, path: str | Path, force: bool = False) -> Path:
-        """Writes a file; its ending says what: `.png`, `.svg` or `.pdf`, `.csv`, `.json`.
+        """Write a file; its ending gives the format: `.png`, `.svg` or `.pdf`, `.csv`, `.json`.
 
         Raises:
             ScheduleError: The file exists (and `force` is not set), its folder does not, or the ending is unknown.
         """
         path = Path(path)
-        check_output(path, ENDINGS, force)
-        if path.suffix.lower() in FIGURE_ENDINGS:
+        check_output(path, (*FIGURE_ENDINGS, ".csv", ".json"), force)
+        ending = path.suffix.lower()
+        if ending in FIGURE_ENDINGS:
             draw_schedules(self.curves, self.lr, self.updates(4000), path)
-        elif path.suffix.lower() == ".csv":
+        elif ending == ".csv":
             header, rows = self.rows()
             with path.open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows([header, *rows])
         else:
             path.write_text(json.dumps(self.to_data(), indent=1), encoding="utf-8")
         return path
-
-
-def _cycled(values: Sequence[Any], like: Sequence[Any]) -> list[Any]:
-    return [values[index % len(values)] for index in range(len(like))]

@@ -1,4 +1,4 @@
-"""The picture of a resume with other settings: the learning rate that was to be, and the one that is."""
+"""The plot of a resume with other settings: the learning rate that was planned, and the one from here on."""
 
 import math
 import textwrap
@@ -9,28 +9,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..schedules import ScheduleError
+from ..schedules.shapes import Array
 from ..trajectory.trajectory import Trajectory, lrs_at
-from .style import Points, draw_epochs, house_style, import_figure, plain, set_from_zero, short
+from . import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
-# Okabe and Ito's blue and vermilion, which stay apart for colour-blind readers; dashes and widths do in grey print.
-_OLD, _NEW = "#0072B2", "#D55E00"
-_TO_BE: dict[str, Any] = {"color": _OLD, "linestyle": (0, (5, 2.5)), "linewidth": 1.5, "zorder": 3}
+_OLD, _NEW = style.COLOURS[:2]
+_PLANNED: dict[str, Any] = {"color": _OLD, "linestyle": (0, (5, 2.5)), "linewidth": 1.5, "zorder": 3}
 _USED: dict[str, Any] = {"color": _OLD, "linestyle": "-", "linewidth": 2.2}
-_IS: dict[str, Any] = {"color": _NEW, "linestyle": "-", "linewidth": 2.2}
+_NEXT: dict[str, Any] = {"color": _NEW, "linestyle": "-", "linewidth": 2.2}
 _DOTS: dict[str, Any] = {"markersize": 7, "linestyle": "none", "clip_on": False, "zorder": 5}
 
 #: Parameter groups that are drawn at most: those whose curves differ.
-_GROUPS = 3
+_MAX_GROUPS = 3
 #: Longer runs are drawn by so many of their updates.
-_POINTS = 10_000
+_MAX_POINTS = 10_000
+
+#: Updates, with the factor by which the LRs were multiplied from there on.
+Drops = Sequence[tuple[float, float]]
 
 
-@house_style
+@style.house_style
 def draw_resume(
     before: Trajectory | Sequence[float],
     after: Trajectory,
@@ -41,10 +43,10 @@ def draw_resume(
     end: float | None = None,
     since: float = 0,
     names: Sequence[str] | None = None,
-    drops: Sequence[tuple[float, float]] = (),
+    drops: Drops = (),
     scales: Sequence[float] | None = None,
 ) -> "Figure":
-    """Draws a resume: the LR that was to be (dashed), the one that was used, and the one from here on.
+    """Draw a resume: the LR that was planned (dashed), the one that was used, and the one from here on.
 
     The first parameter group is drawn, and of the others those whose curves have another shape, up to three in all. No
     display is needed.
@@ -52,11 +54,11 @@ def draw_resume(
     Args:
         before ([`Trajectory`] or `Sequence[float]`): The trajectory of the checkpoint's run; where it is not known, as in a
             checkpoint of the stock Trainer, the LR of each group that it holds.
-        after ([`Trajectory`]): The trajectory that the run goes on with.
-        t (`float`): The updates that are over, or what else the schedule counts.
-        path (`str` or `Path`, *optional*): Where to save the picture; the ending gives its format, e.g. `.png`.
+        after ([`Trajectory`]): The trajectory with which the run resumes.
+        t (`float`): The updates done, or what else the schedule counts.
+        path (`str` or `Path`, *optional*): Where to save the plot; the ending gives its format, e.g. `.png`.
         on_resume (`str`, *optional*): The choice, for the title.
-        end (`float`, *optional*): All updates of the run that goes on. Defaults to where `after` ends.
+        end (`float`, *optional*): All updates of the resumed run. Defaults to where `after` ends.
         since (`float`, defaults to 0): The update from which on `before` is what was used, where an earlier resume had
             replaced the curve.
         names (`Sequence[str]`, *optional*): The names of the parameter groups. Defaults to `group_0`, `group_1`, ….
@@ -69,7 +71,7 @@ def draw_resume(
         `matplotlib.figure.Figure`
 
     Raises:
-        ScheduleError: The two have another number of parameter groups.
+        ScheduleError: The two have different numbers of parameter groups.
         ImportError: Matplotlib is missing.
 
     Example:
@@ -79,137 +81,111 @@ def draw_resume(
     draw_resume(old, new, t=5, path="resume.png", on_resume="switch")
     ```
     """
-    figure_class = import_figure()
-    groups = range(len(after.settings.peaks))
-    dropped = [_drops_of(before, group, drops) for group in groups]
+    peaks, horizon = after.settings.peaks, after.settings.horizon
+    dropped = [_drops_of(before, group, drops) for group in range(len(peaks))]
     totals = [math.prod(factor for _, factor in each) for each in dropped]
-    was = [*map(float, before)] if not isinstance(before, Trajectory) else _times(lrs_at(before, t), totals)
+    was = [*map(float, before)] if not isinstance(before, Trajectory) else _scale(lrs_at(before, t), totals)
     scales = totals if scales is None else scales
-    now = _times(lrs_at(after, t), scales)
+    now = _scale(lrs_at(after, t), scales)
     if len(was) != len(now):
-        raise ScheduleError(f"can't draw a resume from {len(was)} parameter groups to {len(now)}.")
+        raise ScheduleError(f"cannot draw a resume from {len(was)} parameter groups to {len(now)}.")
     end = after.end() if end is None else end
     last = max(end, t + 1, before.end() if isinstance(before, Trajectory) else 0)
-    drawn = _groups_that_differ(before, after, last)
-    figure = figure_class(figsize=(9, 3.4 + 1.9 * len(drawn)), dpi=150, layout="constrained")
-    panels: list[Axes] = [*figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]]
-    words = _Words(after.settings.horizon.unit, t)
+    groups = _groups_that_differ(before, after, last)
+    figure = style.new_figure(9, 3.4 + 1.9 * len(groups))
+    panels: list[Axes] = [*figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]]
 
-    for axes, group in zip(panels, drawn, strict=True):
-        lines: list[tuple[Points, str, dict[str, Any]]] = []
+    counts_updates = horizon.unit == "updates"
+    used = f"used up to update {t:g}" if counts_updates else f"used up to {t:g} {horizon.unit}"
+    onwards = f"from update {t + 1:g} on" if counts_updates else "from there on"
+    for axes, group in zip(panels, groups, strict=True):
+        lines: list[tuple[tuple[Array, Array], str, dict[str, Any]]] = []
         if isinstance(before, Trajectory):
-            to_be, used = (_points(before, group, since, until, dropped[group]) for until in (before.end(), t))
-            lines += [(to_be, f"was to be: {words.trajectory(before, group)}", _TO_BE), (used, words.used, _USED)]
-        is_now = _points(after, group, t, end, [(0.0, scales[group])])
-        lines.append((is_now, f"{words.from_here}: {words.trajectory(after, group, end)}", _IS))
-        for points, label, style in lines:
-            # Update u's LR holds from u - 1 to u, as in the other pictures.
-            axes.plot(*points, label=label, drawstyle="steps-post", **style)
-        known = "_" if isinstance(before, Trajectory) else "the checkpoint's LR; the curve that it is of is not known"
-        axes.plot([t], [was[group]], "o", markerfacecolor="none", markeredgewidth=1.6, color=_OLD, label=known, **_DOTS)
+            planned = _points(before, group, since, before.end(), dropped[group])
+            lines.append((planned, f"was planned: {_describe(before, group)}", _PLANNED))
+            lines.append((_points(before, group, since, t, dropped[group]), used, _USED))
+        to_come = _points(after, group, t, end, [(0.0, scales[group])])
+        lines.append((to_come, f"{onwards}: {_describe(after, group, end)}", _NEXT))
+        for points, label, look in lines:
+            # The LR of update u holds from u - 1 to u, as in the other plots.
+            axes.plot(*points, label=label, drawstyle="steps-post", **look)
+        label = "_" if isinstance(before, Trajectory) else "the checkpoint's LR, whose curve is not known"
+        axes.plot([t], [was[group]], "o", markerfacecolor="none", markeredgewidth=1.6, color=_OLD, label=label, **_DOTS)
         axes.plot([t], [now[group]], "o", color=_NEW, **_DOTS)
         axes.axvline(t, color="#888888", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
-        name = "" if len(now) == 1 else f"{plain(names[group]) if names else f'group_{group}'}: "
-        axes.set_title(f"{name}{words.told(was[group], now[group])}", loc="left", fontsize=9.5)
+        name = "" if len(now) == 1 else f"{style.plain(names[group]) if names else f'group_{group}'}: "
+        which = f"LR of update {t + 1:g}" if counts_updates else "the next LR"
+        changed = f"{name}{which}: {style.format_lr(was[group])} was planned, {style.format_lr(now[group])} is used"
+        axes.set_title(changed, loc="left", fontsize=9.5)
         axes.set_ylabel("learning rate")
-        axes.yaxis.set_major_formatter(lambda value, _: short(value))
-        set_from_zero(axes)
-        axes.grid(axis="y", color="#BBBBBB", alpha=0.5, linewidth=0.6)
-        axes.set_axisbelow(True)
+        style.set_lr_axis(axes)
+        style.draw_grid(axes)
     panels[-1].set_xlim(-0.01 * last, 1.01 * last)
-    panels[-1].set_xlabel(words.unit_in_full)
-    draw_epochs(panels[0], after.settings.horizon.updates_per_epoch)
-    _legend(figure, panels)
-    figure.suptitle(words.title + ("" if on_resume is None else f" with on_resume={on_resume!r}"))
-    if path is not None:
-        figure.savefig(path)
-    return figure
+    style.set_update_axis(panels[-1], horizon.updates_per_epoch, panels[0])
+    if not counts_updates:
+        panels[-1].set_xlabel(horizon.unit)
+    style.draw_legend(figure, panels, max_columns=1)
+    at = f"after update {t:g}" if counts_updates else f"after {t:g} {horizon.unit}"
+    figure.suptitle(f"Resumed {at}" + ("" if on_resume is None else f" with on_resume={on_resume!r}"))
+    return style.save(figure, path)
 
 
-def _times(lrs: Sequence[float], scales: Sequence[float]) -> list[float]:
+def _scale(lrs: Sequence[float], scales: Sequence[float]) -> list[float]:
     return [lr * scale for lr, scale in zip(lrs, scales, strict=False)]
 
 
-def _drops_of(trajectory: Trajectory | Sequence[float], group: int, drops: Sequence[tuple[float, float]]) -> Any:
-    """A plateau's drops are those of the groups that follow its schedule."""
+def _drops_of(trajectory: Trajectory | Sequence[float], group: int, drops: Drops) -> Drops:
+    """A plateau's drops are those of the groups that have its schedule."""
     if not isinstance(trajectory, Trajectory):
         return []
-    follows = ["plateau(" in schedule for schedule in trajectory.settings.schedules]
-    return drops if not any(follows) or follows[group : group + 1] == [True] else []
+    has_plateau = ["plateau(" in schedule for schedule in trajectory.settings.schedules]
+    return drops if not any(has_plateau) or has_plateau[group : group + 1] == [True] else []
 
 
-def _points(
-    trajectory: Trajectory, group: int, start: float, end: float, drops: Sequence[tuple[float, float]]
-) -> Points:
-    """The LRs of a group from one position to another; the last one once more, so that its step is drawn whole."""
+def _points(trajectory: Trajectory, group: int, start: float, end: float, drops: Drops) -> tuple[Array, Array]:
+    """The LRs of a group from one position to another; the last one twice, so that its step has a width."""
     if end <= start:
-        return [], []
+        return np.array([]), np.array([])
     updates = _positions(start, end)
     lrs = trajectory.lrs(updates)[group]
     for at, factor in drops:
         lrs = np.where(updates < at, lrs, lrs * factor)
-    return [*updates.tolist(), float(end)], [*lrs.tolist(), float(lrs[-1])]
+    return np.append(updates, float(end)), np.append(lrs, lrs[-1])
 
 
 def _positions(start: float, end: float) -> Any:
-    if end - start <= _POINTS:
+    if end - start <= _MAX_POINTS:
         return np.arange(start, end)
-    return np.unique(np.linspace(start, end - 1, _POINTS).round())
+    return np.unique(np.linspace(start, end - 1, _MAX_POINTS).round())
 
 
 def _groups_that_differ(before: Trajectory | Sequence[float], after: Trajectory, end: float) -> list[int]:
-    """The first group, and of the others those whose share of their peak is another one somewhere."""
+    """The first group, and of the others those whose share of their peak differs somewhere."""
     updates = _positions(0, end)
-    trajectories = [trajectory for trajectory in (before, after) if isinstance(trajectory, Trajectory)]
+    trajectories = [each for each in (before, after) if isinstance(each, Trajectory)]
     shares = [
-        [lrs / (peak or 1.0) for lrs, peak in zip(trajectory.lrs(updates), trajectory.settings.peaks, strict=True)]
-        for trajectory in trajectories
+        [lrs / (peak or 1.0) for lrs, peak in zip(each.lrs(updates), each.settings.peaks, strict=True)]
+        for each in trajectories
     ]
-    drawn: list[int] = []
+    found: list[int] = []
     for group in range(len(after.settings.peaks)):
-        still = drawn and not any(share[group].any() for share in shares)  # its LR is 0 all the time
-        same = (all(np.allclose(share[group], share[other]) for share in shares) for other in drawn)
-        if len(drawn) < _GROUPS and not still and not any(same):
-            drawn.append(group)
-    return drawn
+        is_frozen = found and not any(share[group].any() for share in shares)
+        same = (all(np.allclose(share[group], share[other]) for share in shares) for other in found)
+        if len(found) < _MAX_GROUPS and not is_frozen and not any(same):
+            found.append(group)
+    return found
 
 
-def _legend(figure: "Figure", panels: "Sequence[Axes]") -> None:
-    """What the panels have in common is there once."""
-    found: dict[str, Any] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    figure.legend([*found.values()], [*found], loc="outside lower center", frameon=False, fontsize=9, ncols=1)
-
-
-class _Words:
-    """The picture's words: of updates, or of what else the schedule counts."""
-
-    def __init__(self, unit: str, t: float):
-        if unit == "updates":
-            self.unit_in_full = "update (optimizer step)"
-            self.title, self.used = f"Resumed after update {t:g}", f"used up to update {t:g}"
-            self.next, self.from_here = f"LR of update {t + 1:g}", f"from update {t + 1:g} on"
-        else:
-            self.unit_in_full = unit
-            self.title, self.used = f"Resumed after {t:g} {unit}", f"used up to {t:g} {unit}"
-            self.next, self.from_here = "the next LR", "from there on"
-
-    def told(self, was: float, now: float) -> str:
-        return f"{self.next}: was to be {short(was)}, is {short(now)}"
-
-    def trajectory(self, trajectory: Trajectory, group: int, end: float = 0) -> str:
-        """A trajectory in words; in a run that lasts longer than it, too."""
-        text = f"{trajectory.settings.schedules[group]} over {trajectory.settings.horizon.num_updates} {trajectory.settings.horizon.unit}"
-        if trajectory.stretches:
-            text += ", stretched to " + " and then to ".join(
-                f"{stretch.new_end}" for stretch in trajectory.stretches[::-1]
-            )
-        if trajectory.rewarm is not None:
-            text += f", reached over {trajectory.rewarm.over}"
-        if trajectory.cooldown_at is not None:
-            text += f", cooled down from {trajectory.cooldown_at:g} on"
-        if end > trajectory.end():
-            text += ", then its last LR"
-        return "\n".join(textwrap.wrap(text, 95, break_on_hyphens=False))
+def _describe(trajectory: Trajectory, group: int, end: float = 0) -> str:
+    """A trajectory in words; in a run that lasts longer than it, too."""
+    horizon = trajectory.settings.horizon
+    text = f"{trajectory.settings.schedules[group]} over {horizon.num_updates} {horizon.unit}"
+    if trajectory.stretches:
+        text += ", stretched to " + " and then to ".join(f"{stretch.new_end}" for stretch in trajectory.stretches[::-1])
+    if trajectory.rewarm is not None:
+        text += f", reached over {trajectory.rewarm.over}"
+    if trajectory.cooldown_at is not None:
+        text += f", cooled down from {trajectory.cooldown_at:g} on"
+    if end > trajectory.end():
+        text += ", then its last LR"
+    return "\n".join(textwrap.wrap(text, 95, break_on_hyphens=False))

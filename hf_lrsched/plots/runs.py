@@ -1,41 +1,26 @@
-"""The picture of several runs: their metrics and their learning rates, one colour for each run."""
+"""The plot of several runs: their metrics and their learning rates, one colour for each run."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runs.downsample import thin
-from ..runs.metrics import available, in_common, is_loss, resolved, told_apart, words
+from ..runs.downsample import downsample
+from ..runs.metrics import common_metrics, display_name, distinct_names, is_loss, require_metric
 from ..runs.run import Run
-from ..runs.timeline import best_of, lrs_of
+from ..runs.timeline import RunView
 from ..schedules import ScheduleError
+from . import style
 from .lr_axis import draw_lrs
-from .style import (
-    COLOURS,
-    DASHES,
-    STAR,
-    Points,
-    draw_legend,
-    draw_losses,
-    finish,
-    house_style,
-    import_figure,
-    plain,
-    scale_losses,
-    set_note,
-    set_title,
-    set_updates,
-)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: What stands for the training loss among the metrics.
+#: What the training loss is called among the metrics; in the records it is `loss`.
 TRAINING = "train_loss"
 
 
-@house_style
+@style.house_style
 def draw_runs(
     runs: Sequence[Run],
     path: str | Path | None = None,
@@ -43,17 +28,17 @@ def draw_runs(
     metrics: Sequence[str] | None = None,
     title: str | None = None,
 ) -> "Figure":
-    """Draws several runs on one picture: a panel for each metric and one for the LRs below; a colour for each run.
+    """Draw several runs in one plot: a panel for each metric and one for the LRs below; a colour for each run.
 
-    A star is at each run's best checkpoint, or evaluation. Runs of the same name are told apart by their folders.
+    A star marks each run's best checkpoint, or evaluation. Runs of the same name get the names of their folders.
 
     Args:
         runs (`Sequence[Run]`): From `read_run`.
-        path (`str` or `Path`, *optional*): Where to save the picture; the ending gives its format, e.g. `.png`.
+        path (`str` or `Path`, *optional*): Where to save the plot; the ending gives its format, e.g. `.png`.
         metrics (`Sequence[str]`, *optional*): A panel for each, with or without `eval_`, of the runs that have it;
-            `train_loss` is the training loss. Defaults to the first metric that all runs have and their validation loss;
-            without such, to the training loss.
-        title (`str`, *optional*): Above the picture.
+            `train_loss` is the training loss. Defaults to the metric by which the runs are judged and their validation
+            loss, of those that all have; without such, to the training loss.
+        title (`str`, *optional*): Above the plot.
 
     Returns:
         `matplotlib.figure.Figure`
@@ -69,105 +54,83 @@ def draw_runs(
     """
     if not runs:
         raise ScheduleError("nothing to draw: no runs.")
-    names = told_apart(runs)
-    drawn = compared(runs, names, metrics)
-    lrs = [lrs_of(run) for run in runs]
-    has_lrs = any(each.used or each.planned for each in lrs)
-    heights = [2.6] * len(drawn) + [2.0] * has_lrs
-    size = (9, sum(heights) + 1.4 + 0.2 * len(runs))
-    figure = import_figure()(figsize=size, dpi=150, layout="constrained")
+    names = distinct_names(runs)
+    drawn = _choose(runs, names, metrics)
+    views = [RunView(run) for run in runs]
+    lrs = [view.lrs() for view in views]
+    heights = [2.6] * len(drawn) + [2.0] * any(each.lines for each in lrs)
+    figure = style.new_figure(9, sum(heights) + 1.4 + 0.2 * len(runs))
     panels: list[Axes] = [*figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]]
     for axes, metric in zip(panels, drawn, strict=False):
-        _draw_metric(axes, metric, runs, names, is_first=metric == drawn[0])
-    if has_lrs:
+        _draw_metric(axes, metric, views, names, is_first=metric == drawn[0])
+    if len(heights) > len(drawn):
         for index, each in enumerate(lrs):
             colour, dashes = _look(index)
             draw_lrs(panels[-1], each, colour, None, 1.5, dashes)
-        several = any(len(each.groups) > 1 for each in lrs)
+        several = any(len(each.lines) > 1 for each in lrs)
         panels[-1].set_ylabel("learning rate used" + ("\n(first and last group)" if several else ""))
+    style.set_update_limits(panels)
     per_epoch = {run.updates_per_epoch for run in runs}
-    set_updates(panels, per_epoch.pop() if len(per_epoch) == 1 else None)
+    style.set_update_axis(panels[-1], per_epoch.pop() if len(per_epoch) == 1 else None, panels[0])
     count = "One run" if len(runs) == 1 else f"{len(runs)} runs"
-    set_title(figure, f"{count}: {', '.join(map(_spoken, drawn))}" if title is None else title)
-    draw_legend(figure, panels)
-    notes = ["the runs have no evaluated metric in common"] if metrics is None and drawn == [TRAINING] else []
-    unknown = [name for name, each in zip(names, lrs, strict=True) if not (each.used or each.planned)]
+    style.set_title(figure, f"{count}: {', '.join(map(display_name, drawn))}" if title is None else title)
+    style.draw_legend(figure, panels)
+    notes = ["the runs have no evaluated metric in common"] if metrics is None and drawn == ["loss"] else []
+    unknown = [name for name, each in zip(names, lrs, strict=True) if not each.lines]
     if unknown:
         notes.append(f"no learning rate in the records of {', '.join(unknown)}")
-    set_note(figure, notes)
-    return finish(figure, path)
+    style.set_note(figure, notes)
+    return style.save(figure, path)
 
 
-def compared(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[str] | None = None) -> list[str]:
-    """The metrics of the panels.
-
-    Raises:
-        ScheduleError: No run has a metric that is named; or the runs have nothing in common.
-    """
+def _choose(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[str] | None = None) -> list[str]:
+    """Choose the metrics of the panels, by their names in the records."""
+    has_training = [bool(run.series("loss")[0]) for run in runs]
     if metrics is not None:
-        return list(dict.fromkeys(_named(runs, name) for name in metrics))
-    if drawn := in_common(runs):
+        is_training = {name: name == TRAINING and any(has_training) for name in metrics}
+        return list(dict.fromkeys("loss" if is_training[name] else require_metric(runs, name) for name in metrics))
+    if drawn := common_metrics(runs):
         return drawn
-    if all(run.series("loss")[0] for run in runs):
-        return [TRAINING]
-    there = "; ".join(f"{name} has {', '.join(_all(run)) or 'none'}" for run, name in zip(runs, names, strict=True))
-    raise ScheduleError(f"the runs have no metric in common: {there}. Name what to draw: each gets a panel.")
-
-
-def _all(run: Run) -> list[str]:
-    return [*(name.removeprefix("eval_") for name in available(run)), *([TRAINING] if run.series("loss")[0] else [])]
-
-
-def _named(runs: Sequence[Run], name: str) -> str:
-    if name == TRAINING and any(run.series("loss")[0] for run in runs):
-        return name
-    for run in runs:
-        if (found := resolved(run, name)) is not None:
-            return found
-    there = dict.fromkeys(each for run in runs for each in _all(run))
-    raise ScheduleError(f"no metric {name!r} in any of the runs; there are {', '.join(there) or 'none'}.")
-
-
-def _points(run: Run, metric: str) -> Points:
-    if metric == TRAINING:
-        return run.series("loss")
-    return run.series(metric) if metric in available(run) else ([], [])
-
-
-def _spoken(metric: str) -> str:
-    return "training loss" if metric == TRAINING else words(metric)
+    if all(has_training):
+        return ["loss"]
+    found = []
+    for run, name, has_loss in zip(runs, names, has_training, strict=True):
+        known = [*(metric.removeprefix("eval_") for metric in run.metrics), *([TRAINING] if has_loss else [])]
+        found.append(f"{name} has {', '.join(known) or 'none'}")
+    raise ScheduleError(f"the runs have no metric in common: {'; '.join(found)}. Name what to draw: each gets a panel.")
 
 
 def _look(index: int) -> tuple[str, Any]:
     """Colours first; a dash of its own each, too, for grey print."""
-    return COLOURS[index % len(COLOURS)], DASHES[(index % len(COLOURS) + index // len(COLOURS)) % len(DASHES)]
+    return style.COLOURS[index % len(style.COLOURS)], style.DASHES[
+        (index % len(style.COLOURS) + index // len(style.COLOURS)) % len(style.DASHES)
+    ]
 
 
-def _draw_metric(axes: "Axes", metric: str, runs: Sequence[Run], names: Sequence[str], is_first: bool) -> None:
-    for index, (run, name) in enumerate(zip(runs, names, strict=True)):
+def _draw_metric(axes: "Axes", metric: str, views: Sequence[RunView], names: Sequence[str], is_first: bool) -> None:
+    for index, (view, name) in enumerate(zip(views, names, strict=True)):
         colour, dashes = _look(index)
-        points = _points(run, metric)
-        label = _label(run, name, metric, bool(points[0])) if is_first else "_"
-        if metric == TRAINING and points[0]:
-            draw_losses(axes, points, label, colour, dashes)
+        points = view.run.series(metric)
+        label = _label(view, name, metric) if is_first else "_"
+        if metric == "loss" and points[0]:
+            style.draw_losses(axes, points, label, colour, dashes)
             continue
         marker = "o" if len(points[0]) <= 60 else ""
-        axes.plot(
-            *thin(*points), label=label, color=colour, linestyle=dashes, marker=marker, markersize=4, linewidth=1.5
-        )
-        best = best_of(run, metric) if points[0] else None
+        look: Any = {"color": colour, "linestyle": dashes, "marker": marker, "markersize": 4, "linewidth": 1.5}
+        axes.plot(*downsample(*points), label=label, **look)
+        best = view.best(metric)
         if best is not None and is_first:
-            axes.plot([best.step], [best.value], "*", color=colour, label="_", **STAR)
+            axes.plot([best.step], [best.value], "*", color=colour, label="_", **style.STAR)
     if is_loss(metric):
-        scale_losses(axes, [_points(run, metric)[1] for run in runs])
-    axes.set_ylabel(plain(_spoken(metric), 40))
+        style.set_loss_scale(axes, [view.run.series(metric)[1] for view in views])
+    axes.set_ylabel(style.plain(display_name(metric), 40))
 
 
-def _label(run: Run, name: str, metric: str, is_there: bool) -> str:
-    label = plain(name, 34)
-    if run.schedule is not None:
-        label += f": {plain(run.schedule, 46)}"
-    best = best_of(run, metric) if is_there and metric != TRAINING else None
-    if best is not None:
-        label += f"; best {best.value:.4g} at update {best.step:,}"
-    return label if is_there else f"{label}; no {plain(_spoken(metric), 40)}"
+def _label(view: RunView, name: str, metric: str) -> str:
+    label = style.plain(name, 34)
+    if view.run.schedule is not None:
+        label += f": {style.plain(view.run.schedule, 46)}"
+    if not view.run.series(metric)[0]:
+        return f"{label}; no {style.plain(display_name(metric), 40)}"
+    best = view.best(metric) if metric != "loss" else None
+    return label if best is None else f"{label}; best {best.value:.4g} at update {best.step:,}"

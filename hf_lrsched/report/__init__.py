@@ -1,13 +1,10 @@
-"""The report: one HTML page of one or several runs, which needs nothing but a browser.
+"""The report: one HTML file of one or several runs, which needs nothing but a browser.
 
-page.py      the file: what is put together, its size, what it may load (nothing)
-page.html    the page, its tables and its controls; page.css: its looks, light, dark and on paper
-chart.js     what moves: the chart, the cursor, the choices
+html.py      the file: what is put together, its size, what it may load (nothing)
+page.html    the template, with tables and controls; page.css: its looks, light, dark and on paper
+chart.js     the interactive parts: the chart, the cursor, the choices
 chart.py     what the chart draws
-tables.py    what the tables say
-events.py    what changed the LRs, in full
-thin.py      long lines by fewer points
-command.py   hf-lrsched report
+tables.py    what the tables contain
 """
 
 from .html import write_report

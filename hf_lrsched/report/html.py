@@ -1,4 +1,4 @@
-"""The page: what is put together into one file, and what that file may load."""
+"""The report: what is put together into one file, and what that file may load."""
 
 import base64
 import hashlib
@@ -9,20 +9,21 @@ from typing import Any
 
 from .._version import __version__
 from ..runs.files import check_output, write_output
-from ..runs.metrics import told_apart
+from ..runs.metrics import distinct_names, main_metric
 from ..runs.run import Run
+from ..runs.timeline import RunView
 from ..schedules import ScheduleError
-from .chart import chart_data, main_metric
-from .tables import comparison, section
+from .chart import chart_data
+from .tables import compare_runs, make_section
 
 #: The file is smaller: it opens on a phone and goes through the mail.
-MOST_BYTES = 6_000_000
+MAX_BYTES = 6_000_000
 _HERE = Path(__file__).parent
 ENDINGS = (".html", ".htm")
 
 
 def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> Path:
-    """Writes one self-contained, interactive HTML page of one or several runs.
+    """Write the report of one or several runs: one self-contained, interactive HTML file.
 
     It needs a browser and nothing else: no network, no server. Whatever comes from a run is shown as text.
 
@@ -36,7 +37,7 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> 
 
     Raises:
         ScheduleError: The file exists (and `force` is not set), its folder does not, its ending is another one, a run holds
-            nothing to draw, or the page would become too large.
+            nothing to draw, or the file would become too large.
         ImportError: Plotly or Jinja2 is missing.
 
     Example:
@@ -46,24 +47,24 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> 
     """
     path = Path(path)
     check_output(path, ENDINGS, force)
-    content = _page(runs).encode("utf-8", errors="replace")  # half a surrogate pair is no text
-    if len(content) >= MOST_BYTES:
+    content = _render(runs).encode("utf-8", errors="replace")  # half a surrogate pair is no text
+    if len(content) >= MAX_BYTES:
         raise ScheduleError(
-            f"the page of {len(runs)} runs would have {len(content) / 1e6:.1f} MB, more than {MOST_BYTES / 1e6:g}; report "
+            f"the report of {len(runs)} run(s) would have {len(content) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}. Report "
             "fewer runs at once."
         )
     write_output(path, content, force)
     return path
 
 
-def _page(runs: Sequence[Run]) -> str:
+def _render(runs: Sequence[Run]) -> str:
     if not runs:
         raise ScheduleError("no run to report.")
-    for run in runs:
-        _check(run)
-    jinja2, plotly = _import_jinja2(), _plotly()
-    names = told_apart(runs)
-    metric = main_metric(runs)
+    views = [RunView(run) for run in runs]
+    for view in views:
+        _check(view)
+    jinja2, plotly = _import_jinja2(), _read_plotly()
+    names, metric = distinct_names(runs), main_metric(runs)
     chart = (_HERE / "chart.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True,
@@ -80,25 +81,25 @@ def _page(runs: Sequence[Run]) -> str:
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         plotly=plotly,
         chart=chart,
-        data=as_script(chart_data(runs, names)),
-        comparison=comparison(runs, names, metric) if len(runs) > 1 else None,
-        sections=[section(run, name, metric, len(runs)) for run, name in zip(runs, names, strict=True)],
+        data=to_script(chart_data(views, names)),
+        comparison=compare_runs(views, names, metric) if len(runs) > 1 else None,
+        sections=[make_section(view, name, metric, len(runs)) for view, name in zip(views, names, strict=True)],
     )
     return text
 
 
-def _check(run: Run) -> None:
+def _check(view: RunView) -> None:
+    run = view.run
     if not (run.train or run.evaluations or run.segments):
         raise ScheduleError(f"nothing to report of {run.path}: it holds no training record and no evaluation.")
-    for trajectory in {segment.trajectory for segment in run.segments}:
-        try:
-            trajectory.curves()
-        except ScheduleError as error:  # e.g. a name that a module of the user's registers
-            raise ScheduleError(f"the schedule of {run.path} can't be read: {error}") from error
+    try:
+        _ = view.curves
+    except ScheduleError as error:  # e.g. a name that a module of the user's registers
+        raise ScheduleError(f"the schedule of {run.path} cannot be read: {error}") from error
 
 
 def _policy(*scripts: str) -> str:
-    """The page's Content-Security-Policy: nothing is loaded from anywhere, and only the page's own scripts run."""
+    """Make the Content-Security-Policy: nothing is loaded from anywhere, and only the file's own scripts run."""
     hashes = (hashlib.sha256(script.encode()).digest() for script in scripts)
     allowed = " ".join(f"'sha256-{base64.b64encode(each).decode()}'" for each in hashes)
     return "; ".join(
@@ -113,12 +114,12 @@ def _policy(*scripts: str) -> str:
     )
 
 
-def as_script(data: Any) -> str:
-    """JSON that can stand in a `<script>`: no text in it can end that, or begin anything.
+def to_script(data: Any) -> str:
+    """Write JSON that can stand in a `<script>`: no text in it can end that, or begin anything.
 
     Example:
     ```python
-    >>> print(as_script("</script>"))
+    >>> print(to_script("</script>"))
     "\\u003c/script\\u003e"
 
     ```
@@ -137,8 +138,8 @@ def _import_jinja2() -> Any:
     return jinja2
 
 
-def _plotly() -> str:
-    """Plotly's own script, as its package carries it."""
+def _read_plotly() -> str:
+    """Plotly's own script, which its package contains."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:

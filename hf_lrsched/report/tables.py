@@ -1,22 +1,22 @@
-"""What the tables of the report say. Plain texts: the page escapes them."""
+"""What the tables of the report contain. Plain texts: the template escapes them."""
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
 from ..runs.columns import QUANTILES, UPDATE_RATIO
-from ..runs.metrics import is_loss
+from ..runs.metrics import display_name, is_loss
 from ..runs.record import FILES, FOLDER, Row, read_rows
 from ..runs.run import Run
-from ..runs.timeline import best_of, end_of, phases, row_events, updates_used
-from ..schedules.numbers import is_number
-from .chart import MOST_BANDS, MOST_EVENTS, metric_name, step_groups
+from ..runs.timeline import RunEvent, RunView
+from ..schedules.numbers import is_finite_number
+from .chart import MAX_BANDS, MAX_EVENTS, measured_groups
 
 #: Rows of a table, at most; of the evaluations those of all runs together.
-_MOST_ROWS = 500
+_MAX_ROWS = 500
 _NONE = "–"
 
 
@@ -30,7 +30,7 @@ class Table:
         rows (`Sequence[Sequence[str]]`): The cells.
         note (`str`): A line below it.
         best (`int`, *optional*): The row to mark.
-        numbers (`frozenset[int]`): The columns that are numbers, which stand to the right.
+        numbers (`frozenset[int]`): The columns that are numbers, which are aligned at the right.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What is said of a run."""
+    """What the report contains of one run."""
 
     name: str
     schedule: str
@@ -51,74 +51,76 @@ class Section:
     tables: Sequence[Table]
 
 
-def section(run: Run, name: str, metric: str | None, share: int = 1) -> Section:
-    """The tables of one of `share` runs."""
-    made = (
-        _phases(run),
-        _groups(run),
-        _steps(run),
-        _events(run),
-        _evaluations(run, metric, share),
-        _configuration(run),
+def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1) -> Section:
+    """Make the tables of one of several runs, judged by a metric."""
+    findings = [event for event in view.events if event.is_finding]
+    changes = [event for event in view.events if not event.is_finding]
+    note = "" if len(changes) <= MAX_EVENTS else f"The chart shows the first {MAX_EVENTS}."
+    tables = (
+        _phases(view),
+        _groups(view.run),
+        _steps(view.run),
+        _events("Events", ["what", "after update", "cause", "change"], changes, note),
+        _events("Findings of the loss monitor", ["finding", "after update", "evidence", "details"], findings),
+        _evaluations(view, metric, num_runs),
+        _configuration(view),
     )
-    tables = [table for table in made if table.rows]
-    return Section(name, run.schedule or "", warnings(run), tables)
+    shown = [_limit(table) for table in tables if table.rows]
+    return Section(name, view.run.schedule or "", list_warnings(view), shown)
 
 
-def comparison(runs: Sequence[Run], names: Sequence[str], metric: str | None) -> Table:
-    """The runs beside each other."""
+def compare_runs(views: Sequence[RunView], names: Sequence[str], metric: str | None) -> Table:
+    """Put the runs beside each other, judged by a metric."""
     rows = []
-    for run, name in zip(runs, names, strict=True):
-        best = best_of(run, metric) if metric else None
-        steps, values = run.series(metric) if metric else ([], [])
+    for view, name in zip(views, names, strict=True):
+        run, best = view.run, view.best(metric) if metric else None
+        values = run.series(metric)[1] if metric else []
         peaks = run.starts[-1].get("peaks") if run.starts else None
-        peak = max((each for each in peaks if is_number(each)), default=None) if isinstance(peaks, list) else None
-        done, planned = updates_used(run), _planned(run)
+        peaks = [each for each in peaks if is_finite_number(each)] if isinstance(peaks, list) else []
         rows.append(
             [
                 name,
-                _NONE if best is None else shown(best.value),
-                _NONE if best is None else shown(best.step),
-                shown(values[-1]) if steps else _NONE,
-                shown(done) if done >= planned else f"{shown(done)} of {shown(planned)}",
-                shown(max(run.recorded_lrs()[1], default=None) if peak is None else peak),
+                *((_NONE, _NONE) if best is None else (format_cell(best.value), format_cell(best.step))),
+                format_cell(values[-1] if values else None),
+                format_cell(view.done) if view.done >= view.end else f"{view.done:,} of {view.end:,}",
+                format_cell(max(peaks or run.recorded_lrs()[1], default=None)),
                 run.schedule or _NONE,
             ]
         )
-    what = metric_name(metric) if metric else "metric"
-    header = ["run", f"best {what}", "at update", f"last {what}", "updates", "peak LR", "schedule"]
-    return Table("Comparison", header, rows, _differences(runs, names), numbers=frozenset(range(1, 6)))
+    name = display_name(metric) if metric else "metric"
+    header = ["run", f"best {name}", "at update", f"last {name}", "updates", "peak LR", "schedule"]
+    note = _describe_differences([view.run for view in views], names)
+    return Table("Comparison", header, rows, note, numbers=frozenset(range(1, 6)))
 
 
-def _differences(runs: Sequence[Run], names: Sequence[str]) -> str:
+def _describe_differences(runs: Sequence[Run], names: Sequence[str]) -> str:
     """What makes the runs hard to compare."""
     found = []
     epochs = {name: run.updates_per_epoch for run, name in zip(runs, names, strict=True) if run.updates_per_epoch}
     if len(set(epochs.values())) > 1:
-        told = ", ".join(f"{name} {shown(each)}" for name, each in epochs.items())
-        found.append(f"An update is not the same share of an epoch; updates per epoch: {told}.")
+        listed = ", ".join(f"{name} {format_cell(each)}" for name, each in epochs.items())
+        found.append(f"An update is not the same share of an epoch; updates per epoch: {listed}.")
     for key in dict.fromkeys(key for run in runs for key in run.metrics):
         lacking = [name for run, name in zip(runs, names, strict=True) if key not in run.metrics]
         if lacking:
-            found.append(f"Without {metric_name(key)}: {', '.join(lacking)}.")
+            found.append(f"Without {display_name(key)}: {', '.join(lacking)}.")
     return " ".join(found)
 
 
-def warnings(run: Run) -> list[str]:
-    """What is doubtful about a run, or can't be known."""
-    found: list[str] = []
+def list_warnings(view: RunView) -> list[str]:
+    """List what is doubtful about a run, or cannot be known."""
+    run, found = view.run, list[str]()
     if run.segments:
-        notes = [note for curve in run.segments[-1].trajectory.curves() for note in curve.notes]
+        notes = (note for curve in view.curves[run.segments[-1].trajectory] for note in curve.notes)
         found += dict.fromkeys(notes)
-    found += _not_finite(run)
-    if lost := _lost_rows(run):
-        found.append(
-            f"{lost} {'line' if lost == 1 else 'lines'} of the record can't be read: a crash tears the last one."
-        )
-    if updates_used(run) < _planned(run):
+    found += _count_not_finite(run)
+    if lost := _count_lost_rows(run):
+        lines = "1 line" if lost == 1 else f"{lost} lines"
+        found.append(f"{lines} of the record cannot be read: a crash cuts off the last one.")
+    if view.done < view.end:
         dotted = " The planned LR is dotted." if run.segments else ""
         found.append(
-            f"the run is at update {updates_used(run):,} of {_planned(run):,}: it goes on, was stopped, or was killed.{dotted}"
+            f"the run is at update {view.done:,} of {view.end:,}: it goes on, was stopped, or was killed.{dotted}"
         )
     if run.segments and run.segments[0].start:
         found.append(f"the LR before update {run.segments[0].start + 1:,} is not known: the record begins there.")
@@ -131,36 +133,29 @@ def warnings(run: Run) -> list[str]:
     return found
 
 
-def _planned(run: Run) -> int:
-    return end_of(run) if run.segments else max(run.num_updates, run.updates_done)
-
-
 def _clock(run: Run) -> str | None:
-    trajectory: Row = next(
-        (row["trajectory"] for row in run.starts[::-1] if isinstance(row.get("trajectory"), dict)), {}
-    )
-    unit = trajectory.get("unit", "updates")
+    rows = (row["trajectory"] for row in run.starts[::-1] if isinstance(row.get("trajectory"), dict))
+    unit = next((row.get("unit", "updates") for row in rows), "updates")
     return None if unit == "updates" else str(unit)
 
 
-def _not_finite(run: Run) -> list[str]:
-    rows = [(row, strange) for row in (*run.train, *run.evaluations) if (strange := _strange(row))]
+def _count_not_finite(run: Run) -> list[str]:
+    rows = [(row, values) for row in (*run.train, *run.evaluations) if (values := _list_not_finite(row))]
     if not rows:
         return []
+    count = "1 record holds" if len(rows) == 1 else f"{len(rows):,} records hold"
     first, values = rows[0]
-    many = f"{len(rows):,} records hold" if len(rows) > 1 else "1 record holds"
-    return [f"{many} what is no finite number, the first at update {shown(first.get('step'))}: {values}."]
+    return [f"{count} what is no finite number, the first at update {format_cell(first.get('step'))}: {values}."]
 
 
-def _strange(row: Row) -> str:
+def _list_not_finite(row: Row) -> str:
     if row.get("not_finite"):
         return str(row["not_finite"])
-    return ", ".join(
-        f"{key}={value}" for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)
-    )
+    values = {key: value for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
+    return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
-def _lost_rows(run: Run) -> int:
+def _count_lost_rows(run: Run) -> int:
     """Lines of the record's files that are no rows."""
     lost = 0
     for name in FILES:
@@ -171,115 +166,99 @@ def _lost_rows(run: Run) -> int:
     return lost
 
 
-def _phases(run: Run) -> Table:
-    found = phases(run)
-    curves = [segment.trajectory.curves()[0] for segment in run.segments[:: max(len(run.segments) - 1, 1)]]
-    lengths = {part.text: "; ".join(part.arithmetic) for curve in curves for part in curve.parts}
-    rows = [
-        [
-            phase.text,
-            f"{shown(math.floor(phase.start) + 1)}–{shown(math.ceil(phase.end))}",
-            lengths.get(phase.text, _NONE),
-        ]
-        for phase in found
-    ]
-    note = "" if len(found) <= MOST_BANDS else f"{len(found):,} phases: too many to draw."
-    return _cut(Table("Phases", ["phase", "updates", "lengths"], rows, note))
+def _phases(view: RunView) -> Table:
+    rows = []
+    for phase in view.phases:
+        updates = f"{math.floor(phase.start) + 1:,}–{math.ceil(phase.end):,}"
+        rows.append([phase.text, updates, phase.lengths or _NONE])
+    note = "" if len(rows) <= MAX_BANDS else f"{len(rows):,} phases: too many to draw."
+    return Table("Phases", ["phase", "updates", "lengths"], rows, note)
 
 
 def _groups(run: Run) -> Table:
     start = run.starts[-1] if run.starts else {}
     own: Sequence[Any] = run.segments[-1].trajectory.settings.own if run.segments else ()
-    given = [start.get(key) for key in ("num_parameters", "peaks", "weight_decays")]
-    columns: list[list[Any]] = [column if isinstance(column, list) else [] for column in given]
+    columns = [start.get(key) for key in ("num_parameters", "peaks", "weight_decays")]
+    lists: list[list[Any]] = [column if isinstance(column, list) else [] for column in columns]
     rows = [
-        [str(name), shown(parameters), shown(peak), shown(decay), str(schedule) if schedule else "the run's"]
-        for name, parameters, peak, decay, schedule in zip_longest(run.groups, *columns, own)
+        [str(name), *map(format_cell, numbers), str(schedule) if schedule else "the run's"]
+        for name, *numbers, schedule in zip_longest(run.groups, *lists, own)
     ]
     header = ["group", "parameters", "peak LR", "weight decay", "schedule"]
-    return _cut(Table("Parameter groups", header, rows, numbers=frozenset({1, 2, 3})))
+    return Table("Parameter groups", header, rows, numbers=frozenset({1, 2, 3}))
 
 
 def _steps(run: Run) -> Table:
     """Of each group what was measured last."""
     rows = []
-    for name in step_groups(run):
-        keys = [f"{key}/{name}" for key in (UPDATE_RATIO, *QUANTILES)]
-        latest = next(row for row in reversed(run.step_sizes) if any(key in row for key in keys))
+    for name in measured_groups(run):
+        ratio, *quantiles = (f"{key}/{name}" for key in (UPDATE_RATIO, *QUANTILES))
+        latest = next(row for row in reversed(run.step_sizes) if any(key in row for key in (ratio, *quantiles)))
         lrs = run.lrs([latest["step"] - 1]) or {}
         lr = float(lrs[name][0]) if name in lrs else None
-        rows.append(
-            [name, *(shown(value) for value in (latest["step"], latest.get(keys[0]), lr, *map(latest.get, keys[1:])))]
-        )
+        rows.append([name, *map(format_cell, (latest["step"], latest.get(ratio), lr, *map(latest.get, quantiles)))])
     header = ["group", "update", "update / weights", "LR", "effective LR, 5 %", "50 %", "95 %"]
     note = (
-        "Update / weights: ‖w_after − w_before‖ / ‖w_before‖ of the group, as the optimizer did it. Effective LR: what "
-        "multiplies the gradients, over the group's elements."
+        "Update / weights: ‖w_after − w_before‖ / ‖w_before‖ of the group, as the optimizer did it. Effective LR: the "
+        "factor of the gradients, over the group's elements."
     )
-    return _cut(Table("Steps of the latest measured update", header, rows, note, numbers=frozenset(range(1, 7))))
+    return Table("Steps of the latest measured update", header, rows, note, numbers=frozenset(range(1, 7)))
 
 
-def _events(run: Run) -> Table:
-    found = row_events(run)
-    rows = [[event.kind, shown(event.step), event.cause or _NONE, event.details or _NONE] for event in found]
-    note = "" if len(found) <= MOST_EVENTS else f"The chart shows the first {MOST_EVENTS}."
-    return _cut(Table("Events", ["what", "after update", "cause", "change"], rows, note, numbers=frozenset({1})))
+def _events(title: str, header: Sequence[str], events: Sequence[RunEvent], note: str = "") -> Table:
+    rows = [[each.kind, f"{each.update:,}", each.cause or _NONE, each.details or _NONE] for each in events]
+    return Table(title, header, rows, note, numbers=frozenset({1}))
 
 
-def _evaluations(run: Run, metric: str | None, share: int) -> Table:
+def _evaluations(view: RunView, metric: str | None, num_runs: int) -> Table:
+    run = view.run
     keys = sorted(run.metrics, key=is_loss)
-    metric = metric if metric in run.metrics else next(iter(keys), None)
-    best = best_of(run, metric) if metric else None
-    rows, marked = run.evaluations, None
-    most = max(_MOST_ROWS // share, 20)
-    if len(rows) > most:
-        every = -(-len(rows) // (most - 2))
+    best = view.best(metric) if metric in keys else None
+    rows, max_rows = run.evaluations, max(_MAX_ROWS // num_runs, 20)
+    if len(rows) > max_rows:
+        every = -(-len(rows) // (max_rows - 2))
         kept = {*range(0, len(rows), every), len(rows) - 1}
         rows = [row for index, row in enumerate(rows) if index in kept or (best and row["step"] == best.step)]
-    cells: list[list[str]] = []
-    for row in rows:
-        if best and row["step"] == best.step:
-            marked = len(cells)
-        cells.append([shown(row.get(key)) for key in ("step", "epoch", "learning_rate", *keys)])
-    note = "" if len(rows) == len(run.evaluations) else f"{len(rows):,} of {len(run.evaluations):,} evaluations."
-    if marked is not None and metric is not None:
-        note = f"★ best {metric_name(metric)}. {note}".strip()
-    header = ["update", "epoch", "LR used", *map(metric_name, keys)]
-    return Table("Evaluations", header, cells, note, marked, frozenset(range(len(header))))
+    marked = next((index for index, row in enumerate(rows) if best and row["step"] == best.step), None)
+    cells = [[format_cell(row.get(key)) for key in ("step", "epoch", "learning_rate", *keys)] for row in rows]
+    notes = [] if marked is None or metric is None else [f"★ best {display_name(metric)}."]
+    if len(rows) < len(run.evaluations):
+        notes.append(f"{len(rows):,} of {len(run.evaluations):,} evaluations.")
+    header = ["update", "epoch", "LR used", *map(display_name, keys)]
+    return Table("Evaluations", header, cells, " ".join(notes), marked, frozenset(range(len(header))))
 
 
-def _configuration(run: Run) -> Table:
-    start = run.starts[-1] if run.starts else {}
-    settings = start.get("settings")
-    rows: list[list[str]] = [
-        ["schedule", run.schedule or shown(start.get("scheduler"))],
-        ["clock", shown(start.get("clock"))],
-        ["optimizer", shown(start.get("optimizer"))],
-        ["model", shown(start.get("model"))],
-        ["updates done", shown(updates_used(run))],
-        ["updates planned", shown(_planned(run))],
-        ["updates per epoch", shown(run.updates_per_epoch)],
-        ["started", shown(run.starts[0].get("time")) if run.starts else _NONE],
-        *([f"resumed at update {shown(row.get('step'))}", shown(row.get("time"))] for row in run.starts[1:]),
-        *([str(key), shown(value)] for key, value in (settings if isinstance(settings, dict) else {}).items()),
-    ]
+def _configuration(view: RunView) -> Table:
+    run = view.run
+    start, settings = (run.starts[-1], run.starts[-1].get("settings")) if run.starts else ({}, None)
+    values = {
+        "schedule": run.schedule or start.get("scheduler"),
+        **{name: start.get(name) for name in ("clock", "optimizer", "model")},
+        "updates done": view.done,
+        "updates planned": view.end,
+        "updates per epoch": run.updates_per_epoch,
+        "started": run.starts[0].get("time") if run.starts else None,
+    }
+    resumes = [(f"resumed at update {format_cell(row.get('step'))}", row.get("time")) for row in run.starts[1:]]
+    rows = [*values.items(), *resumes, *(settings.items() if isinstance(settings, dict) else ())]
+    cells = [[str(name), format_cell(value)] for name, value in rows]
     note = "" if run.starts else f"A trainer_state.json holds no settings; a {FOLDER} of hf-lrsched does."
-    return _cut(Table("Configuration", ["setting", "value"], [row for row in rows if row[1] != _NONE], note))
+    return Table("Configuration", ["setting", "value"], [row for row in cells if row[1] != _NONE], note)
 
 
-def _cut(table: Table) -> Table:
-    if len(table.rows) <= _MOST_ROWS:
+def _limit(table: Table) -> Table:
+    if len(table.rows) <= _MAX_ROWS:
         return table
-    note = f"{table.note} The first {_MOST_ROWS} of {len(table.rows):,}.".strip()
-    return Table(table.title, table.header, table.rows[:_MOST_ROWS], note, table.best, table.numbers)
+    note = f"{table.note} The first {_MAX_ROWS} of {len(table.rows):,}.".strip()
+    return replace(table, rows=table.rows[:_MAX_ROWS], note=note)
 
 
-def shown(value: object) -> str:
-    """A value as a cell of a table shows it.
+def format_cell(value: object) -> str:
+    """Write a value as a cell of a table.
 
     Example:
     ```python
-    >>> [shown(value) for value in (None, True, 12345, 2e-05, 0.123456789, "text", [1, 2])]
+    >>> [format_cell(value) for value in (None, True, 12345, 2e-05, 0.123456789, "text", [1, 2])]
     ['–', 'yes', '12,345', '2e-05', '0.123457', 'text', '[1, 2]']
 
     ```
@@ -288,8 +267,6 @@ def shown(value: object) -> str:
         return _NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:.6g}"
+    if isinstance(value, int | float):
+        return f"{value:,}" if isinstance(value, int) else f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, default=str)

@@ -1,4 +1,4 @@
-"""Which metrics of a run are drawn."""
+"""The metrics of runs: their names in plots and tables, and which of them are shown."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,8 +9,10 @@ from ..schedules.errors import nearest
 from ..schedules.metric_names import metric_direction
 from .run import Run
 
-#: Metrics that are drawn where none are named: so many lines can be told apart.
-_MOST = 4
+#: Metrics that are drawn where none are named: so many lines can be distinguished.
+_MAX_METRICS = 4
+#: The words of a metric's name that are written otherwise.
+_SPELLINGS = {"f1": "F1", "matthews": "Matthews"}
 
 
 def is_loss(name: str) -> bool:
@@ -18,109 +20,111 @@ def is_loss(name: str) -> bool:
     return name == "loss" or name.endswith("_loss")
 
 
-def available(run: Run) -> list[str]:
-    """The metrics that have a finite value."""
-    return [name for name in run.metrics if run.series(name)[0]]
+def display_name(name: str) -> str:
+    """Write a metric's name as plots and tables show it.
+
+    Example:
+    ```python
+    >>> [display_name(name) for name in ("eval_f1_macro", "eval_loss", "eval_mnli_loss", "loss")]
+    ['F1 macro', 'validation loss', 'validation loss, mnli', 'training loss']
+
+    ```
+    """
+    if name == "loss":
+        return "training loss"
+    words = [_SPELLINGS.get(word, word) for word in name.removeprefix("eval_").split("_") if word]
+    if is_loss(name) and name.startswith("eval_"):
+        return ", ".join(filter(None, ["validation loss", " ".join(words[:-1])]))
+    return " ".join(words) or name
 
 
-def resolved(run: Run, name: str) -> str | None:
-    """A metric's name in the run's records, given with or without `eval_`; `None` where there is no such metric."""
-    there = available(run)
-    return next((each for each in (name, f"eval_{name}") if each in there), None)
+def resolve_metric(run: Run, name: str | None) -> str | None:
+    """Find a metric's name in the run's records, given with or without `eval_`; `None` where there is no such metric."""
+    return next((each for each in (name, f"eval_{name}") if each in run.metrics), None)
 
 
-def chosen(run: Run, metrics: Sequence[str] | None = None) -> list[str]:
-    """The metrics to draw: those that are named, else up to four of one scale, else the losses.
+def require_metric(runs: Sequence[Run], name: str) -> str:
+    """Find a metric that one of the runs has.
+
+    Raises:
+        ScheduleError: No run has it.
+    """
+    found = next((each for run in runs if (each := resolve_metric(run, name)) is not None), None)
+    if found is None:
+        known = list(dict.fromkeys(metric.removeprefix("eval_") for run in runs for metric in run.metrics))
+        of = f" of {runs[0].name}" if len(runs) == 1 and runs[0].name else ""
+        raise ScheduleError(
+            f"no metric {name!r} among the evaluations{of}; there are {', '.join(known) or 'none'}."
+            f"{nearest(name.removeprefix('eval_'), known)}"
+        )
+    return found
+
+
+def main_metric(runs: Sequence[Run], metrics: Sequence[str] | None = None) -> str | None:
+    """Choose the metric by which runs are judged.
+
+    That is what a run itself takes for its best model (`metric_for_best_model`), else a metric whose direction its name
+    tells, else a validation loss: whether an entropy should rise or fall, nobody knows.
+
+    Args:
+        runs (`Sequence[Run]`): The runs.
+        metrics (`Sequence[str]`, *optional*): Among which to choose. Defaults to all; the one that most runs have is taken.
+    """
+    if metrics is None:
+        metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))
+    by_best = [resolve_metric(run, run.best_metric) for run in runs]
+    others = [name for name in metrics if not is_loss(name)]
+    choices = [name for name in others if name in by_best]
+    choices = choices or [name for name in others if metric_direction(name)] or [*filter(is_loss, metrics)]
+    return max(choices, key=lambda name: sum(name in run.metrics for run in runs), default=None)
+
+
+def choose_metrics(run: Run, metrics: Sequence[str] | None = None) -> list[str]:
+    """Choose the metrics to draw: those that are named, else up to four of one scale, else the losses.
 
     Raises:
         ScheduleError: The run has no such metric.
     """
     if metrics is not None:
-        return [_named(run, name) for name in metrics]
-    there = available(run)
-    others = [name for name in there if not is_loss(name)]
+        return [require_metric([run], name) for name in metrics]
+    others = [name for name in run.metrics if not is_loss(name)]
     if not others:
-        return there
-    best = resolved(run, run.best_metric) if run.best_metric else None
-    first = best if best in others else others[0]
-    return [first, *(name for name in others if name != first and _one_scale(run, first, name))][:_MOST]
+        return run.metrics
+    main = main_metric([run])
+    first = main if main in others else others[0]
+    return [first, *(name for name in others if name != first and _have_one_scale(run, first, name))][:_MAX_METRICS]
 
 
-def in_common(runs: Sequence[Run]) -> list[str]:
-    """The metric that all runs have, by which they are compared, and their validation loss."""
-    common = [name for name in available(runs[0]) if all(name in available(run) for run in runs[1:])]
-    others = [name for name in common if not is_loss(name)]
-    best = {resolved(run, run.best_metric) for run in runs if run.best_metric}
-    first = [name for name in others if name in best] or others
-    return [*first[:1], *(name for name in common if is_loss(name))][:2]
+def common_metrics(runs: Sequence[Run]) -> list[str]:
+    """Choose the metric that all runs have, by which they are compared, and their validation loss."""
+    common = [name for name in runs[0].metrics if all(name in run.metrics for run in runs[1:])]
+    main = main_metric(runs, common)
+    return list(dict.fromkeys([*([main] if main else []), *filter(is_loss, common)]))[:2]
 
 
-def left_out(run: Run, names: Sequence[str]) -> list[str]:
-    """The metrics of the run, without the losses, that are not among these."""
-    return [name for name in available(run) if not is_loss(name) and name not in names]
-
-
-def _named(run: Run, name: str) -> str:
-    found = resolved(run, name)
-    if found is None:
-        there = [each.removeprefix("eval_") for each in available(run)]
-        of = f" of {run.name}" if run.name else ""
-        raise ScheduleError(
-            f"no metric {name!r} among the evaluations{of}; there are {', '.join(there) or 'none'}."
-            f"{nearest(name.removeprefix('eval_'), there)}"
-        )
-    return found
-
-
-def _one_scale(run: Run, first: str, name: str) -> bool:
-    """Both between -1 and 1, or of sizes that one axis can show."""
+def _have_one_scale(run: Run, first: str, name: str) -> bool:
+    """Whether both lie between -1 and 1, or have sizes that one axis can show."""
     one, other = (max(map(abs, run.series(each)[1])) for each in (first, name))
     if one <= 1 or other <= 1:
         return one <= 1 and other <= 1
     return one / 10 <= other <= one * 10
 
 
-def told_apart(runs: Sequence[Run]) -> list[str]:
-    """The runs' names; where two have the same, with as many of their folders as tell them apart, else numbered."""
+def distinct_names(runs: Sequence[Run]) -> list[str]:
+    """Name the runs; where two have the same name, with as many of their folders as distinguish them, else numbered."""
     names = [run.name or "run" for run in runs]
     for name in [name for name, count in Counter(names).items() if count > 1]:
         same = [index for index, each in enumerate(names) if each == name]
-        homes = [_home(runs[index]).parts for index in same]
-        tries = [
-            ["/".join(home[-length:]) for home in homes] for length in range(2, max(map(len, homes), default=0) + 1)
-        ]
-        tries += [
-            [f"{name}/{runs[index].path.name}" for index in same],
-            [f"{name} ({n + 1})" for n in range(len(same))],
-        ]
-        found = next(each for each in tries if len(set(each)) == len(each))
-        for index, told in zip(same, found, strict=True):
-            names[index] = told
+        folders = [_folder_of(runs[index]).parts for index in same]
+        longest = max(map(len, folders), default=0)
+        tries = [["/".join(parts[-length:]) for parts in folders] for length in range(2, longest + 1)]
+        tries.append([f"{name}/{runs[index].path.name}" for index in same])
+        tries.append([f"{name} ({number + 1})" for number in range(len(same))])
+        for index, distinct in zip(same, next(each for each in tries if len(set(each)) == len(each)), strict=True):
+            names[index] = distinct
     return names
 
 
-def _home(run: Run) -> Path:
+def _folder_of(run: Run) -> Path:
     path = run.path.resolve()
     return next((folder for folder in path.parents if folder.name == run.name), path.parent)
-
-
-def words(name: str) -> str:
-    """A metric's name as it is spoken: `matthews correlation` for `eval_matthews_correlation`.
-
-    Example:
-    ```python
-    >>> words("eval_f1_macro"), words("eval_loss"), words("eval_mnli_loss")
-    ('F1 macro', 'validation loss', 'mnli loss')
-
-    ```
-    """
-    name = name.removeprefix("eval_")
-    if name == "loss":
-        return "validation loss"
-    spoken = {"f1": "F1", "matthews": "Matthews"}
-    return " ".join(spoken.get(word, word) for word in name.split("_") if word) or name
-
-
-def is_lower_better(name: str) -> bool:
-    """Whether a metric's name says that less is better: a loss, an error, a perplexity."""
-    return metric_direction(name) == "min"

@@ -1,4 +1,4 @@
-"""The record of a run: rows in files that are only ever appended to, and how they are read again.
+"""The record of a run: rows in files that are only ever appended to, and how they are read back.
 
 A folder of files of JSON lines, one row a line:
 
@@ -39,14 +39,14 @@ Row = dict[str, Any]
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":"))
 
 # Rows that wait for room on the disk. A schedule has few events: it is training records that would be lost.
-_MOST_WAITING = 1_000
+_MAX_WAITING = 1_000
 
 
 class Appender:
-    """Appends rows to a file. What can't be written is told once and never ends a training.
+    """Append rows to a file. A row that cannot be written causes one warning and never ends a training.
 
-    Nothing that was written whole is ever changed. What a crash has torn at the end is cut off before the next row, so that
-    any reader of JSON lines opens the file. Rows that could not be written, as on a full disk, are tried again with the next.
+    No complete row is ever changed. A row that a crash has cut off is removed before the next one is written, so that any
+    reader of JSON lines opens the file. Rows that could not be written, as on a full disk, are tried again with the next.
 
     Args:
         path (`Path`): The file; made with its folder at the first row.
@@ -54,24 +54,24 @@ class Appender:
 
     def __init__(self, path: Path):
         self.path = path
-        self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
-        self._has_whole_end = False
+        self._waiting: deque[bytes] = deque(maxlen=_MAX_WAITING)
+        self._has_complete_end = False
         self._has_failed = False
 
     def append(self, row: Row) -> None:
-        """Writes a row, and those before it that wait. NaN and infinity, which JSON does not have, become null."""
+        """Write a row, and those before it that wait. NaN and infinity, which JSON does not have, become null."""
         self._waiting.append(_as_line(row))
         try:
-            if not self._has_whole_end:
+            if not self._has_complete_end:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                last_row(self.path, mend=True)
-                self._has_whole_end = True
+                last_row(self.path, repair=True)
+                self._has_complete_end = True
             self._write()
         except OSError as error:
-            self._has_whole_end = False
+            self._has_complete_end = False
             if not self._has_failed:
                 self._has_failed = True
-                logger.warning(f"the record can't be written, and training goes on without: {error}")
+                logger.warning(f"the record cannot be written: {error}. Training goes on without it.")
 
     def _write(self) -> None:
         # Opened for each row: nobody has to close it, whatever ends the training.
@@ -104,32 +104,32 @@ def _finite(value: Any) -> Any:
     return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def last_row(path: Path, mend: bool = False) -> Row | None:
-    """The last row of a file that is whole.
+def last_row(path: Path, repair: bool = False) -> Row | None:
+    """Read the last complete row of a file.
 
     Args:
-        path (`Path`): The file, which need not be there.
-        mend (`bool`, defaults to `False`): Cut off what a crash has torn after it.
+        path (`Path`): The file, which need not exist.
+        repair (`bool`, defaults to `False`): Remove a row after it that a crash has cut off.
     """
     if not path.is_file():  # also of a device
         return None
     found = None
-    with path.open("rb+" if mend else "rb") as file:
+    with path.open("rb+" if repair else "rb") as file:
         line = b"\n"
         for line in file:
             found = line if line.endswith(b"\n") else found
         if line.endswith(b"\n"):
             return None if found is None else _as_row(found)
         row = _as_row(line)
-        if mend and row is None:
+        if repair and row is None:
             file.truncate(file.tell() - len(line))
-        elif mend:  # the row is whole but for the end of its line
+        elif repair:  # the row is complete but for the end of its line
             file.write(b"\n")
         return row or (None if found is None else _as_row(found))
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of a file, without what a crash has torn."""
+    """Read the rows of a file, without those that a crash has damaged."""
     if not path.is_file():
         return []
     with path.open("rb") as file:
@@ -146,7 +146,7 @@ def _as_row(line: bytes) -> Row | None:
 
 @dataclass(frozen=True)
 class Segment:
-    """From one update on, what every update's LRs follow from: `scale * trajectory(t + offset)`.
+    """What every update's LRs follow from, from one update on: `scale * trajectory(t + offset)`.
 
     Args:
         start (`int`): The first update, counted from 0.
@@ -170,7 +170,7 @@ class Segment:
 
 
 def lrs(segments: list[Segment], t: Array) -> list[Array]:
-    """The LR of each group for updates (counted from 0), exactly as they were used; NaN for those before the first segment.
+    """Compute the LR of each group for updates (counted from 0), exactly as it was used; NaN before the first segment.
 
     Args:
         segments (`list[Segment]`): In the order of their starts; of two with the same start the later one holds.
@@ -178,19 +178,18 @@ def lrs(segments: list[Segment], t: Array) -> list[Array]:
     """
     starts = np.array([segment.start for segment in segments])
     which = np.searchsorted(starts, t, side="right") - 1
-    made = [np.full(len(t), np.nan) for _ in segments[-1].scales]
+    found = [np.full(len(t), np.nan) for _ in segments[-1].scales]
     for index in np.unique(which[which >= 0]):
         segment, here = segments[index], which == index
-        for lr, values, scale in zip(
-            made, segment.trajectory.lrs(t[here] + segment.offset), segment.scales, strict=True
-        ):
-            lr[here] = values * scale
-    return made
+        values = segment.trajectory.lrs(t[here] + segment.offset)
+        for lrs_of_group, value, scale in zip(found, values, segment.scales, strict=True):
+            lrs_of_group[here] = value * scale
+    return found
 
 
 @dataclass(frozen=True)
 class Record:
-    """The rows of a run, those left out that a resume made again.
+    """The rows of a run, without those that a resume made again.
 
     Args:
         starts (`list[dict]`): The rows of `run.jsonl`.
@@ -208,9 +207,9 @@ class Record:
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
-        """Reads a record's folder, also one of a run that is under way, or that was killed at any byte."""
+        """Read a record's folder, also of a run that is under way, or that was killed at any byte."""
         starts = read_rows(folder / RUN)
-        rows = [_still_true(read_rows(folder / name), starts) for name in FILES[1:]]
+        rows = [_drop_repeated(read_rows(folder / name), starts) for name in FILES[1:]]
         return cls(starts, *rows)
 
     def segments(self) -> list[Segment] | None:
@@ -225,18 +224,18 @@ class Record:
         if any(row.get("start", 0) not in known for row in others):
             return None
         rows = [row for row in (*self.starts, *self.events) if row.get("trajectory") and "step" in row]
-        rows = _still_true(rows, self.starts)
+        rows = _drop_repeated(rows, self.starts)
         if not rows or any(row["trajectory"].get("unit", "updates") != "updates" for row in rows):
             return None
         return [Segment.from_row(row) for row in sorted(rows, key=lambda row: (row["step"], row.get("start", 0)))]
 
 
-def _still_true(rows: list[Row], starts: list[Row]) -> list[Row]:
-    """Without what lies after the update at which a later start went on: that one made it again."""
-    return [row for row in rows if not any(_is_made_again(row, start) for start in starts)]
+def _drop_repeated(rows: list[Row], starts: list[Row]) -> list[Row]:
+    """Without the rows after the update from which a later start resumed: that start made them again."""
+    return [row for row in rows if not any(_is_repeated(row, start) for start in starts)]
 
 
-def _is_made_again(row: Row, start: Row) -> bool:
+def _is_repeated(row: Row, start: Row) -> bool:
     if row.get("start", 0) >= start.get("start", 0):
         return False
     if row.get("step", 0) != start.get("step", 0):

@@ -1,75 +1,120 @@
-"""What is drawn of a run: the LRs of its groups, its phases, what happened in it, its best evaluation. Data alone."""
+"""What plots and the report show of a run, worked out once: the LRs of its groups, its phases, its events, its best evaluation."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..schedules import Curve, parse
+from ..schedules import Curve
 from ..schedules.families.cooldown import cooldown_of
+from ..schedules.metric_names import metric_direction
+from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
 from ..trajectory.trajectory import Trajectory
-from .metrics import is_lower_better
-from .record import Row, Segment
-from .run import Run, run_of_history
+from .downsample import MAX_POINTS, select_points
+from .metrics import resolve_metric
+from .record import Row, Segment, lrs
+from .run import Run, run_from_history
 
-#: Updates with their LRs.
-Trace = tuple[Array, Array]
+#: Longer runs are looked at in so many of their updates, and in blocks: 28 groups would not fit into memory at once.
+_MAX_UPDATES = 4_000_000
+_BLOCK = 1 << 17
 
-#: Longer runs are computed at so many of their updates, and at all boundaries.
-_MOST_UPDATES = 100_000
+#: What of an event's row has a field of its own, or is for machines.
+_NOT_DETAILS = ("start", "step", "epoch", "t", "kind", "cause", "how", "trajectory", "offset", "scales")
+
+
+@dataclass(frozen=True)
+class LRLine:
+    """The LR of groups that have the same one at every update.
+
+    Args:
+        groups (`list[str]`): Their names.
+        updates (`np.ndarray`): Exact LRs: `t`, whose LR update `t + 1` uses. Recorded ones: the update that used it.
+        lrs (`np.ndarray`): At these updates.
+    """
+
+    groups: list[str]
+    updates: Array
+    lrs: Array
 
 
 @dataclass(frozen=True)
 class LRs:
-    """The LRs that a run used.
+    """The LRs of a run.
 
     Args:
-        used (`dict[str, Trace]`): For each group, of those with the same LRs the first. Exact ones are `(t, LR of update
-            t + 1)`, which holds from t to t + 1, with the last one twice; recorded ones `(u, LR of update u)`.
-        planned (`dict[str, Trace]`): From the last update that is known to the end of the run, in the same way.
-        is_exact (`bool`): Whether they are those of every update.
+        lines (`list[LRLine]`): In the order of the groups.
+        done (`int`): The updates whose LRs were used. Later ones are planned.
+        end (`int`): All updates.
+        is_exact (`bool`): Whether they follow from the schedule, not from some records.
+        is_complete (`bool`): Whether every update is among them.
     """
 
-    used: dict[str, Trace] = field(default_factory=dict)
-    planned: dict[str, Trace] = field(default_factory=dict)
+    lines: list[LRLine]
+    done: int
+    end: int
     is_exact: bool = False
+    is_complete: bool = True
 
-    @property
-    def groups(self) -> list[str]:
-        """The names of the groups whose LRs differ."""
-        return list(self.used or self.planned)
+    def used(self, line: LRLine) -> tuple[Array, Array]:
+        """The part of a line that was used; of exact ones with the last LR twice, so that its step has a width."""
+        return self._part(line, line.updates < self.done, self.done) if self.is_exact else (line.updates, line.lrs)
 
-    @property
-    def ends(self) -> list[str]:
-        """The first and the last of them."""
-        return list(dict.fromkeys([*self.groups[:1], *self.groups[-1:]]))
+    def planned(self, line: LRLine) -> tuple[Array, Array]:
+        """The part of a line that is planned, in the same way."""
+        is_planned = line.updates >= (self.done if self.is_exact else np.inf)
+        return self._part(line, is_planned, self.end)
+
+    def _part(self, line: LRLine, here: Any, end: float) -> tuple[Array, Array]:
+        if not here.any():
+            return line.updates[here], line.lrs[here]
+        return np.append(line.updates[here], float(end)), np.append(line.lrs[here], line.lrs[here][-1])
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A phase of the schedule, from an update (counted from 0) to the one after its last."""
+class PhaseInterval:
+    """Where a phase of the schedule was in the run: from an update (counted from 0) to the one after its last."""
 
     text: str
     start: float
     end: float
+    lengths: str = ""
 
 
 @dataclass(frozen=True)
-class Event:
-    """What changed the LR after `t` updates, in a few words."""
+class RunEvent:
+    """What changed the LR or the run, or what a monitor found.
 
-    t: float
-    text: str
+    Args:
+        update (`int`): Updates done.
+        kind (`str`): E.g. `plateau`.
+        cause (`str`): Why, or how.
+        details (`str`): What else is known: the LRs before and after.
+        label (`str`): The event in a few words.
+        is_finding (`bool`): Whether a monitor only reported it: nothing was changed.
+    """
+
+    update: int
+    kind: str
+    cause: str
+    details: str = ""
+    label: str = ""
+    is_finding: bool = False
+
+    @property
+    def text(self) -> str:
+        """The event in full."""
+        return ": ".join(filter(None, (self.kind, self.cause))) + (f" ({self.details})" if self.details else "")
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best evaluation by a metric; `is_kept` where the Trainer itself says so, by `by`."""
+    """The best evaluation by a metric; `is_kept` where the Trainer kept that checkpoint, judged by the metric `by`."""
 
     step: int
     value: float
@@ -77,113 +122,186 @@ class Best:
     by: str | None = None
 
 
-def as_run(run: Run | Sequence[Mapping[str, Any]]) -> Run:
-    """A run, or what a Trainer's `state.log_history` tells of one."""
-    return run if isinstance(run, Run) else run_of_history(run)
+class RunView:
+    """What plots and the report show of a run, each worked out once.
+
+    Args:
+        run ([`Run`] or `Sequence[Mapping]`): A run, or a Trainer's `state.log_history`.
+    """
+
+    def __init__(self, run: Run | Sequence[Mapping[str, Any]]):
+        self.run = run if isinstance(run, Run) else run_from_history(run)
+
+    @cached_property
+    def end(self) -> int:
+        """The update at which the run is over, as far as it is known now."""
+        run = self.run
+        if not run.segments:
+            return max(run.num_updates, run.updates_done)
+        last = run.segments[-1]
+        end = int(np.ceil(last.trajectory.end() - last.offset))
+        planned = end if last.trajectory.cooldown_at is not None else run.num_updates or end
+        return max(planned, run.updates_done)
+
+    @cached_property
+    def done(self) -> int:
+        """The updates whose LRs were used: to the last record, or to the end where no record would lie between."""
+        run = self.run
+        steps = sorted({0, *(int(row["step"]) for row in (*run.train, *run.evaluations))})
+        widest = max((after - before for before, after in pairwise(steps)), default=0)
+        return self.end if self.end - run.updates_done < widest else run.updates_done
+
+    @cached_property
+    def curves(self) -> dict[Trajectory, list[Curve]]:
+        """The curve of each group, for each trajectory that the run had.
+
+        Raises:
+            ScheduleError: A schedule has a name that is not registered here.
+        """
+        return {segment.trajectory: segment.trajectory.curves() for segment in self.run.segments}
+
+    @cached_property
+    def phases(self) -> list[PhaseInterval]:
+        """The phases of the first group's schedule where they were in the run, with what resumes made of them."""
+        found: list[PhaseInterval] = []
+        segments = self.run.segments
+        ends = [*(segment.start for segment in segments[1:]), self.end]
+        for segment, segment_end in zip(segments, ends, strict=False):
+            for phase in _phases_of(segment, self.curves[segment.trajectory][0]):
+                start, end = max(phase.start, segment.start), min(phase.end, segment_end)
+                if start >= end:
+                    continue
+                before = found[-1] if found else None
+                if before and (before.text, before.lengths, before.end) == (phase.text, phase.lengths, start):
+                    start = found.pop().start  # an event cut it in two
+                found.append(PhaseInterval(phase.text, start, end, phase.lengths))
+        return found
+
+    @cached_property
+    def events(self) -> list[RunEvent]:
+        """What changed the LR, each resume, and what a monitor found; in the order of the updates."""
+        found = [_read_event(row) for row in self.run.events]
+        resumed = {event.update for event in found if event.kind == "resume"}
+        for row in self.run.starts[1:]:
+            if (update := _whole(row.get("step"))) and update not in resumed:
+                found.append(RunEvent(update, "resume", "with the settings of the checkpoint", label="resume"))
+        return sorted(found, key=lambda event: event.update)
+
+    def lrs(self, max_points: int = MAX_POINTS) -> LRs:
+        """The LRs of every update where the record gives them, else those of the records.
+
+        Args:
+            max_points (`int`): Of a longer run so many updates, with extremes, jumps and those of the evaluations.
+        """
+        segments = self.run.segments
+        if not segments:
+            return self._recorded_lrs()
+        groups = _distinct_groups(segments)
+        updates = self._select_updates([same[0] for same in groups], max_points)
+        by_group = lrs(segments, updates)
+        names = self.run.groups
+        lines = [LRLine([names[index] for index in same], updates, by_group[same[0]]) for same in groups]
+        return LRs(lines, self.done, self.end, True, len(updates) == max(self.end, 1) - segments[0].start)
+
+    def best(self, metric: str, greater_is_better: bool | None = None) -> Best | None:
+        """The evaluation of the best checkpoint where the Trainer kept one, else the best by a metric.
+
+        Args:
+            metric (`str`): By its name in the records.
+            greater_is_better (`bool`, *optional*): Whatever the Trainer kept. Defaults to what the run says of its metric,
+                then to what the name tells; `None` is returned where neither is known.
+        """
+        run = self.run
+        steps, values = run.series(metric)
+        if not steps:
+            return None
+        by = resolve_metric(run, run.best_metric)
+        if greater_is_better is None:
+            if run.best_step in steps:
+                return Best(int(run.best_step), values[steps.index(run.best_step)], True, by)
+            if by == metric:
+                greater_is_better = run.greater_is_better
+        if greater_is_better is None:
+            direction = metric_direction(metric)
+            if direction is None:
+                return None
+            greater_is_better = direction == "max"
+        index = int(np.argmax(values) if greater_is_better else np.argmin(values))
+        return Best(steps[index], values[index], False, metric)
+
+    def _recorded_lrs(self) -> LRs:
+        run, lines = self.run, list[LRLine]()
+        groups = [name for name in run.groups if run.series(f"lr/{name}")[0]]
+        points = {groups[0] if groups else "": run.recorded_lrs()}
+        points |= {name: run.series(f"lr/{name}") for name in groups[1:]}
+        for name, (steps, values) in points.items():
+            same = next((line for line in lines if [*line.updates] == steps and [*line.lrs] == values), None)
+            if same is not None:
+                same.groups.append(name)
+            elif steps:
+                lines.append(LRLine([name], np.array(steps, dtype=np.float64), np.array(values)))
+        return LRs(lines, self.done, self.end)
+
+    def _select_updates(self, groups: Sequence[int], max_points: int) -> Array:
+        """Updates, counted from 0: every one of a short run, of a longer one as [`RunView.lrs`] says."""
+        segments = self.run.segments
+        first, total = segments[0].start, max(self.end, 1)  # what was before the record begins is not known
+        if total - first <= max_points:
+            return np.arange(first, total, dtype=np.float64)
+        stride = max((total - first) / _MAX_UPDATES, 1)
+        updates = np.unique((first + np.arange(0, total - first, stride)).astype(np.int64)).astype(np.float64)
+        kept_updates: list[Array] = []
+        kept_lines: list[list[Array]] = []
+        for begin in range(0, len(updates), _BLOCK):
+            block = updates[begin : begin + _BLOCK]
+            by_group = lrs(segments, block)
+            kept = select_points([by_group[group] for group in groups], max_points)
+            kept_updates.append(block[kept])
+            kept_lines.append([by_group[group][kept] for group in groups])
+        lines = [np.concatenate(parts) for parts in zip(*kept_lines, strict=True)]
+        selected = np.concatenate(kept_updates)[select_points(lines, max_points)]
+        # The LR beside each evaluation, and where the line turns from what was used to what is planned.
+        steps = np.array([row["step"] for row in self.run.evaluations], dtype=np.float64)
+        wanted = np.append(steps[select_points([steps], max_points)], [self.done, total]) - 1
+        return np.union1d(selected, wanted.clip(first, total - 1))
 
 
-def end_of(run: Run) -> int:
-    """The update at which a run is over, as far as it is known now."""
-    if not run.segments:
-        return run.updates_done
-    last = run.segments[-1]
-    end = int(np.ceil(last.trajectory.end() - last.offset))
-    planned = end if last.trajectory.cooldown_at is not None else run.num_updates or end
-    return max(planned, run.updates_done)
+def _distinct_groups(segments: Sequence[Segment]) -> list[list[int]]:
+    """The parameter groups, those together that have the same LR at every update."""
+    found: dict[Any, list[int]] = {}
+    for index in range(len(segments[-1].scales)):
+        keys = []
+        for segment in segments:
+            settings, rewarm = segment.trajectory.settings, segment.trajectory.rewarm
+            lr = rewarm and rewarm.lrs[index]
+            keys.append((settings.schedules[index], settings.peaks[index], segment.scales[index], lr))
+        found.setdefault(tuple(keys), []).append(index)
+    return list(found.values())
 
 
-def updates_used(run: Run) -> int:
-    """The updates whose LRs were used: to the last record, or to the end where no record would lie between."""
-    steps = sorted({0, *(int(row["step"]) for row in (*run.train, *run.evaluations))})
-    end, done = end_of(run), run.updates_done
-    apart = max((after - before for before, after in pairwise(steps)), default=0)
-    return end if end - done < apart else done
-
-
-def sample(run: Run, most: int = _MOST_UPDATES) -> Array:
-    """The updates of a run, from 0: all, or so many with both sides of every boundary."""
-    end = end_of(run)
-    if end <= most:
-        return np.arange(end, dtype=np.float64)
-    bounds = [bound for phase in phases(run) for bound in (phase.start, phase.end)]
-    bounds += [float(segment.start) for segment in run.segments]
-    near = [bound + side for bound in bounds for side in (-1, 0)]
-    return np.unique(np.clip([*np.linspace(0, end - 1, most).astype(int), *near], 0, end - 1)).astype(np.float64)
-
-
-def lrs_of(run: Run) -> LRs:
-    """The LRs of every update where the run tells them, else those of its records."""
-    if not run.segments:
-        return _recorded(run)
-    updates, done = sample(run), updates_used(run)
-    by_group = run.lrs(updates) or {}
-    different = {lrs.tobytes(): name for name, lrs in reversed(by_group.items())}
-    used: dict[str, Trace] = {}
-    planned: dict[str, Trace] = {}
-    for name, lrs in by_group.items():
-        if different[lrs.tobytes()] != name:
-            continue
-        known = np.isfinite(lrs)  # a record that begins in the middle of a run does not tell what was before
-        for traces, here in ((used, known & (updates < done)), (planned, known & (updates >= done))):
-            if here.any():
-                end = float(done) if traces is used else float(end_of(run))
-                traces[name] = np.append(updates[here], end), np.append(lrs[here], lrs[here][-1])
-    return LRs(used, planned, is_exact=True)
-
-
-def _recorded(run: Run) -> LRs:
-    steps, lrs = run.recorded_lrs()
-    if not steps:
-        return LRs()
-    groups = [name for name in run.groups if run.series(f"lr/{name}")[0]]
-    points = {groups[0] if groups else "": (steps, lrs)}
-    for name in groups[1:]:
-        if (each := run.series(f"lr/{name}")) not in points.values():
-            points[name] = each
-    return LRs({name: (np.array(steps, dtype=float), np.array(lrs)) for name, (steps, lrs) in points.items()})
-
-
-def phases(run: Run) -> list[Phase]:
-    """The phases of the first group's schedule where they were in the run, with what resumes made of them."""
-    found: list[Phase] = []
-    ends = [*(segment.start for segment in run.segments[1:]), end_of(run)]
-    curves: dict[Trajectory, Curve] = {}
-    for segment, end in zip(run.segments, ends, strict=False):
-        trajectory = segment.trajectory
-        if trajectory not in curves:
-            settings = trajectory.settings
-            curves[trajectory] = parse(settings.schedules[0]).resolve(settings.horizon, peak=settings.peaks[0])
-        for phase in _of_segment(segment, curves[trajectory]):
-            start, stop = max(phase.start, segment.start), min(phase.end, end)
-            if start >= stop:
-                continue
-            if found and (found[-1].text, found[-1].end) == (phase.text, start):  # an event cut it in two
-                start = found.pop().start
-            found.append(Phase(phase.text, start, stop))
-    return found
-
-
-def _of_segment(segment: Segment, curve: Curve) -> list[Phase]:
+def _phases_of(segment: Segment, curve: Curve) -> list[PhaseInterval]:
     trajectory = segment.trajectory
-    placed = [Phase(part.text, _update(trajectory, part.start), _update(trajectory, part.end)) for part in curve.parts]
-    planned = cooldown_of(curve)
-    if trajectory.rewarm is not None:
-        placed = _before_and_after(
-            placed, Phase("rewarm", trajectory.rewarm.at, trajectory.rewarm.at + trajectory.rewarm.over)
-        )
+    placed = []
+    for part in curve.parts:
+        start, end = _update_at(trajectory, part.start), _update_at(trajectory, part.end)
+        placed.append(PhaseInterval(part.text, start, end, "; ".join(part.arithmetic)))
+    rewarm, planned = trajectory.rewarm, cooldown_of(curve)
+    if rewarm is not None:
+        placed = _insert(placed, PhaseInterval("rewarm", rewarm.at, rewarm.at + rewarm.over))
     if trajectory.cooldown_at is not None and planned is not None:
-        cooldown = Phase(str(planned.phase), trajectory.cooldown_at, trajectory.end())
-        placed = [each for each in _before_and_after(placed, cooldown) if each.start < cooldown.end]
-    return [Phase(each.text, each.start - segment.offset, each.end - segment.offset) for each in placed]
+        cooldown = PhaseInterval(str(planned.phase), trajectory.cooldown_at, trajectory.end())
+        placed = [each for each in _insert(placed, cooldown) if each.start < cooldown.end]
+    offset = segment.offset
+    return [PhaseInterval(each.text, each.start - offset, each.end - offset, each.lengths) for each in placed]
 
 
-def _before_and_after(placed: list[Phase], between: Phase) -> list[Phase]:
-    before = [Phase(each.text, each.start, min(each.end, between.start)) for each in placed]
-    after = [Phase(each.text, max(each.start, between.end), each.end) for each in placed]
-    return [each for each in (*before, between, *after) if each.end > each.start]
+def _insert(placed: list[PhaseInterval], new: PhaseInterval) -> list[PhaseInterval]:
+    before = [PhaseInterval(each.text, each.start, min(each.end, new.start), each.lengths) for each in placed]
+    after = [PhaseInterval(each.text, max(each.start, new.end), each.end, each.lengths) for each in placed]
+    return [each for each in (*before, new, *after) if each.end > each.start]
 
 
-def _update(trajectory: Trajectory, position: float) -> float:
+def _update_at(trajectory: Trajectory, position: float) -> float:
     """The update at which a trajectory is at a position of its curve: what `Trajectory.stretched` does, backwards."""
     for stretch in reversed(trajectory.stretches):
         if position > stretch.at:
@@ -192,103 +310,38 @@ def _update(trajectory: Trajectory, position: float) -> float:
     return position
 
 
-def events(run: Run) -> list[Event]:
-    """What changed the LR, and where the run was resumed; in the order of the updates."""
-    told = [Event(float(row.get("t") or row.get("step") or 0), _in_words(row)) for row in run.events]
-    resumed = {event.t for event in told if event.text.startswith("resume")}
-    plain = {float(row.get("step", 0)) for row in run.starts[1:]} - resumed
-    return sorted([*told, *(Event(t, "resume") for t in plain)], key=lambda event: event.t)
-
-
-def _in_words(row: Mapping[str, Any]) -> str:
-    kind = str(row.get("kind", "event"))
+def _read_event(row: Row) -> RunEvent:
+    kind, how, cause = str(row.get("kind", "event")), row.get("how"), row.get("cause")
     before, after = row.get("scale_before"), row.get("scale_after")
-    if before and after:
-        return f"{kind} ×{after / before:.3g}"
-    if kind == "resume":
-        return f"resume: {row.get('how', '')}".rstrip(": ")
-    if "advice" in row:  # what a monitor found; in words it is longer than a picture has room for
-        return kind.replace("_", " ")
-    return f"{kind}: {row['cause']}" if row.get("cause") else kind
-
-
-def best_of(run: Run, metric: str, greater_is_better: bool | None = None) -> Best | None:
-    """The evaluation of the best checkpoint where the Trainer kept one, else the best by a metric."""
-    steps, values = run.series(metric)
-    if not steps:
-        return None
-    by = run.best_metric
-    by = by if by is None or by in run.metrics else f"eval_{by}"
-    if greater_is_better is None:
-        if run.best_step in steps:
-            return Best(int(run.best_step), values[steps.index(run.best_step)], True, by)
-        known = run.greater_is_better if by == metric else None
-        greater_is_better = not is_lower_better(metric) if known is None else known
-    index = int(np.argmax(values) if greater_is_better else np.argmin(values))
-    return Best(steps[index], values[index], False, metric)
-
-
-#: What of an event's row has a column of its own, or is for machines.
-_NOT_DETAILS = ("start", "step", "epoch", "t", "kind", "cause", "how", "trajectory", "offset", "scales")
-
-
-@dataclass(frozen=True)
-class RowEvent:
-    """What changed the LR, or a resume.
-
-    Args:
-        step (`int`): Updates done.
-        kind (`str`): E.g. `plateau`.
-        cause (`str`): Why, or how.
-        details (`str`): What else is known: the LRs before and after.
-    """
-
-    step: int
-    kind: str
-    cause: str
-    details: str = ""
-
-    @property
-    def text(self) -> str:
-        return ": ".join(filter(None, (self.kind, self.cause))) + (f" ({self.details})" if self.details else "")
-
-
-def row_events(run: Run) -> list[RowEvent]:
-    """What changed the LR, and each resume, in order."""
-    found = [_event(row) for row in run.events]
-    resumed = {event.step for event in found if event.kind == "resume"}
-    for row in run.starts[1:]:
-        step = _whole(row.get("step"))
-        if step and step not in resumed:
-            found.append(RowEvent(step, "resume", "with the settings of the checkpoint"))
-    return sorted(found, key=lambda event: event.step)
-
-
-def _event(row: Row) -> RowEvent:
+    label = ": ".join(str(each) for each in (kind, how if kind == "resume" else cause) if each)
+    if is_finite_number(before) and is_finite_number(after) and before:
+        label = f"{kind} ×{after / before:.3g}"
     details = []
     for name in ("lr", "scale"):
-        before, after = row.get(f"{name}_before"), row.get(f"{name}_after")
-        if before is not None and after is not None:
-            details.append(f"{'LR' if name == 'lr' else name} {_listed(before)} → {_listed(after)}")
-    others = {key: value for key, value in row.items() if key not in _NOT_DETAILS}
-    others = {key: value for key, value in others.items() if not key.endswith(("_before", "_after"))}
-    details += [f"{key} {_listed(value)}" for key, value in others.items()]
-    how = f"on_resume={row['how']}" if row.get("how") else ""
-    step = _whole(row.get("t", row.get("step")))
-    return RowEvent(step, str(row.get("kind", "event")), str(row.get("cause") or how), ", ".join(details))
+        values = row.get(f"{name}_before"), row.get(f"{name}_after")
+        if None not in values:
+            details.append(
+                f"{'LR' if name == 'lr' else name} {_format_values(values[0])} → {_format_values(values[1])}"
+            )
+    for key, value in row.items():
+        if key not in _NOT_DETAILS and not key.endswith(("_before", "_after")):
+            details.append(f"{key} {_format_values(value)}")
+    cause = str(cause or (f"on_resume={how}" if how else ""))
+    update = _whole(row.get("t", row.get("step")))
+    return RunEvent(update, kind, cause, ", ".join(details), label, "advice" in row)
 
 
-def _listed(value: Any) -> str:
+def _format_values(value: Any) -> str:
     """One value, or those of the groups, each once."""
-    values = list(dict.fromkeys(map(_shown, value))) if isinstance(value, list) else [_shown(value)]
+    values = list(dict.fromkeys(map(_format_value, value if isinstance(value, list) else [value])))
     return ", ".join(values if len(values) <= 6 else [*values[:5], "…"])
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _whole(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) and math.isfinite(value) else 0
+    return int(value) if is_finite_number(value) else 0

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback
 
 from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError, read_run
-from hf_lrsched.runs.timeline import events as report_events
+from hf_lrsched.runs.timeline import RunView
 from tests.conftest import GivenLosses
 
 
@@ -117,8 +117,8 @@ def test_findings_are_in_the_log_the_record_and_the_report(make_trainer, tmp_pat
     [row] = read_run(tmp_path / "out").events
     assert (row["kind"], row["step"], row["since"], row["confidence"]) == ("not_finite", 2, 2, 1.0)
     assert row["cause"] == "the training loss is inf" and row["advice"]
-    [event] = report_events(read_run(tmp_path / "out"))
-    assert event.t == 2 and event.text == "not finite"
+    [event] = RunView(read_run(tmp_path / "out")).events
+    assert (event.update, event.kind, event.is_finding) == (2, "not_finite", True)
     assert json.loads((tmp_path / "out" / "record" / "events.jsonl").read_text())["kind"] == "not_finite"
     assert read_run(tmp_path / "out").lrs([0, 1]) is not None  # the LRs still follow from the record
     assert trainer.monitor.summary == "not_finite after update 2"

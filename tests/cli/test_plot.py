@@ -211,9 +211,9 @@ def test_run_name_becomes_file_name(name, state, tmp_path):
 # ------------------------------------------------------------------------------------------------ bad input
 
 INVALID_STATES = {
-    "truncated": ('{"log_history": [{"step": 1', "is no whole JSON"),
+    "truncated": ('{"log_history": [{"step": 1', "is not JSON"),
     "no history": ("{}", "has no log_history"),
-    "a list": ("[]", "has no log_history"),
+    "a list": ("[]", "must be a mapping"),
     "history of another kind": ('{"log_history": {}}', "has no log_history"),
     "empty history": ('{"log_history": []}', "nothing to draw of bad"),
     "nothing finite": ('{"log_history": [{"step": 1, "loss": NaN}]}', "nothing to draw of bad"),
@@ -252,7 +252,7 @@ INVALID_ARGUMENTS = [
     (["--heat-map", "--boxes", "last"], "one of them"),
     (["--heat-map", "--metric", "loss"], "no --metric"),
     (["--boxes", "last", "--metric", "loss", "--metric", "accuracy"], "one --metric"),
-    (["--boxes", "last", "--metric", "acuracy"], "Did you mean 'eval_accuracy'?"),
+    (["--boxes", "last", "--metric", "acuracy"], "Did you mean 'accuracy'?"),
     (["--baseline", "0.5"], "--boxes"),
 ]
 

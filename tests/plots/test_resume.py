@@ -14,7 +14,7 @@ from hf_lrsched.plots.resume import draw_resume
 
 OLD = RunSettings("linear()", Horizon(4, 2), (1.0,))
 NEW = RunSettings("linear()", Horizon(8, 2), (1.0,))
-WAS_TO_BE = "was to be: linear() over 4 updates"
+PLANNED = "was planned: linear() over 4 updates"
 
 
 def lines(axes):
@@ -48,13 +48,13 @@ def drawn(how, t=2, new=NEW, **kwargs):
 def test_what_was_to_be_what_was_used_and_what_is(how, is_now, lrs):
     axes = drawn(how).axes[0]
     found = lines(axes)
-    assert found[WAS_TO_BE] == ([0, 1, 2, 3, 4], [1, 0.75, 0.5, 0.25, 0.25])
+    assert found[PLANNED] == ([0, 1, 2, 3, 4], [1, 0.75, 0.5, 0.25, 0.25])
     assert found["used up to update 2"] == ([0, 1, 2], [1, 0.75, 0.75])
     updates, values = found[f"from update 3 on: {is_now}"]
     assert updates == [2, 3, 4, 5, 6, 7, 8]
     assert values == pytest.approx(lrs, abs=1e-12)
     assert all(line.get_drawstyle() == "steps-post" for line in axes.get_lines() if len(line.get_xdata()) > 2)
-    assert next(line.get_label() for line in axes.get_lines() if line.get_linestyle() == "--") == WAS_TO_BE
+    assert next(line.get_label() for line in axes.get_lines() if line.get_linestyle() == "--") == PLANNED
     assert [line.get_linestyle() for line in axes.get_lines() if line.get_label() in list(found)[1:3]] == ["-", "-"]
 
 
@@ -62,7 +62,7 @@ def test_words():
     figure = drawn("switch")
     axes = figure.axes[0]
     assert figure.get_suptitle() == "Resumed after update 2 with on_resume='switch'"
-    assert axes.get_title(loc="left") == "LR of update 3: was to be 5e-1, is 7.5e-1"
+    assert axes.get_title(loc="left") == "LR of update 3: 5e-1 was planned, 7.5e-1 is used"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("update (optimizer step)", "learning rate")
     assert [child.get_xlabel() for child in axes.child_axes] == ["epoch"]
     assert len(figure.legends[0].get_texts()) == 3
@@ -79,22 +79,22 @@ def lines_without_words(axes):
 
 def test_of_another_scheduler_only_the_last_lr_is_known():
     found = lines(draw_resume([0.125], Trajectory(NEW), 4).axes[0])
-    assert found["the checkpoint's LR; the curve that it is of is not known"] == ([4], [0.125])
+    assert found["the checkpoint's LR, whose curve is not known"] == ([4], [0.125])
     assert found["from update 5 on: linear() over 8 updates"] == ([4, 5, 6, 7, 8], [0.5, 0.375, 0.25, 0.125, 0.125])
-    assert not any(label.startswith(("was to be", "used")) for label in found)
+    assert not any(label.startswith(("was planned", "used")) for label in found)
 
 
 def test_since_when_the_old_trajectory_was_used():
     found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), 3, since=1).axes[0])
     assert found["used up to update 3"] == ([1, 2, 3], [0.75, 0.5, 0.5])
-    assert found[WAS_TO_BE][0] == [1, 2, 3, 4]
+    assert found[PLANNED][0] == [1, 2, 3, 4]
 
 
 def test_what_a_plateau_had_made_of_it():
     """Halved from update 2 on; the new curve goes on at half of it."""
     found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), 3, drops=[(1, 0.5)], scales=[0.5]).axes[0])
     assert found["used up to update 3"] == ([0, 1, 2, 3], [1, 0.375, 0.25, 0.25])
-    assert found[WAS_TO_BE][1] == [1, 0.375, 0.25, 0.125, 0.125]
+    assert found[PLANNED][1] == [1, 0.375, 0.25, 0.125, 0.125]
     assert found["from update 4 on: linear() over 8 updates"][1][:2] == [0.5 * 5 / 8, 0.5 * 4 / 8]
 
 
@@ -102,7 +102,7 @@ def test_a_plateau_is_of_the_groups_that_follow_it():
     own = ("linear()", None)
     old, new = (RunSettings("linear() * plateau()", Horizon(n), (1.0, 0.5), own) for n in (4, 8))
     figure = draw_resume(Trajectory(old), Trajectory(new), 2, drops=[(1, 0.5)], names=["embeddings", "encoder"])
-    assert figure.axes[0].get_title(loc="left") == "embeddings: LR of update 3: was to be 5e-1, is 7.5e-1"
+    assert figure.axes[0].get_title(loc="left") == "embeddings: LR of update 3: 5e-1 was planned, 7.5e-1 is used"
     assert lines(figure.axes[0])["used up to update 2"][1][:2] == [1, 0.75]
 
 
@@ -177,7 +177,7 @@ def test_long_runs_are_thinned():
     )
     for updates, _ in found.values():
         assert len(updates) <= 10_001
-    updates, lrs = found["was to be: linear() over 1000000 updates"]
+    updates, lrs = found["was planned: linear() over 1000000 updates"]
     assert lrs[:-1] == pytest.approx([1 - update / 1e6 for update in updates[:-1]])
 
 

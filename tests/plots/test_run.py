@@ -99,8 +99,8 @@ def test_several_evaluation_sets_each_with_its_loss():
     assert lines(figure) == {
         "mnli accuracy": ([4], [0.5]),
         "sst2 accuracy": ([4], [0.6]),
-        "mnli loss": ([4], [1.0]),
-        "sst2 loss": ([4], [0.8]),
+        "validation loss, mnli": ([4], [1.0]),
+        "validation loss, sst2": ([4], [0.8]),
         "best mnli accuracy: 0.5 at update 4": ([4], [0.5]),
     }
     assert figure.axes[1].get_ylabel() == "loss" and len(figure.axes[1].get_lines()) == 2

@@ -9,8 +9,8 @@ from matplotlib import cbook
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.plots import draw_runs
-from hf_lrsched.runs.metrics import told_apart
-from hf_lrsched.runs.run import run_of_history
+from hf_lrsched.runs.metrics import distinct_names
+from hf_lrsched.runs.run import run_from_history
 from tests.plots.drawn import cut_off, legend, lines, made, segment, trajectory
 
 
@@ -93,12 +93,12 @@ def test_runs_without_a_common_metric_are_compared_by_their_training_loss_and_it
 
 
 def test_runs_of_the_same_name_are_told_apart_by_their_folders():
-    names = lambda *paths: told_apart([made(name=Path(path).parent.name, path=Path(path)) for path in paths])  # noqa: E731
+    names = lambda *paths: distinct_names([made(name=Path(path).parent.name, path=Path(path)) for path in paths])  # noqa: E731
     assert names("/x/a/out/record", "/x/b/out/record", "/x/other/record") == ["a/out", "b/out", "other"]
     assert names("/a/x/out/record", "/b/x/out/record") == ["a/x/out", "b/x/out"]
     assert names("/x/out/record", "/x/out/record-2") == ["out/record", "out/record-2"]
     assert names("/x/out/record", "/x/out/record") == ["out (1)", "out (2)"]
-    assert told_apart([run_of_history([]), run_of_history([])]) == ["run (1)", "run (2)"]
+    assert distinct_names([run_from_history([]), run_from_history([])]) == ["run (1)", "run (2)"]
 
 
 def test_more_runs_than_colours_still_look_different():
@@ -142,7 +142,7 @@ def test_saved(tmp_path):
         ([], None, "no runs"),
         ([run("a", [0.5]), run("b", [0.4], metric="eval_f1")], None, "no metric in common: a has accuracy; b has f1"),
         ([run("a", [0.5]), run("b", [])], None, "a has accuracy; b has none"),
-        ([run("a", [0.5]), run("b", [0.4])], ["f1"], "no metric 'f1' in any of the runs; there are accuracy"),
+        ([run("a", [0.5]), run("b", [0.4])], ["f1"], "no metric 'f1' among the evaluations; there are accuracy"),
         ([run("a", [0.5]), run("b", [0.4])], ["train_loss"], "no metric 'train_loss'"),
     ],
 )

@@ -13,7 +13,7 @@ from hf_lrsched.cli.main import main
 from hf_lrsched.report import html as page_module
 from hf_lrsched.report import write_report
 from hf_lrsched.runs import read_run
-from hf_lrsched.runs.downsample import thinned
+from hf_lrsched.runs.downsample import select_points
 from hf_lrsched.schedules import ScheduleError
 from tests.report.page_parts import Page, doubles
 from tests.report.report_runs import ACCURACIES, LINK, MATHS, PEAK, UGLIER, UGLY, write_record
@@ -181,7 +181,7 @@ def test_mixed_runs_say_what_they_lack(page_of, tmp_path):
     two = write_record(tmp_path / "two", "linear()", {"g": 1e-3}, updates=10, per_epoch=5, evaluations=rows)
     page = page_of(one, two)
     assert "updates per epoch: one 25, two 5" in page.text
-    assert "Without f1: two." in page.text and "Without accuracy: one." in page.text
+    assert "Without F1: two." in page.text and "Without accuracy: one." in page.text
     assert [row[1] for row in page.table("run")] == ["0.5", "–"]
 
 
@@ -273,7 +273,7 @@ def test_what_is_doubtful_is_told(page_of, tmp_path):
         file.write('{"step": 41, "lo')
     page = page_of(folder)
     assert "1 record holds what is no finite number, the first at update 1: loss=nan." in page.text
-    assert "1 line of the record can't be read" in page.text
+    assert "1 line of the record cannot be read" in page.text
     assert "the run is at update 40 of 300" in page.text
     assert page.run()["done"] == 40
     (note,) = read_run(folder).segments[-1].trajectory.curves()[0].notes or [None]
@@ -349,7 +349,7 @@ def test_runs_that_cant_be_read(tmp_path, capsys):
     torn = tmp_path / "trainer_state.json"
     torn.write_text('{"log_history": [{"step"')
     status, told = run_command(capsys, torn, "--output", tmp_path / "page.html")
-    assert status == 2 and "is no whole JSON" in told.err
+    assert status == 2 and "is not JSON" in told.err
     torn.write_text('{"log_history": []}')
     status, told = run_command(capsys, torn, "--output", tmp_path / "page.html")
     assert status == 2 and "nothing to report" in told.err
@@ -378,8 +378,8 @@ def test_a_missing_package_names_the_extra(tmp_path, capsys, monkeypatch, traine
 
 
 def test_a_page_that_would_be_too_large_is_refused(tmp_path, monkeypatch, trained):
-    monkeypatch.setattr(page_module, "MOST_BYTES", 1_000_000)
-    with pytest.raises(ScheduleError, match=r"would have \d\.\d MB, more than 1; report fewer runs"):
+    monkeypatch.setattr(page_module, "MAX_BYTES", 1_000_000)
+    with pytest.raises(ScheduleError, match=r"would have \d\.\d MB, more than 1\. Report fewer runs"):
         write_report([read_run(trained[0] / "stock")], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
     with pytest.raises(ScheduleError, match="no run to report"):
@@ -396,7 +396,7 @@ def test_thinned_lines_keep_their_extremes_and_jumps(seed):
     jumps = random.choice(49_000, 20, replace=False) + 500
     for jump in jumps:
         line[jump:] += 30 * random.choice([-1, 1])
-    kept = thinned([line, -line], 1000)
+    kept = select_points([line, -line], 1000)
     assert len(kept) <= 1100 and (np.diff(kept) > 0).all() and kept[0] == 0 and kept[-1] == len(line) - 1
     assert line[kept].max() == line.max() and line[kept].min() == line.min()
     assert {*jumps, *(jumps - 1)} <= {*kept.tolist()}
@@ -406,8 +406,8 @@ def test_thinned_lines_keep_their_extremes_and_jumps(seed):
 
 
 def test_short_lines_are_whole():
-    assert thinned([np.zeros(10)], 10).tolist() == list(range(10))
-    assert thinned([np.array([])], 10).tolist() == []
+    assert select_points([np.zeros(10)], 10).tolist() == list(range(10))
+    assert select_points([np.array([])], 10).tolist() == []
 
 
 @pytest.mark.slow

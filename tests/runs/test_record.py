@@ -133,7 +133,7 @@ def test_a_full_disk_and_room_again(path, room, caplog):
         for row in expected[20:]:
             file.append(row)
     assert read_rows(path) == expected
-    assert len(caplog.records) == 1 and "training goes on" in caplog.text
+    assert len(caplog.records) == 1 and "Training goes on" in caplog.text
 
 
 def test_rows_that_wait_do_not_fill_the_memory(path, room):

@@ -92,10 +92,11 @@ def test_evaluations_of_a_state(state, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"{", "is no whole JSON: .* at line 1, character 2"),
-        (b"[]", "is no trainer_state.json: it has no log_history"),
-        (b"\xff", "is not a text file: .* at byte 0"),
-        (b"", "is no whole JSON"),
+        (b"{", "is not JSON: .* line 1 column 2"),
+        (b"[]", "must be a mapping of names to values, got a list"),
+        (b"{}", "is no trainer_state.json: it has no log_history"),
+        (b"\xff", "is not a text file in UTF-8: .* at byte 0"),
+        (b"", "is empty"),
     ],
 )
 def test_a_damaged_state(tmp_path, content, message):
@@ -123,5 +124,5 @@ def test_a_record_without_a_row(record, tmp_path):
 def test_a_record_with_a_damaged_row(record, tmp_path, damage):
     path = record("record")
     Appender(path / "run.jsonl").append({**json.loads((path / "run.jsonl").read_text()), "start": 1, **damage})
-    with pytest.raises(ScheduleError, match="is damaged"):
+    with pytest.raises(ScheduleError, match="is corrupted"):
         read_run(tmp_path)
