@@ -35,7 +35,7 @@ def near(expected):
 
 
 def tensorboard(folder, tag):
-    """What the event files below a folder hold for a tag: step -> value."""
+    """The values of a tag in the event files below a folder, by step."""
     (place,) = {file.parent for file in Path(folder).rglob("events.out.tfevents*")}
     events = EventAccumulator(str(place)).Reload()
     return {event.step: event.value for event in events.Scalars(tag)} if tag in events.Tags()["scalars"] else {}
@@ -61,7 +61,7 @@ def stock(make_trainer, grouped):
     return make
 
 
-# Where it is shown
+# History, checkpoints and reporters
 
 
 def test_history(make_trainer):
@@ -105,37 +105,6 @@ def card_table(card):
     return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
 
 
-def test_model_card(make_trainer, tmp_path):
-    trainer = make_trainer(SPEC, **EVERY_2)
-    trainer.train()
-    trainer.create_model_card(model_name="tiny")
-    table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
-    assert {int(row["Step"]): float(row["Learning Rate"]) for row in table} == pytest.approx(AT, abs=ROUNDED)
-    assert all(float(row["Validation Loss"]) > 0 for row in table)
-
-
-def test_model_card_shows_no_0_for_the_lr_of_a_bert(make_trainer, tmp_path):
-    trainer = make_trainer(SPEC, **EVERY_2, learning_rate=5e-5)
-    trainer.train()
-    trainer.create_model_card(model_name="tiny")
-    table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
-    shown = {int(row["Step"]): float(row["Learning Rate"]) for row in table}
-    assert shown == pytest.approx({2: 2.5e-5, 4: 3.75e-5, 6: 1.25e-5}, rel=0.05)
-    card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-    assert "- Learning Rate: 1.25e-05" in card.splitlines()
-
-
-def test_model_card_names_the_schedule_that_ran(make_trainer, tmp_path):
-    trainer = make_trainer("warmup(10%) >> linear() ", **EVERY_2)
-    trainer.train()
-    trainer.create_model_card(model_name="tiny")
-    card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
-    assert [line for line in card.splitlines() if "schedule" in line] == [
-        "- learning_rate_schedule: `warmup(10%) >> linear()`"
-    ]
-    assert "lr_scheduler" not in card
-
-
 # Groups
 
 
@@ -167,7 +136,7 @@ def test_groups_that_are_equal_have_one_key(make_trainer):
     assert [lr_keys(record) for record in records] == [{"eval_learning_rate"}] * 3
 
 
-def test_a_logger_in_a_second_trainer_takes_the_names_there(stock):
+def test_a_logger_in_a_second_trainer_uses_the_names_there(stock):
     logger = LRLogger()
     stock(1e-3, 4e-3, names=["a", "b"], logger=logger, eval_strategy="epoch")
     trainer = stock(1e-3, 4e-3, names=["c", "d"], logger=logger, eval_strategy="epoch")
@@ -233,7 +202,7 @@ def test_eval_on_start_of_a_second_run_does_not_show_the_first_ones_lr(make_trai
     assert evaluations(trainer.state.log_history) == {0: None}
 
 
-def test_a_resumed_run_shows_what_the_whole_run_shows(make_trainer, tmp_path):
+def test_a_resumed_run_shows_the_same_lrs(make_trainer, tmp_path):
     make_trainer(SPEC, **EVERY_2, save_strategy="steps", save_steps=3).train()
     resumed = make_trainer(SPEC, **EVERY_2)
     resumed.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-3"))
@@ -252,7 +221,7 @@ def test_what_evaluate_returns(make_trainer, grouped):
     assert all("epoch" in seen for seen in trainer.recorder.metrics)
 
 
-def test_predict_is_as_ever(make_trainer, data):
+def test_predict_is_unchanged(make_trainer, data):
     trainer = make_trainer(SPEC)
     trainer.train()
     records = len(trainer.state.log_history)
@@ -328,7 +297,7 @@ def test_no_logging_is_respected(make_trainer):
     assert evaluations(trainer.state.log_history) == near(AT)
 
 
-# The callback by itself
+# The callback in the stock Trainer
 
 
 @pytest.mark.parametrize("logger", [LRLogger, LRLogger()], ids=["class", "object"])
@@ -347,7 +316,7 @@ def test_stock_trainer_with_groups(stock):
     assert evaluations(trainer.state.log_history, "eval_lr/head") == near({at: 4 * lr for at, lr in AT.items()})
 
 
-def test_beside_the_metrics_it_reaches_the_reporters(stock, tmp_path):
+def test_wrapped_metrics_reach_the_reporters(stock, tmp_path):
     logger = LRLogger()
     trainer = stock(
         1e-3,
@@ -366,27 +335,27 @@ def test_beside_the_metrics_it_reaches_the_reporters(stock, tmp_path):
 
 
 def test_the_callback_alone_does_not_reach_the_reporters(stock, tmp_path):
-    """Why `beside` is there."""
+    """Why `wrap` is needed."""
     stock(**EVERY_2, report_to="tensorboard")
     assert set(tensorboard(tmp_path / "out", "eval/loss")) == {2, 4, 6}
     assert tensorboard(tmp_path / "out", "eval/learning_rate") == {}
 
 
-def test_beside_before_the_first_update_adds_nothing():
+def test_wrap_adds_nothing_before_the_first_update():
     class Predictions:
         predictions = torch.tensor([[0.0, 1.0]])
         label_ids = torch.tensor([1])
 
     def metrics(given):
-        """What it measures."""
+        """The share of right answers."""
         return {"right": bool((given.predictions.argmax(-1) == given.label_ids).all())}
 
     wrapped = LRLogger().wrap(metrics)
     assert wrapped(Predictions()) == {"right": True}
-    assert wrapped.__doc__ == "What it measures."
+    assert wrapped.__doc__ == "The share of right answers."
 
 
-def test_an_extra_logger_does_no_harm(make_trainer, grouped, tmp_path):
+def test_a_second_logger_changes_nothing(make_trainer, grouped, tmp_path):
     histories = []
     for name, callbacks in {"plain": [], "extra": [LRLogger()]}.items():
         model, optimizer = grouped(1e-3, 4e-3)
@@ -410,7 +379,7 @@ def _of_time(key):
     return key.endswith(("_runtime", "_per_second", "_preparation_time"))
 
 
-def test_ones_own_log_entries_get_no_lr(make_trainer):
+def test_a_users_own_record_gets_no_lr(make_trainer):
     trainer = make_trainer(SPEC)
     trainer.train()
     trainer.log({"memory": 3.0})

@@ -1,0 +1,44 @@
+"""The model card names the schedule that ran, and shows the LR beside every metric."""
+
+import pytest
+
+SPEC = "warmup(2) >> linear()"
+EVERY_2 = {"max_steps": 6, "eval_strategy": "steps", "eval_steps": 2}
+ROUNDED = 5.1e-5  # transformers' cards show four decimals
+AT = {2: 5e-4, 4: 7.5e-4, 6: 2.5e-4}  # the LRs used; the next ones would be 1e-3, 5e-4 and 0
+
+
+def card_table(card):
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in card.splitlines() if line[:1] == "|"]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+
+
+def test_the_table_of_evaluations(make_trainer, tmp_path):
+    trainer = make_trainer(SPEC, **EVERY_2)
+    trainer.train()
+    trainer.create_model_card(model_name="tiny")
+    table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
+    assert {int(row["Step"]): float(row["Learning Rate"]) for row in table} == pytest.approx(AT, abs=ROUNDED)
+    assert all(float(row["Validation Loss"]) > 0 for row in table)
+
+
+def test_a_small_lr_is_not_rounded_to_0(make_trainer, tmp_path):
+    trainer = make_trainer(SPEC, **EVERY_2, learning_rate=5e-5)
+    trainer.train()
+    trainer.create_model_card(model_name="tiny")
+    table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
+    shown = {int(row["Step"]): float(row["Learning Rate"]) for row in table}
+    assert shown == pytest.approx({2: 2.5e-5, 4: 3.75e-5, 6: 1.25e-5}, rel=0.05)
+    card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert "- Learning Rate: 1.25e-05" in card.splitlines()
+
+
+def test_the_schedule(make_trainer, tmp_path):
+    trainer = make_trainer("warmup(10%) >> linear() ", **EVERY_2)
+    trainer.train()
+    trainer.create_model_card(model_name="tiny")
+    card = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert [line for line in card.splitlines() if "schedule" in line] == [
+        "- learning_rate_schedule: `warmup(10%) >> linear()`"
+    ]
+    assert "lr_scheduler" not in card
