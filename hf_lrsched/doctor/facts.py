@@ -16,14 +16,14 @@ class ModelFacts:
     Args:
         name (`str`, *optional*): As given, or its class.
         is_pretrained (`bool`, *optional*): True for a model that is fine-tuned, False for a toy.
-        averages_per_batch (`bool`): Whether it averages its loss over each batch, although Trainer assumes an average over
-            the whole update.
+        averages_per_batch (`bool`, *optional*): Whether it averages its loss over each batch, although Trainer assumes an
+            average over the whole update.
         has_adapter (`bool`): Whether only an adapter is trained, such as LoRA's.
     """
 
     name: str | None = None
     is_pretrained: bool | None = None
-    averages_per_batch: bool = False
+    averages_per_batch: bool | None = None
     has_adapter: bool = False
 
 
@@ -95,6 +95,7 @@ class Facts:
         earlier_stages (`tuple[Facts, ...]`): What was saved in this run before, oldest first.
         foreign_checkpoints (`tuple[str, ...]`): Checkpoints in the folder that belong to another run.
         unreadable (`tuple[str, ...]`): Files that could not be read, each with the reason.
+        numbers_as_text (`tuple[tuple[str, str], ...]`): Settings of a Trainer that does not convert text, which are text.
         misspelled (`tuple[tuple[str, str], ...]`): Unknown settings, each with the known one that it resembles.
     """
 
@@ -140,6 +141,7 @@ class Facts:
     earlier_stages: tuple["Facts", ...] = ()
     foreign_checkpoints: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    numbers_as_text: tuple[tuple[str, str], ...] = ()
     misspelled: tuple[tuple[str, str], ...] = ()
 
     @property

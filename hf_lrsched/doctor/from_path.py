@@ -10,14 +10,24 @@ from ..schedules import ScheduleError
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, LaunchFacts
 from .from_run_folder import facts_from_run_folder, facts_from_trainer_state, is_run_folder
-from .from_settings import GivenSettings, facts_from_settings
+from .from_settings import GivenSettings, facts_from_settings, training_argument_names
 from .safe_pickle import Inert, read_pickle
 
 #: Settings by which a configuration of a training is recognised.
 _SETTINGS = (
     *("learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "per_device_train_batch_size"),
-    *("schedule", "output_dir", "warmup_steps", "warmup_ratio"),
+    *("schedule", "warmup_steps", "warmup_ratio"),
 )
+#: Names of other programs for settings of TrainingArguments.
+_OTHER_NAMES = {
+    **dict.fromkeys(("lr_scheduler", "scheduler"), "lr_scheduler_type"),
+    **dict.fromkeys(("num_epochs", "n_epochs", "max_epochs", "epochs"), "num_train_epochs"),
+    **dict.fromkeys(("micro_batch_size", "batch_size", "train_batch_size"), "per_device_train_batch_size"),
+    **dict.fromkeys(("max_train_steps", "num_training_steps", "total_steps"), "max_steps"),
+    "optimizer": "optim",
+    "lr": "learning_rate",
+    "num_warmup_steps": "warmup_steps",
+}
 #: Names of DeepSpeed's configuration; the last one is also in what a Trainer sends to its reporters.
 _DEEPSPEED_SETTINGS = ("zero_optimization", "train_micro_batch_size_per_gpu", "train_batch_size")
 _SUPPORTED = "a recipe's YAML, accelerate's YAML, DeepSpeed's JSON, training_args.bin, saved TrainingArguments as JSON, or a run folder"
@@ -83,7 +93,14 @@ def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:
         return _facts_from_accelerate(content, path)
     if any(name in content for name in _DEEPSPEED_SETTINGS) and "output_dir" not in content:
         return Facts(str(path), deepspeed=content)
-    if not any(name in content for name in _SETTINGS):
+    if foreign := [name for name, ours in _OTHER_NAMES.items() if name in content and ours not in content]:
+        raise ScheduleError(
+            f"{path} cannot be checked: {', '.join(foreign)} are settings of another program, whose meaning is unknown here. "
+            f"TrainingArguments has {', '.join(dict.fromkeys(_OTHER_NAMES[name] for name in foreign))}. Check the "
+            "training_args.bin that the run saves, or pass the built Trainer to diagnose()."
+        )
+    known = training_argument_names().intersection(content)
+    if len(known) < 2 and not any(name in content for name in _SETTINGS):
         raise ScheduleError(
             f"{path} holds no settings of a training: none of {', '.join(_SETTINGS)}. The doctor checks {_SUPPORTED}."
         )

@@ -119,6 +119,7 @@ def _facts_from_record(folder: Path, source: str) -> Facts:
         schedule=None if schedule is None else str(schedule),
         clock=str(last.get("clock", "updates")),
         lr_scheduler_type=None,
+        optim=str(last["optimizer"]).lower() if "optimizer" in last else facts.optim,
         learning_rate=peaks[0] if peaks else facts.learning_rate,
         group_lrs=peaks,
         num_updates=total if isinstance(total, int) and total > 0 else facts.num_updates,
@@ -220,7 +221,9 @@ def _model(folder: Path, facts: Facts) -> ModelFacts:
         (architecture,) = read_json(folder / "config.json")["architectures"]
     except (OSError, ScheduleError, KeyError, TypeError, ValueError):
         return replace(facts.model, has_adapter=has_adapter)
-    averages = facts.batches_per_update > 1 and architecture_averages_per_batch(str(architecture))
+    averages = facts.model.averages_per_batch
+    if averages is None and facts.batches_per_update > 1:
+        averages = architecture_averages_per_batch(str(architecture))
     return replace(facts.model, name=str(architecture), averages_per_batch=averages, has_adapter=has_adapter)
 
 

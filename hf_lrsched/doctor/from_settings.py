@@ -13,8 +13,9 @@ from typing import Any
 from ..runs.files import read_json
 from ..schedules import ScheduleError
 from ..schedules.errors import brief
+from ..schedules.numbers import is_number_as_text
 from .facts import Facts, ModelFacts
-from .loss_scaling import named_model_averages_per_batch
+from .loss_scaling import classifier_averages_per_batch
 from .safe_pickle import Inert, to_plain
 
 #: The recipe's schedule where none is set.
@@ -27,9 +28,16 @@ _OURS = (
 )
 #: Settings of scripts for question answering, whose models get no `labels`.
 _QUESTION_ANSWERING = ("doc_stride", "version_2_with_negative", "n_best_size", "max_answer_length", "question_column")
+#: Settings of scripts for the classification of texts or tokens.
+_CLASSIFICATION = ("task_name", "label_column_name")
 #: Settings of scripts that train an adapter.
 _ADAPTERS = ("use_peft", "use_lora", "lora_r", "lora_rank", "lora_alpha", "peft_config", "adapter_name_or_path")
 
+#: Settings that must be numbers.
+_NUMBERS = (
+    *("learning_rate", "warmup_steps", "warmup_ratio", "max_steps", "num_train_epochs", "per_device_train_batch_size"),
+    *("gradient_accumulation_steps", "logging_steps", "eval_steps", "save_steps", "weight_decay", "max_grad_norm"),
+)
 #: Settings that a schedule depends on.
 _SCHEDULE_SETTINGS = (
     *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio", "max_steps"),
@@ -40,7 +48,7 @@ _SCHEDULE_SETTINGS = (
 
 
 class GivenSettings:
-    """Settings by name, each read as the type that it must have; YAML reads `2e-5` as text and a bare `no` as false."""
+    """Settings by name, each read as the type that it must have; YAML reads a bare `no` as false."""
 
     def __init__(self, values: Mapping[str, Any], source: str):
         self.values, self.source = values, source
@@ -184,9 +192,11 @@ def facts_from_settings(
         eval_steps=settings.length("eval_steps"),
         metric_for_best_model=metric,
         greater_is_better=greater_is_better,
-        model=_model(settings, is_ours),
+        model=_model(settings, is_ours and is_recipe),
         deepspeed=settings.mapping("deepspeed") or _read_named_json(settings.get("deepspeed"), folder),
         flattens_groups=_flattens_groups(settings, folder),
+        # The recipe reads its settings as flags, which are text.
+        numbers_as_text=() if is_ours else tuple((n, v) for n in _NUMBERS if is_number_as_text(v := values.get(n))),
         misspelled=tuple(_find_misspelled(values)),
     )
 
@@ -198,17 +208,21 @@ def _count_processes(settings: GivenSettings) -> int:
     return found if isinstance(found, int) and found > 0 else 1
 
 
-def _model(settings: GivenSettings, is_ours: bool) -> ModelFacts:
+def _model(settings: GivenSettings, is_recipe: bool) -> ModelFacts:
     name = settings.text("model_name_or_path") or settings.text("model_name")
     has_adapter = any(settings.get(each) not in (None, False) for each in _ADAPTERS)
-    if name is None:
-        return ModelFacts(has_adapter=has_adapter)
+    averages = False if is_recipe else _averages_per_batch(settings, name)  # the recipe sets accepts_loss_kwargs
+    return ModelFacts(name, None if name is None else True, averages, has_adapter)
+
+
+def _averages_per_batch(settings: GivenSettings, name: str | None) -> bool | None:
+    """Whether Trainer multiplies the loss; None where the settings do not say which class the model has."""
+    answers = any(settings.get(each) is not None for each in _QUESTION_ANSWERING)
+    if answers or settings.length("label_smoothing_factor"):
+        return False
     accumulates = (settings.whole("gradient_accumulation_steps") or 1) > 1 or _count_processes(settings) > 1
-    # The recipe sets accepts_loss_kwargs itself; for question answering Trainer finds no labels to count.
-    is_right = is_ours or any(settings.get(each) is not None for each in _QUESTION_ANSWERING)
-    smooths = bool(settings.length("label_smoothing_factor"))
-    averages = accumulates and not is_right and not smooths and named_model_averages_per_batch(name)
-    return ModelFacts(name, is_pretrained=True, averages_per_batch=averages, has_adapter=has_adapter)
+    classifies = any(settings.get(each) is not None for each in _CLASSIFICATION)
+    return classifier_averages_per_batch(name) if name is not None and accumulates and classifies else None
 
 
 def _flattens_groups(settings: GivenSettings, folder: Path | None) -> bool:

@@ -98,11 +98,12 @@ def _trains_prompts(adapters: Any) -> bool:
     return any("PROMPT" in kind or "TUNING" in kind for kind in kinds)
 
 
-def _averages_per_batch(trainer: Any, model: Any) -> bool:
-    is_scaled = trainer.compute_loss_func is not None or getattr(trainer, "loss_is_scaled_for_ga", None) is False
-    is_custom = type(trainer).compute_loss is not Trainer.compute_loss  # what that does cannot be known
-    if not trainer.model_accepts_loss_kwargs or is_scaled or is_custom or trainer.label_smoother is not None:
+def _averages_per_batch(trainer: Any, model: Any) -> bool | None:
+    if not trainer.model_accepts_loss_kwargs or trainer.label_smoother is not None:
         return False
+    is_custom = type(trainer).compute_loss is not Trainer.compute_loss or trainer.compute_loss_func is not None
+    if is_custom or getattr(trainer, "loss_is_scaled_for_ga", None) is False:
+        return None  # what a loss function of the user's does is unknown
     return class_averages_per_batch(type(model))
 
 

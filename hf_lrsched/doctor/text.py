@@ -18,7 +18,7 @@ def format_findings(source: str, findings: Sequence[Finding], width: int = 100) 
     Example:
     ```python
     >>> print(format_findings("runs/a", []))
-    runs/a: no problems found (27 checks)
+    runs/a: no problems found (28 checks)
 
     ```
     """

@@ -28,3 +28,19 @@ def is_finite_number(value: object) -> TypeGuard[float]:
     ```
     """
     return is_number(value) and math.isfinite(value)
+
+
+def is_number_as_text(value: object) -> TypeGuard[str]:
+    """Whether a value is a text that reads as a finite number, such as the `2e-5` of YAML.
+
+    Example:
+    ```python
+    >>> is_number_as_text("2e-5"), is_number_as_text(2e-5), is_number_as_text("auto")
+    (True, False, False)
+
+    ```
+    """
+    try:
+        return isinstance(value, str) and math.isfinite(float(value))
+    except ValueError:
+        return False

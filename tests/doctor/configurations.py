@@ -213,9 +213,6 @@ BROKEN = {
         Config(345, **GLUE, lr_scheduler_type="constant_with_warmup", lr_scheduler_kwargs={"min_lr": 1e-6}),
         Config(345, **GLUE, lr_scheduler_type="linear", lr_scheduler_kwargs={"num_cycles": 2}),
         Config(345, **GLUE, lr_scheduler_type="cosine", lr_scheduler_kwargs='{"min_lr": 1e-6}'),
-        Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": "1e-6"}),
-        Config(345, **GLUE, lr_scheduler_type="polynomial", lr_scheduler_kwargs={"power": "2"}),
-        Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": "1e-1"}),
         Config(345, **GLUE, lr_scheduler_type="constant", warmup_steps=50),
         Config(345, **GLUE, lr_scheduler_type="linear", warmup_steps=50, warmup_ratio=0.1),
         Config(
@@ -226,6 +223,13 @@ BROKEN = {
             eval_strategy="steps",
             eval_steps=10,
         ),
+    ],
+    "number_as_text": [
+        Config(345, **BERT | {"learning_rate": "2e-5"}),
+        Config(345, **GLUE, warmup_steps="10"),
+        Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": "1e-6"}),
+        Config(345, **GLUE, lr_scheduler_type="polynomial", lr_scheduler_kwargs={"power": "2"}),
+        Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": "1e-1"}),
     ],
     "floor_above_peak": [
         Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": 1e-4}),
@@ -284,7 +288,7 @@ BROKEN = {
     ],
     "lr_out_of_range": [
         Config(345, **BERT | {"learning_rate": 1e-2}),
-        Config(345, **BERT | {"learning_rate": "5e-3"}),
+        Config(345, **BERT | {"learning_rate": 5e-3}),
         Config(345, **BERT | {"learning_rate": 1e-8}),
         Config(345, **GLUE | {"learning_rate": 0.1}),
         Config(345, **GLUE | {"learning_rate": 0}),
@@ -435,6 +439,10 @@ SOUND = {
             eval_steps=10,
         ),
     ],
+    "number_as_text": [
+        Config(345, schedule="warmup(10%) >> linear()", learning_rate="2e-5"),  # the recipe reads text
+        Config(345, **BERT, metric_for_best_model="1", push_to_hub_token="2"),
+    ],
     "floor_above_peak": [
         Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr": 1e-6}),
         Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr", lr_scheduler_kwargs={"min_lr_rate": 0.1}),
@@ -486,7 +494,7 @@ SOUND = {
     ],
     "lr_out_of_range": [
         Config(345, **BERT | {"learning_rate": 5e-5}),
-        Config(345, **BERT | {"learning_rate": "1e-3"}, use_peft=True),
+        Config(345, **BERT | {"learning_rate": 1e-3}, use_peft=True),
         Config(345, **BERT | {"learning_rate": 2e-3}, lora_r=8),
         Config(345, **GLUE | {"learning_rate": 1e-3}),  # of an unknown model
         Config(345, **BERT | {"learning_rate": 1e-2}, **SGD),

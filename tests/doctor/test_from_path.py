@@ -1,5 +1,7 @@
 """Facts from a path, and invalid input as one clear error."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.doctor.files import checks_of
     ("name", "content", "says"),
     [
         ("a.yaml", "", "empty"),
+        ("a.yaml", "output_dir: out", "no settings of a training"),
         ("a.yaml", "a: [1", "not YAML"),
         ("a.yaml", "- 1\n- 2", "mapping"),
         ("a.yaml", "name: me", "no settings of a training"),
@@ -55,6 +58,37 @@ def test_alias_bomb_is_read(tmp_path):
         diagnose(path)
 
 
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        (
+            {
+                "base_model": "NousResearch/Llama-3.2-1B",
+                "datasets": [{"path": "teknium/GPT4-LLM-Cleaned", "type": "alpaca"}],
+                "output_dir": "./outputs/lora-out",
+                "gradient_accumulation_steps": 2,
+                "micro_batch_size": 2,
+                "num_epochs": 1,
+                "optimizer": "adamw_8bit",
+                "lr_scheduler": "cosine",
+                "learning_rate": 0.0002,
+                "warmup_ratio": 0.1,
+            },
+            "lr_scheduler, num_epochs, micro_batch_size, optimizer are settings of another program",
+        ),
+        ({"output_dir": "/tmp/out", "max_steps": 10, "lr": 1.0, "scheduler": {"name": "x"}}, "scheduler, lr are"),
+        (
+            {"output_dir": "/tmp/out", "optimizer": {"_component_": "torch.optim.AdamW", "lr": 2e-5}},
+            "optimizer are settings of another program",
+        ),
+    ],
+    ids=["axolotl", "one name", "torchtune"],
+)
+def test_settings_of_another_program_are_refused(settings, names, tmp_path):
+    with pytest.raises(ScheduleError, match=names):
+        diagnose(write_yaml(tmp_path / "a.yaml", settings))
+
+
 def test_missing_path_names_the_nearest(tmp_path):
     write_yaml(tmp_path / "config.yaml", BERT)
     with pytest.raises(ScheduleError, match=r"does not exist\. Did you mean 'config\.yaml'"):
@@ -68,6 +102,24 @@ def test_not_a_run_folder(tmp_path):
     Run(Stage(40, 80)).write(tmp_path)
     with pytest.raises(ScheduleError, match=r"Runs are in .*run"):
         diagnose(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "fifo", "link.yaml", "link.bin", "link.json"])
+def test_devices_and_pipes_are_refused_at_once(path, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("link.yaml", "link.bin", "link.json"):
+        (tmp_path / name).symlink_to("/dev/zero")
+    start = time.monotonic()
+    with pytest.raises(ScheduleError, match="is not a regular file"):
+        diagnose(tmp_path / path)
+    assert time.monotonic() - start < 5
+
+
+def test_devices_in_a_run_folder_are_not_read(tmp_path):
+    run = Run(Stage(40, 80)).write(tmp_path) / "checkpoint-40"
+    for name in ("config.json", "scheduler.pt", "adapter_config.json"):
+        (run / name).symlink_to("/dev/zero")
+    assert checks_of(run.parent) == set()
 
 
 def test_truncated_state(tmp_path):

@@ -105,3 +105,17 @@ def test_run_with_only_a_record(make_trainer, tmp_path):
     rows[-1] |= {"loss": 0.0, "grad_norm": None}
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert checks_of(tmp_path / "run") == {"hidden_nan"}
+
+
+@pytest.mark.parametrize(("optimizer", "checks"), [("SGD", set()), ("Muon", set()), ("AdamW", {"lr_out_of_range"})])
+def test_optimizer_of_the_record_replaces_the_arguments(optimizer, checks, make_trainer, tmp_path):
+    trainer = make_trainer(ScheduledTrainer, output_dir=str(tmp_path / "run"), extra={"schedule": "linear()"})
+    trainer.train()
+    file = tmp_path / "run" / "record" / "run.jsonl"
+    row = json.loads(file.read_text().splitlines()[0])
+    assert row["optimizer"] == "AdamW"
+    row |= {"optimizer": optimizer, "peaks": [0.05], "model": "google-bert/bert-base-uncased"}
+    file.write_text(json.dumps(row) + "\n")
+    assert checks_of(tmp_path / "run") == checks
+    notes = [finding.what for finding in diagnose(tmp_path / "run") if finding.check == "lr_out_of_range"]
+    assert ("not checked" in "".join(notes)) == (optimizer == "Muon")

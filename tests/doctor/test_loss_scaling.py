@@ -1,6 +1,7 @@
 """Models whose loss Trainer multiplies: found if and only if it does."""
 
 import pytest
+import torch
 import transformers
 from transformers import Trainer, TrainerCallback
 
@@ -97,7 +98,7 @@ def test_custom_loss_is_not_checked(make_trainer, bert, texts):
 def test_config_and_run_folder(tmp_path):
     """The same from a model's name, and from a run's folder, where the log has to show it."""
     settings = {**BERT, "gradient_accumulation_steps": 4}
-    config = write_yaml(tmp_path / "config.yaml", settings)
+    config = write_yaml(tmp_path / "config.yaml", {**settings, "task_name": "rte"})
     assert wrong(config, 345) == {"loss_multiplied"}
     sound = {
         "alone": BERT,
@@ -115,3 +116,41 @@ def test_config_and_run_folder(tmp_path):
         run = Run(Stage(40, 80, gradient_accumulation_steps=4, history=history)).write(folder)
         write_json(run / "checkpoint-40" / "config.json", {"architectures": ["BertForSequenceClassification"]})
         assert wrong(run) == ({"loss_multiplied"} if name == "multiplied" else set())
+
+
+@pytest.mark.skipif(not IS_FIVE, reason="4.57 does not multiply")
+@pytest.mark.parametrize(
+    "name", ["Qwen/Qwen2.5-0.5B", "openai-community/gpt2", "google-t5/t5-small", "google-bert/bert-base-cased"]
+)
+def test_model_name_alone_is_not_checked(name, tmp_path):
+    settings = {**BERT, "model_name_or_path": name, "gradient_accumulation_steps": 4}
+    (finding,) = diagnose(write_yaml(tmp_path / "config.yaml", settings), 345)
+    assert (finding.severity, finding.check) == ("note", "loss_multiplied") and "not checked" in finding.what
+
+
+TINY = {"vocab_size": 20, "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 16, "pad_token_id": 0}
+T5 = {"vocab_size": 20, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+CLASSES = {
+    "GPT2LMHeadModel": {"vocab_size": 20, "n_embd": 16, "n_layer": 1, "n_head": 2},
+    "Qwen2ForCausalLM": TINY | {"intermediate_size": 16, "num_key_value_heads": 2},
+    "T5ForConditionalGeneration": T5 | {"decoder_start_token_id": 0},
+    "BertForMaskedLM": TINY | {"intermediate_size": 16},
+    "ModernBertForMaskedLM": TINY | {"intermediate_size": 16, "global_attn_every_n_layers": 1},
+    "OPTForCausalLM": TINY | {"ffn_dim": 16, "word_embed_proj_dim": 16},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLASSES)
+def test_language_models_are_found_if_and_only_if_trainer_multiplies(name, make_trainer, texts):
+    model_class = getattr(transformers, name)
+    data = [{**text, "labels": text["input_ids"]} for text in texts]
+    losses, findings = [], []
+    for batch, accumulation in ((8, 1), (2, 4)):
+        torch.manual_seed(0)
+        model = model_class(model_class.config_class(**CLASSES[name]))
+        settings = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
+        found, loss = first_loss(make_trainer, model, data, **settings)
+        losses.append(loss)
+        findings.append("loss_multiplied" in found)
+    assert findings == [False, losses[1] / losses[0] > 2]

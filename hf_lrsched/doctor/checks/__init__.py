@@ -20,6 +20,7 @@ CHECKS: tuple[Check, ...] = (
     curve.doubtful_schedule,
     arguments.no_restarts,
     arguments.ignored_arguments,
+    arguments.number_as_text,
     arguments.misspelled_setting,
     arguments.floor_above_peak,
     arguments.floor_differs_by_group,

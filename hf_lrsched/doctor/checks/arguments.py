@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ...schedules import ScheduleError, parse
 from ...schedules.errors import nearest
 from ...schedules.from_transformers import TRANSFORMERS_NAMES, arguments_of
-from ...schedules.numbers import is_finite_number
+from ...schedules.numbers import is_finite_number, is_number_as_text
 from ..expected_curve import METRIC_DRIVEN, WITHOUT_ARGUMENTS, WITHOUT_WARMUP, iterate_phases
 from ..facts import Facts
 from ..finding import Finding
@@ -50,13 +50,6 @@ def ignored_arguments(facts: Facts) -> Iterator[Finding]:
             "train() stops with a TypeError after model and data are loaded",
             f"Allowed are {', '.join(allowed) or 'none'}.{nearest(unknown[0], allowed)}".rstrip("."),
         )
-    elif texts := find_numbers_as_text(facts):
-        key, value = texts[0]
-        yield error(
-            f"lr_scheduler_kwargs has a text instead of a number: {key}={value!r}",
-            "YAML reads 1e-6 and '2' as text; train() stops with a TypeError after model and data are loaded",
-            f"Write {key}: {to_yaml_number(value)}",
-        )
     warmup = facts.warmup_steps or facts.warmup_ratio
     if name in WITHOUT_WARMUP and warmup:
         yield warning(
@@ -71,6 +64,16 @@ def ignored_arguments(facts: Facts) -> Iterator[Finding]:
             f"warmup_ratio={facts.warmup_ratio:g} is ignored",
             f"warmup_steps={facts.warmup_steps:g} is set too and takes precedence",
             "Delete one of them",
+        )
+
+
+def number_as_text(facts: Facts) -> Iterator[Finding]:
+    """A number that YAML or JSON reads as text, which TrainingArguments does not convert."""
+    for name, value in (*facts.numbers_as_text, *find_numbers_as_text(facts)):
+        yield error(
+            f"{name} is the text {value!r}, not a number",
+            "YAML reads 2e-5 and '2' as text, and transformers does not convert it; the run stops with a TypeError",
+            f"Write {name}: {to_yaml_number(value)}",
         )
 
 
@@ -170,7 +173,7 @@ def find_numbers_as_text(facts: Facts) -> list[tuple[str, str]]:
     """Find arguments of the stock schedule that are numbers, written so that YAML reads text."""
     if facts.stock_schedule is None or facts.stock_schedule in WITHOUT_ARGUMENTS:
         return []
-    return [(key, value) for key, value in facts.lr_scheduler_kwargs.items() if _is_number_as_text(value)]
+    return [(key, value) for key, value in facts.lr_scheduler_kwargs.items() if is_number_as_text(value)]
 
 
 def to_yaml_number(text: str) -> str:
@@ -185,13 +188,6 @@ def to_yaml_number(text: str) -> str:
     """
     mantissa, exponent, power = f"{float(text):g}".partition("e")
     return f"{mantissa}.0e{power}" if exponent and "." not in mantissa else f"{mantissa}{exponent}{power}"
-
-
-def _is_number_as_text(value: object) -> bool:
-    try:
-        return isinstance(value, str) and math.isfinite(float(value))
-    except ValueError:
-        return False
 
 
 def _allowed(name: str | None) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ _ADAPTER = 5
 def lr_out_of_range(facts: Facts) -> Iterator[Finding]:
     """An LR far outside of what fine-tuning uses, for the optimizer and the model at hand.
 
-    Toy models, unknown optimizers and the higher LRs of adapters draw no warning.
+    Toy models and the higher LRs of adapters draw no warning. An unknown optimizer is not checked.
     """
     lrs = [lr for lr in facts.group_lrs if lr > 0] or ([] if facts.learning_rate is None else [facts.learning_rate])
     for lr in lrs:
@@ -55,7 +55,14 @@ def lr_out_of_range(facts: Facts) -> Iterator[Finding]:
     if name.endswith("schedulefree"):  # the class, in place of Trainer's name
         name = f"schedule_free_{name}"
     key = max((prefix for prefix in LR_RANGES if name.startswith(prefix)), key=len, default=None)
-    if not lrs or key is None or facts.model.is_pretrained is False:
+    if not lrs or facts.model.is_pretrained is False:
+        return
+    if key is None:
+        yield note(
+            f"not checked: whether the learning rate of {lrs[0]:g} is in the usual range",
+            f"The usual range of {name or 'the optimizer'} is unknown",
+            "Compare it with a run that trained well",
+        )
         return
     lowest, pretrained, highest = LR_RANGES[key]
     is_pretrained, is_adam = facts.model.is_pretrained is True, key == "adam"

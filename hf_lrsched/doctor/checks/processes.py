@@ -7,7 +7,7 @@ from typing import Any
 from ...schedules.numbers import is_finite_number
 from ..facts import Facts
 from ..finding import Finding
-from .format import error, warning
+from .format import error, note, warning
 
 #: With these accelerate starts one process, whatever num_processes says.
 _SINGLE = ("NO", "MULTI_CPU")
@@ -20,9 +20,16 @@ def loss_multiplied(facts: Facts) -> Iterator[Finding]:
     no longer divides; BERT averages over each batch. Where there is a log, its losses must show it too.
     """
     factor, accumulation = facts.batches_per_update, facts.gradient_accumulation_steps
-    if factor == 1 or not facts.model.averages_per_batch:
+    if factor == 1 or facts.model.averages_per_batch is False or not facts.has_training:
         return
     ratio = _loss_ratio(facts.log_history)
+    if facts.model.averages_per_batch is None or (facts.log_history and ratio is None):
+        yield note(
+            f"not checked: whether loss and gradients are multiplied by the {factor} batches of an update",
+            "That depends on the model's class and its accepts_loss_kwargs, which are unknown from this source",
+            "Pass the built Trainer to diagnose()",
+        )
+        return
     if ratio is not None and ratio < math.sqrt(factor):
         return
     logged = "" if ratio is None else f"; the log shows a training loss of {ratio:.3g} times the evaluation's"
