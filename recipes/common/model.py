@@ -1,0 +1,75 @@
+"""Load a configuration, a tokenizer and a model from the Hub, a folder or a package."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer
+
+from hf_lrsched.schedules.errors import nearest
+
+from .arguments import ModelArguments
+from .errors import RecipeError, errors_as
+from .package_model import find_package_model
+
+
+def load_config_and_tokenizer(args: ModelArguments) -> tuple[Any, Any]:
+    """Load the configuration and the tokenizer.
+
+    Raises:
+        RecipeError: There is no such model, or it can't be loaded.
+    """
+    name = locate_model(args.model_name_or_path)
+    with errors_as(f"the model {args.model_name_or_path!r} can't be loaded", OSError, ValueError, KeyError):
+        config = AutoConfig.from_pretrained(locate_model(args.config_name or name), **_options(args))
+        tokenizer = AutoTokenizer.from_pretrained(locate_model(args.tokenizer_name or name), **_options(args))
+    return config, tokenizer
+
+
+def load_model(auto_class: Any, args: ModelArguments, config: Any) -> Any:
+    """Load the model with the head that a class such as `AutoModelForSequenceClassification` adds.
+
+    Raises:
+        RecipeError: The model can't be loaded, for one since its head has another size.
+    """
+    name = locate_model(args.model_name_or_path)
+    with errors_as(f"the model {args.model_name_or_path!r} can't be loaded", OSError, ValueError, RuntimeError):
+        model = auto_class.from_pretrained(
+            name, config=config, ignore_mismatched_sizes=args.ignore_mismatched_sizes, **_options(args)
+        )
+    # BERT's forward takes any keyword, so Trainer 5 concludes that the model averages the loss over the whole update. It
+    # does not: loss and gradients would be multiplied by gradient accumulation x processes.
+    model.accepts_loss_kwargs = False
+    return model
+
+
+def locate_model(name: str) -> str:
+    """Return the folder of `package:...`, else the name. Refuse a folder that is missing or holds no model."""
+    if name.startswith("package:"):
+        return find_package_model(name)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise RecipeError(f"the model folder {name} has no config.json.")
+        return str(path)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
+        siblings = [str(other) for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise RecipeError(f"no such model folder: {name}.{nearest(str(path), siblings)}")
+    return name
+
+
+def max_length(max_seq_length: int | None, config: Any, tokenizer: Any) -> int:
+    """Return the number of tokens at which texts are cut: the setting, or 128 where the model takes that many."""
+    limit = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or sys.maxsize)
+    if max_seq_length is not None and max_seq_length > limit:
+        raise RecipeError(f"--max_seq_length {max_seq_length} is more than the model takes: at most {limit} tokens.")
+    return min(128, limit) if max_seq_length is None else max_seq_length
+
+
+def _options(args: ModelArguments) -> dict[str, Any]:
+    return {
+        "cache_dir": args.cache_dir,
+        "revision": args.model_revision,
+        "token": args.token,
+        "trust_remote_code": args.trust_remote_code,
+    }
