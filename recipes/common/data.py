@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import datasets
 import numpy as np
@@ -21,22 +21,20 @@ _READERS = {".csv": ("csv", {}), ".tsv": ("csv", {"sep": "\t"}), ".json": ("json
 class DataArguments:
     """What to train and evaluate on. A recipe extends this class by its columns."""
 
-    dataset_name: str | None = field(
-        default=None, metadata={"help": "A dataset on the Hub, or a folder with one.", "is_path": True}
-    )
+    #: Settings that are paths, and settings that take several values.
+    paths: ClassVar[tuple[str, ...]] = ("dataset_name", "train_file", "validation_file", "test_file")
+    lists: ClassVar[tuple[str, ...]] = ()
+
+    dataset_name: str | None = field(default=None, metadata={"help": "A dataset on the Hub, or a folder with one."})
     dataset_config_name: str | None = field(default=None, metadata={"help": "Its configuration, e.g. sst2 of glue."})
     train_split_name: str = field(default="train", metadata={"help": "The Hub dataset's split to train on."})
     validation_split_name: str = field(default="validation", metadata={"help": "Its split to evaluate on."})
     test_split_name: str | None = field(
         default=None, metadata={"help": "Its split to test on at the end; needs labels."}
     )
-    train_file: str | None = field(
-        default=None, metadata={"help": "A .csv, .tsv, .json or .jsonl file to train on.", "is_path": True}
-    )
-    validation_file: str | None = field(default=None, metadata={"help": "A file to evaluate on.", "is_path": True})
-    test_file: str | None = field(
-        default=None, metadata={"help": "A file to test on at the end; needs labels.", "is_path": True}
-    )
+    train_file: str | None = field(default=None, metadata={"help": "A .csv, .tsv, .json or .jsonl file to train on."})
+    validation_file: str | None = field(default=None, metadata={"help": "A file to evaluate on."})
+    test_file: str | None = field(default=None, metadata={"help": "A file to test on at the end; needs labels."})
     max_seq_length: int | None = field(
         default=None,
         metadata={"help": "Texts are cut after this many tokens. Defaults to 128, or to the model's limit if lower."},

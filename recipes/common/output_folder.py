@@ -1,11 +1,10 @@
 """The output folder of a run: the checkpoint to resume, and the check that no other run is overwritten."""
 
-import json
 from pathlib import Path
 
 from transformers import TrainingArguments
 
-from hf_lrsched.runs.checkpoints import checkpoint_to_resume
+from hf_lrsched.runs.checkpoints import TRAINER_STATE, read_trainer_state, resolve_checkpoint
 
 from .errors import RecipeError
 
@@ -39,12 +38,12 @@ def find_checkpoint(args: TrainingArguments) -> str | None:
         refuse_another_run(folder)
         return None
     if wanted is True or str(wanted).lower() in ("true", "yes", "1"):
-        newest = checkpoint_to_resume(True, folder)
+        newest = resolve_checkpoint(True, folder)
         if newest is None:
             raise RecipeError(f"{folder} has no complete checkpoint to resume from.")
         return str(newest)
     checkpoint = Path(str(wanted))
-    checkpoint_to_resume(checkpoint, folder)  # refuses a folder that is no complete checkpoint
+    resolve_checkpoint(checkpoint, folder)  # refuses a folder that is no complete checkpoint
     if checkpoint.resolve().parent != folder.resolve():
         refuse_another_run(folder)
     return str(checkpoint)
@@ -63,4 +62,4 @@ def refuse_another_run(folder: Path) -> None:
 
 def count_updates(checkpoint: str) -> int:
     """Return the number of updates before a checkpoint."""
-    return int(json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))["global_step"])
+    return int(read_trainer_state(Path(checkpoint, TRAINER_STATE))["global_step"])

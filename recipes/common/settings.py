@@ -45,9 +45,13 @@ class RecipeParser(HfArgumentParser):
         raise RecipeError(message)
 
     @property
-    def settings(self) -> dict[str, dataclasses.Field[Any]]:
-        """Every setting by its name. A field's metadata may say `is_path` or `is_list`."""
-        return {each.name: each for dtype in self.dataclass_types for each in dataclasses.fields(dtype) if each.init}
+    def settings(self) -> list[str]:
+        """The names of all settings."""
+        return [each.name for dtype in self.dataclass_types for each in dataclasses.fields(dtype) if each.init]
+
+    def settings_in(self, attribute: str) -> set[str]:
+        """Return the settings that the dataclasses list in a class attribute: `paths` or `lists`."""
+        return {name for dtype in self.dataclass_types for name in getattr(dtype, attribute, ())}
 
 
 def read_settings(parser: RecipeParser, argv: Sequence[str]) -> dict[str, Any]:
@@ -71,9 +75,8 @@ def read_settings(parser: RecipeParser, argv: Sequence[str]) -> dict[str, Any]:
         if path.suffix not in (".yaml", ".yml", ".json"):
             raise RecipeError(f"the first argument is a .yaml, .yml or .json file or a --flag, got {str(path)!r}.")
         values = _typed(parser, read_yaml(path, _StrictLoader), path)  # JSON is YAML, too
-        for name in values:
-            if parser.settings[name].metadata.get("is_path"):
-                values[name] = _beside(values[name], path.parent)
+        for name in parser.settings_in("paths") & set(values):
+            values[name] = _beside(values[name], path.parent)
     return values | _read_flags(parser, flags)
 
 
@@ -94,10 +97,10 @@ def _typed(parser: RecipeParser, content: dict[str, Any], path: Path) -> dict[st
     values = {}
     for name, value in content.items():
         if name not in parser.settings:
-            raise RecipeError(f"{path}: unknown setting {name!r}.{_suggest(name, [*parser.settings])}")
+            raise RecipeError(f"{path}: unknown setting {name!r}.{_suggest(name, parser.settings)}")
         if value is None:
             continue
-        if isinstance(value, list) and parser.settings[name].metadata.get("is_list"):
+        if isinstance(value, list) and name in parser.settings_in("lists"):
             value = ",".join(map(str, value))
         if isinstance(value, (list, dict)):
             if type(value).__name__ not in str(hints[name]):
@@ -114,7 +117,7 @@ def _typed(parser: RecipeParser, content: dict[str, Any], path: Path) -> dict[st
 
 
 def _read_flags(parser: RecipeParser, flags: list[str]) -> dict[str, Any]:
-    known = [*parser.settings]
+    known = parser.settings
     # argparse keeps a value that the namespace already has: a setting that is still absent was not given.
     namespace = Namespace(**dict.fromkeys(known, _ABSENT))
     given, unknown = parser.parse_known_args(flags, namespace)

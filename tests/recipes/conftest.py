@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recipes.recipe_runs import RECIPES, WORDS, as_flags, reviews, write_rows
+from tests.recipe_runs import RECIPES, WORDS, as_flags, reviews, write_rows
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 for library in ("datasets", "evaluate", "sklearn"):

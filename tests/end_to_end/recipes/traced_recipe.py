@@ -1,8 +1,9 @@
-"""The recipe as it is, in a process that dies at a chosen moment: `killed_recipe.py PLAN TRACE FLAGS`.
+"""The recipe with a trace, and with a death at a chosen moment: `traced_recipe.py PLAN TRACE FLAGS`.
 
-PLAN, in JSON: `event`, at `update`; for `saving`, how much (`part`) of which `file` of that checkpoint is written. Events
-are those of EVENTS. TRACE is a file's beginning, to which the process's rank is added: a line for the start, for each
-update with its LRs, and for the moment. Where there are several processes, this one then waits to be killed.
+PLAN, in JSON, is empty or has `event`, at `update`; for `saving`, how much (`part`) of which `file` of that checkpoint is
+written. Events are those of EVENTS. TRACE is the beginning of a file's name, to which the process's rank is added: the file
+gets a line for the start, for each update with its LRs, and for the death. Where there are several processes, this one then
+waits to be killed.
 """
 
 import json
@@ -22,6 +23,7 @@ def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
     import text_classification as recipe
     import torch
     import transformers
+    from common import run
     from transformers import TrainerCallback, TrainerState
 
     rank = os.environ.get("RANK", "0")
@@ -44,7 +46,7 @@ def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
         update = 0
 
         def on_train_begin(self, args, state, control, **kwargs):
-            write({"begins": state.global_step})
+            write({"begins": state.global_step, "pid": os.getpid()})
 
         def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
             Probe.update = state.global_step + 1
@@ -68,7 +70,7 @@ def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
             if is_now("saved", state.global_step):
                 die()
 
-    def torn(save):
+    def cut_off(save):
         def saves(*args: Any, **kwargs: Any) -> None:
             save(*args, **kwargs)
             path = Path(args[1])
@@ -87,19 +89,19 @@ def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
             die()
         remove(folder, *args, **kwargs)
 
-    torch.save = torn(torch.save)
-    transformers.modeling_utils.safe_save_file = torn(transformers.modeling_utils.safe_save_file)
-    TrainerState.save_to_json = torn(TrainerState.save_to_json)
+    torch.save = cut_off(torch.save)
+    transformers.modeling_utils.safe_save_file = cut_off(transformers.modeling_utils.safe_save_file)
+    TrainerState.save_to_json = cut_off(TrainerState.save_to_json)
     shutil.rmtree = removes
 
-    make = recipe.make_trainer
+    make = run.make_trainer
 
     def make_with_probe(*arguments: Any) -> Any:
         trainer = make(*arguments)
         trainer.add_callback(Probe())
         return trainer
 
-    recipe.make_trainer = make_with_probe
+    run.make_trainer = make_with_probe
     return recipe.main(argv)
 
 

@@ -14,9 +14,9 @@ import psutil
 import pytest
 import transformers
 
-from tests.recipes.recipe_runs import ROOT, as_flags, environment, run_script, state_of
+from tests.end_to_end.recipes.traces import TRACED, read_trace
+from tests.recipe_runs import as_flags, environment, run_script, state_of, two_processes
 
-HERE = Path(__file__).parent
 SCHEDULE = "warmup(10%) >> hold() * plateau(metric=eval_loss, factor=0.5, patience=0, threshold=1, threshold_mode=abs)"
 UPDATES, EVERY = 20, 2
 
@@ -92,19 +92,15 @@ def whole(settings: dict[str, object], tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
-def lines(trace: Path) -> list[dict]:
-    return [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
-
-
 def run_until_killed(plan: dict, trace: Path, flags: list[str], source: random.Random) -> str:
     """Starts the recipe, which is dead afterwards; returns what it said."""
-    command = [sys.executable, str(HERE / "killed_recipe.py"), json.dumps(plan), str(trace), *flags]
-    mine, before = Path(f"{trace}0"), len(lines(Path(f"{trace}0")))
+    command = [sys.executable, str(TRACED), json.dumps(plan), str(trace), *flags]
+    before = len(read_trace(trace))
     with trace.with_name("output").open("w") as output:
         process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
         try:
             if plan["event"] == "outside":
-                while process.poll() is None and len(lines(mine)) <= before:
+                while process.poll() is None and len(read_trace(trace)) <= before:
                     time.sleep(0.01)
                 time.sleep(source.uniform(0, 0.6))
                 process.send_signal(signal.SIGKILL)
@@ -151,9 +147,9 @@ def test_killed_five_times(settings, whole, tmp_path, chain):
     context = f"seed {SEED}, chain {chain}: {chain_plans}"
     saved = range(1)
     for plan in chain_plans:
-        before = len(lines(Path(f"{trace}0")))
+        before = len(read_trace(trace))
         said = run_until_killed(plan, trace, as_flags(flags), source)
-        added = lines(Path(f"{trace}0"))[before:]
+        added = read_trace(trace)[before:]
         assert added[0]["begins"] in saved, f"{context}: went on elsewhere at {plan}\n{said}"
         saved = last_saved(plan, added)
         flags["resume_from_checkpoint"] = "true"
@@ -165,7 +161,7 @@ def test_killed_five_times(settings, whole, tmp_path, chain):
     mine, other = records(run), records(whole)
     lrs = [record["learning_rate"] for record in other if "loss" in record]
     assert len(lrs) == UPDATES and len(set(lrs)) > 5, "the run has nothing to show"
-    for line in lines(Path(f"{trace}0")):
+    for line in read_trace(trace):
         if "update" in line:
             assert set(line["lrs"]) == {lrs[line["update"] - 1]}, f"{context}: {line}"
     assert [record for record in mine if "loss" in record] == [record for record in other if "loss" in record], context
@@ -185,16 +181,16 @@ def test_killed_five_times(settings, whole, tmp_path, chain):
 
 def launch_two(plan: dict, trace: Path, flags: list[str]) -> None:
     """Two processes of the recipe; where there is a plan, all are killed when the chosen one has come to its moment."""
-    config = ROOT / "recipes" / "accelerate" / "two_cpu.yaml"
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
-    command += ["--main_process_port", "0", str(HERE / "killed_recipe.py"), json.dumps(plan), str(trace), *flags]
-    watched = Path(f"{trace}{plan.get('rank', '0')}")
-    before = len(lines(watched))
+    command = two_processes(TRACED, json.dumps(plan), trace, *flags)
+    rank = int(plan.get("rank", "0"))
+    before = len(read_trace(trace, rank))
     with trace.with_name("output").open("w") as output:
         process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
         everyone = psutil.Process(process.pid)
         try:
-            while plan and process.poll() is None and not any("dies" in line for line in lines(watched)[before:]):
+            while (
+                plan and process.poll() is None and not any("dies" in line for line in read_trace(trace, rank)[before:])
+            ):
                 time.sleep(0.05)
             if not plan:
                 process.wait(timeout=500)
@@ -217,7 +213,7 @@ def launch_two(plan: dict, trace: Path, flags: list[str]) -> None:
 def used_by(trace: Path, rank: int) -> dict[int, list[float]]:
     """The LRs of each update; one that was made again has the same ones."""
     used: dict[int, list[float]] = {}
-    for line in lines(Path(f"{trace}{rank}")):
+    for line in read_trace(trace, rank):
         if "update" in line:
             assert used.setdefault(line["update"], line["lrs"]) == pytest.approx(line["lrs"], rel=1e-12)
     return used
@@ -240,7 +236,7 @@ def test_two_processes_killed_twice(settings, tmp_path):
             launch_two(plan, traces[name], as_flags(flags))
             flags["resume_from_checkpoint"] = "true"
     for rank in (0, 1):
-        begins = [line["begins"] for line in lines(Path(f"{traces['killed']}{rank}")) if "begins" in line]
+        begins = [line["begins"] for line in read_trace(traces["killed"], rank) if "begins" in line]
         assert begins == [0, 2, 6]
         mine, other = (used_by(traces[name], rank) for name in ("killed", "whole"))
         assert list(mine) == list(other) == list(range(1, 13))

@@ -9,8 +9,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 RECIPES = ROOT / "recipes"
+SCRIPT = RECIPES / "text_classification.py"
 
 WORDS = [
     "a",
@@ -42,7 +43,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def run_script(*arguments: object, **more: object) -> subprocess.CompletedProcess[str]:
     """The recipe as a user starts it."""
-    command = [sys.executable, str(RECIPES / "text_classification.py"), *map(str, arguments)]
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=600, **more)
 
 
@@ -53,7 +54,7 @@ def write_rows(path: Path, rows: Iterable[tuple[str, object]], names: tuple[str,
 
 
 def reviews(count: int, seed: int) -> list[tuple[str, str]]:
-    """Sentences of different lengths; the label is told by one word."""
+    """Sentences of different lengths; one word is the label."""
     source = random.Random(seed)
     rows = []
     for index in range(count):
@@ -70,3 +71,38 @@ def as_flags(settings: dict[str, object]) -> list[str]:
 
 def state_of(folder: str | Path) -> dict:
     return json.loads(Path(folder, "trainer_state.json").read_text(encoding="utf-8"))
+
+
+def used_lrs(folder: object) -> list[float]:
+    """The LR of every update, of a run that logs every update."""
+    return [record["learning_rate"] for record in state_of(folder)["log_history"] if "loss" in record]
+
+
+def warmup_then_linear(updates: int, warmup: int, peak: float) -> list[float]:
+    return [peak * (t / warmup if t < warmup else (updates - t) / (updates - warmup)) for t in range(updates)]
+
+
+def scheduler_state(folder: Path) -> dict:
+    """The scheduler's state in the latest checkpoint."""
+    import torch
+
+    last = max(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    return torch.load(last / "scheduler.pt", weights_only=True)
+
+
+def has_finished(done: subprocess.CompletedProcess[str]) -> bool:
+    """Did all processes do their work? torch's own teardown may abort one on its way out, where a gloo thread drops the
+    last reference to a Python object while the interpreter shuts down (pytorch issue 190489)."""
+    return done.returncode == 0 or "terminate called without an active exception" in done.stderr
+
+
+def two_processes(script: Path, *arguments: object) -> list[str]:
+    """The command that launches a script in two processes."""
+    config = ROOT / "recipes" / "accelerate" / "two_cpu.yaml"
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    return [*launch, "--main_process_port", "0", str(script), *map(str, arguments)]
+
+
+def launch_two(script: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = two_processes(script, *arguments)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=800)

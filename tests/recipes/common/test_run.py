@@ -1,0 +1,146 @@
+"""Settings of a run that every recipe has: early stopping, plateau, clocks, parameter groups."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.recipe_runs import (
+    ROOT,
+    as_flags,
+    scheduler_state,
+    state_of,
+    used_lrs,
+)
+
+PEAK = 5e-5
+
+
+def test_early_stopping_starts_the_cooldown(recipe, flags):
+    settings = {**flags, "num_train_epochs": 9, "schedule": "hold() >> cooldown(1ep, shape=linear)"}
+    settings |= {"early_stopping_patience": 2, "early_stopping_threshold": 9}
+    assert recipe(settings) == 0
+    # the first evaluation is the best, for none is better by 9; so it stops after three epochs of 4, and goes on for one more
+    used = used_lrs(flags["output_dir"])
+    assert used == pytest.approx([PEAK] * 12 + [PEAK * (1 - u / 4) for u in range(4)])
+    folder = Path(flags["output_dir"])
+    assert (folder / "model.safetensors").exists()
+    assert scheduler_state(folder)["events"][0]["cause"] == "early stopping"
+
+
+@pytest.mark.parametrize(
+    "setting, message",
+    [
+        ({"early_stopping_patience": 0}, "at least 1"),
+        ({"early_stopping_patience": 2, "eval_strategy": "no"}, "counts evaluations"),
+    ],
+)
+def test_invalid_early_stopping(recipe, flags, capfd, setting, message):
+    assert recipe({**flags, **setting}) == 2
+    assert message in capfd.readouterr().err
+
+
+def test_plateau_by_flag(recipe, flags):
+    settings = {
+        **flags,
+        "num_train_epochs": 4,
+        "schedule": "warmup(2) >> hold() * plateau(factor=0.5, patience=0, threshold=9, threshold_mode=abs)",
+    }
+    assert recipe(settings) == 0
+    expected = [0, 0.5, 1, 1, 1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25]
+    assert used_lrs(flags["output_dir"]) == pytest.approx([PEAK * factor for factor in expected])
+    # 0.125 after the last evaluation, at the end of the run, which the last checkpoint of an epoch holds
+    assert [event["scale_after"] for event in scheduler_state(Path(flags["output_dir"]))["events"]] == [
+        0.5,
+        0.25,
+        0.125,
+    ]
+
+
+def test_plateau_on_an_unknown_metric(recipe, flags, capfd):
+    assert recipe({**flags, "schedule": "hold() * plateau(metric=recall)"}) == 2
+    error = capfd.readouterr().err
+    assert "no such metric; it has eval_loss" in error and "eval_accuracy" in error
+    assert list(Path(flags["output_dir"]).glob("checkpoint-*/scheduler.pt"))
+
+
+def test_clock_by_flag(recipe, flags, capfd):
+    assert recipe({**flags, "clock": "tokens(1000)", "schedule": "linear()"}) == 2
+    assert "include_num_input_tokens_seen" in capfd.readouterr().err
+    settings = {**flags, "clock": "tokens(1000)", "schedule": "linear()", "num_train_epochs": 20}
+    assert recipe({**settings, "include_num_input_tokens_seen": "true"}) == 0
+    state = state_of(flags["output_dir"])
+    assert state["global_step"] < 80 and state["num_input_tokens_seen"] >= 1000
+    used = used_lrs(flags["output_dir"])
+    assert used[0] == PEAK and used == sorted(used, reverse=True) and used[-1] < 0.25 * PEAK
+
+
+#: The tiny BERT has two layers.
+PARTS = ["head", "layer_1", "layer_0", "embeddings"]
+
+
+def test_layerwise_lrs_by_flags(recipe, flags, capfd):
+    given = {"layer_decay": 0.5, "head_learning_rate": 1e-3, "learning_rate": 1e-4, "optim": "adamw_torch"}
+    assert recipe({**flags, **given, "schedule": "linear()", "save_strategy": "no"}) == 0
+    peaks = {"head": 1e-3, "layer_1": 5e-5, "layer_0": 2.5e-5, "embeddings": 1.25e-5}
+    folder = Path(flags["output_dir"])
+    evaluations = [record for record in state_of(folder)["log_history"] if "eval_loss" in record]
+    for record, factor in zip(evaluations, (5 / 8, 1 / 8), strict=True):
+        for place in PARTS:
+            for end in ("", "/no_decay"):
+                assert record[f"eval_lr/{place}{end}"] == pytest.approx(peaks[place] * factor, rel=1e-9)
+        assert record["eval_learning_rate"] == record["eval_lr/head"]
+
+    with (folder / "metrics.csv").open(newline="") as file:
+        (first, second) = csv.DictReader(file)
+    assert float(first["lr/layer_0"]) == pytest.approx(2.5e-5 * 5 / 8) and float(second["lr/head"]) < 1e-3
+    shown = capfd.readouterr().out
+    assert shown.count("8 parameter groups") == 1
+    table = shown.partition("LR used")[2]
+    assert "Matthews" in table and "lr/" not in table  # the terminal has no room for a column for each group
+
+
+def test_unfreezing_and_freezing_by_yaml(recipe, flags, tmp_path):
+    import text_classification
+
+    config = tmp_path / "config.yaml"
+    lines = {**flags, "unfreeze_every": "20%", "freeze": ["embeddings"], "optim": "adamw_torch", "schedule": "hold()"}
+    config.write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in lines.items()), encoding="utf-8")
+    assert text_classification.main([str(config), *as_flags({"learning_rate": 1e-3, "save_strategy": "no"})]) == 0
+    records = [record for record in state_of(flags["output_dir"])["log_history"] if "eval_loss" in record]
+    lrs = [[record[f"eval_lr/{place}"] for place in PARTS] for record in records]
+    # After update 4 of 8: the upper layer thawed after 20 % of 8 updates, 2 of them, the lower one after 40 %, 4.
+    assert lrs == [[1e-3, 1e-3, 0, 0], [1e-3, 1e-3, 1e-3, 0]]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"layer_decay": 1.5}, "layer_decay must be above 0 and at most 1, got 1.5"),
+        ({"layer_decay": "high"}, "invalid float value: 'high'"),
+        ({"head_learning_rate": -1}, "head_learning_rate must be a finite learning rate"),
+        ({"unfreeze_every": "1epoch"}, "unfreeze_every has the unknown unit 'epoch'"),
+        ({"freeze": "layer_7"}, "no group 'layer_7'"),
+        ({"lora_plus_ratio": 16}, "lora_plus_ratio=16 would have no effect"),
+        ({"layer_pattern": "blocks"}, "layer_pattern needs one group"),
+        ({"layer_dekay": 0.9}, "unknown flag --layer_dekay. Did you mean '--layer_decay'"),
+    ],
+    ids=str,
+)
+def test_invalid_groups(recipe, flags, given, message, capfd):
+    assert recipe({**flags, **given, "max_steps": 8}) == 2
+    assert message in capfd.readouterr().err
+    assert not list(Path(flags["output_dir"]).glob("*"))
+
+
+def test_layerwise_configuration():
+    from common.arguments import read_arguments
+    from text_classification import TextClassificationArguments
+
+    config = ROOT / "recipes" / "configs" / "layerwise.yaml"
+    flags = [str(config), "--use_cpu", "true", "--unfreeze_every", "5%"]
+    rule = read_arguments(flags, TextClassificationArguments).groups.rule
+    assert (rule.decay, rule.head_lr, rule.unfreeze_every) == (0.95, 5e-5, "5%")
+    assert yaml.safe_load(config.read_text(encoding="utf-8"))["output_dir"] == "runs/layerwise"

@@ -1,0 +1,24 @@
+"""A YAML file and flags."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("yaml", "message"),
+    [
+        ("learning_rat: 1e-5\n", "unknown setting 'learning_rat'. Did you mean 'learning_rate'"),
+        ("num_train_epochs: three\n", "num_train_epochs: invalid float value: 'three'"),
+        ("num_train_epochs: [1, 2]\n", "num_train_epochs must be a single value, got the list"),
+        ("use_cpu: perhaps\n", "use_cpu: Truthy value expected"),
+        ("learning_rate: 1e-5\nlearning_rate: 2e-5\n", "learning_rate is set twice"),
+        ("- learning_rate\n", "must be a mapping"),
+        ("learning_rate: [\n", "is not YAML"),
+    ],
+)
+def test_invalid_yaml(tmp_path, yaml, message, capfd):
+    import text_classification
+
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml, encoding="utf-8")
+    assert text_classification.main([str(config)]) == 2
+    assert message in capfd.readouterr().err
