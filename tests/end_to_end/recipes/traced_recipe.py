@@ -19,7 +19,7 @@ EVENTS = ("training", "evaluating", "evaluated", "saving", "saved", "rotating", 
 
 
 def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
-    sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
+    sys.path.insert(0, str(Path(__file__).parents[3] / "recipes"))
     import text_classification as recipe
     import torch
     import transformers
