@@ -5,6 +5,7 @@ from .arguments import GroupArguments
 from .explain import explain_groups
 from .freezing import freeze_groups, gradual_unfreezing
 from .layerwise import LayerwiseGroups, layerwise_groups
+from .main_group import main_group
 from .regex import regex_groups
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "freeze_groups",
     "gradual_unfreezing",
     "layerwise_groups",
+    "main_group",
     "regex_groups",
 ]
