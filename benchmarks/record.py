@@ -111,7 +111,7 @@ class Loop:
         ]
         optimizer: Any = torch.optim.AdamW(parameters)
         scheduler = ScheduleLR(optimizer, SCHEDULE, self.updates, updates_per_epoch=self.updates // 10)
-        scheduler.attended.add("plateau")
+        scheduler.declare_driven("plateau")
         state, control = TrainerState(max_steps=self.updates, epoch=0.0), TrainerControl()
         state.is_world_process_zero, state.is_hyper_param_search = True, False
         process, source = psutil.Process(), random.Random(0)

@@ -291,7 +291,7 @@ def _draw_told(axes, entry: Entry, curve: Curve):
 
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = ScheduleLR(optimizer, curve.schedule, RUN)
-    scheduler.attended |= {"plateau", "cooldown"}
+    scheduler.declare_driven("plateau", "cooldown")
     losses, used = iter(entry.losses), []
     while scheduler.position < scheduler.end:
         used.append(scheduler.get_last_lr()[0])

@@ -30,8 +30,8 @@ class ClockDriver(TrainerCallback):
         if not isinstance(lr_scheduler, ScheduleLR) or type(lr_scheduler.clock) is Clock:
             return
         self._scheduler, clock = lr_scheduler, lr_scheduler.clock
-        lr_scheduler.attended.add("clock")
-        self._stopwatch = Stopwatch(lr_scheduler.seconds)
+        lr_scheduler.declare_driven("clock")
+        self._stopwatch = Stopwatch(lr_scheduler.run_state.seconds)
         if isinstance(clock, Tokens):
             if args.include_num_input_tokens_seen in (False, "no"):
                 raise ScheduleError(
@@ -43,7 +43,7 @@ class ClockDriver(TrainerCallback):
         if lr_scheduler.position >= lr_scheduler.end:
             raise ScheduleError(
                 f"clock={clock} is at its end: the run that is resumed got to {lr_scheduler.position:.6g} of "
-                f"{lr_scheduler.end:g} {lr_scheduler.horizon.unit}. Give it more, and choose by on_resume= how to continue."
+                f"{lr_scheduler.end:g} {lr_scheduler.run_state.horizon.unit}. Give it more, and choose by on_resume= how to continue."
             )
         left, needed = state.max_steps - state.global_step, lr_scheduler.end - lr_scheduler.position
         if isinstance(clock, Epochs) and left < needed:
@@ -81,14 +81,14 @@ class ClockDriver(TrainerCallback):
         scheduler = self._scheduler
         if scheduler is not None and scheduler.position < 0.99 * scheduler.end and state.global_step >= state.max_steps:
             logger.warning(
-                f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.horizon.unit}, in the middle of "
+                f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.run_state.horizon.unit}, in the middle of "
                 f"its schedule: Trainer's own end after {state.max_steps} updates came before that of clock={scheduler.clock}. "
                 "Raise num_train_epochs or max_steps."
             )
         self._scheduler = None
 
     def _move_to_time(self, scheduler: ScheduleLR, seconds: float) -> None:
-        scheduler.seconds = seconds
+        scheduler.run_state.seconds = seconds
         scheduler.move_to(min(seconds, scheduler.end))
 
     def _is_spent(self, scheduler: ScheduleLR) -> bool:

@@ -42,29 +42,29 @@ class CooldownDriver(TrainerCallback):
     def on_train_begin(self, args, state, control, lr_scheduler=None, **kwargs):
         self.release()
         self._scheduler = None
-        planned = lr_scheduler.cooldown if isinstance(lr_scheduler, ScheduleLR) else None
+        planned = lr_scheduler.run_state.cooldown if isinstance(lr_scheduler, ScheduleLR) else None
         if planned is None:
             return None
         assert isinstance(planned.rule, Cooldown)
         self._scheduler, self._rule, self._size = lr_scheduler, planned.rule, planned.end - planned.start
-        lr_scheduler.attended.add("cooldown")
+        lr_scheduler.declare_driven("cooldown")
         self._num_signals = self._updates = 0
         self._stops_anyway = False
         self._start = lr_scheduler.position
-        if lr_scheduler.trajectory.cooldown_at is not None and lr_scheduler.position >= lr_scheduler.end:
+        if lr_scheduler.run_state.trajectory.cooldown_at is not None and lr_scheduler.position >= lr_scheduler.end:
             raise ScheduleError(
-                f"this run is over: its cooldown began at {lr_scheduler.trajectory.cooldown_at:g} and ended at "
+                f"this run is over: its cooldown began at {lr_scheduler.run_state.trajectory.cooldown_at:g} and ended at "
                 f"{lr_scheduler.end:g}. To train on, resume a checkpoint from before it, or choose on_resume='switch' with "
                 "other settings."
             )
         self._stopwatch = None
         if self._rule.time_limit is not None:
-            if lr_scheduler.seconds >= self._rule.time_limit.seconds:
+            if lr_scheduler.run_state.seconds >= self._rule.time_limit.seconds:
                 raise ScheduleError(
                     f"time_limit={self._rule.time_limit} of {planned.phase} is over: the run that is resumed took "
-                    f"{lr_scheduler.seconds:.0f} s already, which count too. Give a longer one."
+                    f"{lr_scheduler.run_state.seconds:.0f} s already, which count too. Give a longer one."
                 )
-            self._stopwatch = Stopwatch(lr_scheduler.seconds)
+            self._stopwatch = Stopwatch(lr_scheduler.run_state.seconds)
         if "sigterm" in self._rule.on:
             self._handle_signals()
         return with_deferred_stop(control) if "early_stopping" in self._rule.on else None
@@ -82,7 +82,10 @@ class CooldownDriver(TrainerCallback):
         if self._num_signals > 1:
             logger.warning("a second SIGTERM: the run is saved and ended before its cooldown is over.")
             end_run(args, control)
-        elif self._scheduler.trajectory.cooldown_at is not None and self._scheduler.position >= self._scheduler.end:
+        elif (
+            self._scheduler.run_state.trajectory.cooldown_at is not None
+            and self._scheduler.position >= self._scheduler.end
+        ):
             end_run(args, control)
         self._stops_anyway = control.should_training_stop
 
@@ -94,7 +97,7 @@ class CooldownDriver(TrainerCallback):
         if self._scheduler is None:
             return
         if self._stopwatch is not None:
-            self._scheduler.seconds = self._stopwatch.compare()
+            self._scheduler.run_state.seconds = self._stopwatch.compare()
         if self._stops_anyway or "early_stopping" not in self._rule.on:
             return
 
@@ -117,7 +120,7 @@ class CooldownDriver(TrainerCallback):
     def on_save(self, args, state, control, **kwargs):
         self._obey_stops(control)
         if self._scheduler is not None and self._stopwatch is not None:
-            self._scheduler.seconds = self._stopwatch.compare()
+            self._scheduler.run_state.seconds = self._stopwatch.compare()
 
     def on_train_end(self, args, state, control, **kwargs):
         self._obey_stops(control)
@@ -133,18 +136,21 @@ class CooldownDriver(TrainerCallback):
         if event is not None and state.is_world_process_zero:
             print(
                 f"update {event['t']}: {cause}, so the cooldown begins now: from LR {event['lr_before']:.4g}, over "
-                f"{self._size} {scheduler.horizon.unit}; then the run ends",
+                f"{self._size} {scheduler.run_state.horizon.unit}; then the run ends",
                 flush=True,
             )
 
     def _find_cause(self, scheduler: ScheduleLR, args: TrainingArguments, state: TrainerState) -> str | None:
         """Why the cooldown should begin after this update, the same on every process."""
         if self._stopwatch is not None and self._rule.time_limit is not None:
-            scheduler.seconds = seconds = self._stopwatch.after_update()
+            scheduler.run_state.seconds = seconds = self._stopwatch.after_update()
             done = scheduler.position - self._start
             pace = self._stopwatch.pace * self._updates / done if done > 0 else 0.0
             # One update more, and a tenth to spare: the pace is an average.
-            if seconds + (1 + 1.1 * self._size) * pace >= self._rule.time_limit.seconds and not scheduler.is_cooling:
+            if (
+                seconds + (1 + 1.1 * self._size) * pace >= self._rule.time_limit.seconds
+                and not scheduler.run_state.is_cooling
+            ):
                 return f"the time limit of {self._rule.time_limit} is near"
         if args.world_size > 1 and self._updates % _UPDATES_BETWEEN_CHECKS:
             return None

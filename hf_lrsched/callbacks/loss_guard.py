@@ -102,7 +102,7 @@ class LossGuard(TrainerCallback):
         self.events = []
         self._scheduler = scheduler if isinstance(scheduler, ScheduleLR) else None
         # What a resume must know: the number of actions, and the loss at the start.
-        self._kept = self._scheduler.guard if self._scheduler is not None else {}
+        self._kept = self._scheduler.run_state.owners.setdefault("guard", {}) if self._scheduler is not None else {}
         self._gradients = GradientFilter(optimizer)
         self._weights = WeightCheck(model)
         start = self._kept.get("start", get_start_loss(state))

@@ -13,7 +13,6 @@ from ..optim.update_losses import UpdateLosses
 from ..optim.wrappers import is_adaptive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules.errors import nearest
-from ..trajectory.trajectory import lrs_at
 from .recorder import RunRecorder, check_recorder
 
 logger = logging.getLogger(__name__)
@@ -88,7 +87,7 @@ class LossMonitor(TrainerCallback):
             schedule=str(scheduler.schedule) if is_ours else None,
             num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
             curve=_get_curve(scheduler) if is_ours else None,
-            horizon=scheduler.horizon if is_ours else None,
+            horizon=scheduler.run_state.horizon if is_ours else None,
             step_ratio=peak / rms if is_adaptive(optimizer) and (rms := weight_rms(model)) else None,
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,
@@ -105,7 +104,9 @@ class LossMonitor(TrainerCallback):
             return
         self._diagnosis.lr = _get_highest_share(scheduler.get_last_lr(), self._peaks)
         # Tokens, time or an early cooldown may end the run before its last update.
-        if isinstance(scheduler, ScheduleLR) and (scheduler.horizon.unit != "updates" or scheduler.is_cooling):
+        if isinstance(scheduler, ScheduleLR) and (
+            scheduler.run_state.horizon.unit != "updates" or scheduler.run_state.is_cooling
+        ):
             self._diagnosis.history.clock_share = scheduler.position / scheduler.end
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -184,7 +185,7 @@ def _get_highest_share(lrs: Sequence[float], peaks: Sequence[float]) -> float:
 
 def _get_curve(scheduler: ScheduleLR) -> Callable[[float], float]:
     def curve(share: float) -> float:
-        lrs = lrs_at(scheduler.trajectory, share * scheduler.end, scheduler.curves)
-        return _get_highest_share(lrs, scheduler.peaks)
+        lrs = scheduler.run_state.trajectory.lrs_at(share * scheduler.end, scheduler.curves)
+        return _get_highest_share(lrs, scheduler.run_state.peaks)
 
     return curve

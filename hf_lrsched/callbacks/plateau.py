@@ -34,22 +34,24 @@ class PlateauDriver(TrainerCallback):
 
     def on_train_begin(self, args, state, control, lr_scheduler=None, **kwargs):
         self._reset()
-        self._scheduler = lr_scheduler if isinstance(lr_scheduler, ScheduleLR) and lr_scheduler.plateaus else None
+        self._scheduler = (
+            lr_scheduler if isinstance(lr_scheduler, ScheduleLR) and lr_scheduler.run_state.plateaus else None
+        )
         if self._scheduler is None:
             return
         if args.eval_strategy == IntervalStrategy.NO:
             raise ScheduleError(
-                f"{self._scheduler.plateaus[0].reaction.phase} needs evaluations, but eval_strategy is 'no'. Set "
+                f"{self._scheduler.run_state.plateaus[0].reaction.phase} needs evaluations, but eval_strategy is 'no'. Set "
                 "eval_strategy='epoch', or 'steps' with eval_steps."
             )
-        self._scheduler.attended.add("plateau")
-        self._scheduler.follow(args.metric_for_best_model, args.greater_is_better)
+        self._scheduler.declare_driven("plateau")
+        self._scheduler.run_state.set_best_metric(args.metric_for_best_model, args.greater_is_better)
 
     def on_step_begin(self, args, state, control, **kwargs):
         if self._scheduler is None:
             return
         if not self._has_trained and self._metrics:  # of an evaluation before the first update
-            for tracker in self._scheduler.plateaus:
+            for tracker in self._scheduler.run_state.plateaus:
                 tracker.rule.value(self._metrics)
         self._has_trained = True
         self._check_reported(self._scheduler)
@@ -71,7 +73,7 @@ class PlateauDriver(TrainerCallback):
         if self._scheduler is None or (self._has_trained and not self._is_due):
             return
         self._metrics |= metrics or {}
-        names = self._scheduler.metrics_wanted()
+        names = self._scheduler.run_state.required_metrics()
         if not self._is_due or self._is_reported or not all(name in self._metrics for name in names):
             return  # with several evaluation sets, the metric may be one of the next set
         self._is_reported = True

@@ -58,17 +58,17 @@ class ScheduleProgressCallback(ProgressCallback):
 
 def phase_of(scheduler: ScheduleLR) -> str:
     """The phase of the next update, as text; that of the first group."""
-    trajectory, curve = scheduler.trajectory, scheduler.curves[0]
+    trajectory, curve = scheduler.run_state.trajectory, scheduler.curves[0]
     position = scheduler.position
     if (
         trajectory.rewarm is not None
         and trajectory.rewarm.at <= position < trajectory.rewarm.at + trajectory.rewarm.over
     ):
         return f"rewarm({trajectory.rewarm.over})"
-    cooldown = scheduler.cooldown
+    cooldown = scheduler.run_state.cooldown
     if cooldown is not None and trajectory.cooldown_at is not None and position >= trajectory.cooldown_at:
         return _brief(str(cooldown.phase))
-    place = trajectory.stretched(position)
+    place = trajectory.to_curve_position(position)
     found: Part = next((part for part in curve.parts if place < part.end), curve.parts[-1])
     return _brief(found.text)
 

@@ -123,7 +123,7 @@ class RunRecorder(ReadsUsedLRs):
     def _record_events(self, state: TrainerState, scheduler: Any) -> None:
         if not self._files or not isinstance(scheduler, ScheduleLR) or _seen(scheduler, state) == self._known:
             return
-        new = scheduler.num_events - self._known[0]
+        new = scheduler.run_state.num_events - self._known[0]
         events = scheduler.events[-new:] if new else [{"kind": "lag", "t": state.global_step}]
         self._known = _seen(scheduler, state)
         for event in events:
@@ -150,13 +150,16 @@ def check_recorder(recorder: Any) -> None:
 
 def _seen(scheduler: ScheduleLR, state: TrainerState) -> tuple[int, int]:
     """What tells whether the LRs still follow from what is recorded: events, and by how much the scheduler lags behind."""
-    return scheduler.num_events, scheduler.last_epoch - state.global_step if scheduler.horizon.unit == "updates" else 0
+    return (
+        scheduler.run_state.num_events,
+        scheduler.last_epoch - state.global_step if scheduler.run_state.horizon.unit == "updates" else 0,
+    )
 
 
 def _segment(scheduler: ScheduleLR, state: TrainerState) -> Segment:
     # Its own offset, not one that is computed from the position: the sum must be rounded as the scheduler's is.
-    offset = scheduler.offset + _seen(scheduler, state)[1]
-    return Segment(state.global_step, scheduler.trajectory, offset, tuple(scheduler.scales))
+    offset = scheduler.run_state.offset + _seen(scheduler, state)[1]
+    return Segment(state.global_step, scheduler.run_state.trajectory, offset, tuple(scheduler.run_state.scales))
 
 
 def _plain(event: dict[str, Any]) -> dict[str, Any]:

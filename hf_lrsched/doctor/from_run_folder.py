@@ -197,7 +197,7 @@ def _with_our_scheduler(facts: Facts, state: Mapping[str, Any]) -> Facts:
     counts_updates = settings.get("unit", "updates") == "updates"
     scheduler = SchedulerFacts(
         "ScheduleLR",
-        _whole(state.get("t")),
+        _whole(state.get("update")),
         _whole(settings.get("num_updates")) if counts_updates else None,
         events=tuple(event for event in events if isinstance(event, dict)) if isinstance(events, list) else (),
     )

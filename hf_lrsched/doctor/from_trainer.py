@@ -160,7 +160,7 @@ def _with_passed(facts: Facts, trainer: Any) -> Facts:
 def _count_scheduler_updates(scheduler: Any) -> int | None:
     """The updates that a scheduler was made for, where it says."""
     if isinstance(scheduler, ScheduleLR):
-        return scheduler.horizon.num_updates if scheduler.horizon.unit == "updates" else None
+        return scheduler.run_state.horizon.num_updates if scheduler.run_state.horizon.unit == "updates" else None
     for function in getattr(scheduler, "lr_lambdas", None) or ():
         if isinstance(function, functools.partial) and isinstance(function.keywords.get("num_training_steps"), int):
             return int(function.keywords["num_training_steps"])

@@ -62,7 +62,7 @@ def prepare_schedule(
     prepared = accelerator.prepare_scheduler(
         ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume, clock)
     )
-    prepared.scheduler.attended |= {"plateau", "cooldown", "clock"}  # by the loop, as said above
+    prepared.scheduler.declare_driven("plateau", "cooldown", "clock")  # by the loop, as said above
     accelerator.print(prepared.scheduler.curves[0].explain(), flush=True)
     # What this says in accelerate is that one scheduler step belongs to one update, whatever the processes.
     prepared.split_batches = True

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..schedules import ScheduleError
 from ..schedules.shapes import Array
-from ..trajectory.trajectory import Trajectory, lrs_at
+from ..trajectory.trajectory import Trajectory
 from . import style
 
 if TYPE_CHECKING:
@@ -84,9 +84,9 @@ def draw_resume(
     peaks, horizon = after.settings.peaks, after.settings.horizon
     dropped = [_drops_of(before, group, drops) for group in range(len(peaks))]
     totals = [math.prod(factor for _, factor in each) for each in dropped]
-    was = [*map(float, before)] if not isinstance(before, Trajectory) else _scale(lrs_at(before, t), totals)
+    was = [*map(float, before)] if not isinstance(before, Trajectory) else _scale(before.lrs_at(t), totals)
     scales = totals if scales is None else scales
-    now = _scale(lrs_at(after, t), scales)
+    now = _scale(after.lrs_at(t), scales)
     if len(was) != len(now):
         raise ScheduleError(f"cannot draw a resume from {len(was)} parameter groups to {len(now)}.")
     end = after.end() if end is None else end

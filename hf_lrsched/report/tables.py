@@ -177,7 +177,7 @@ def _phases(view: RunView) -> Table:
 
 def _groups(run: Run) -> Table:
     start = run.starts[-1] if run.starts else {}
-    own: Sequence[Any] = run.segments[-1].trajectory.settings.own if run.segments else ()
+    own: Sequence[Any] = run.segments[-1].trajectory.settings.own_schedules if run.segments else ()
     columns = [start.get(key) for key in ("num_parameters", "peaks", "weight_decays")]
     lists: list[list[Any]] = [column if isinstance(column, list) else [] for column in columns]
     rows = [

@@ -302,7 +302,7 @@ def _insert(placed: list[PhaseInterval], new: PhaseInterval) -> list[PhaseInterv
 
 
 def _update_at(trajectory: Trajectory, position: float) -> float:
-    """The update at which a trajectory is at a position of its curve: what `Trajectory.stretched` does, backwards."""
+    """The update at which a trajectory is at a position of its curve: what `Trajectory.to_curve_position` does, backwards."""
     for stretch in reversed(trajectory.stretches):
         if position > stretch.at:
             longer = (stretch.new_end - stretch.at) / (stretch.old_end - stretch.at)

@@ -10,7 +10,7 @@ from ..schedules.from_transformers import ENDLESS, TRANSFORMERS_NAMES, WITHOUT_E
 from ..schedules.parser import as_schedule
 from ..schedules.registry import NAMES
 from ..trajectory.clocks import Clock
-from ..trajectory.settings import listed
+from ..trajectory.settings import format_lrs
 from .schedule_lr import ScheduleLR
 
 
@@ -94,7 +94,7 @@ def _as_factor(min_lr: float | list[float], optimizer: Optimizer) -> float:
     factors = {min(floor / peak, 1.0) if floor else 0.0 for floor, peak in zip(floors, peaks, strict=True)}
     if len(factors) > 1:
         raise ScheduleError(
-            f"min_lr={min_lr!r} is another factor of each group's LR ({listed(peaks)}). Give each group its own schedule instead: "
+            f"min_lr={min_lr!r} is another factor of each group's LR ({format_lrs(peaks)}). Give each group its own schedule instead: "
             f'{{"params": ..., "lr": {peaks[0]:g}, "schedule": "hold() * plateau(to={floors[0] / peaks[0]:.3g})"}}.'
         )
     return factors.pop()

@@ -192,11 +192,15 @@ def _reduce_lr_on_plateau(
         raise ScheduleError(
             f"min_lr={min_lr!r} is an LR, and plateau() ends at a factor: give to=min_lr / learning_rate."
         )
-    if threshold_mode not in ("rel", "abs"):
-        raise ScheduleError(f"threshold_mode must be 'rel' or 'abs', got {brief(threshold_mode)}.")
-    min_delta = f"{100 * threshold:.12g}%" if threshold_mode == "rel" and threshold else threshold
     return hold() * plateau(
-        metric=metric, mode=mode, factor=factor, patience=patience, min_delta=min_delta, cooldown=cooldown, to=to
+        metric=metric,
+        mode=mode,
+        factor=factor,
+        patience=patience,
+        threshold=threshold,
+        threshold_mode=threshold_mode,
+        cooldown=cooldown,
+        to=to,
     )
 
 

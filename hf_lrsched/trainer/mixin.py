@@ -19,6 +19,7 @@ from ..integrations.deepspeed import (
 )
 from ..integrations.distributed import on_main_process
 from ..runs.checkpoints import CHECKSUMS, resolve_checkpoint, write_checksums
+from ..scheduler.frozen_groups import drop_frozen_gradients
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon, Schedule, ScheduleError
 from ..schedules.parser import as_schedule
@@ -144,7 +145,7 @@ class ScheduleMixin(_Trainer):
         if isinstance(
             scheduler, ScheduleLR
         ):  # before the norm of the gradients is taken: those of frozen groups are no part
-            scheduler.drop_frozen_gradients()
+            drop_frozen_gradients(scheduler.optimizer)
         return loss
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: Any, *rest: Any, **kwargs: Any) -> Any:

@@ -29,13 +29,13 @@ def load_scheduler(trainer: Any, scheduler: ScheduleLR, checkpoint: str, load: C
     """
     # From the file: transformers 4.57 reads the Trainer's state only after this.
     update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
-    scheduler.updates_done = update
+    scheduler.run_state.updates_done = update
     load(checkpoint)
     _catch_up(update, scheduler, checkpoint)
     if not trainer.is_world_process_zero():
         return
-    print(scheduler.explain_resume(), flush=True)
-    if scheduler.before_resume is not None:
+    print(scheduler.run_state.explain_resume(), flush=True)
+    if scheduler.last_resume is not None and scheduler.last_resume.before is not None:
         try:
             print(save_resume_plot(scheduler, trainer.args.output_dir), flush=True)
         except Exception as error:  # such as a full disk: training continues without a plot
@@ -79,7 +79,7 @@ def save_resume_plot(scheduler: ScheduleLR, folder: str | Path) -> str:
     Raises:
         OSError: The file cannot be written. An incomplete file is removed.
     """
-    if scheduler.before_resume is None:
+    if scheduler.last_resume is None or scheduler.last_resume.before is None:
         raise ScheduleError("nothing to draw: the run continues with the checkpoint's own settings.")
     events, groups = scheduler.events, scheduler.optimizer.param_groups
     resumes = [(event["t"], event["how"].partition("(")[0].strip()) for event in events if event["kind"] == "resume"]
@@ -87,20 +87,20 @@ def save_resume_plot(scheduler: ScheduleLR, folder: str | Path) -> str:
     replaced = [t for t, how in resumes[:-1] if how in ("switch", "rewarm")]
     drops = [(event["t"], event["scale_after"] / event["scale_before"]) for event in events if "scale_after" in event]
     since = max(replaced, default=0)
-    if scheduler.horizon.unit != "updates":  # events are dated in updates
+    if scheduler.run_state.horizon.unit != "updates":  # events are dated in updates
         since = scheduler.position if replaced else 0
         drops = [(0, math.prod(factor for _, factor in drops))]
     try:
         figure = draw_resume(
-            scheduler.before_resume,
-            scheduler.trajectory,
+            scheduler.last_resume.before,
+            scheduler.run_state.trajectory,
             scheduler.position,
             on_resume=scheduler.on_resume,
-            end=scheduler.settings.horizon.num_updates,
+            end=scheduler.run_state.settings.horizon.num_updates,
             since=since,
             names=[str(group.get("name", f"group_{index}")) for index, group in enumerate(groups)],
             drops=drops,
-            scales=scheduler.scales,
+            scales=scheduler.run_state.scales,
         )
     except ImportError as error:
         return f"no plot of the resume: {error}"

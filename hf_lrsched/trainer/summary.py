@@ -80,10 +80,10 @@ def explain_run(
 
     ```
     """
-    curve, peaks = scheduler.curves[0], scheduler.peaks
-    differ = len(set(scheduler.settings.schedules)) > 1 or len(set(peaks)) > 1
+    curve, peaks = scheduler.curves[0], scheduler.run_state.peaks
+    differ = len(set(scheduler.run_state.settings.schedules)) > 1 or len(set(peaks)) > 1
     peak = f"peak LRs {min(peaks):.4g} to {max(peaks):.4g}" if len(set(peaks)) > 1 else f"peak LR {peaks[0]:.4g}"
-    by_clock = scheduler.horizon.unit != "updates"
+    by_clock = scheduler.run_state.horizon.unit != "updates"
     lines = [f"{'at most ' if by_clock else ''}{_length(run)}; {peak}", *([str(batch)] if batch else [])]
     lines += [curve.explain(), *_other_notes(scheduler)]
     if draw:

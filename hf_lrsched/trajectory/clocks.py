@@ -147,12 +147,12 @@ def as_clock(value: object) -> Clock:
     return clock
 
 
-def moved(t: float, was: Horizon, now: Horizon) -> float:
-    """A position in the data, in updates of another batch size.
+def convert_position(t: float, was: Horizon, now: Horizon) -> float:
+    """Convert a position in the data to updates of another batch size.
 
     Example:
     ```python
-    >>> moved(150, Horizon(300, updates_per_epoch=100), Horizon(150, updates_per_epoch=50))
+    >>> convert_position(150, Horizon(300, updates_per_epoch=100), Horizon(150, updates_per_epoch=50))
     75.0
 
     ```

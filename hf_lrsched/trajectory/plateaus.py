@@ -1,4 +1,4 @@
-"""What each plateau() of the schedules has seen, and what it makes of the LRs. Pure."""
+"""PlateauTracker: what each plateau() of the schedules has observed, and the scales that follow."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from .trajectory import Trajectory
 
 @dataclass
 class PlateauTracker:
-    """A `plateau()` of one of the schedules, with what it has seen."""
+    """A `plateau()` of one of the schedules, with what it has observed."""
 
     schedule: str
     reaction: Reaction
@@ -19,6 +19,7 @@ class PlateauTracker:
 
     @property
     def rule(self) -> Plateau:
+        """The `plateau()` itself."""
         rule = self.reaction.rule
         assert isinstance(rule, Plateau)
         return rule
@@ -29,7 +30,7 @@ class PlateauTracker:
 
 
 def track_plateaus(curves: list[Curve], schedules: tuple[str, ...]) -> list[PlateauTracker]:
-    """A fresh one for each `plateau()`, once for all groups that follow the same schedule."""
+    """A fresh tracker for each `plateau()`, one for all groups with the same schedule."""
     return [
         PlateauTracker(text, reaction, reaction.rule.start())
         for text, curve in dict(zip(schedules, curves, strict=True)).items()
@@ -38,29 +39,25 @@ def track_plateaus(curves: list[Curve], schedules: tuple[str, ...]) -> list[Plat
     ]
 
 
-def restore(plateaus: list[PlateauTracker], remembered: list[dict[str, Any]]) -> None:
-    """Gives each what the one with the same text had seen; the first to the first, where there are several."""
-    left = list(remembered)
-    for tracker in plateaus:
-        same = next((each for each in left if each["phase"] == str(tracker.reaction.phase)), None)
+def restore_plateaus(plateaus: list[PlateauTracker], saved: list[dict[str, Any]]) -> int:
+    """Give each plateau the saved state of the one with the same text, in order. Returns how many were found."""
+    left = list(saved)
+    for plateau in plateaus:
+        same = next((each for each in left if each["phase"] == str(plateau.reaction.phase)), None)
         if same is not None:
             left.remove(same)
-            best = None if same["best"] is None else float(same["best"])
-            tracker.state = PlateauState(
-                best=best,
+            plateau.state = PlateauState(
+                best=None if same["best"] is None else float(same["best"]),
                 num_bad_epochs=int(same["num_bad_epochs"]),
                 cooldown_counter=int(same["cooldown_counter"]),
                 scale=float(same["scale"]),
             )
+    return len(saved) - len(left)
 
 
-def scales_of(trajectory: Trajectory, plateaus: list[PlateauTracker], scale: float) -> list[float]:
-    """What each group's LRs are multiplied by."""
+def get_scales(trajectory: Trajectory, plateaus: list[PlateauTracker], scale: float) -> list[float]:
+    """The factor of each group's LRs."""
     scales = dict.fromkeys(trajectory.settings.schedules, scale)
-    for tracker in plateaus:
-        scales[tracker.schedule] *= tracker.state["scale"]
+    for plateau in plateaus:
+        scales[plateau.schedule] *= plateau.state["scale"]
     return [scales[text] for text in trajectory.settings.schedules]
-
-
-def times(lrs: list[float], scales: list[float]) -> list[float]:
-    return [lr * scale for lr, scale in zip(lrs, scales, strict=True)]

@@ -1,4 +1,4 @@
-"""Trajectory: the LR of every update of a run, also one that was resumed with other settings. Pure data and mathematics."""
+"""Trajectory: the LR of every update of a run, resumes with other settings included."""
 
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,7 +13,7 @@ from .settings import RunSettings
 
 @dataclass(frozen=True)
 class Stretch:
-    """From update `at` on, what was to last until `old_end` lasts until `new_end`."""
+    """From position `at` on, what was to last until `old_end` lasts until `new_end`."""
 
     at: float
     old_end: int
@@ -26,7 +26,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Rewarm:
-    """From update `at` on, over `over` updates, in a straight line from these LRs to the curve."""
+    """From position `at` on, a straight line over `over` updates from these LRs to the curve."""
 
     at: float
     over: int
@@ -35,13 +35,13 @@ class Rewarm:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The LR of every update: `peak * curve(t)`, and what resumes and an early end made of it.
+    """The LR of every update: `peak * curve(t)`, changed by resumes and by an early cooldown.
 
     Args:
         settings ([`RunSettings`]): What the LRs follow from.
-        stretches (`tuple[Stretch, ...]`): The latest one first.
-        rewarm ([`Rewarm`], *optional*): A climb onto the curve.
-        cooldown_at (`float`, *optional*): The position at which the cooldown began before its time.
+        stretches (`tuple[Stretch, ...]`): Made by `on_resume="stretch"`, the latest first.
+        rewarm ([`Rewarm`], *optional*): Made by `on_resume="rewarm"`: a climb to the curve.
+        cooldown_at (`float`, *optional*): The position at which the cooldown began earlier than planned.
     """
 
     settings: RunSettings
@@ -50,7 +50,7 @@ class Trajectory:
     cooldown_at: float | None = None
 
     def curves(self) -> list[Curve]:
-        """The curve of each group: one object for all with the same schedule and peak."""
+        """The curve of each group: one object for all groups with the same schedule and peak."""
         wanted = list(zip(self.settings.schedules, self.settings.peaks, strict=True))
         parsed = {text: parse(text) for text in set(self.settings.schedules)}
         resolved = {(text, peak): parsed[text].resolve(self.settings.horizon, peak=peak) for text, peak in set(wanted)}
@@ -64,45 +64,50 @@ class Trajectory:
         return self.cooldown_at + max(each.end - each.start for each in planned)
 
     def lrs(self, t: Array, curves: list[Curve] | None = None) -> list[Array]:
-        """The LRs of updates, for each group."""
+        """The LRs at positions, for each group."""
         peaks = self.settings.peaks
         curves = self.curves() if curves is None else curves
-        stretched = t
-        for stretch in self.stretches:
-            stretched = stretch(stretched)
-        factors = {id(curve): curve(stretched) for curve in curves}
+        on_curve = self._to_curve_positions(t)
+        factors = {id(curve): curve(on_curve) for curve in curves}
         lrs = [peak * factors[id(curve)] for peak, curve in zip(peaks, curves, strict=True)]
         if self.rewarm is not None:
-            lrs = self._rewarmed(self.rewarm, t, lrs, curves)
-        return lrs if self.cooldown_at is None else self._cooled(self.cooldown_at, t, lrs, curves)
+            lrs = self._apply_rewarm(self.rewarm, t, lrs, curves)
+        return lrs if self.cooldown_at is None else self._apply_cooldown(self.cooldown_at, t, lrs, curves)
 
-    def stretched(self, t: float) -> float:
-        """The position on the curve itself of an update of this run."""
+    def lrs_at(self, t: float, curves: list[Curve] | None = None) -> list[float]:
+        """The LR of each group at one position."""
+        return [float(lr[0]) for lr in self.lrs(np.array([float(t)]), curves)]
+
+    def to_curve_position(self, t: float) -> float:
+        """The position on the curve itself: not the position in the run if the curve was stretched."""
+        return float(self._to_curve_positions(np.array([float(t)]))[0])
+
+    def _to_curve_positions(self, t: Array) -> Array:
         for stretch in self.stretches:
-            t = float(stretch(np.array([t]))[0])
+            t = stretch(t)
         return t
 
-    def _cooled(self, at: float, t: Array, lrs: list[Array], curves: list[Curve]) -> list[Array]:
+    def _apply_cooldown(self, at: float, t: Array, lrs: list[Array], curves: list[Curve]) -> list[Array]:
         within = t >= at
         if not within.any():
             return lrs
-        levels = replace(self, cooldown_at=None).lrs(np.array([float(at)]), curves)
+        levels = replace(self, cooldown_at=None).lrs_at(at, curves)
         since = np.maximum(t, at)
         made = []
         for lr, level, curve, peak in zip(lrs, levels, curves, self.settings.peaks, strict=True):
             if cooldown_of(curve) is not None and peak:
-                lr = np.where(within, peak * cooled(curve, at, float(level[0]) / peak, peak)(since), lr)
+                lr = np.where(within, peak * cooled(curve, at, level / peak, peak)(since), lr)
             made.append(lr)
         return made
 
-    def _rewarmed(self, rewarm: Rewarm, t: Array, lrs: list[Array], curves: list[Curve]) -> list[Array]:
+    def _apply_rewarm(self, rewarm: Rewarm, t: Array, lrs: list[Array], curves: list[Curve]) -> list[Array]:
         within = (t >= rewarm.at) & (t < rewarm.at + rewarm.over)
         if not within.any():
             return lrs
-        goals = replace(self, rewarm=None).lrs(np.array([float(rewarm.at + rewarm.over)]), curves)
+        goals = replace(self, rewarm=None).lrs_at(rewarm.at + rewarm.over, curves)
         p = (t - rewarm.at) / rewarm.over
         return [
-            np.where(within, start + (goal[0] - start) * p, lr)
+            np.where(within, start + (goal - start) * p, lr)
             for lr, start, goal in zip(lrs, rewarm.lrs, goals, strict=True)
         ]
 
@@ -123,10 +128,5 @@ class Trajectory:
             RunSettings.from_data(data),
             stretches,
             None if rewarm is None else Rewarm(rewarm["at"], rewarm["over"], tuple(rewarm["lrs"])),
-            data.get("cooldown_at"),
+            data["cooldown_at"],
         )
-
-
-def lrs_at(trajectory: Trajectory, t: float, curves: list[Curve] | None = None) -> list[float]:
-    """The LR of each group for update t."""
-    return [float(lr[0]) for lr in trajectory.lrs(np.array([float(t)]), curves)]

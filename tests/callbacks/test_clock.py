@@ -83,7 +83,7 @@ def test_errors_speak_of_seconds(run, wall, tmp_path):
         run("warmup(30s) >> linear()", "time(12s)", wall)
     run("linear()", "time(12s)", wall, save_strategy="steps", save_steps=5)
     checkpoint = str(tmp_path / "out" / "checkpoint-5")
-    with pytest.raises(ScheduleError, match=r"can't resume at 5 seconds: .* LR is 0.0005833 by .* and 0.0007917 by"):
+    with pytest.raises(ScheduleError, match=r"cannot resume at 5 seconds: .* LR is 0.0005833 by .* and 0.0007917 by"):
         run("linear()", "time(24s)", wall, resume=checkpoint)
     with pytest.raises(
         ScheduleError, match="at 5 seconds nothing is left of the old curve's 12 seconds or of the new run's 5"
@@ -260,4 +260,4 @@ def test_in_the_arguments(training_args, make_trainer):
         training_args(Arguments, clock="epoch")
     trainer = make_trainer(args_class=Arguments, schedule_in_args="linear()", clock="time(100s)")
     trainer.train()
-    assert trainer.lr_scheduler.horizon.unit == "seconds"
+    assert trainer.lr_scheduler.run_state.horizon.unit == "seconds"

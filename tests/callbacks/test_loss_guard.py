@@ -393,7 +393,7 @@ def test_the_number_of_actions_is_bounded_over_a_resume(run, tmp_path, actions):
     run(guard, Trouble(poisoned=range(1, actions + 1)))
     again = run(guard, Trouble(poisoned=[23]), resume=str(tmp_path / "out" / "checkpoint-22"))
     assert again.state.global_step == 23
-    assert again.lr_scheduler.scale == 0.5**actions
+    assert again.lr_scheduler.run_state.scale == 0.5**actions
 
 
 def test_actions_and_reports_are_in_events(run):

@@ -345,7 +345,7 @@ def test_a_run_by_tokens_is_over_when_they_are_spent(make_trainer):
     trainer.train()
     assert trainer.state.global_step == 4 and spy.run.num_updates == 60  # 16 numbers an update
     assert spy.done == pytest.approx([1 / 60, 0.25, 0.5, 0.75], abs=0.02)
-    assert spy.run.horizon == trainer.lr_scheduler.horizon and spy.run.horizon.unit == "tokens"
+    assert spy.run.horizon == trainer.lr_scheduler.run_state.horizon and spy.run.horizon.unit == "tokens"
 
 
 def test_advice_knows_the_updates_per_epoch_of_a_run_with_max_steps(make_trainer):

@@ -101,7 +101,7 @@ def test_stock_trainer(make_trainer, grouped, capsys, kind):
 
 def at(schedule, update, updates=100, **kwargs):
     made = ScheduleLR(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), schedule, updates, **kwargs)
-    made.attended |= {"plateau", "cooldown", "clock"}
+    made.declare_driven("plateau", "cooldown", "clock")
     made.advance_to(update)
     return made
 

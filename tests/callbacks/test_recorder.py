@@ -295,7 +295,7 @@ def test_another_batch_size_with_the_clock_of_epochs(make_trainer, out):
     again = make()  # 7 updates an epoch
     again.train(resume_from_checkpoint=str(out / "checkpoint-3"))
     used = first.recorder.groups[:3] + again.recorder.groups
-    assert again.lr_scheduler.offset == 3 * 7 / 4 - 3  # between two updates of the new size
+    assert again.lr_scheduler.run_state.offset == 3 * 7 / 4 - 3  # between two updates of the new size
     assert same(told(out, len(used)), used)
 
 

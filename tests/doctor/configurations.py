@@ -149,8 +149,8 @@ def lambda_state(updates, lr, base=5e-5, groups=1):
 def our_state(events=(), **settings):
     """What this package's scheduler leaves in a checkpoint."""
     return {
-        "version": 2,
-        "t": 50,
+        "version": 3,
+        "update": 50,
         "settings": {"schedule": "warmup(10%) >> linear()", "num_updates": 100, "peaks": [5e-5], **settings},
         "events": list(events),
     }

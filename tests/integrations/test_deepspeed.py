@@ -16,7 +16,7 @@ import torch
 from accelerate import DeepSpeedPlugin
 from accelerate.state import AcceleratorState
 from accelerate.utils.deepspeed import DeepSpeedSchedulerWrapper, DummyOptim, DummyScheduler
-from transformers import Trainer
+from transformers import Trainer, TrainerState
 from transformers.integrations.deepspeed import deepspeed_optim_sched
 
 from hf_lrsched import LRLogger, ScheduledTrainer, ScheduleError, ScheduleLR, get_scheduler
@@ -186,7 +186,7 @@ def test_the_logger_shows_the_lr_used_where_the_engine_steps_within_the_backward
     _, optimizer = grouped(PEAK)
     scheduler = DeepSpeedSchedulerWrapper(get_scheduler("linear()", optimizer, num_training_steps=4), [])
     logger, shown = LRLogger(), []
-    told = {"args": None, "state": None, "control": None, "optimizer": optimizer, "lr_scheduler": scheduler}
+    told = {"args": None, "state": TrainerState(), "control": None, "optimizer": optimizer, "lr_scheduler": scheduler}
     for _ in range(4):
         logger.on_step_begin(**told)
         optimizer.step()  # DeepSpeed: within the backward pass

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from hf_lrsched import Horizon, ScheduleError
-from hf_lrsched.trajectory.resume import resume
+from hf_lrsched.trajectory.resume import resume_trajectory
 from hf_lrsched.trajectory.settings import RunSettings
 from hf_lrsched.trajectory.trajectory import Trajectory
 
@@ -22,7 +22,7 @@ def lines(axes):
 
 
 def drawn(how, t=2, new=NEW, **kwargs):
-    trajectory = resume(Trajectory(OLD), OLD, new, t, how)
+    trajectory = resume_trajectory(Trajectory(OLD), OLD, new, t, how)
     return draw_resume(Trajectory(OLD), trajectory, t, on_resume=how, end=new.horizon.num_updates, **kwargs)
 
 
@@ -158,7 +158,9 @@ def test_another_number_of_groups_is_refused():
 def test_no_text_is_cut_or_hides_another():
     text = "floor(warmup(500) >> hold(1000) >> cosine(to=0.5, over=1000) >> one_minus_sqrt(), to_lr=0.000001)"
     old, new = (settings(text, updates, peaks=(2e-5, 1e-4, 2e-6)) for updates in (5000, 8000))
-    figure = draw_resume(Trajectory(old), resume(Trajectory(old), old, new, 2600, "stretch"), 2600, on_resume="stretch")
+    figure = draw_resume(
+        Trajectory(old), resume_trajectory(Trajectory(old), old, new, 2600, "stretch"), 2600, on_resume="stretch"
+    )
     figure.draw_without_rendering()
     words = [figure._suptitle, *(axes._left_title for axes in figure.axes), *figure.legends[0].get_texts()]
     words += [axes.xaxis.label for axes in figure.axes if axes.get_xlabel()]

@@ -120,7 +120,7 @@ def test_a_group_that_follows_another_schedule_now(tmp_path):
 def test_a_plateau_of_one_group_alone():
     optimizer = optimizer_of("hold() * plateau(factor=0.5, patience=0)", None)
     scheduler = ScheduleLR(optimizer, "hold()", 6)
-    scheduler.attended.add("plateau")
+    scheduler.declare_driven("plateau")
     trace(scheduler, 1)
     for loss in (0.5, 0.6):
         scheduler.observe({"eval_loss": loss})

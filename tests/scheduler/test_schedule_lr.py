@@ -275,7 +275,7 @@ def test_the_state_is_plain_data_with_a_version():
     state = scheduler.state_dict()
     assert json.loads(json.dumps(state)) == state
     assert isinstance(state["version"], int)
-    assert state["t"] == 3
+    assert state["update"] == 3
     assert "warmup(10%) >> linear()" in json.dumps(state)
 
 

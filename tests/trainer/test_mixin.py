@@ -179,7 +179,7 @@ def test_second_train_with_a_given_optimizer(make_trainer, grouped):
 def test_train_replaces_a_scheduler_made_before(make_trainer):
     trainer = make_trainer(SPEC, max_steps=4)
     trainer.create_optimizer_and_scheduler(num_training_steps=100)
-    assert trainer.lr_scheduler.horizon.num_updates == 100
+    assert trainer.lr_scheduler.run_state.horizon.num_updates == 100
     trainer.train()
     assert trainer.recorder.used == near(ramp(1, 4))
 

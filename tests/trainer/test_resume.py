@@ -101,7 +101,7 @@ def test_no_plot_where_nothing_changed(resumed, tmp_path, capsys):
 
 
 def test_no_plot_where_the_resume_is_refused(resumed, tmp_path):
-    with pytest.raises(ScheduleError, match="can't resume"):
+    with pytest.raises(ScheduleError, match="cannot resume"):
         resumed()
     assert plots(tmp_path) == []
 

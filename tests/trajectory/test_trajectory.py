@@ -180,9 +180,9 @@ def test_a_stock_checkpoint_with_another_lr_is_refused_unless_it_is_said_what_to
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda state: state | {"version": 99}, "newer version"),
-        (lambda state: {"version": 1, "t": 4}, "damaged"),
-        (lambda state: state | {"settings": {"schedule": "nonsense"}}, "damaged"),
+        (lambda state: state | {"version": 99}, "this version of hf-lrsched reads version 3"),
+        (lambda state: {"version": 3, "update": 4}, "corrupted"),
+        (lambda state: state | {"settings": {"schedule": "nonsense"}}, "corrupted"),
         (lambda state: {}, "neither"),
     ],
 )
@@ -228,7 +228,7 @@ def test_a_refusal_with_many_groups_is_short():
         other.load_state_dict(state)
     told = str(caught.value).partition(" Resume with")[0]
     assert told == (
-        "can't resume at update 4: peaks differ in 26 of 28 groups: that of group 2 was 0.9 and is 0.5. The next update's LR "
+        "cannot resume at update 4: peaks differ in 26 of 28 groups: that of group 2 was 0.9 and is 0.5. The next update's LR "
         "is 0.5, 0.45, 0.405, … 0.03231 by the checkpoint and 0.5, 0.25, 0.125, … 7.451e-09 by the new settings."
     )
 
@@ -244,7 +244,7 @@ def test_a_group_with_a_schedule_of_its_own_is_told():
 def test_the_line_says_both_lrs():
     resumed = make(updates=12, on_resume="switch")
     resumed.load_state_dict(advanced(make(updates=8), 4).state_dict())
-    assert resumed.explain_resume() == (
+    assert resumed.run_state.explain_resume() == (
         "resumed after update 4 with on_resume='switch': the next LR was to be 0.5 and is 0.6667"
     )
 

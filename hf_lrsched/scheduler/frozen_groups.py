@@ -1,0 +1,34 @@
+"""Frozen groups: groups whose own schedule is at 0 keep their weights and the optimizer's moments."""
+
+from typing import Any
+
+from ..optim.wrappers import unwrap_optimizer
+
+
+def drop_frozen_gradients(optimizer: Any) -> None:
+    """Drop the gradients of groups whose own schedule is at 0. The optimizer then skips their parameters.
+
+    A group is recognised by what it holds, not by its place: ZeRO of DeepSpeed shows the optimizer one group at a time.
+
+    Args:
+        optimizer (`torch.optim.Optimizer`): Groups with a `"schedule"` follow that; the others are never frozen.
+    """
+    for group in optimizer.param_groups:
+        if group.get("schedule") is not None and float(group["lr"]) == 0:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+
+def freeze_at_zero(optimizer: Any) -> None:
+    """Drop the gradients of frozen groups before each step of the optimizer, if a group has a schedule of its own."""
+    inner = unwrap_optimizer(optimizer)
+    earlier = getattr(inner, "_hf_lrsched_hook", None)
+    if earlier is not None:  # of an earlier scheduler
+        earlier.remove()
+        inner._hf_lrsched_hook = None
+    if any(group.get("schedule") is not None for group in inner.param_groups):
+        inner._hf_lrsched_hook = inner.register_step_pre_hook(_before_step)
+
+
+def _before_step(optimizer: Any, args: Any, kwargs: Any) -> None:
+    drop_frozen_gradients(optimizer)
