@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..schedules import Horizon, Phase, Schedule, ScheduleError, from_transformers, parse
+from ..schedules import Horizon, Phase, Schedule, from_transformers, parse
 from ..schedules.curve import Rule
 from ..schedules.schedule import Product, Sequence
 from ..schedules.shapes import Array
@@ -127,20 +127,6 @@ def count_stock_warmup(facts: "Facts", total: int) -> int:
     if facts.warmup_steps >= 1:
         return int(facts.warmup_steps)
     return math.ceil(total * (facts.warmup_steps or facts.warmup_ratio))
-
-
-def count_leading_warmup(facts: "Facts") -> int | None:
-    """Count the updates of the warmups with which this package's schedule begins; None where it is invalid."""
-    try:
-        schedule = parse(facts.schedule or "")
-        updates = 0.0
-        for part in schedule.parts if isinstance(schedule, Sequence) else (schedule,):
-            if not (isinstance(part, Phase) and part.name == "warmup"):
-                break
-            updates += float(part.length(_horizon(facts)) or 0)
-    except ScheduleError:
-        return None
-    return math.ceil(updates)
 
 
 def iterate_phases(schedule: Schedule) -> Iterator[Phase]:

@@ -111,7 +111,7 @@ class Facts:
     warmup_ratio: float = 0
     learning_rate: float | None = None
     group_lrs: tuple[float, ...] = ()
-    optim: str | None = None
+    optim: str = "adamw_torch"
     num_updates: int | None = None
     num_train_epochs: float | None = None
     updates_per_epoch: int | None = None

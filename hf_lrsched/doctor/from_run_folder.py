@@ -1,6 +1,5 @@
 """Facts from a run folder, or one of its checkpoints."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -40,11 +39,12 @@ def facts_from_run_folder(folder: Path) -> Facts:
             f"{folder} is not a run folder: it has no {TRAINER_STATE}, no {_ARGUMENTS}, no checkpoint and no record.{hint}"
         )
     folders = [*_list_checkpoints(folder), *([folder] if (folder / TRAINER_STATE).is_file() else [])] or [folder]
-    *older, newest = [_facts_from_stage(each) for each in folders]
+    stages: list[Facts] = []
+    for each in folders:
+        stages.append(_facts_from_stage(each, stages[-1] if stages else None))
+    *older, newest = stages
     foreign = [facts for facts in older if not _is_beginning(facts.log_history, newest.log_history)]
     earlier = tuple(facts for facts in older if facts not in foreign)
-    if newest.learning_rate is None and earlier:
-        newest = _with_settings(newest, earlier[-1])
     if newest.scheduler is None and earlier and earlier[-1].updates_done == newest.updates_done:
         newest = replace(newest, scheduler=earlier[-1].scheduler)
     return replace(
@@ -82,10 +82,10 @@ def facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
     )
 
 
-def _facts_from_stage(folder: Path) -> Facts:
-    """The facts of one checkpoint, or of the end of the run."""
+def _facts_from_stage(folder: Path, before: Facts | None) -> Facts:
+    """The facts of one checkpoint, or of the end of the run, which has the settings of the last checkpoint."""
     arguments, state = folder / _ARGUMENTS, folder / TRAINER_STATE
-    facts = Facts(str(folder))
+    facts = Facts(str(folder)) if before is None else replace(before, scheduler=None, unreadable=())
     if not state.is_file() and (record := _find_record(folder)) is not None:
         return _facts_from_record(record, str(folder))
     if arguments.is_file():
@@ -129,23 +129,6 @@ def _facts_from_record(folder: Path, source: str) -> Facts:
         scheduler=SchedulerFacts("ScheduleLR", events=tuple(record.events)) if schedule is not None else None,
         log_history=tuple(history),
         updates_done=max((int(row.get("step", 0)) for row in history), default=None),
-    )
-
-
-def _with_settings(facts: Facts, other: Facts) -> Facts:
-    """Add a checkpoint's settings to what a later state says of the run itself."""
-    return replace(
-        other,
-        source=facts.source,
-        num_updates=facts.num_updates or other.num_updates,
-        updates_per_epoch=facts.updates_per_epoch or other.updates_per_epoch,
-        num_train_epochs=facts.num_train_epochs or other.num_train_epochs,
-        log_history=facts.log_history,
-        updates_done=facts.updates_done,
-        is_over=facts.is_over,
-        scheduler=facts.scheduler,
-        model=other.model if facts.model.name is None else facts.model,
-        unreadable=facts.unreadable,
     )
 
 
@@ -250,7 +233,4 @@ def _list_checkpoints(folder: Path) -> list[Path]:
 
 def _is_beginning(log: tuple[Mapping[str, Any], ...], later: tuple[Mapping[str, Any], ...]) -> bool:
     """Whether one log is the beginning of the other. As texts, for NaN is not equal to itself."""
-    return len(log) <= len(later) and all(
-        json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-        for one, other in zip(log, later, strict=False)
-    )
+    return list(map(repr, log)) == list(map(repr, later[: len(log)]))

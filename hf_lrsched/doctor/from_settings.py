@@ -33,6 +33,14 @@ _CLASSIFICATION = ("task_name", "label_column_name")
 #: Settings of scripts that train an adapter.
 _ADAPTERS = ("use_peft", "use_lora", "lora_r", "lora_rank", "lora_alpha", "peft_config", "adapter_name_or_path")
 
+#: Settings that are facts as they are, by the type that they are read as.
+_FIELDS = {
+    "text": ("schedule_module", "clock", "optim"),
+    "mapping": ("lr_scheduler_kwargs",),
+    "length": ("warmup_steps", "warmup_ratio", "logging_steps", "eval_steps"),
+    "flag": ("auto_find_batch_size", "fp16", "logging_first_step"),
+    "strategy": ("logging_strategy",),
+}
 #: Settings that must be numbers.
 _NUMBERS = (
     *("learning_rate", "warmup_steps", "warmup_ratio", "max_steps", "num_train_epochs", "per_device_train_batch_size"),
@@ -153,9 +161,8 @@ def facts_from_settings(
     batch, accumulation = settings.whole("per_device_train_batch_size"), settings.whole("gradient_accumulation_steps")
     accumulation = max(1, 1 if accumulation is None else accumulation)
     processes = _count_processes(settings)
-    metric = settings.text("metric_for_best_model")
-    kind = settings.text("lr_scheduler_type") or "linear"
-    if metric is None and (kind == "reduce_lr_on_plateau" or settings.flag("load_best_model_at_end")):
+    metric, name = settings.text("metric_for_best_model"), settings.text("lr_scheduler_type") or "linear"
+    if metric is None and (name == "reduce_lr_on_plateau" or settings.flag("load_best_model_at_end")):
         metric = "loss"  # as TrainingArguments does
     greater_is_better = settings.flag("greater_is_better")
     if greater_is_better is None and metric is not None and not is_ours:
@@ -163,33 +170,22 @@ def facts_from_settings(
     eval_strategy = settings.strategy("eval_strategy") or settings.strategy("evaluation_strategy")
     lr, head = settings.number("learning_rate", is_finite=False), settings.number("head_learning_rate")
     lr = 5e-5 if values.get("learning_rate") is None else lr  # a value that cannot be read is None, too
+    read = {name: getattr(settings, kind)(name) for kind, names in _FIELDS.items() for name in names}
     return Facts(
         source,
         uses_our_trainer=is_ours,
         schedule=schedule,
-        schedule_module=settings.text("schedule_module"),
-        clock=settings.text("clock") or "updates",
-        lr_scheduler_type=None if is_ours and schedule is None else kind,  # the Trainer then got its schedule in Python
-        lr_scheduler_kwargs=settings.mapping("lr_scheduler_kwargs") or {},
-        warmup_steps=settings.length("warmup_steps") or 0,
-        warmup_ratio=settings.length("warmup_ratio") or 0,
+        lr_scheduler_type=None if is_ours and schedule is None else name,  # the Trainer then got its schedule in Python
         learning_rate=lr,
         group_lrs=() if lr is None or head is None else (lr, head),
-        optim=settings.text("optim") or "adamw_torch",
         num_updates=num_updates,
         num_train_epochs=(3.0 if epochs is None else epochs) if num_updates is None else None,
         samples_per_update=(8 if batch is None else batch) * accumulation * processes or None,
         has_length=not settings.flag("streaming"),
-        auto_find_batch_size=bool(settings.flag("auto_find_batch_size")),
         gradient_accumulation_steps=accumulation,
         num_processes=processes,
         averages_over_processes=settings.flag("average_tokens_across_devices") is not False,
-        fp16=bool(settings.flag("fp16")),
-        logging_strategy=settings.strategy("logging_strategy") or "steps",
-        logging_steps=settings.length("logging_steps"),
-        logging_first_step=bool(settings.flag("logging_first_step")),
         eval_strategy=eval_strategy or (None if is_ours else "no"),
-        eval_steps=settings.length("eval_steps"),
         metric_for_best_model=metric,
         greater_is_better=greater_is_better,
         model=_model(settings, is_ours and is_recipe),
@@ -198,6 +194,7 @@ def facts_from_settings(
         # The recipe reads its settings as flags, which are text.
         numbers_as_text=() if is_ours else tuple((n, v) for n in _NUMBERS if is_number_as_text(v := values.get(n))),
         misspelled=tuple(_find_misspelled(values)),
+        **{name: value for name, value in read.items() if value is not None},
     )
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from ...schedules.numbers import is_finite_number
-from ..expected_curve import ExpectedCurve, count_leading_warmup, count_stock_warmup
+from ..expected_curve import ExpectedCurve, count_stock_warmup
 from ..facts import Facts
 from ..finding import Finding
 from .format import error, format_lr, format_updates, warning
@@ -31,9 +31,7 @@ def long_warmup(facts: Facts) -> Iterator[Finding]:
         peak = format_lr((total - 1) / warmup, facts)
         yield error(
             f"the warmup takes {warmup} updates, but the run has only {total}",
-            f"The LR rises to the end of the run and reaches at most {peak}; the decay never begins"
-            if facts.schedule is None
-            else "The run stops with an error before its first update",
+            f"The LR rises to the end of the run and reaches at most {peak}; the decay never begins",
             f"Warm up for about 10%, {_suggest_warmup(facts, total)}, or train longer",
         )
     elif curve is not None and curve.peak_update > math.ceil(_MAX_WARMUP * curve.num_updates):
@@ -108,14 +106,12 @@ def doubtful_schedule(facts: Facts) -> Iterator[Finding]:
 
 
 def find_warmup_beyond_run(facts: Facts) -> tuple[int, int] | None:
-    """Return the updates of the warmup and of the run, where the warmup is not shorter."""
-    total, warmup = facts.num_updates, None
-    if facts.schedule is not None:
-        if facts.clock in ("updates", "epochs") and facts.schedule_error is not None:
-            warmup = count_leading_warmup(facts)
-    elif facts.lr_scheduler_type is not None and total is not None:
-        warmup = count_stock_warmup(facts, total)
-    return (warmup, total) if warmup and total is not None and warmup >= total else None
+    """Return the updates of the stock schedule's warmup and of the run, where the warmup is not shorter."""
+    total = facts.num_updates
+    if facts.stock_schedule is None or total is None:
+        return None
+    warmup = count_stock_warmup(facts, total)
+    return (warmup, total) if warmup >= total else None
 
 
 def find_wsd_misfit(facts: Facts) -> tuple[int, int, int] | None:

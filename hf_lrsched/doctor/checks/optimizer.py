@@ -51,7 +51,7 @@ def lr_out_of_range(facts: Facts) -> Iterator[Finding]:
                 "Set a finite number above 0; 2e-5 is a good start for BERT",
             )
             return
-    name = facts.optim or ""
+    name = facts.optim
     if name.endswith("schedulefree"):  # the class, in place of Trainer's name
         name = f"schedule_free_{name}"
     key = max((prefix for prefix in LR_RANGES if name.startswith(prefix)), key=len, default=None)
@@ -60,7 +60,7 @@ def lr_out_of_range(facts: Facts) -> Iterator[Finding]:
     if key is None:
         yield note(
             f"not checked: whether the learning rate of {lrs[0]:g} is in the usual range",
-            f"The usual range of {name or 'the optimizer'} is unknown",
+            f"The usual range of {name} is unknown",
             "Compare it with a run that trained well",
         )
         return
@@ -90,7 +90,7 @@ def schedule_free_optimizer(facts: Facts) -> Iterator[Finding]:
 
     https://github.com/huggingface/transformers/issues/30079; Defazio et al. 2024, https://arxiv.org/abs/2405.15682.
     """
-    curve, name = facts.curve, (facts.optim or "").replace("_", "").lower()
+    curve, name = facts.curve, facts.optim.replace("_", "").lower()
     if "schedulefree" not in name or curve is None or curve.peak_update >= curve.num_updates:
         return
     lowest = curve.lowest_after_peak()
