@@ -45,8 +45,8 @@ class CooldownDriver(TrainerCallback):
         planned = lr_scheduler.run_state.cooldown if isinstance(lr_scheduler, ScheduleLR) else None
         if planned is None:
             return None
-        assert isinstance(planned.rule, Cooldown)
-        self._scheduler, self._rule, self._size = lr_scheduler, planned.rule, planned.end - planned.start
+        assert isinstance(planned.shape, Cooldown)
+        self._scheduler, self._rule, self._size = lr_scheduler, planned.shape, planned.end - planned.start
         lr_scheduler.declare_driven("cooldown")
         self._num_signals = self._updates = 0
         self._stops_anyway = False

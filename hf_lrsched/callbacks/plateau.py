@@ -52,7 +52,7 @@ class PlateauDriver(TrainerCallback):
             return
         if not self._has_trained and self._metrics:  # of an evaluation before the first update
             for tracker in self._scheduler.run_state.plateaus:
-                tracker.rule.value(self._metrics)
+                tracker.rule.read(self._metrics)
         self._has_trained = True
         self._check_reported(self._scheduler)
         self._metrics, self._is_reported = {}, False

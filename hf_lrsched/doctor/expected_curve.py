@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..schedules import Horizon, Phase, Schedule, from_transformers, parse
-from ..schedules.curve import Rule
+from ..schedules.curve import ReactiveShape
 from ..schedules.schedule import Product, Sequence
 from ..schedules.shapes import Array
 from ..trajectory.clocks import Time, Tokens, as_clock
@@ -42,7 +42,7 @@ class ExpectedCurve:
         peak_update (`int`): Updates before the highest factor is reached.
         peak_factor (`float`): The highest factor.
         notes (`tuple[str, ...]`): What is doubtful about the schedule.
-        rules (`tuple[Rule, ...]`): Parts of it that react to the run, such as `plateau()`.
+        rules (`tuple[ReactiveShape, ...]`): Parts of it that react to the run, such as `plateau()`.
     """
 
     text: str
@@ -53,7 +53,7 @@ class ExpectedCurve:
     peak_update: int
     peak_factor: float
     notes: tuple[str, ...] = ()
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[ReactiveShape, ...] = ()
 
     def at(self, update: float) -> float:
         """The factor of one update."""
@@ -105,7 +105,7 @@ def resolve_curve(facts: "Facts") -> ExpectedCurve | None:
         peak_update=int(points[np.argmax(factors >= 0.999 * peak_factor)]),
         peak_factor=peak_factor,
         notes=() if facts.schedule is None else curve.notes,
-        rules=tuple(reaction.rule for reaction in curve.reactions),
+        rules=tuple(reaction.shape for reaction in curve.reactive_parts),
     )
 
 

@@ -198,7 +198,7 @@ def _change_parts(
 
 
 def _get_reactive(outline: Outline) -> list[Schedule]:
-    return [reaction.phase for reaction in outline.curve.reactions]
+    return [reaction.phase for reaction in outline.curve.reactive_parts]
 
 
 def _keeps_peak(before: Outline, after: Outline) -> bool:
@@ -247,7 +247,7 @@ def _with_linear(parts: list[Schedule]) -> list[Schedule]:
 
 def _change_main(part: Schedule, change: Callable[[Schedule], Schedule]) -> Schedule:
     """Change a phase, also one that is multiplied by plateau()."""
-    if isinstance(part, Product) and all(factor.neutral for factor in part.parts[1:]):
+    if isinstance(part, Product) and all(factor.only_scales for factor in part.parts[1:]):
         return Product((change(part.parts[0]), *part.parts[1:]))
     return change(part)
 

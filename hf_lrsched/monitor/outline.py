@@ -48,7 +48,7 @@ class Outline:
         """
         schedule = parse(text)
         first, *factors = schedule.parts if isinstance(schedule, Product) else (schedule,)
-        if not all(factor.neutral for factor in factors):
+        if not all(factor.only_scales for factor in factors):
             raise ScheduleError(f"{text} is a product of several curves, so its phases are ambiguous.")
         return cls(first.parts if isinstance(first, Sequence) else (first,), tuple(factors), horizon, peak)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..schedules import Curve
-from ..schedules.families.cooldown import cooldown_of
+from ..schedules.families.cooldown import find_cooldown
 from ..schedules.metric_names import metric_direction
 from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
@@ -285,7 +285,7 @@ def _phases_of(segment: Segment, curve: Curve) -> list[PhaseInterval]:
     for part in curve.parts:
         start, end = _update_at(trajectory, part.start), _update_at(trajectory, part.end)
         placed.append(PhaseInterval(part.text, start, end, "; ".join(part.arithmetic)))
-    rewarm, planned = trajectory.rewarm, cooldown_of(curve)
+    rewarm, planned = trajectory.rewarm, find_cooldown(curve)
     if rewarm is not None:
         placed = _insert(placed, PhaseInterval("rewarm", rewarm.at, rewarm.at + rewarm.over))
     if trajectory.cooldown_at is not None and planned is not None:

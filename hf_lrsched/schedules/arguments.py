@@ -134,7 +134,7 @@ def as_inner_schedule(value: object, name: str) -> Schedule:
 
 
 def _reacts(schedule: Schedule) -> bool:
-    return schedule.reacts or any(_reacts(part) for part in getattr(schedule, "parts", ()))
+    return schedule.is_reactive or any(_reacts(part) for part in getattr(schedule, "parts", ()))
 
 
 def one_of(*allowed: str) -> Reader:
@@ -150,7 +150,7 @@ def one_of(*allowed: str) -> Reader:
     return as_choice
 
 
-def words_of(*allowed: str) -> Reader:
+def subset_of(*allowed: str) -> Reader:
     """Any number of words from a list; one alone needs no brackets. Their order means nothing."""
     read = one_of(*allowed)
 

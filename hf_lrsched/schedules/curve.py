@@ -1,9 +1,11 @@
-"""Curve: a schedule resolved against a horizon, step -> factor."""
+"""Curve: a schedule resolved against a horizon, update -> factor."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, overload
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
@@ -16,13 +18,12 @@ if TYPE_CHECKING:
 
     from .schedule import Schedule
 
-# Long arrays are computed in blocks that fit into a core's cache; most blocks then lie within one phase.
+# The size in which long arrays are computed: it fits into a core's cache, and most blocks lie within one phase.
 _BLOCK = 32_768
 
 
-@dataclass(frozen=True)
-class Part:
-    """A phase at its place in a run, as pictures and tables need it.
+class Part(NamedTuple):
+    """A phase at its place in a run, for plots and tables.
 
     Args:
         text (`str`): The phase as text, e.g. `warmup(10%)`.
@@ -37,39 +38,37 @@ class Part:
     arithmetic: tuple[str, ...] = ()
 
 
-class Rule:
-    """A phase's shape that also follows what happens in the run, such as `plateau()`'s."""
+class ReactiveShape:
+    """The shape of a phase that also reacts to events of the run, such as that of `plateau()`."""
 
-    #: Does it only scale what it is multiplied with, so that it takes that one's length?
-    neutral = False
+    #: Whether it only scales its neighbours in a product, and takes their length.
+    only_scales = False
 
 
-@dataclass(frozen=True)
-class Reaction:
-    """A rule at its place in a run.
+class ReactivePart(NamedTuple):
+    """A reactive phase at its place in a run.
 
     Args:
-        rule ([`Rule`]): What it does.
-        phase ([`Schedule`]): Its phase.
-        start (`int`): The first update in which it watches, counted from 0.
-        end (`int`): The update after the last.
+        shape ([`ReactiveShape`]): Its reaction.
+        phase ([`Schedule`]): The phase.
+        start (`int`): The first update that it covers, counted from 0.
+        end (`int`): The update after its last.
     """
 
-    rule: Rule
+    shape: ReactiveShape
     phase: "Schedule"
     start: int
     end: int
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Factors over a stretch of updates. At `end` and after, they stay at what `values` gives for `end`."""
+class Piece(NamedTuple):
+    """Factors over a range of updates. From `end` on they stay at `values(end)`."""
 
     start: float
     end: float
     values: Callable[[Array], Array]  # update -> factor; called with start <= t <= end only
     parts: tuple[Part, ...]
-    reactions: tuple[Reaction, ...] = ()
+    reactive_parts: tuple[ReactivePart, ...] = ()
 
     def __call__(self, t: Array) -> Array:
         return self.values(np.minimum(t, self.end))
@@ -79,7 +78,7 @@ class Piece:
 
 
 def join(pieces: Sequence[Piece]) -> Piece:
-    """Pieces one after another, as one piece."""
+    """Join consecutive pieces into one."""
     if len(pieces) == 1:
         return pieces[0]
     starts = np.array([piece.start for piece in pieces], dtype=np.float64)
@@ -99,8 +98,8 @@ def join(pieces: Sequence[Piece]) -> Piece:
         return factors
 
     parts = tuple(part for piece in pieces for part in piece.parts)
-    reactions = tuple(reaction for piece in pieces for reaction in piece.reactions)
-    return Piece(pieces[0].start, pieces[-1].end, values, parts, reactions)
+    reactive_parts = tuple(part for piece in pieces for part in piece.reactive_parts)
+    return Piece(pieces[0].start, pieces[-1].end, values, parts, reactive_parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +110,10 @@ class Curve:
     a number or an array of any shape; an array gives the same values, to the bit, as a loop over its elements.
 
     Args:
-        schedule ([`Schedule`]): What was resolved.
-        horizon ([`Horizon`]): Against what.
+        schedule ([`Schedule`]): The schedule.
+        horizon ([`Horizon`]): The run that it was resolved against.
         piece ([`Piece`]): The factors.
-        notes (`tuple[str, ...]`): What is doubtful about this schedule in this run.
+        notes (`tuple[str, ...]`): Warnings: doubtful points of this schedule in this run.
 
     Raises:
         ScheduleError: `t` is negative or NaN.
@@ -142,9 +141,9 @@ class Curve:
         return self.piece.parts
 
     @property
-    def reactions(self) -> tuple[Reaction, ...]:
-        """What in it follows the run: each `plateau()` and `cooldown()`, in order."""
-        return self.piece.reactions
+    def reactive_parts(self) -> tuple[ReactivePart, ...]:
+        """Its reactive phases, `plateau()` and `cooldown()`, in order."""
+        return self.piece.reactive_parts
 
     @overload
     def __call__(self, t: float) -> float: ...
@@ -154,19 +153,19 @@ class Curve:
         given = np.asarray(t)
         flat = given.reshape(-1)
         if flat.size and not flat.min() >= 0:  # also true of NaN
-            raise ScheduleError(f"an update is counted from 0, got {flat.min()}.")
+            raise ScheduleError(f"updates are counted from 0, got {flat.min()}.")
         factors = np.empty(flat.shape, dtype=np.float64)
         for first in range(0, flat.size, _BLOCK):
             block = flat[first : first + _BLOCK].astype(np.float64)
             factors[first : first + _BLOCK] = self.piece(block)
         if flat.size and flat.max() >= (end := self.horizon.num_updates):
-            # Some shapes would go on to climb: a triangle, a wave. Past the end the LR never rises again.
+            # Past the end the LR never rises again, although some shapes would: a triangle, a wave.
             last, after = self.piece(np.array([end - 1.0, float(end)]))
             factors[flat >= end] = min(last, after)
         return float(factors[0]) if given.ndim == 0 else factors.reshape(given.shape)
 
     def explain(self) -> str:
-        """The phases with their updates (counted from 1), their factors and the arithmetic of their lengths.
+        """Explain the curve: its phases, their updates (counted from 1), their factors and the arithmetic of their lengths.
 
         Example:
         ```python
@@ -180,11 +179,11 @@ class Curve:
         """
         lines = [f"{self.schedule} over {self.horizon}"]
         name_width = max(len(part.text) for part in self.parts)
-        digits = len(str(self.horizon.num_updates))
+        digits = len(f"{self.horizon.num_updates:,}")
         ranges = [f"{self.at_start(part):.3g} to {self.at_end(part):.3g}" for part in self.parts]
         range_width = max(map(len, ranges))
         for part, levels in zip(self.parts, ranges, strict=True):
-            updates = f"{self.horizon.unit} {part.start + 1:>{digits}} to {part.end:>{digits}}"
+            updates = f"{self.horizon.unit} {part.start + 1:>{digits},} to {part.end:>{digits},}"
             arithmetic = "; ".join(part.arithmetic)
             lines.append(
                 f"  {part.text:<{name_width}}  {updates}  factor {levels:<{range_width}}  {arithmetic}".rstrip()
@@ -197,29 +196,29 @@ class Curve:
         return self(part.start)
 
     def at_end(self, part: Part) -> float:
-        """The factor at which a phase ends: where the next one begins, unless that one jumps."""
+        """The factor at the end of a phase, from which the next one starts, unless that one jumps."""
         return self(part.end)
 
 
 @dataclass(frozen=True)
 class Span:
-    """Where a phase stands: what its shape may depend on.
+    """The place of a phase in a run: all that its shape may depend on.
 
     Args:
-        start (`int` or `Fraction`): Its first update; a fraction only within a cycle that is repeated.
+        start (`int` or `Fraction`): Its first update; a fraction only within a cycle of `repeat()`.
         end (`int` or `Fraction`): The update after its last.
-        level (`float`, *optional*): The factor at which the phase before it ended; `None` at the start of the run.
+        previous (`float`, *optional*): The factor at which the phase before it ended; `None` at the start of the run.
         horizon ([`Horizon`]): The run.
         peak (`float`, *optional*): The peak LR of the group, where it is known.
         text (`str`): The phase as text, for errors.
-        notes (`list[str]`): To add to: what is doubtful.
-        budget (`list[int]`): What is left of the cycles that one schedule may have, repeats within repeats included.
-        restart (`float`, *optional*): Where a decay starts although the phase before it ended elsewhere: a new cycle.
+        notes (`list[str]`): Warnings. A shape adds its own.
+        restart (`float`, *optional*): The level of a new cycle, whatever the factor before it.
+        budget (`list[int]`): The cycles that the schedule may still have, in all its `repeat()` together.
     """
 
     start: int | Fraction
     end: int | Fraction
-    level: float | None
+    previous: float | None
     horizon: Horizon
     peak: float | None = None
     text: str = ""
@@ -229,29 +228,43 @@ class Span:
 
     @property
     def size(self) -> float:
-        """Updates in this span: exactly what a shape is given at its end, also where a cycle's bounds are rounded."""
+        """Its number of updates, rounded as the updates that a shape is called with."""
         return float(self.end) - float(self.start)
 
     @property
-    def height(self) -> float:
-        """The factor that a decay starts from: where the phase before it ended, the peak at the start of the run."""
+    def level(self) -> float:
+        """The factor that a decay starts from: where the phase before it ended, or 1, the peak, at the start of the run."""
         if self.restart is not None:
             return self.restart
-        return 1.0 if self.level is None else self.level
+        return 1.0 if self.previous is None else self.previous
 
     def factor(self, to: float, to_lr: float | None) -> float:
-        """The factor of an end that is given as a factor, or as an LR that holds for each group by itself."""
+        """Turn an end into a factor. It is given as a factor, or as an LR that is the same for every group."""
         if to_lr is None:
             return to
         if self.peak is None:
             raise ScheduleError(f"to_lr={to_lr:g} of {self.text} needs the peak LR: resolve(..., peak=2e-5).")
         if self.peak == 0:
-            raise ScheduleError(f"to_lr={to_lr:g} of {self.text} can't be reached by a group whose peak LR is 0.")
+            raise ScheduleError(f"to_lr={to_lr:g} of {self.text}: a group with a peak LR of 0 cannot reach it.")
         return to_lr / self.peak
 
     def updates(self, length: Length) -> Fraction:
-        """The exact updates of a length, close enough to it for integer arithmetic on arrays."""
+        """Turn a length into updates, as a fraction small enough for exact arithmetic on arrays."""
         updates = length.updates(self.horizon).limit_denominator(1_000_000)
         if not updates:
             raise ScheduleError(f"{length} of {self.text} is less than a millionth of an update.")
         return updates
+
+    def milestones(self, lengths: Sequence[Length]) -> Array:
+        """Turn lengths, counted from the start of the run, into whole updates, rounded up.
+
+        Raises:
+            ScheduleError: They do not rise.
+        """
+        updates = [math.ceil(length.updates(self.horizon)) for length in lengths]
+        for (before, at), (after, then) in pairwise(zip(lengths, updates, strict=True)):
+            if then <= at:
+                raise ScheduleError(
+                    f"{before} and {after} of {self.text} are out of order: updates {at:,} and {then:,}."
+                )
+        return np.array(updates, dtype=np.float64)

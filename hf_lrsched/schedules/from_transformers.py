@@ -235,12 +235,12 @@ _SENTENCES: dict[str, tuple[Callable[..., Schedule], tuple[str, ...]]] = {
 TRANSFORMERS_NAMES = tuple(name for name in _SENTENCES if name != "reduce_lr_on_plateau")
 
 
-def arguments_of(name: str) -> tuple[str, ...]:
+def allowed_arguments(name: str) -> tuple[str, ...]:
     """What `lr_scheduler_kwargs` may hold for one of transformers' names.
 
     Example:
     ```python
-    >>> arguments_of("polynomial")
+    >>> allowed_arguments("polynomial")
     ('lr_end', 'power')
 
     ```

@@ -8,30 +8,28 @@ value    = number [ "%" | unit-name ] | word | "[" [ value { "," value } ] "]" |
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import mul, rshift
+from typing import Any, NamedTuple, NoReturn
 
 from .arguments import WORD
 from .errors import ScheduleError, brief, nearest
 from .registry import NAMES
-from .schedule import DEEPEST, MOST_CHARACTERS, Schedule
+from .schedule import MAX_CHARACTERS, MAX_DEPTH, Schedule
 from .units import NUMBER
 
-_HINTS = {
+_CHARACTER_HINTS = {
     ">": " Phases are joined by '>>'.",
     "%": " Write a share without a blank: 10%.",
     "+": " Phases are joined by '>>', factors by '*'.",
     "|": " Phases are joined by '>>'.",
     ";": " Phases are joined by '>>'.",
 }
-_TOKEN = re.compile(
-    rf"(?P<space>\s+)|(?P<number>[+-]?{NUMBER}(?:%|[A-Za-z]\w*)?)|(?P<word>{WORD})|(?P<sign>>>|[()\[\],=*])",
-    re.ASCII,
-)
+_TOKEN = rf"(?P<space>\s+)|(?P<number>[+-]?{NUMBER}(?:%|[A-Za-z]\w*)?)|(?P<word>{WORD})|(?P<sign>>>|[()\[\],=*])"
 
 
-@dataclass(frozen=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     text: str
     position: int
@@ -41,7 +39,7 @@ class _Token:
 
 
 def parse(text: str) -> Schedule:
-    """Reads a schedule: `parse(str(schedule)) == schedule`.
+    """Read a schedule from its text: `parse(str(schedule)) == schedule`.
 
     Args:
         text (`str`): E.g. `warmup(10%) >> linear()`; at most 10,000 characters.
@@ -50,7 +48,8 @@ def parse(text: str) -> Schedule:
         [`Schedule`]: The same object that Python's `warmup("10%") >> linear()` makes.
 
     Raises:
-        ScheduleError: Not a schedule; with the character at which it stops being one and the nearest right spelling.
+        ScheduleError: The text is no schedule. The error points at the first wrong character, with the nearest valid
+            spelling.
 
     Example:
     ```python
@@ -61,9 +60,9 @@ def parse(text: str) -> Schedule:
     """
     if not isinstance(text, str):
         raise ScheduleError(f"a schedule's text must be a str, got {type(text).__name__}.")
-    if len(text) > MOST_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         raise ScheduleError(
-            f"a schedule's text has at most {MOST_CHARACTERS:,} characters, got {len(text):,}.", text, MOST_CHARACTERS
+            f"a schedule's text has at most {MAX_CHARACTERS:,} characters, got {len(text):,}.", text, MAX_CHARACTERS
         )
     reader = _Reader(text)
     schedule = reader.schedule()
@@ -75,10 +74,11 @@ def parse(text: str) -> Schedule:
 def _tokens(text: str) -> list[_Token]:
     tokens = []
     position = 0
+    token = re.compile(_TOKEN, re.ASCII)  # here, not above: it is slow, and re keeps it
     while position < len(text):
-        match = _TOKEN.match(text, position)
+        match = token.match(text, position)
         if match is None:
-            hint = _HINTS.get(text[position], "")
+            hint = _CHARACTER_HINTS.get(text[position], "")
             raise ScheduleError(f"the character {text[position]!r} has no meaning in a schedule.{hint}", text, position)
         if match.lastgroup != "space":
             tokens.append(_Token(match.lastgroup or "", match[0], position))
@@ -108,37 +108,48 @@ class _Reader:
     def has(self, text: str) -> bool:
         return self.token.kind == "sign" and self.token.text == text
 
-    def expect(self, text: str) -> _Token:
-        if not self.has(text):
-            self.refuse(f"expected {text!r}")
-        return self.take()
-
     def refuse(self, what: str) -> NoReturn:
         raise ScheduleError(f"{what}, got {self.token}.", self.text, self.token.position)
 
-    def schedule(self) -> Schedule:
+    def go_deeper(self) -> None:
         self.depth += 1
-        if self.depth > DEEPEST:
-            raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.", self.text, self.token.position)
-        made = self.product()
-        while self.has(">>"):
-            self.take()
-            made = made >> self.product()
+        if self.depth > MAX_DEPTH:
+            raise ScheduleError(f"a schedule is nested at most {MAX_DEPTH} deep.", self.text, self.token.position)
+
+    def schedule(self) -> Schedule:
+        self.go_deeper()
+        made = reduce(rshift, self.series(self.product, ">>"))
         self.depth -= 1
         return made
 
     def product(self) -> Schedule:
-        made = self.unit()
-        while self.has("*"):
+        return reduce(mul, self.series(self.unit, "*"))
+
+    def series(self, read: Callable[[], Schedule], sign: str) -> Iterator[Schedule]:
+        """Read schedules with a sign between them."""
+        yield read()
+        while self.has(sign):
             self.take()
-            made = made * self.unit()
-        return made
+            yield read()
+
+    def items(self, end: str) -> Iterator[None]:
+        """Stop at each item between brackets, with commas between them, for the caller to read it."""
+        self.take()
+        while not self.has(end):
+            yield
+            if not self.has(end):
+                if not self.has(","):
+                    self.refuse(f"expected ',' or {end!r}")
+                self.take()
+        self.take()
 
     def unit(self) -> Schedule:
         if self.has("("):
             self.take()
             made = self.schedule()
-            self.expect(")")
+            if not self.has(")"):
+                self.refuse("expected ')'")
+            self.take()
             return made
         if self.token.kind != "word":
             self.refuse("expected a schedule such as linear()")
@@ -155,12 +166,11 @@ class _Reader:
         return self.call(name)
 
     def call(self, name: _Token) -> Schedule:
-        self.take()
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         positions: dict[str, int] = {}
-        unnamed = self.token.position
-        while not self.has(")"):
+        first_unnamed = self.tokens[self.index + 1].position
+        for _ in self.items(")"):
             key = self.token
             if key.kind == "word" and self.tokens[self.index + 1].text == "=":
                 self.index += 2
@@ -172,18 +182,13 @@ class _Reader:
                 self.refuse("expected a named argument after a named one")
             else:
                 args.append(self.value())
-            if not self.has(")"):
-                if not self.has(","):
-                    self.refuse("expected ',' or ')'")
-                self.take()
-        self.take()
         try:
             return NAMES[name.text](*args, **kwargs)
         except ScheduleError as error:
-            # Point at the argument that the message speaks of first, else at the name.
-            spoken_of = re.findall(r"\w+", error.message.split(";")[0])
-            blamed = [positions[word] for word in spoken_of if word in positions]
-            where = blamed[0] if blamed else unnamed if args else name.position
+            # Point at the first argument that the message names, else at the name.
+            mentioned = re.findall(r"\w+", error.message.split(";")[0])
+            named = [positions[word] for word in mentioned if word in positions]
+            where = named[0] if named else first_unnamed if args else name.position
             raise error.at(self.text, where) from None
 
     def value(self) -> Any:
@@ -204,29 +209,23 @@ class _Reader:
         self.refuse("expected a value: a number, a length, a word, a [list] or a schedule")
 
     def list(self) -> tuple[Any, ...]:
-        self.depth += 1
-        if self.depth > DEEPEST:
-            raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.", self.text, self.token.position)
-        self.take()
-        values = []
-        while not self.has("]"):
-            values.append(self.value())
-            if not self.has("]"):
-                if not self.has(","):
-                    self.refuse("expected ',' or ']'")
-                self.take()
-        self.take()
+        self.go_deeper()
+        values = tuple(self.value() for _ in self.items("]"))
         self.depth -= 1
-        return tuple(values)
+        return values
 
 
 def as_schedule(schedule: Schedule | str) -> Schedule:
-    """A schedule, read from its text where it is one."""
+    """Return a schedule; a text is read.
+
+    Raises:
+        ScheduleError: It is neither.
+    """
     if isinstance(schedule, str):
         return parse(schedule)
     if not isinstance(schedule, Schedule):
         raise ScheduleError(
-            f"a schedule is a text such as 'warmup(10%) >> linear()' or an object such as warmup('10%') >> linear(), got "
-            f"{type(schedule).__name__}."
+            "a schedule must be a text such as 'warmup(10%) >> linear()' or an object such as warmup('10%') >> linear(), "
+            f"got {type(schedule).__name__}."
         )
     return schedule

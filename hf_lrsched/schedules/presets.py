@@ -1,5 +1,7 @@
 """Named schedules: sentences of the language that have a name, and register() for one's own."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from .arguments import CountArgument, DecayFactorArgument, FactorArgument, LengthArgument, PositiveArgument

@@ -1,4 +1,4 @@
-"""Phase: one named shape with its arguments; @phase makes one of a function; the register of all names."""
+"""Phase: one named shape with its arguments; @phase makes one of a function; the registry of all names."""
 
 import functools
 import importlib
@@ -7,15 +7,14 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Integral
-from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, NamedTuple, ParamSpec
 
 from .arguments import Reader
-from .curve import Part, Piece, Reaction, Rule, Span
+from .curve import Part, Piece, ReactivePart, ReactiveShape, Span
 from .errors import ScheduleError, brief, nearest
 from .schedule import Schedule, Shape, within_limits
 from .units import Duration, Horizon, Length
@@ -25,11 +24,11 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True, repr=False)
 class Phase(Schedule):
-    """One named shape with its arguments. Made by the functions of [`hf_lrsched.schedules.families.decays`].
+    """One named shape with its arguments, made by a function such as [`linear`].
 
     Args:
         name (`str`): The function's name.
-        arguments (`tuple[tuple[str, object], ...]`): What differs from the function's defaults, in its order.
+        arguments (`tuple[tuple[str, object], ...]`): The arguments that differ from the defaults, in their order.
     """
 
     name: str
@@ -39,128 +38,142 @@ class Phase(Schedule):
         over = dict(self.arguments).get("over")
         if isinstance(over, Length):
             return over.updates(horizon)
-        own = getattr(self._shape(), "length", None)  # a shape may know how long it takes: repeat() does
-        length: Fraction | None = own(horizon) if own else None
-        return length
+        own_length = getattr(self.shape, "length", None)  # of repeat() and other shapes around a schedule
+        return own_length(horizon) if own_length else None
 
-    def place(self, span: Span) -> Piece:
+    def build(self, span: Span) -> Piece:
         span = replace(span, text=str(self))
-        shape = self._shape()
-        values = shape(span)
+        values = self.shape(span)
         arithmetic = [length.explain(span.horizon) for length in _lengths_in(self.arguments)]
         first, end = math.ceil(span.start), math.ceil(span.end)
-        if self.length(span.horizon) is None and not self.neutral:
+        if self.length(span.horizon) is None and not self.only_scales:
             unit = span.horizon.unit.removesuffix("s" if end - first == 1 else "")
-            arithmetic.insert(0, f"what is left: {end - first} {unit}")
+            arithmetic.insert(0, f"what is left: {end - first:,} {unit}")
         start = float(span.start)
         part = Part(span.text, first, end, tuple(arithmetic))
-        reactions = (Reaction(shape, self, first, end),) if isinstance(shape, Rule) else ()
-        return Piece(start, float(span.end), lambda t: values(t - start), (part,), reactions)
+        reactive_parts = (ReactivePart(self.shape, self, first, end),) if self.is_reactive else ()
+        return Piece(start, float(span.end), lambda t: values(t - start), (part,), reactive_parts)
 
     @property
-    def neutral(self) -> bool:
-        shape: Any = self._shape()
-        return isinstance(shape, Rule) and shape.neutral
+    def only_scales(self) -> bool:
+        return self.is_reactive and self.shape.only_scales
 
     @property
-    def reacts(self) -> bool:
-        return isinstance(self._shape(), Rule)
+    def is_reactive(self) -> bool:
+        return isinstance(self.shape, ReactiveShape)
 
-    def _shape(self) -> Shape:
-        definition = _definition(self)
-        shape: Shape = definition.function(**definition.defaults | dict(self.arguments))
-        return shape
+    @functools.cached_property
+    def shape(self) -> Any:
+        """What the phase's function returns for these arguments: a [`Shape`], or an object that is called as one."""
+        return self._definition.function(**self._definition.defaults | dict(self.arguments))
 
-    def __str__(self) -> str:
-        parameters = _definition(self).signature.parameters.values()
-        positional = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    @property
+    def _definition(self) -> "_Definition":
+        if self.name not in _DEFINITIONS:
+            raise ScheduleError(
+                f"the phase {self.name!r} is not known in this process: import the module that defines it with @phase."
+            )
+        return _DEFINITIONS[self.name]
+
+    @functools.cached_property
+    def _text(self) -> str:
+        positional = self._definition.positional
         written = [
-            _written(value) if positional[index : index + 1] == [name] else f"{name}={_written(value)}"
+            _write(value) if positional[index : index + 1] == [name] else f"{name}={_write(value)}"
             for index, (name, value) in enumerate(self.arguments)
         ]
         return f"{self.name}({', '.join(written)})"
 
+    def __str__(self) -> str:
+        return self._text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Phase, (self.name, self.arguments)
+
+
+class _Parameter(NamedTuple):
+    """A parameter of a phase's function: its reader, its default, and whether it may be None or be given without a name."""
+
+    reader: Reader | None
+    default: object
+    is_optional: bool
+    is_positional: bool
+
 
 class _Definition:
-    """A phase's function with what its signature says, which is read at its first use: imports stay fast."""
+    """A phase's function with its signature, which is read on first use, so that imports stay fast."""
 
-    def __init__(self, function: Callable[..., Any]):
+    def __init__(self, function: Callable[..., Any], name: str | None = None):
         self.function = function
-        self.name = function.__name__
+        self.name = function.__name__ if name is None else name
 
     @functools.cached_property
-    def signature(self) -> inspect.Signature:
-        return inspect.signature(self.function)
+    def parameters(self) -> dict[str, _Parameter]:
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        return {
+            name: _Parameter(
+                _find_reader(hints.get(name)),
+                parameter.default,
+                types.NoneType in typing.get_args(hints.get(name)),
+                parameter.kind is parameter.POSITIONAL_OR_KEYWORD,
+            )
+            for name, parameter in inspect.signature(self.function).parameters.items()
+        }
 
     @functools.cached_property
-    def hints(self) -> dict[str, Any]:
-        return typing.get_type_hints(self.function, include_extras=True)
-
-    @functools.cached_property
-    def readers(self) -> dict[str, Reader | None]:
-        return {name: _reader(self.hints.get(name)) for name in self.signature.parameters}
-
-    @functools.cached_property
-    def optional(self) -> set[str]:
-        return {name for name in self.signature.parameters if types.NoneType in typing.get_args(self.hints.get(name))}
+    def positional(self) -> list[str]:
+        return [name for name, parameter in self.parameters.items() if parameter.is_positional]
 
     @functools.cached_property
     def defaults(self) -> dict[str, Any]:
         return {
             name: self.read(name, parameter.default)
-            for name, parameter in self.signature.parameters.items()
-            if parameter.default is not parameter.empty
+            for name, parameter in self.parameters.items()
+            if parameter.default is not inspect.Parameter.empty
         }
 
     def read(self, name: str, value: object) -> object:
-        """An argument's value; `none` in a text is None, where that is allowed."""
-        if value is None or (value in ("none", "None") and name in self.optional):
-            if name not in self.optional:
-                raise ScheduleError(f"{name} of {self.name}() can't be None.")
+        """Read an argument's value; `none` in a text is None, where None is allowed."""
+        parameter = self.parameters[name]
+        if value is None or (value in ("none", "None") and parameter.is_optional):
+            if not parameter.is_optional:
+                raise ScheduleError(f"{name} of {self.name}() cannot be None.")
             return None
-        reader = self.readers[name]
-        return reader(value, f"{name} of {self.name}()") if reader else value
+        return parameter.reader(value, f"{name} of {self.name}()") if parameter.reader else value
 
     def bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
-        """All arguments, as read. Raises for what the signature does not have, or lacks."""
-        parameters = self.signature.parameters
+        """Read all arguments, defaults included.
+
+        Raises:
+            ScheduleError: An argument is unknown, missing or given twice.
+        """
+        allowed = ", ".join(self.parameters) or "none"
         for name in kwargs:
-            if name not in parameters:
+            if name not in self.parameters:
                 raise ScheduleError(
-                    f"{self.name}() has no argument {brief(name)}; allowed are {_listed(parameters)}."
-                    f"{nearest(name, parameters)}"
+                    f"{self.name}() has no argument {brief(name)}; allowed are {allowed}.{nearest(name, self.parameters)}"
                 )
-        positional = [n for n, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
-        if len(args) > len(positional):
-            allowed = f"only {_listed(positional)} goes" if positional else "no argument goes"
+        if len(args) > len(self.positional):
+            unnamed = f"only {', '.join(self.positional)} goes" if self.positional else "no argument goes"
             raise ScheduleError(
-                f"{self.name}(): {allowed} without a name, got {brief(args[len(positional)])}. Name it; allowed are "
-                f"{_listed(parameters)}."
+                f"{self.name}(): {unnamed} without a name, got {brief(args[len(self.positional)])}. Name it; allowed are "
+                f"{allowed}."
             )
-        given = dict(zip(positional, args, strict=False))
+        given = dict(zip(self.positional, args, strict=False))
         for name in given.keys() & kwargs.keys():
             raise ScheduleError(f"{self.name}() got {name!r} twice.")
-        given |= kwargs
-        values = {}
-        for name, parameter in parameters.items():
-            if name in given:
-                values[name] = self.read(name, given[name])
-            elif parameter.default is parameter.empty:
+        values = self.defaults | {name: self.read(name, value) for name, value in (given | kwargs).items()}
+        for name in self.parameters:
+            if name not in values:
                 raise ScheduleError(f"{self.name}() needs {name!r}.")
-            else:
-                values[name] = self.defaults[name]
-        return values
+        return {name: values[name] for name in self.parameters}
 
 
-def _reader(hint: Any) -> Reader | None:
-    """The reader that an argument's annotation carries, also within a union with None."""
+def _find_reader(hint: Any) -> Reader | None:
+    """Find the reader in an argument's annotation, also within a union with None."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return next((found for part in typing.get_args(hint) if (found := _reader(part))), None)
+        return next((found for part in typing.get_args(hint) if (found := _find_reader(part))), None)
     return next((extra for extra in getattr(hint, "__metadata__", ()) if callable(extra)), None)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
 
 
 _DEFINITIONS: dict[str, _Definition] = {}
@@ -170,11 +183,10 @@ NAMES: dict[str, Callable[..., Schedule]] = {}
 
 
 def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
-    """Makes a function of arguments, which returns a shape, into a phase of the language.
+    """Make a phase of the language from a function that takes arguments and returns a shape.
 
-    The arguments' annotations say how they are read ([`LengthArgument`], [`FactorArgument`], …); one called `over` is
-    the phase's length. The function is called once when a phase is made, to refuse what can't be meant, and once for
-    every curve.
+    The annotations of the arguments say how they are read ([`LengthArgument`], [`FactorArgument`], …); the argument
+    `over` is the length of the phase. The function is called when a phase is made, and refuses invalid arguments.
 
     Raises:
         ScheduleError: The name is taken.
@@ -184,7 +196,7 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
     >>> from hf_lrsched.schedules import LengthArgument, phase, warmup
     >>> @phase
     ... def parabola(*, over: LengthArgument | None = None):
-    ...     return lambda span: lambda u: span.height * (1 - (u / span.size) ** 2)
+    ...     return lambda span: lambda u: span.level * (1 - (u / span.size) ** 2)
     >>> curve = (warmup(2) >> parabola()).resolve(6)
     >>> curve([2, 4, 6])
     array([1.  , 0.75, 0.  ])
@@ -197,12 +209,11 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
     def construct(*args: P.args, **kwargs: P.kwargs) -> Phase:
         values = definition.bind(args, kwargs)
         definition.function(**values)
-        return within_limits(
-            Phase(
-                definition.name,
-                tuple((n, v) for n, v in values.items() if n not in definition.defaults or v != definition.defaults[n]),
-            )
+        defaults = definition.defaults
+        given = tuple(
+            (name, value) for name, value in values.items() if name not in defaults or value != defaults[name]
         )
+        return within_limits(Phase(definition.name, given))
 
     add_name(definition.name, construct)
     _DEFINITIONS[definition.name] = definition
@@ -210,9 +221,9 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
 
 
 def named(function: Callable[P, Schedule], name: str | None = None) -> Callable[P, Schedule]:
-    """Makes a function that returns a schedule into a name of the language: a sentence with blanks.
+    """Make a name of the language from a function that returns a schedule: a sentence with arguments.
 
-    What it returns prints as the sentence that it is. Arguments are read as those of a [`phase`].
+    The schedule prints as the sentence. Arguments are read as those of a [`phase`].
 
     Raises:
         ScheduleError: The name is taken.
@@ -228,8 +239,7 @@ def named(function: Callable[P, Schedule], name: str | None = None) -> Callable[
 
     ```
     """
-    definition = _Definition(function)
-    definition.name = definition.name if name is None else name
+    definition = _Definition(function, name)
 
     @functools.wraps(function)
     def construct(*args: P.args, **kwargs: P.kwargs) -> Schedule:
@@ -243,42 +253,34 @@ def named(function: Callable[P, Schedule], name: str | None = None) -> Callable[
 
 
 def add_name(name: str, function: Callable[..., Schedule]) -> None:
-    """Adds a name to the language; the same definition again, as when a notebook's cell is run twice, replaces it.
+    """Add a name to the language. The same definition again replaces it, as when a notebook's cell runs twice.
 
     Raises:
-        ScheduleError: The name is taken, or can't be read in a text.
+        ScheduleError: The name is taken, or is no word of a text.
     """
     if not isinstance(name, str) or not name.isidentifier() or not name.isascii():
         raise ScheduleError(f"a schedule's name must be letters, digits and '_', got {brief(name)}.")
-    if name in NAMES and not same_definition(NAMES[name], function):
+    if name in NAMES and not is_same_definition(NAMES[name], function):
         raise ScheduleError(f"the name {name!r} is taken.")
     NAMES[name] = function
 
 
-def same_definition(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Were both made by the same lines of a module or a notebook? Functions made within functions may differ."""
+def is_same_definition(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
+    """Whether the same lines of a module or a notebook made both. Functions made within functions may differ."""
     names = [(getattr(f, "__module__", None), getattr(f, "__qualname__", "<locals>")) for f in (one, other)]
     return one is other or (names[0] == names[1] and "<locals>" not in names[0][1])
 
 
-def _definition(made: Phase) -> _Definition:
-    if made.name not in _DEFINITIONS:
-        raise ScheduleError(
-            f"the phase {made.name!r} is not known in this process: import the module that defines it with @phase."
-        )
-    return _DEFINITIONS[made.name]
-
-
 def _lengths_in(value: object) -> list[Length]:
-    """The lengths above 0 in a phase's arguments, those of milestones and points included."""
+    """Return the lengths above 0 in a phase's arguments, those of milestones and points included."""
     if isinstance(value, tuple):
         return [length for item in value for length in _lengths_in(item)]
     return [value] if isinstance(value, Length) and value.amount else []
 
 
-def _written(value: object) -> str:
+def _write(value: object) -> str:
     if isinstance(value, tuple):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(_write, value))}]"
     if isinstance(value, Integral | Length | Duration | Schedule | str):
         return str(value)
     if isinstance(value, float):
@@ -287,16 +289,17 @@ def _written(value: object) -> str:
 
 
 def import_names(module: str) -> None:
-    """Imports a Python module that registers names; one beside the run is found, as `python -m` finds it.
+    """Import a Python module that registers names, also from the current folder, as `python -m` does.
 
     Raises:
-        ScheduleError: It can't be imported.
+        ScheduleError: The import fails.
     """
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    from pathlib import Path  # slow to import, and needed here alone
+
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         importlib.import_module(module)
     except Exception as error:  # whatever the module does
         reason = f"{type(error).__name__}: {error}"
-        raise ScheduleError(f"can't import {module!r}, which is to register names of schedules: {reason}") from error
+        raise ScheduleError(f"cannot import {module!r}, which registers names of schedules: {reason}") from error

@@ -4,7 +4,7 @@ from typing import Any
 
 from .errors import ScheduleError, brief, nearest
 from .registry import NAMES, Phase
-from .schedule import DEEPEST, Product, Schedule, Sequence
+from .schedule import MAX_DEPTH, Product, Schedule, Sequence
 from .units import Duration, Length
 
 
@@ -40,8 +40,8 @@ def from_data(data: Any, depth: int = 0) -> Schedule:
 
     ```
     """
-    if depth > DEEPEST:
-        raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.")
+    if depth > MAX_DEPTH:
+        raise ScheduleError(f"a schedule is nested at most {MAX_DEPTH} deep.")
     if isinstance(data, dict) and data.keys() in ({"sequence"}, {"product"}):
         ((kind, parts),) = data.items()
         if not isinstance(parts, list) or not parts:
@@ -71,8 +71,8 @@ def _value_to_data(value: object) -> Any:
 
 
 def _value_from_data(value: Any, depth: int) -> Any:
-    if depth > DEEPEST:
-        raise ScheduleError(f"a schedule is nested at most {DEEPEST} deep.")
+    if depth > MAX_DEPTH:
+        raise ScheduleError(f"a schedule is nested at most {MAX_DEPTH} deep.")
     if isinstance(value, dict):
         return from_data(value, depth)
     return tuple(_value_from_data(item, depth + 1) for item in value) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Lengths: 500 updates, 10% of the run, 2ep epochs, 30min; each means a number of updates once the horizon is known."""
+"""Lengths: `500` updates, `10%` of the run, `2ep`, `30min`. The horizon of a run turns each into updates."""
 
 import math
 import re
@@ -9,9 +9,8 @@ from numbers import Integral, Rational, Real
 from .errors import ScheduleError, brief, nearest
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_QUANTITY = re.compile(rf"\s*(?P<amount>[+-]?{NUMBER})\s*(?P<unit>%|[A-Za-z]\w*)?\s*", re.ASCII)
-# Characters of a length; no length has a text that can't be read again.
-_LONGEST = 60
+_QUANTITY = rf"\s*(?P<amount>[+-]?{NUMBER})\s*(?P<unit>%|[A-Za-z]\w*)?\s*"
+_MAX_CHARACTERS = 60
 
 #: Spelling of each unit in a text, with its name in a sentence.
 UNITS = {
@@ -28,39 +27,31 @@ UNITS = {
 #: The units of time, in seconds.
 SECONDS = {"s": 1, "min": 60, "h": 3600}
 
-#: What people write for a unit, for the nearest right spelling.
+# A length in what a clock counts.
+_EXAMPLES = {"seconds": "2min", "tokens": "5000tok"}
+
+# The field of a horizon that a unit needs.
+_RATES = {"ep": "updates_per_epoch", "sa": "samples_per_update", "tok": "tokens_per_update"}
+
+# What people write for a unit.
 _MISSPELT = {
-    "e": "ep",
-    "epoch": "ep",
-    "epochs": "ep",
-    "step": "",
-    "steps": "",
-    "update": "",
-    "updates": "",
-    "ba": "",
-    "it": "",
+    **dict.fromkeys(["step", "steps", "update", "updates", "ba", "it"], ""),
     "percent": "%",
-    "sample": "sa",
-    "samples": "sa",
-    "sp": "sa",
-    "token": "tok",
-    "tokens": "tok",
-    "sec": "s",
-    "seconds": "s",
-    "m": "min",
-    "mins": "min",
-    "minutes": "min",
-    "hour": "h",
-    "hours": "h",
+    **dict.fromkeys(["e", "epoch", "epochs"], "ep"),
+    **dict.fromkeys(["sample", "samples", "sp"], "sa"),
+    **dict.fromkeys(["token", "tokens"], "tok"),
+    **dict.fromkeys(["sec", "seconds"], "s"),
+    **dict.fromkeys(["m", "mins", "minutes"], "min"),
+    **dict.fromkeys(["hour", "hours"], "h"),
 }
 
 
 @dataclass(frozen=True)
 class Horizon:
-    """All that a schedule must know of a run to turn its lengths into updates.
+    """What a schedule needs to know of a run to turn its lengths into updates.
 
     Args:
-        num_updates (`int`): All updates (`optimizer.step()`) of the run.
+        num_updates (`int`): The number of updates (`optimizer.step()`) of the run.
         updates_per_epoch (`int`, *optional*): Updates in one pass over the data. Without it `2ep` has no meaning.
         samples_per_update (`int`, *optional*): Samples of one update, over all processes and accumulated batches.
         tokens_per_update (`int`, *optional*): Tokens of one update, likewise.
@@ -96,16 +87,16 @@ class Horizon:
             object.__setattr__(self, name, int(value))
 
     def __str__(self) -> str:
-        per_epoch = f", {self.updates_per_epoch} per epoch" if self.updates_per_epoch else ""
-        return f"{self.num_updates} {self.unit}{per_epoch}"
+        per_epoch = f", {self.updates_per_epoch:,} per epoch" if self.updates_per_epoch else ""
+        return f"{self.num_updates:,} {self.unit}{per_epoch}"
 
 
 @dataclass(frozen=True)
 class Length:
     """A length of time in a run: an exact amount of a unit.
 
-    Use [`as_length`] to make one. Amounts are exact fractions, so that `7%` of 100 updates is 7 and not 8, as it is
-    where `0.07 * 100 = 7.000000000000001` is rounded up.
+    Use [`as_length`] to make one. Amounts are exact fractions: `7%` of 100 updates is 7. In floats it would be
+    `0.07 * 100 = 7.000000000000001`, rounded up to 8.
 
     Args:
         amount (`Fraction`): How much of the unit; a share is a fraction of 1.
@@ -116,45 +107,34 @@ class Length:
     unit: str = ""
 
     def updates(self, horizon: Horizon) -> Fraction:
-        """The exact number of updates, not yet rounded.
+        """Return the exact number of updates, not yet rounded.
 
         Raises:
-            ScheduleError: The horizon does not know what the unit needs.
+            ScheduleError: The horizon lacks what the unit needs.
         """
-        if self.unit == "":
-            if horizon.unit != "updates":
-                raise ScheduleError(
-                    f"{self} has no meaning here: the schedule counts {horizon.unit}, not updates. Write the length as a "
-                    f"share of the run (10%) or in {horizon.unit} ({'2min' if horizon.unit == 'seconds' else '5000tok'})."
-                )
-            return self.amount
-        if self.unit in SECONDS:
-            if horizon.unit != "seconds":
-                raise ScheduleError(
-                    f"{self} has no meaning here: the schedule counts {horizon.unit}. Let it follow the time, "
-                    "clock='time(30min)', or write the length in updates (500) or as a share of the run (10%)."
-                )
-            return self.amount * SECONDS[self.unit]
         if self.unit == "%":
             return self.amount * horizon.num_updates
-        if self.unit == "ep":
-            if horizon.updates_per_epoch is None:
+        if self.unit in _RATES:
+            rate: int | None = getattr(horizon, _RATES[self.unit])
+            if rate is None:
                 raise ScheduleError(
-                    f"{self} has no meaning here: the number of updates per epoch is not known. Give updates_per_epoch, "
-                    "or write the length in updates (500) or as a share of the run (10%)."
+                    f"{self} has no meaning here: {_RATES[self.unit]} is not known. Give {_RATES[self.unit]}, or write the "
+                    "length in updates (500) or as a share of the run (10%)."
                 )
-            return self.amount * horizon.updates_per_epoch
-        known = horizon.samples_per_update if self.unit == "sa" else horizon.tokens_per_update
-        field = "samples_per_update" if self.unit == "sa" else "tokens_per_update"
-        if known is None:
-            raise ScheduleError(
-                f"{self} has no meaning here: {field} is not known. Write the length in updates (500), as a share of the "
-                f"run (10%) or in epochs (2ep), or resolve against a Horizon that has {field}."
+            return self.amount * rate if self.unit == "ep" else self.amount / rate
+        if horizon.unit != ("seconds" if self.unit in SECONDS else "updates"):
+            advice = (
+                "in updates (500)" if horizon.unit == "updates" else f"in {horizon.unit} ({_EXAMPLES[horizon.unit]})"
             )
-        return self.amount / known
+            clock = ", or let it follow the time, clock='time(30min)'" if self.unit in SECONDS else ""
+            raise ScheduleError(
+                f"{self} has no meaning here: the schedule counts {horizon.unit}. Write the length as a share of the run "
+                f"(10%) or {advice}{clock}."
+            )
+        return self.amount * SECONDS.get(self.unit, 1)
 
     def explain(self, horizon: Horizon) -> str:
-        """The arithmetic, with a length that stands alone rounded up to a whole update.
+        """Explain the arithmetic, rounded up to a whole update.
 
         Example:
         ```python
@@ -165,17 +145,15 @@ class Length:
 
         ```
         """
-        updates = math.ceil(self.updates(horizon))
+        updates = f"{math.ceil(self.updates(horizon)):,}"
         if self.unit == "%":
-            return f"{self} of {horizon.num_updates} {horizon.unit} = {updates}"
+            return f"{self} of {horizon.num_updates:,} {horizon.unit} = {updates}"
         if self.unit in SECONDS:
             return f"{self} = {updates} seconds"
-        if self.unit == "ep":
-            amount = _decimal(self.amount)
-            return f"{self} = {amount} x {horizon.updates_per_epoch} = {updates} updates"
-        if self.unit in ("sa", "tok"):
-            known = horizon.samples_per_update if self.unit == "sa" else horizon.tokens_per_update
-            return f"{self} = {_decimal(self.amount)} / {known} = {updates} updates"
+        if self.unit in _RATES:
+            sign, rate = "x" if self.unit == "ep" else "/", getattr(horizon, _RATES[self.unit])
+            amount = f"{self.amount.numerator:,}" if self.amount.denominator == 1 else _decimal(self.amount)
+            return f"{self} = {amount} {sign} {rate:,} = {updates} updates"
         return f"{updates} updates"
 
     def __str__(self) -> str:
@@ -185,7 +163,7 @@ class Length:
 
 @dataclass(frozen=True)
 class Duration:
-    """A time by the clock on the wall. Use [`as_duration`] to make one.
+    """A time in seconds, minutes or hours. Use [`as_duration`] to make one.
 
     Args:
         amount (`Fraction`): How much of the unit.
@@ -204,7 +182,7 @@ class Duration:
 
 
 def as_duration(value: object, name: str) -> Duration:
-    """Reads a time: `90s`, `30min`, `2h`.
+    """Read a time: `90s`, `30min`, `2h`.
 
     Raises:
         ScheduleError: Not a time, or 0 or below.
@@ -226,7 +204,7 @@ def as_duration(value: object, name: str) -> Duration:
 
 
 def as_length(value: object, name: str = "length") -> Length:
-    """Reads a length: a whole number of updates, a share below 1, or a text with a unit.
+    """Read a length: a whole number of updates, a share below 1, or a text with a unit.
 
     | written | means |
     |---|---|
@@ -239,7 +217,7 @@ def as_length(value: object, name: str = "length") -> Length:
 
     Args:
         value: The length.
-        name (`str`, defaults to `"length"`): How an error calls it.
+        name (`str`, defaults to `"length"`): Its name in an error.
 
     Raises:
         ScheduleError: Not a length, or 0 or below.
@@ -275,7 +253,7 @@ def as_length(value: object, name: str = "length") -> Length:
 
 
 def _read_length(text: str, name: str) -> Length:
-    if len(text) > _LONGEST or not (match := _QUANTITY.fullmatch(text)):
+    if len(text) > _MAX_CHARACTERS or not (match := re.fullmatch(_QUANTITY, text, re.ASCII)):
         raise ScheduleError(f"{name} must be a length like 500, 10%, 0.1 or 2ep, got {brief(text)}.")
     amount, unit = match["amount"], match["unit"] or ""
     if unit not in UNITS:
@@ -304,7 +282,7 @@ def _checked(length: Length, name: str, written: object) -> Length:
         raise ScheduleError(
             f"{name} must be above 0, got {brief(written)}. To have no such phase, leave it out of the schedule."
         )
-    if not 1e-30 <= length.amount <= 1e30 or len(str(length)) > _LONGEST:
+    if not 1e-30 <= length.amount <= 1e30 or len(str(length)) > _MAX_CHARACTERS:
         raise ScheduleError(f"{name} is out of range: {brief(written)}.")
     if length.unit == "%" and length.amount >= 1 and not (isinstance(written, str) and "%" in written):
         whole = _decimal(length.amount)
@@ -318,7 +296,7 @@ def _checked(length: Length, name: str, written: object) -> Length:
 
 
 def _decimal(value: Fraction) -> str:
-    """The exact decimal text of a fraction that has one."""
+    """Write a fraction as an exact decimal number."""
     if value.denominator == 1:
         return str(value.numerator)
     twos = fives = 0

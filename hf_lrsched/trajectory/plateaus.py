@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..schedules import Curve
-from ..schedules.curve import Reaction
+from ..schedules.curve import ReactivePart
 from ..schedules.families.plateau import Plateau, PlateauState
 from .trajectory import Trajectory
 
@@ -14,13 +14,13 @@ class PlateauTracker:
     """A `plateau()` of one of the schedules, with what it has observed."""
 
     schedule: str
-    reaction: Reaction
+    reaction: ReactivePart
     state: PlateauState
 
     @property
     def rule(self) -> Plateau:
         """The `plateau()` itself."""
-        rule = self.reaction.rule
+        rule = self.reaction.shape
         assert isinstance(rule, Plateau)
         return rule
 
@@ -32,10 +32,10 @@ class PlateauTracker:
 def track_plateaus(curves: list[Curve], schedules: tuple[str, ...]) -> list[PlateauTracker]:
     """A fresh tracker for each `plateau()`, one for all groups with the same schedule."""
     return [
-        PlateauTracker(text, reaction, reaction.rule.start())
+        PlateauTracker(text, reaction, reaction.shape.initial_state())
         for text, curve in dict(zip(schedules, curves, strict=True)).items()
-        for reaction in curve.reactions
-        if isinstance(reaction.rule, Plateau)
+        for reaction in curve.reactive_parts
+        if isinstance(reaction.shape, Plateau)
     ]
 
 

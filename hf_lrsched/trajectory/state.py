@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..schedules import Curve, Horizon, ScheduleError
-from ..schedules.curve import Reaction
-from ..schedules.families.cooldown import cooldown_of
+from ..schedules.curve import ReactivePart
+from ..schedules.families.cooldown import find_cooldown
 from .clocks import convert_position
 from .plateaus import PlateauTracker, get_scales, restore_plateaus, track_plateaus
 from .resume import check_on_resume, explain_refusal, is_same_data, resume_trajectory, rewarm
@@ -134,9 +134,9 @@ class RunState:
         return get_scales(self.trajectory, self.plateaus, self.scale)
 
     @property
-    def cooldown(self) -> Reaction | None:
+    def cooldown(self) -> ReactivePart | None:
         """The schedule's `cooldown()` with its planned start and end, if it has one."""
-        return next(filter(None, map(cooldown_of, self.curves)), None)
+        return next(filter(None, map(find_cooldown, self.curves)), None)
 
     @property
     def is_cooling(self) -> bool:
@@ -225,11 +225,11 @@ class RunState:
             ScheduleError: A metric that is needed is missing, or its direction is not known. Nothing is changed then.
         """
         active = self._active_plateaus()
-        observed = [(each, each.rule.value(metrics), each.rule.direction(*self._best_metric)) for each in active]
+        observed = [(each, each.rule.read(metrics), each.rule.direction(*self._best_metric)) for each in active]
         events = []
         for plateau, value, direction in observed:
             before = plateau.state
-            after = plateau.rule.after(before, value, direction)
+            after = plateau.rule.next_state(before, value, direction)
             if after["scale"] == before["scale"]:
                 plateau.state = after
                 continue

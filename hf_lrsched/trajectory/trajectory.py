@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..schedules import Curve, parse
-from ..schedules.families.cooldown import cooldown_of, cooled
+from ..schedules.families.cooldown import cool_down, find_cooldown
 from ..schedules.shapes import Array
 from .settings import RunSettings
 
@@ -60,7 +60,7 @@ class Trajectory:
         """The position at which the run is over."""
         if self.cooldown_at is None:
             return self.stretches[0].new_end if self.stretches else self.settings.horizon.num_updates
-        planned = [found for curve in curves or self.curves() if (found := cooldown_of(curve)) is not None]
+        planned = [found for curve in curves or self.curves() if (found := find_cooldown(curve)) is not None]
         return self.cooldown_at + max(each.end - each.start for each in planned)
 
     def lrs(self, t: Array, curves: list[Curve] | None = None) -> list[Array]:
@@ -95,8 +95,8 @@ class Trajectory:
         since = np.maximum(t, at)
         made = []
         for lr, level, curve, peak in zip(lrs, levels, curves, self.settings.peaks, strict=True):
-            if cooldown_of(curve) is not None and peak:
-                lr = np.where(within, peak * cooled(curve, at, level / peak, peak)(since), lr)
+            if find_cooldown(curve) is not None and peak:
+                lr = np.where(within, peak * cool_down(curve, at, level / peak, peak)(since), lr)
             made.append(lr)
         return made
 

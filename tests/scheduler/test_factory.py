@@ -219,7 +219,7 @@ def test_a_sentence_takes_none_of_their_arguments(optimizer, kwargs, said):
 
 @pytest.mark.parametrize("given", [5, None, linear, ["linear()"], {"phase": "linear"}])
 def test_what_is_no_schedule(optimizer, given):
-    with pytest.raises(ScheduleError, match="a schedule is a text such as"):
+    with pytest.raises(ScheduleError, match="a schedule must be a text such as"):
         get_scheduler(given, optimizer, num_training_steps=20)
 
 

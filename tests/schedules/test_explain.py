@@ -20,8 +20,8 @@ RUN = Horizon(345, updates_per_epoch=115, samples_per_update=32, tokens_per_upda
         ("1ep", "1ep = 1 x 115 = 115 updates"),
         ("2ep", "2ep = 2 x 115 = 230 updates"),
         ("0.5ep", "0.5ep = 0.5 x 115 = 58 updates"),  # 57.5
-        ("1000sa", "1000sa = 1000 / 32 = 32 updates"),  # 31.25
-        ("1e6tok", "1000000tok = 1000000 / 4096 = 245 updates"),  # 244.14
+        ("1000sa", "1000sa = 1,000 / 32 = 32 updates"),  # 31.25
+        ("1e6tok", "1000000tok = 1,000,000 / 4,096 = 245 updates"),  # 244.14
     ],
 )
 def test_arithmetic(length, arithmetic):
@@ -95,8 +95,8 @@ def test_milestones_and_points_have_their_arithmetic_too():
 def test_updates_line_up():
     lines = (warmup("1ep") >> linear()).resolve(10_000, 5).explain().splitlines()[1:]
     assert [line.index("updates") for line in lines] == [lines[0].index("updates")] * 2
-    assert "updates     1 to     5" in lines[0]
-    assert "updates     6 to 10000" in lines[1]
+    assert "updates      1 to      5" in lines[0]
+    assert "updates      6 to 10,000" in lines[1]
 
 
 def test_warnings_come_last():

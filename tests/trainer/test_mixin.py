@@ -124,7 +124,7 @@ def test_stream(make_trainer, data):
 
 def test_a_stream_has_no_epochs(make_trainer, data):
     trainer = make_trainer("warmup(1ep) >> linear()", train=Stream(data(24)), max_steps=8)
-    with pytest.raises(ScheduleError, match=r"1ep has no meaning.*updates per epoch is not known"):
+    with pytest.raises(ScheduleError, match=r"1ep has no meaning.*updates_per_epoch is not known"):
         trainer.train()
     assert trainer.recorder.used == []
 

@@ -54,7 +54,7 @@ def test_under_another_clock():
     pytest.importorskip("plotext")
     lines = explain_run(made, RUN).splitlines()
     assert lines[0] == "at most 345 updates = 3 epochs of 115; peak LR 2e-05"
-    assert "seconds    1 to  120" in lines[2]
+    assert "seconds     1 to   120" in lines[2]
     assert lines[-1].strip() == "seconds"  # below the drawing
 
 

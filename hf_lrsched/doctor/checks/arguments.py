@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...schedules import ScheduleError, parse
 from ...schedules.errors import nearest
-from ...schedules.from_transformers import TRANSFORMERS_NAMES, arguments_of
+from ...schedules.from_transformers import TRANSFORMERS_NAMES, allowed_arguments
 from ...schedules.numbers import is_finite_number, is_number_as_text
 from ..expected_curve import METRIC_DRIVEN, WITHOUT_ARGUMENTS, WITHOUT_WARMUP, iterate_phases
 from ..facts import Facts
@@ -194,7 +194,7 @@ def _allowed(name: str | None) -> tuple[str, ...]:
     """The arguments of a schedule of transformers; none of an unknown one."""
     if name in METRIC_DRIVEN:
         return GREEDY_ARGUMENTS if name == "greedy" else PLATEAU_ARGUMENTS
-    return arguments_of(name) if name in TRANSFORMERS_NAMES else ()
+    return allowed_arguments(name) if name in TRANSFORMERS_NAMES else ()
 
 
 def _stock_floor(facts: Facts) -> tuple[str, float] | None:

@@ -1,4 +1,6 @@
-"""Warmup, hold and freeze."""
+"""The basic phases: warmup(), hold() and freeze()."""
+
+from __future__ import annotations
 
 import math
 from typing import Annotated
@@ -12,7 +14,7 @@ from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
-from .ends import _refuse_two_ends
+from .ends import refuse_two_ends
 
 WARMUP_SHAPES = (*shapes.BY_NAME, "exponential", "constant")
 
@@ -25,7 +27,7 @@ def warmup(
     to: FactorArgument = 1.0,
     shape: Annotated[str, one_of(*WARMUP_SHAPES)] = "linear",
 ) -> Shape:
-    """Climbs, by default in a straight line: `factor(u) = start + (to - start) * u / W`, u = 0 … W-1 of W updates.
+    """Climb, by default in a straight line: `factor(u) = start + (to - start) * u / W`, u = 0 … W-1 of W updates.
 
     From its default start, 0, the first update of a run has LR 0 and changes nothing; `start=0.1` avoids that. Other
     shapes, with p = u / W: `cosine` `(1 - cos(pi p)) / 2`, `one_minus_sqrt` `1 - sqrt(1 - p)`, `exponential`
@@ -33,13 +35,13 @@ def warmup(
 
     Args:
         over (length): How long: `500` updates, `10%` of the run, `1ep`.
-        start (factor, *optional*): Where it starts. Defaults to where the phase before it ended, 0 at the start of the
-            run.
+        start (factor, *optional*): Where it starts. Defaults to where the phase before it ended, or to 0 at the start of
+            the run.
         to (factor, defaults to 1): Where it ends.
         shape (`str`, defaults to `linear`): `linear`, `cosine`, `one_minus_sqrt`, `exponential` or `constant`.
 
     Raises:
-        ScheduleError: It lasts to the end of the run, so that its end is never reached; it would fall; or it is
+        ScheduleError: It lasts to the end of the run, so that it never reaches its end; it would fall; or it is
             exponential from 0.
 
     When: nearly always with Adam and BERT, over 1 to 10 % of the run. When not: a run that goes on from a checkpoint
@@ -57,41 +59,41 @@ def warmup(
     ```
     """
 
-    def place(span: Span) -> Function:
-        low = start if start is not None else (0.0 if span.level is None else span.level)
+    def build(span: Span) -> Function:
+        low = start if start is not None else (0.0 if span.previous is None else span.previous)
         if low > to and not math.isclose(low, to):
             raise ScheduleError(f"{span.text} would fall, from {low:g} to {to:g}; a warmup climbs. Use a decay.")
         if span.end == span.horizon.num_updates:
             raise ScheduleError(
-                f"{span.text} lasts to the end of the run ({span.size:g} of {span.horizon.num_updates} {span.horizon.unit}): its "
-                f"end, {to:g} x the peak LR, is never reached. Shorten it or lengthen the run."
+                f"{span.text} lasts to the end of the run ({span.size:,.0f} of {span.horizon.num_updates:,} "
+                f"{span.horizon.unit}): it never reaches its end, {to:g} x the peak LR. Shorten it or lengthen the run."
             )
         if shape == "constant":
             return lambda u: np.where(u < span.size, low, to)
         if shape == "exponential":
             if low <= 0:
-                raise ScheduleError(f"{span.text} can't climb exponentially from 0; give it a start, e.g. start=0.01.")
+                raise ScheduleError(f"{span.text} cannot climb exponentially from 0; give it a start, e.g. start=0.01.")
             return lambda u: low * (to / low) ** (u / span.size)
         if shape == "linear":
             return lambda u: low + (to - low) * (u / span.size)
         return lambda u: low + (to - low) * shapes.climb(shapes.BY_NAME[shape], u / span.size)
 
-    return place
+    return build
 
 
 @phase
 def hold(
     over: LengthArgument | None = None, *, to: FactorArgument | None = None, to_lr: LRArgument | None = None
 ) -> Shape:
-    """Stays where the phase before it ended: `factor(u) = level`, the peak (1) at the start of the run.
+    """Stay where the phase before it ended: `factor(u) = level`, or 1, the peak, at the start of the run.
 
     Args:
         over (length, *optional*): How long. Defaults to what is left.
         to (factor, *optional*): Stay at this instead; `hold(1ep, to=0)` freezes.
         to_lr (LR, *optional*): The same as an LR, for each group by itself.
 
-    When: between warmup and cooldown, in a run whose end is not decided yet. When not: as a whole schedule; what a
-    decay brings is never had.
+    When: between warmup and cooldown, in a run whose end is not decided yet. When not: as a whole schedule, which lacks
+    the gain of a decay.
 
     Source: the standard form; transformers' `constant`.
 
@@ -102,28 +104,28 @@ def hold(
 
     ```
     """
-    _refuse_two_ends(to, to_lr, "hold")
+    refuse_two_ends(to, to_lr, "hold")
 
-    def place(span: Span) -> Function:
-        level = span.height if to is None and to_lr is None else span.factor(to or 0.0, to_lr)
+    def build(span: Span) -> Function:
+        level = span.level if to is None and to_lr is None else span.factor(to or 0.0, to_lr)
         return lambda u: np.full_like(u, level)
 
-    return place
+    return build
 
 
 @phase
 def freeze(over: LengthArgument | None = None) -> Shape:
-    """LR 0, then on from where it was: `factor(u) = 0` for u < D, and `level` at u = D.
+    """Set the LR to 0, then go on from the level before: `factor(u) = 0` for u < D, and `level` at u = D.
 
-    As a phase of a parameter group it keeps that group as it is: `freeze(1ep) >> linear()`. As a factor it is a mask,
-    `(warmup(10%) >> linear()) * freeze(2ep)`: nothing for two epochs, then the main curve. A group with a schedule of its
-    own whose factor is 0 is left alone: no update, no weight decay, and the optimizer's moments do not move.
+    As a phase it freezes a parameter group first: `freeze(1ep) >> linear()`. As a factor it is a mask,
+    `(warmup(10%) >> linear()) * freeze(2ep)`: 0 for two epochs, then the main curve. While a group with a schedule of its
+    own has factor 0, it gets no update and no weight decay, and its moments in the optimizer do not change.
 
     Args:
-        over (length, *optional*): How long. Defaults to what is left: never thawed.
+        over (length, *optional*): How long. Defaults to what is left: frozen to the end.
 
-    When: layers that are to keep what they learnt in pretraining, for a while or for good. When not: the whole model;
-    that is a run that does nothing.
+    When: some layers keep their pretrained weights, for some time or to the end. When not: the whole model, which then
+    learns nothing.
 
     Source: gradual unfreezing, Howard & Ruder 2018, https://arxiv.org/abs/1801.06146.
 
@@ -137,8 +139,8 @@ def freeze(over: LengthArgument | None = None) -> Shape:
     ```
     """
 
-    def place(span: Span) -> Function:
+    def build(span: Span) -> Function:
         frozen_to_the_end = span.end == span.horizon.num_updates
-        return lambda u: np.where((u < span.size) | frozen_to_the_end, 0.0, span.height)
+        return lambda u: np.where((u < span.size) | frozen_to_the_end, 0.0, span.level)
 
-    return place
+    return build

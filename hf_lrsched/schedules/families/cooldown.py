@@ -1,4 +1,6 @@
-"""cooldown(): a last decay that may begin early."""
+"""cooldown(): a last decay, which may begin early."""
+
+from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
@@ -7,19 +9,19 @@ from typing import Annotated, Any
 import numpy as np
 
 from .. import shapes
-from ..arguments import DurationArgument, FactorArgument, LengthArgument, LRArgument, one_of, words_of
-from ..curve import Curve, Reaction, Rule, Span
+from ..arguments import DurationArgument, FactorArgument, LengthArgument, LRArgument, one_of, subset_of
+from ..curve import Curve, ReactivePart, ReactiveShape, Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
 from ..units import Duration
-from .ends import _checked_end, _refuse_two_ends
+from .ends import end_level, refuse_two_ends
 
 
 @dataclass(frozen=True)
-class Cooldown(Rule):
-    """The rule of `cooldown()`, and its shape."""
+class Cooldown(ReactiveShape):
+    """The shape of `cooldown()`, with what begins it."""
 
     shape: str
     to: float
@@ -28,11 +30,11 @@ class Cooldown(Rule):
     time_limit: Duration | None
 
     def __post_init__(self) -> None:
-        _refuse_two_ends(self.to, self.to_lr, "cooldown")
+        refuse_two_ends(self.to, self.to_lr, "cooldown")
 
     def __call__(self, span: Span) -> Function:
-        end = _checked_end(span, self.to, self.to_lr)
-        return lambda u: end + (span.height - end) * shapes.BY_NAME[self.shape](u / span.size)
+        end = end_level(span, self.to, self.to_lr)
+        return lambda u: end + (span.level - end) * shapes.BY_NAME[self.shape](u / span.size)
 
 
 @phase
@@ -42,14 +44,15 @@ def cooldown(
     shape: Annotated[str, one_of(*shapes.BY_NAME)] = "one_minus_sqrt",
     to: FactorArgument = 0.0,
     to_lr: LRArgument | None = None,
-    on: Annotated[Any, words_of("early_stopping", "sigterm")] = ("early_stopping", "sigterm"),
+    on: Annotated[Any, subset_of("early_stopping", "sigterm")] = ("early_stopping", "sigterm"),
     time_limit: DurationArgument | None = None,
 ) -> Shape:
-    """The last phase of a run, which also begins when the run is about to be ended: it then ends annealed, not cut off.
+    """Anneal at the end of the run, also when the run ends early: it then begins at once.
 
     With D updates, from the factor h where it begins: `factor(u) = to + (h - to) * shape(u / D)`, the shape being
-    `1 - sqrt(p)`, `1 - p` or `(1 + cos(pi p)) / 2`. If nothing happens, these are the last D updates of the run. If
-    something does, it begins at once, and the run ends D updates later, with an evaluation and a checkpoint.
+    `1 - sqrt(p)`, `1 - p` or `(1 + cos(pi p)) / 2`. By default these are the last D updates of the run. At early
+    stopping, a signal or a time limit it begins at once, and the run ends D updates later, with an evaluation and a
+    checkpoint.
 
     Args:
         over (length): How long.
@@ -58,10 +61,10 @@ def cooldown(
         to_lr (LR, *optional*): The same as an LR, for each group by itself.
         on (list, defaults to `[early_stopping, sigterm]`): What begins it. `early_stopping`: a callback asks at an
             evaluation that training stops, as `EarlyStoppingCallback` does. `sigterm`: the signal; at a second one the run
-            saves and stops at once. `[]`: neither. A file called `start_cooldown` in the output folder, and
-            `scheduler.start_cooldown()`, always do.
-        time_limit (duration, *optional*): `2h`, `30min`: it begins so early that the run is over by then; the time of a
-            run that was resumed is counted together.
+            saves and stops at once. `[]`: neither. A file `start_cooldown` in the output folder and
+            `scheduler.start_cooldown()` always begin it.
+        time_limit (duration, *optional*): `2h`, `30min`: it begins early enough for the run to end by then. The time of
+            a resumed run counts from its first start.
 
     Raises:
         ScheduleError: It is not the last phase, or it would rise.
@@ -82,21 +85,21 @@ def cooldown(
     return Cooldown(shape, to, to_lr, on, time_limit)
 
 
-def cooldown_of(curve: Curve) -> Reaction | None:
-    """Where a curve has its cooldown, if it has one."""
-    return next((reaction for reaction in curve.reactions if isinstance(reaction.rule, Cooldown)), None)
+def find_cooldown(curve: Curve) -> ReactivePart | None:
+    """Find the cooldown of a curve, if it has one."""
+    return next((part for part in curve.reactive_parts if isinstance(part.shape, Cooldown)), None)
 
 
-def cooled(curve: Curve, at: float, level: float, peak: float) -> Curve:
-    """The curve's cooldown, begun at update `at` from a factor; what the curve has before that is left out."""
-    planned = cooldown_of(curve)
+def cool_down(curve: Curve, at: float, level: float, peak: float) -> Curve:
+    """Return the curve of a cooldown that begins at update `at` from a factor. It says nothing of earlier updates."""
+    planned = find_cooldown(curve)
     if planned is None:
         return curve
     size = planned.end - planned.start
     horizon = replace(curve.horizon, num_updates=math.ceil(at) + size)
     span = Span(at, at + size, level, horizon, peak)  # type: ignore[arg-type]  # a clock's position is no whole number
     try:
-        piece = planned.phase.place(span)
-    except ScheduleError:  # it would rise: the run is told to end in its warmup, below the end of the cooldown
-        piece = replace(planned.phase.place(replace(span, level=1.0)), values=lambda t: np.full_like(t, level))
+        piece = planned.phase.build(span)
+    except ScheduleError:  # it would rise: the run ends within its warmup, below the end of the cooldown
+        piece = planned.phase.build(replace(span, previous=1.0))._replace(values=lambda t: np.full_like(t, level))
     return Curve(curve.schedule, horizon, piece)

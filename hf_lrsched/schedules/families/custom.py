@@ -1,4 +1,6 @@
-"""piecewise() and custom(): shapes of the user's own."""
+"""Shapes of the user's own: piecewise() and custom()."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -9,10 +11,9 @@ from .. import shapes
 from ..arguments import FactorArgument, LengthArgument, LRArgument, PointsArgument, one_of
 from ..curve import Span
 from ..errors import ScheduleError, brief
-from ..registry import phase, same_definition
+from ..registry import is_same_definition, phase
 from ..schedule import Shape
 from ..shapes import Array, Function
-from .steps import _times
 
 
 @phase
@@ -22,7 +23,7 @@ def piecewise(
     shape: Annotated[str, one_of("linear", "cosine", "constant")] = "linear",
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Goes from point to point: `factor(t) = f_i + (f_j - f_i) * (t - t_i) / (t_j - t_i)` between neighbours i and j.
+    """Go from point to point: `factor(t) = f_i + (f_j - f_i) * (t - t_i) / (t_j - t_i)` between neighbours i and j.
 
     Before the first point it stays at the first factor, after the last one at the last.
 
@@ -47,8 +48,8 @@ def piecewise(
     ```
     """
 
-    def place(span: Span) -> Function:
-        times = _times(tuple(time for time, _ in points), span)
+    def build(span: Span) -> Function:
+        times = span.milestones([time for time, _ in points])
         factors = np.array([factor for _, factor in points])
         if times[0] >= span.end:
             span.notes.append(f"all points of {span.text} lie after its phase.")
@@ -66,22 +67,22 @@ def piecewise(
 
         return values
 
-    return place
+    return build
 
 
 _FUNCTIONS: dict[str, Callable[[Array], Array]] = {}
 
 
-def _function(value: object, name: str) -> str:
-    """The name of a user's function; a function is registered under its own name."""
+def _read_function(value: object, name: str) -> str:
+    """Return the name of a user's function, which is registered under it."""
     if callable(value):
         called = getattr(value, "__name__", "")
         if not called.isidentifier():
             raise ScheduleError(f"{name} must be a function with a name of its own (def), got {brief(value)}.")
         held = _FUNCTIONS.setdefault(called, value)
-        _FUNCTIONS[called] = value if same_definition(held, value) else held
+        _FUNCTIONS[called] = value if is_same_definition(held, value) else held
         if _FUNCTIONS[called] is not value:
-            raise ScheduleError(f"{name}: another function called {called!r} is in use; rename one of them.")
+            raise ScheduleError(f"{name}: another function has the name {called!r} already; rename one of them.")
         return called
     if value not in _FUNCTIONS:
         known = ", ".join(sorted(_FUNCTIONS)) or "none yet"
@@ -94,13 +95,13 @@ def _function(value: object, name: str) -> str:
 
 @phase
 def custom(
-    function: Annotated[Any, _function],
+    function: Annotated[Any, _read_function],
     *,
     to: FactorArgument = 0.0,
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """A function of one's own: `factor(u) = to + (level - to) * function(u / D)`.
+    """Fall along a function of one's own: `factor(u) = to + (level - to) * function(u / D)`.
 
     Args:
         function (`Callable`): Takes an array of progress, 0 … 1, and returns what is left of the decay, normally from 1
@@ -130,12 +131,12 @@ def custom(
     ```
     """
 
-    def place(span: Span) -> Function:
+    def build(span: Span) -> Function:
         end = span.factor(to, to_lr)
 
         def values(u: Array) -> Array:
             remaining = np.asarray(_FUNCTIONS[function](u / span.size), dtype=np.float64)
-            factors = end + (span.height - end) * remaining
+            factors = end + (span.level - end) * remaining
             if remaining.shape != u.shape or not (np.isfinite(factors).all() and (factors >= 0).all()):
                 raise ScheduleError(
                     f"the function {function} must return an array like its argument, of finite factors of at least 0."
@@ -145,4 +146,4 @@ def custom(
         values(np.array([0.0, span.size / 2, span.size]))
         return values
 
-    return place
+    return build

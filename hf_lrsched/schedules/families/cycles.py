@@ -1,4 +1,6 @@
-"""Schedules that rise again: repeat() for warm restarts of any shape, triangular cycles, and the one-cycle policy."""
+"""Schedules that rise again: repeat() for warm restarts of any shape, triangular(), one_cycle(); and floor()."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,8 +24,9 @@ from ..registry import phase
 from ..schedule import Schedule, Shape
 from ..shapes import Array, Function
 from ..units import Horizon, Length
+from .ends import refuse_two_ends
 
-_MOST_CYCLES = 10_000
+_MAX_CYCLES = 10_000
 
 
 @phase
@@ -36,21 +39,21 @@ def repeat(
     decay: DecayFactorArgument = 1.0,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """A schedule again and again: warm restarts of any shape.
+    """Repeat a schedule: warm restarts of any shape.
 
-    Cycle i = 0, 1, … lasts `first * growth ** i` and is the schedule times `decay ** i`. Each starts as the first did: a
-    decay at its peak, a warmup where the cycle before it ended. Cycles need not be whole updates long. Shares within
-    the schedule (`warmup(10%)`) are shares of the run, as everywhere.
+    Cycle i = 0, 1, … lasts `first * growth ** i` and is the schedule times `decay ** i`. A decay starts each cycle at the
+    peak, a warmup where the cycle before it ended. A cycle may end between two updates. Shares within the schedule
+    (`warmup(10%)`) are shares of the run, as everywhere.
 
     Args:
-        schedule ([`Schedule`]): What is repeated.
-        cycles (`int`, *optional*): How many. Defaults to as many as begin in the time there is.
-        first (length, *optional*): The first cycle's length. Defaults to the schedule's own length; where that takes
-            what is left, `cycles` share the time.
+        schedule ([`Schedule`]): The schedule to repeat.
+        cycles (`int`, *optional*): Their number. Defaults to as many as fit, the last one cut off.
+        first (length, *optional*): The first cycle's length. Defaults to the schedule's own length; if that is what
+            is left, the cycles share the time.
         growth (`float`, defaults to 1): What each cycle's length is multiplied by for the next one; above 0.
         decay (factor, defaults to 1): What each cycle's factors are multiplied by for the next one.
-        over (length, *optional*): How long in all. Defaults to the sum of the cycles where that is known, else to what
-            is left.
+        over (length, *optional*): How long in all. Defaults to the sum of the cycles if it is known, else to what is
+            left.
 
     Raises:
         ScheduleError: The length of a cycle is not known, or given twice.
@@ -73,6 +76,8 @@ def repeat(
 
 @dataclass(frozen=True)
 class _Repeat:
+    """The shape of `repeat()`."""
+
     schedule: Schedule
     cycles: int | None
     first: Length | None
@@ -80,11 +85,11 @@ class _Repeat:
     decay: float
 
     def __post_init__(self) -> None:
-        if self.cycles is not None and self.cycles > _MOST_CYCLES:
-            raise ScheduleError(f"cycles of repeat() must be at most {_MOST_CYCLES:,}, got {self.cycles:,}.")
+        if self.cycles is not None and self.cycles > _MAX_CYCLES:
+            raise ScheduleError(f"cycles of repeat() must be at most {_MAX_CYCLES:,}, got {self.cycles:,}.")
 
     def length(self, horizon: Horizon) -> Fraction | None:
-        """The sum of the cycles, where their number and length are known."""
+        """Return the sum of the cycles, if their number and length are known."""
         first = self._first(horizon)
         return None if first is None or self.cycles is None else first * self._ends(self.cycles)[-1]
 
@@ -98,7 +103,7 @@ class _Repeat:
         return self.first.updates(horizon) if self.first else own
 
     def _ends(self, cycles: int, enough: Fraction | None = None) -> list[Fraction]:
-        """The ends of the cycles, in units of the first one; no more of them than reach `enough`."""
+        """Return the ends of the cycles, in units of the first one, up to the first that reaches `enough`."""
         growth = Fraction(repr(self.growth))
         ends: list[Fraction] = []
         end, size = Fraction(0), Fraction(1)
@@ -108,7 +113,7 @@ class _Repeat:
                     f"the cycles of repeat() grow out of range: growth={self.growth:g}, cycles={cycles}."
                 )
             end += size
-            # Exact while the numbers are small; far beyond any run's resolution otherwise.
+            # Exact while the numbers are small, else far finer than an update.
             size = (size * growth).limit_denominator(10**9)
             ends.append(end)
         return ends
@@ -118,7 +123,7 @@ class _Repeat:
         first = self._first(span.horizon)
         if first is None and self.cycles is None:
             raise ScheduleError(
-                f"{span.text} does not know how long a cycle is; give cycles=3, first=1ep, or the schedule a length."
+                f"the length of a cycle of {span.text} is not known; give cycles=3, first=1ep, or the schedule a length."
             )
         ends = self._ends_within(first, total)
         pieces: list[Piece] = []
@@ -129,16 +134,15 @@ class _Repeat:
                 )
             span.budget[0] -= 1
             if span.budget[0] < 0:
-                raise ScheduleError(f"{span.text}: more than {_MOST_CYCLES:,} cycles in all; make them longer.")
+                raise ScheduleError(f"{span.text}: more than {_MAX_CYCLES:,} cycles in all; make them longer.")
             scale = self.decay**index
-            level = span.level if index == 0 else pieces[-1].level_at_end() / scale if scale else 0.0
-            cycle = replace(span, start=span.start + start, end=span.start + end, level=level, restart=span.height)
-            pieces.append(_scaled(self.schedule.place(cycle), scale))
+            previous = span.previous if index == 0 else pieces[-1].level_at_end() / scale if scale else 0.0
+            cycle = replace(span, start=span.start + start, end=span.start + end, previous=previous, restart=span.level)
+            pieces.append(_scale(self.schedule.build(cycle), scale))
         joined = join(pieces)
         offset, size = float(span.start), float(total)
         if ends[-1] > total:
-            span.notes.append(f"the last cycle of {span.text} is cut off by the end of the phase.")
-        # The last update may lie in the middle of a cycle that is cut off: its end is not the cycle's.
+            span.notes.append(f"the end of the phase cuts off the last cycle of {span.text}.")
         return lambda u: joined(np.minimum(u, size) + offset)
 
     def _ends_within(self, first: Fraction | None, total: Fraction) -> list[Fraction]:
@@ -147,14 +151,14 @@ class _Repeat:
             return [total * end / ends[-1] for end in ends]
         if self.cycles is not None:
             return [first * end for end in self._ends(self.cycles)]
-        ends = [first * end for end in self._ends(_MOST_CYCLES, enough=total / first)]
+        ends = [first * end for end in self._ends(_MAX_CYCLES, enough=total / first)]
         if ends[-1] < total:
-            raise ScheduleError(f"more than {_MOST_CYCLES:,} cycles in {float(total):g} updates; make them longer.")
+            raise ScheduleError(f"more than {_MAX_CYCLES:,} cycles in {float(total):,.0f} updates; make them longer.")
         return ends
 
 
-def _scaled(piece: Piece, scale: float) -> Piece:
-    return replace(piece, values=lambda t: scale * piece.values(t)) if scale != 1 else piece
+def _scale(piece: Piece, scale: float) -> Piece:
+    return piece._replace(values=lambda t: scale * piece.values(t)) if scale != 1 else piece
 
 
 @phase
@@ -167,9 +171,9 @@ def triangular(
     gamma: DecayFactorArgument = 1.0,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Triangles: from `to` up to the peak and down again: `factor(u) = to + (level - to) * s * decay ** c * gamma ** u`.
+    """Climb from `to` to the peak and fall back, in triangles: `factor(u) = to + (level - to) * s * decay ** c * gamma ** u`.
 
-    s is the height within cycle c = floor(u / (up + down)): it climbs from 0 to 1 over `up`, and falls back over `down`.
+    In cycle c = floor(u / (up + down)), s climbs from 0 to 1 over `up` and falls back over `down`.
 
     Args:
         up (length): The climb of one cycle.
@@ -194,9 +198,9 @@ def triangular(
     ```
     """
 
-    def place(span: Span) -> Function:
-        if to > span.height:
-            raise ScheduleError(f"the lowest factor of {span.text} is above its peak, {span.height:g}.")
+    def build(span: Span) -> Function:
+        if to > span.level:
+            raise ScheduleError(f"the lowest factor of {span.text} is above its peak, {span.level:g}.")
         rise = float(span.updates(up))
         cycle = rise + float(span.updates(down or up))
 
@@ -204,12 +208,12 @@ def triangular(
             index = np.floor(u / cycle)
             x = u - index * cycle
             height = np.where(x <= rise, x / rise, (cycle - x) / (cycle - rise))
-            factors: Array = to + (span.height - to) * height * decay**index * gamma**u
+            factors: Array = to + (span.level - to) * height * decay**index * gamma**u
             return factors
 
         return values
 
-    return place
+    return build
 
 
 @phase
@@ -221,7 +225,7 @@ def one_cycle(
     shape: Annotated[str, one_of("cosine", "linear")] = "cosine",
     over: LengthArgument | None = None,
 ) -> Shape:
-    """One climb and one long fall: from `start` to the peak at `peak_at` of the phase, and down to `to` at its last update.
+    """Climb once, from `start` to the peak at `peak_at` of the phase, then fall to `to` at its last update.
 
     With D updates, a = peak_at * D - 1 and b = D - 1: up to u = a the factor goes from `start` to 1, then from 1 to `to`
     at u = b, each way along a cosine (or a straight line). So, as in torch, the last update has exactly `to`, and the
@@ -259,7 +263,7 @@ def one_cycle(
     def between(low: Array, high: Array, p: Array) -> Array:
         return high + (low - high) * (0.5 * (1.0 + np.cos(np.pi * p)) if shape == "cosine" else 1.0 - p)
 
-    def place(span: Span) -> Function:
+    def build(span: Span) -> Function:
         last = span.size - 1.0
         top = peak_at * span.size - 1.0
         starts, ends, peak = np.array(start), np.array(to), np.array(1.0)
@@ -268,19 +272,19 @@ def one_cycle(
             u = np.minimum(u, last)
             climbing = between(starts, peak, np.clip(u / top, 0.0, 1.0)) if top > 0 else np.ones_like(u)
             falling = between(peak, ends, np.clip((u - top) / (last - top), 0.0, 1.0))
-            return span.height * np.where(u <= top, climbing, falling)
+            return span.level * np.where(u <= top, climbing, falling)
 
         return values
 
-    return place
+    return build
 
 
 @phase
 def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: LRArgument | None = None) -> Shape:
-    """Never below a floor, whatever the schedule: `factor(t) = max(to, schedule(t))`; its warmup included.
+    """Keep a schedule above a floor, its warmup included: `factor(t) = max(to, schedule(t))`.
 
     Args:
-        schedule ([`Schedule`]): Any.
+        schedule ([`Schedule`]): Any schedule.
         to (factor, defaults to 0): The floor.
         to_lr (LR, *optional*): The same as an LR, for each group by itself.
 
@@ -304,23 +308,21 @@ def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: LRArgu
 
 @dataclass(frozen=True)
 class _Floor:
+    """The shape of `floor()`."""
+
     schedule: Schedule
     to: float
     to_lr: float | None
 
     def __post_init__(self) -> None:
-        if self.to and self.to_lr is not None:
-            raise ScheduleError(f"floor() has two floors, to={self.to:g} and to_lr={self.to_lr:g}; give one.")
+        refuse_two_ends(self.to, self.to_lr, "floor")
 
     def length(self, horizon: Horizon) -> Fraction | None:
         return self.schedule.length(horizon)
 
     def __call__(self, span: Span) -> Function:
-        level = span.factor(self.to, self.to_lr)
-        if level > span.height:
-            raise ScheduleError(
-                f"{span.text} lies above the peak: at {level:g}, where the schedule has {span.height:g}."
-            )
-        piece = self.schedule.place(span)
-        offset = float(span.start)
-        return lambda u: np.maximum(level, piece(u + offset))
+        floor = span.factor(self.to, self.to_lr)
+        if floor > span.level:
+            raise ScheduleError(f"the floor of {span.text}, {floor:g}, is above its peak, {span.level:g}.")
+        piece, offset = self.schedule.build(span), float(span.start)
+        return lambda u: np.maximum(floor, piece(u + offset))

@@ -1,26 +1,22 @@
-"""The families: what a user writes. Cycles are in cycles.py, sentences made of these in named.py."""
+"""Decays: families that fall from their level to an end."""
+
+from __future__ import annotations
 
 import numpy as np
 
 from .. import shapes
-from ..arguments import (
-    FactorArgument,
-    LengthArgument,
-    LRArgument,
-    NumberArgument,
-    PositiveArgument,
-)
+from ..arguments import FactorArgument, LengthArgument, LRArgument, NumberArgument, PositiveArgument
 from ..curve import Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
-from .ends import _checked_end, _refuse_two_ends
+from .ends import decay_along, decay_by
 
 
 @phase
 def linear(*, to: FactorArgument = 0.0, to_lr: LRArgument | None = None, over: LengthArgument | None = None) -> Shape:
-    """Falls in a straight line: `factor(u) = to + (level - to) * (1 - u / D)`, u = 0 … D-1 of D updates.
+    """Fall in a straight line: `factor(u) = to + (level - to) * (1 - u / D)`, u = 0 … D-1 of D updates.
 
     `level` is where the phase before it ended, 1 at the start of the run. The last update of the run has `level / D`
     above `to`, not `to` itself, as in BERT's code and transformers.
@@ -46,7 +42,7 @@ def linear(*, to: FactorArgument = 0.0, to_lr: LRArgument | None = None, over: L
 
     ```
     """
-    return _decay("linear", shapes.linear, to, to_lr)
+    return decay_along("linear", shapes.linear, to, to_lr)
 
 
 @phase
@@ -58,7 +54,7 @@ def cosine(
     k: PositiveArgument = 1.0,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Falls along half a cosine: `factor(u) = to + (level - to) * (1 + cos(2 pi cycles (u / D) ** k)) / 2`.
+    """Fall along half a cosine: `factor(u) = to + (level - to) * (1 + cos(2 pi cycles (u / D) ** k)) / 2`.
 
     Slow at first, fastest in the middle, slow at the end; past the end it stays and does not rise again. With `cycles`
     above 0.5 the LR rises and falls in waves within the phase: for restarts with a jump use [`repeat`].
@@ -86,7 +82,7 @@ def cosine(
 
     ```
     """
-    return _decay("cosine", lambda p: shapes.cosine(p, cycles, k), to, to_lr)
+    return decay_along("cosine", lambda p: shapes.cosine(p, cycles, k), to, to_lr)
 
 
 @phase
@@ -97,7 +93,7 @@ def polynomial(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Falls as a power of what is left: `factor(u) = to + (level - to) * (1 - u / D) ** power`.
+    """Fall as a power of what is left: `factor(u) = to + (level - to) * (1 - u / D) ** power`.
 
     Args:
         power (`float`, defaults to 1): 1 is linear; 2 falls fast and ends flat; 0.5 stays high and ends steep.
@@ -119,7 +115,7 @@ def polynomial(
 
     ```
     """
-    return _decay("polynomial", lambda p: shapes.polynomial(p, power), to, to_lr)
+    return decay_along("polynomial", lambda p: shapes.polynomial(p, power), to, to_lr)
 
 
 @phase
@@ -131,7 +127,7 @@ def exponential(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Falls by the same ratio in the same time.
+    """Fall by the same ratio in the same time.
 
     With a rate: `factor(u) = max(to, level * exp(-rate * u / per))`, so `exponential(rate=0.1)` is
     `lr = initial_lr * exp(-0.1 * epoch)`, with the epoch as a fraction that grows at every update. Without one, by its
@@ -161,18 +157,17 @@ def exponential(
 
     ```
     """
-    _refuse_two_ends(to, to_lr, "exponential")
     if rate is None and to == 0 and not to_lr:
         raise ScheduleError("exponential() needs a rate, or an end above 0: e.g. rate=0.1 (per epoch) or to=1%.")
 
-    def place(span: Span) -> Function:
-        end = _checked_end(span, to, to_lr)
+    def build_ratio(span: Span) -> Function:
         if rate is not None:
             unit = float(per.updates(span.horizon))
-            return lambda u: np.maximum(end, span.height * np.exp(-rate * (u / unit)))
-        return lambda u: span.height * (end / span.height) ** (u / span.size)
+            return lambda u: np.exp(-rate * (u / unit))
+        whole = span.factor(to, to_lr) / span.level if span.level else 1.0
+        return lambda u: whole ** (u / span.size)
 
-    return place
+    return decay_by("exponential", build_ratio, to, to_lr)
 
 
 @phase
@@ -183,7 +178,7 @@ def inverse_sqrt(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Falls with the root of time: `factor(u) = max(to, level * sqrt(s / (u + s)))`.
+    """Fall with the root of time: `factor(u) = max(to, level * sqrt(s / (u + s)))`.
 
     Args:
         timescale (length, *optional*): s: after it the LR has fallen to 0.71, after 3 s to a half. Defaults to the
@@ -207,14 +202,12 @@ def inverse_sqrt(
 
     ```
     """
-    _refuse_two_ends(to, to_lr, "inverse_sqrt")
 
-    def place(span: Span) -> Function:
-        end = _checked_end(span, to, to_lr)
+    def build_ratio(span: Span) -> Function:
         scale = float(timescale.updates(span.horizon)) if timescale else float(span.start or 10_000)
-        return lambda u: np.maximum(end, span.height * np.sqrt(scale / (u + scale)))
+        return lambda u: np.sqrt(scale / (u + scale))
 
-    return place
+    return decay_by("inverse_sqrt", build_ratio, to, to_lr)
 
 
 @phase
@@ -226,7 +219,7 @@ def power(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """A power law of the time in the run: `factor(t) = max(to, level * min(1, (t / s) ** -exponent))`.
+    """Fall by a power law of the time in the run: `factor(t) = max(to, level * min(1, (t / s) ** -exponent))`.
 
     With t in tokens and s the tokens at which the law leaves its cap, this is the power schedule
     `min(lr_max, a * batch_size * tokens ** b)` with b = -exponent; its own decay is a cooldown phase after it.
@@ -252,22 +245,19 @@ def power(
 
     ```
     """
-    _refuse_two_ends(to, to_lr, "power")
 
-    def place(span: Span) -> Function:
-        end = _checked_end(span, to, to_lr)
-        scale = float(timescale.updates(span.horizon))
-        offset = float(span.start)
-        return lambda u: np.maximum(end, span.height * (np.maximum(u + offset, scale) / scale) ** -exponent)
+    def build_ratio(span: Span) -> Function:
+        scale, offset = float(timescale.updates(span.horizon)), float(span.start)
+        return lambda u: (np.maximum(u + offset, scale) / scale) ** -exponent
 
-    return place
+    return decay_by("power", build_ratio, to, to_lr)
 
 
 @phase
 def one_minus_sqrt(
     *, to: FactorArgument = 0.0, to_lr: LRArgument | None = None, over: LengthArgument | None = None
 ) -> Shape:
-    """A cooldown that falls fast at first: `factor(u) = to + (level - to) * (1 - sqrt(u / D))`.
+    """Fall fast at first, as a cooldown: `factor(u) = to + (level - to) * (1 - sqrt(u / D))`.
 
     Args:
         to (factor, defaults to 0): Where it ends.
@@ -288,7 +278,7 @@ def one_minus_sqrt(
 
     ```
     """
-    return _decay("one_minus_sqrt", shapes.one_minus_sqrt, to, to_lr)
+    return decay_along("one_minus_sqrt", shapes.one_minus_sqrt, to, to_lr)
 
 
 @phase
@@ -299,7 +289,7 @@ def rex(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Stays high and falls late: `factor(u) = to + (level - to) * z / ((1 - d) + d z)` with z = 1 - u / D.
+    """Stay high and fall late: `factor(u) = to + (level - to) * z / ((1 - d) + d z)` with z = 1 - u / D.
 
     Args:
         d (`float`, defaults to 0.5): From 0 (linear) up to below 1 (later and steeper). Some ports write 0.1 and 0.9
@@ -324,7 +314,7 @@ def rex(
     """
     if not 0 <= d < 1:
         raise ScheduleError(f"d of rex() must be at least 0 and below 1, got {d:g}.")
-    return _decay("rex", lambda p: shapes.rex(p, d), to, to_lr)
+    return decay_along("rex", lambda p: shapes.rex(p, d), to, to_lr)
 
 
 @phase
@@ -336,7 +326,7 @@ def tanh(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Falls along a hyperbolic tangent: `factor(u) = to + (level - to) * (1 - tanh(lb (1 - p) + ub p)) / 2`, p = u / D.
+    """Fall along a hyperbolic tangent: `factor(u) = to + (level - to) * (1 - tanh(lb (1 - p) + ub p)) / 2`, p = u / D.
 
     It starts and ends near, not at, its ends: with the defaults at 0.9999992 and 0.0025.
 
@@ -363,15 +353,4 @@ def tanh(
     """
     if lb >= ub:
         raise ScheduleError(f"lb of tanh() must be below ub, got lb={lb:g} and ub={ub:g}; it would rise.")
-    return _decay("tanh", lambda p: shapes.tanh(p, lb, ub), to, to_lr)
-
-
-def _decay(name: str, remaining: Function, to: float, to_lr: float | None) -> Shape:
-    """A phase that falls from where it starts to its end, along a shape."""
-    _refuse_two_ends(to, to_lr, name)
-
-    def place(span: Span) -> Function:
-        end = _checked_end(span, to, to_lr)
-        return lambda u: end + (span.height - end) * remaining(u / span.size)
-
-    return place
+    return decay_along("tanh", lambda p: shapes.tanh(p, lb, ub), to, to_lr)

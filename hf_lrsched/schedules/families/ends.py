@@ -1,24 +1,54 @@
-"""`to` and `to_lr`: where a decay ends."""
+"""Decays and their ends, `to` and `to_lr`: what all families that fall have in common."""
 
 import math
 
+import numpy as np
+
 from ..curve import Span
 from ..errors import ScheduleError
+from ..schedule import Shape
+from ..shapes import Function
 
 
-def _refuse_two_ends(to: float | None, to_lr: float | None, name: str) -> None:
+def decay_along(name: str, shape: Function, to: float, to_lr: float | None) -> Shape:
+    """Make a decay to its end along a shape: `factor(u) = to + (level - to) * shape(u / D)`."""
+    refuse_two_ends(to, to_lr, name)
+
+    def build(span: Span) -> Function:
+        end = end_level(span, to, to_lr)
+        return lambda u: end + (span.level - end) * shape(u / span.size)
+
+    return build
+
+
+def decay_by(name: str, build_ratio: Shape, to: float, to_lr: float | None) -> Shape:
+    """Make a decay by a ratio, never below its end: `factor(u) = max(to, level * ratio(u))`."""
+    refuse_two_ends(to, to_lr, name)
+
+    def build(span: Span) -> Function:
+        end, ratio = end_level(span, to, to_lr), build_ratio(span)
+        return lambda u: np.maximum(end, span.level * ratio(u))
+
+    return build
+
+
+def refuse_two_ends(to: float | None, to_lr: float | None, name: str) -> None:
+    """Refuse an end that is given both as a factor and as an LR."""
     if to and to_lr is not None:
         raise ScheduleError(f"{name}() has two ends, to={to:g} and to_lr={to_lr:g}; give one.")
 
 
-def _checked_end(span: Span, to: float, to_lr: float | None) -> float:
-    """The end of a decay as a factor; it must not be above its start."""
+def end_level(span: Span, to: float, to_lr: float | None) -> float:
+    """Return the end of a decay as a factor, which must not be above its start."""
+    if span.level == 0 and span.previous is not None:
+        first, last = math.ceil(span.start) + 1, math.ceil(span.end)
+        span.notes.append(f"the LR is 0 for updates {first:,} to {last:,}: {span.text} starts from 0.")
     end = span.factor(to, to_lr)
-    # Levels are computed, so an end that equals the start may come out an ulp above it.
-    if end > span.height and not math.isclose(end, span.height):
+    # Levels are computed: an end that equals the start may be an ulp above it.
+    if end > span.level and not math.isclose(end, span.level):
         by_lr = "" if to_lr is None else f" (to_lr={to_lr:g} of a peak LR of {span.peak:g})"
         raise ScheduleError(
-            f"{span.text} would rise, from {span.height:g} to {end:g}{by_lr}; a decay falls. Lower its end, or climb with "
+            f"{span.text} would rise, from {span.level:g} to {end:g}{by_lr}; a decay falls. Lower its end, or climb with "
             f"warmup(..., to=...)."
         )
     return end

@@ -1,6 +1,6 @@
-"""step() and multistep()."""
+"""Steps: step() and multistep()."""
 
-import math
+from __future__ import annotations
 
 import numpy as np
 
@@ -9,9 +9,8 @@ from ..curve import Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
-from ..shapes import Array, Function
-from ..units import Length
-from .ends import _checked_end, _refuse_two_ends
+from ..shapes import Function
+from .ends import decay_by
 
 
 @phase
@@ -23,7 +22,7 @@ def step(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Falls in steps: `factor(u) = max(to, level * factor ** floor(u / every))`.
+    """Fall in steps: `factor(u) = max(to, level * factor ** floor(u / every))`.
 
     Args:
         every (length): Between two drops, counted from the start of the phase.
@@ -47,20 +46,18 @@ def step(
 
     ```
     """
-    _refuse_two_ends(to, to_lr, "step")
 
-    def place(span: Span) -> Function:
-        end = _checked_end(span, to, to_lr)
+    def build_ratio(span: Span) -> Function:
         size = span.updates(every)
         if span.start + size > min(span.end, span.horizon.num_updates - 1):
             span.notes.append(
-                f"{span.text} never drops: {every.explain(span.horizon)}, and the phase has {span.size:g} updates."
+                f"{span.text} never drops: {every.explain(span.horizon)}, and the phase has {span.size:,.0f} updates."
             )
         # floor(u / every) in exact arithmetic: `every` is a fraction, and floats hold whole numbers exactly.
         top, bottom = float(min(size.numerator, 2**52)), float(size.denominator)
-        return lambda u: np.maximum(end, span.height * factor ** np.floor(u * bottom / top))
+        return lambda u: factor ** np.floor(u * bottom / top)
 
-    return place
+    return decay_by("step", build_ratio, to, to_lr)
 
 
 @phase
@@ -72,7 +69,7 @@ def multistep(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Falls at milestones: `factor(t) = max(to, level * factor ** #{milestones <= t})`.
+    """Fall at milestones: `factor(t) = max(to, level * factor ** #{milestones <= t})`.
 
     Args:
         at (list of lengths): The milestones, counted from the start of the run, so that `50%` is the middle of the run
@@ -96,32 +93,18 @@ def multistep(
 
     ```
     """
-    _refuse_two_ends(to, to_lr, "multistep")
 
-    def place(span: Span) -> Function:
-        end = _checked_end(span, to, to_lr)
-        drops = _times(at, span)
+    def build_ratio(span: Span) -> Function:
+        drops = span.milestones(at)
         for milestone, drop in zip(at, drops, strict=True):
             if drop < span.start:
                 raise ScheduleError(
-                    f"the milestone {milestone} of {span.text} lies at update {drop:g}, before its phase, which starts at "
-                    f"{float(span.start):g}: milestones count from the start of the run."
+                    f"the milestone {milestone} of {span.text} lies at update {drop:,.0f}, before its phase, which starts at "
+                    f"{float(span.start):,.0f}: milestones count from the start of the run."
                 )
             if drop > min(span.end, span.horizon.num_updates - 1):
                 span.notes.append(f"the milestone {milestone} of {span.text} lies after its phase and has no effect.")
         offset = float(span.start)
-        return lambda u: np.maximum(end, span.height * factor ** np.searchsorted(drops, u + offset, side="right"))
+        return lambda u: factor ** np.searchsorted(drops, u + offset, side="right")
 
-    return place
-
-
-def _times(lengths: tuple[Length, ...], span: Span) -> Array:
-    """Points in the run, rounded up to whole updates, in order."""
-    times = [float(math.ceil(length.updates(span.horizon))) for length in lengths]
-    for index in range(1, len(times)):
-        if times[index] <= times[index - 1]:
-            raise ScheduleError(
-                f"{lengths[index - 1]} and {lengths[index]} of {span.text} are out of order: updates {times[index - 1]:g} "
-                f"and {times[index]:g}."
-            )
-    return np.array(times)
+    return decay_by("multistep", build_ratio, to, to_lr)

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from hf_lrsched.schedules import ScheduleError, cooldown, hold, linear, parse, plateau, warmup
-from hf_lrsched.schedules.families.cooldown import cooldown_of, cooled
+from hf_lrsched.schedules.families.cooldown import cool_down, find_cooldown
 
 
 def rule(**kwargs):
-    (reaction,) = (hold() * plateau(**kwargs)).resolve(10).reactions
-    return reaction.rule
+    (reaction,) = (hold() * plateau(**kwargs)).resolve(10).reactive_parts
+    return reaction.shape
 
 
 def scales(values, mode, **kwargs):
-    made, state = rule(**kwargs), rule(**kwargs).start()
+    made, state = rule(**kwargs), rule(**kwargs).initial_state()
     found = []
     for value in values:
-        state = made.after(state, value, mode)
+        state = made.next_state(state, value, mode)
         found.append(state["scale"])
     return found
 
@@ -157,11 +157,11 @@ def test_direction_refused(metric, mode, best_metric, greater_is_better, message
 
 def test_a_metric_that_is_not_there():
     metrics = {"eval_loss": 0.5, "eval_accuracy": np.float64(0.9), "eval_note": "good"}
-    assert rule(metric="accuracy").value(metrics) == 0.9
+    assert rule(metric="accuracy").read(metrics) == 0.9
     with pytest.raises(ScheduleError, match=r"it has eval_loss, eval_accuracy. Did you mean 'eval_accuracy'?"):
-        rule(metric="acuracy", mode="max").value(metrics)
+        rule(metric="acuracy", mode="max").read(metrics)
     with pytest.raises(ScheduleError, match="'good' is not a number"):
-        rule(metric="note", mode="max").value(metrics)
+        rule(metric="note", mode="max").read(metrics)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_metric_that_is_not_there():
     ],
 )
 def test_where_a_plateau_watches(text, start, end):
-    (reaction,) = parse(text).resolve(100).reactions
+    (reaction,) = parse(text).resolve(100).reactive_parts
     assert (reaction.start, reaction.end) == (start, end)
     assert str(reaction.phase) == "plateau()"
 
@@ -184,7 +184,7 @@ def test_where_a_plateau_watches(text, start, end):
     "text, message",
     [
         ("hold() >> cooldown(10) >> hold(5)", r"must be the last phase; hold\(5\) follows"),
-        ("(hold() >> cooldown(10)) * step(every=3, factor=0.5)", r"can't be multiplied"),
+        ("(hold() >> cooldown(10)) * step(every=3, factor=0.5)", r"cannot be multiplied"),
         ("cooldown(10) >> cooldown(10)", "must be the last phase"),
         ("hold(to=0.1) >> cooldown(10, to=0.5)", "would rise"),
         ("warmup(30min) >> linear()", "follow the time"),
@@ -227,7 +227,7 @@ def test_refused_when_made(text, message):
 @pytest.mark.parametrize("shape, left", [("linear", lambda p: 1 - p), ("one_minus_sqrt", lambda p: 1 - math.sqrt(p))])
 def test_a_cooldown_that_begins_early(at, level, shape, left):
     curve = (warmup(10) >> hold() >> cooldown(8, shape=shape, to=0.125)).resolve(100)
-    found = cooled(curve, at, level, peak=1e-4)
+    found = cool_down(curve, at, level, peak=1e-4)
     for step in range(9):
         assert found(at + step) == pytest.approx(0.125 + (level - 0.125) * left(step / 8), rel=1e-12)
     assert found(at + 50) == pytest.approx(0.125)  # and stays there
@@ -235,15 +235,15 @@ def test_a_cooldown_that_begins_early(at, level, shape, left):
 
 def test_a_cooldown_below_its_end_stays_where_it_is():
     curve = (warmup(10) >> hold() >> cooldown(8, to=0.5)).resolve(100)
-    assert cooled(curve, 2, 0.2, peak=1.0)(np.arange(2.0, 12.0)).tolist() == [0.2] * 10
+    assert cool_down(curve, 2, 0.2, peak=1.0)(np.arange(2.0, 12.0)).tolist() == [0.2] * 10
 
 
 def test_an_absolute_end_holds_for_each_group():
     curve = (hold() >> cooldown(8, to_lr=1e-6)).resolve(100, peak=1e-4)
-    assert cooled(curve, 20, 1.0, peak=1e-4)(28) == pytest.approx(0.01)
+    assert cool_down(curve, 20, 1.0, peak=1e-4)(28) == pytest.approx(0.01)
 
 
 def test_without_a_cooldown():
     curve = linear().resolve(10)
-    assert cooldown_of(curve) is None
-    assert cooled(curve, 3, 0.5, 1.0) is curve
+    assert find_cooldown(curve) is None
+    assert cool_down(curve, 3, 0.5, 1.0) is curve
