@@ -48,7 +48,7 @@ def replay(trace: Trace) -> Diagnosis:
     for update, loss in enumerate(trace.losses, 1):
         diagnosis.add_loss(update, float(loss), float(curve(update - 1)))
         if update in records:
-            diagnosis.add_record(update, _numbers(records[update]))
+            diagnosis.add_record(update, {"grad_norm": _numbers(records[update])["grad_norm"]})
         for evaluation in evaluations.get(update, ()):
             metrics = _numbers(evaluation)
             samples = round(metrics["eval_runtime"] * metrics["eval_samples_per_second"])

@@ -112,7 +112,11 @@ class LossGuard(TrainerCallback):
         if self.action == "rollback":
             folder = Path(str(args.output_dir))
             self._rollback = Rollback(folder, model, optimizer, state.global_step, self.margin)
-        self._losses.attach(model)
+        self._losses.attach(model, args.gradient_accumulation_steps, args.world_size)
+
+    def add_loss(self, loss: Any) -> None:
+        """Add the loss of a micro-batch, as `training_step` returned it: [`ScheduledTrainer`] calls this."""
+        self._losses.add_trained(loss)
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
         is_clipped = args.max_grad_norm is not None and args.max_grad_norm > 0
@@ -124,10 +128,7 @@ class LossGuard(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         model, update = kwargs["model"], state.global_step
         self._losses.end_update(update)
-        for each, loss in self._losses.get(wait=control.should_log):
-            self._detector.add_loss(each, loss)
-        if self._detector.start is not None:
-            self._kept["start"] = self._detector.start
+        self._add_losses(wait=control.should_log)
         # Trainer itself waits for the device there.
         waits = control.should_log or control.should_save or update >= state.max_steps
         dropped = self._gradients.get_dropped(wait=waits)
@@ -146,10 +147,16 @@ class LossGuard(TrainerCallback):
             self._rollback.forget_start(update)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        loss = (logs or {}).get("loss")
-        if loss is not None and not self._losses.is_available:  # the mean of the updates since the record before
-            self._detector.add_loss(self._last_record + 1, float(loss))
-            self._last_record = state.global_step
+        if not logs or "loss" not in logs:
+            return
+        self._add_losses(wait=True)
+        loss = self._losses.compare(float(logs["loss"]))
+        if self._losses.was_wrong:  # what was read so far is not what is trained
+            self._kept.pop("start", None)
+            self._detector = TroubleDetector(self.patience, self._last_record)
+        if loss is not None:
+            self._detector.add_loss(self._last_record + 1, loss)
+        self._last_record = state.global_step
 
     def on_epoch_end(self, args, state, control, **kwargs):
         if self._saves_nothing:
@@ -162,6 +169,12 @@ class LossGuard(TrainerCallback):
     def on_train_end(self, args, state, control, **kwargs):
         self._losses.detach()
         self._rollback = None
+
+    def _add_losses(self, wait: bool) -> None:
+        for update, loss in self._losses.get(wait):
+            self._detector.add_loss(update, loss)
+        if self._detector.start is not None:
+            self._kept["start"] = self._detector.start
 
     def _respond(
         self,

@@ -25,9 +25,8 @@ class LossMonitor(TrainerCallback):
     the record and the report: what was observed, since which update, and what to change, as text that can be pasted. The kinds
     of findings and their statistics are in [docs/monitor.md](docs/monitor.md).
 
-    It reads the loss of every update that the model returns, before Trainer filters what is not finite, and does not wait for
-    the device. If the model returns none (`compute_loss_func`, label smoothing), it reads the Trainer's records. It needs the
-    memory of a few hundred numbers, however long the run. A resumed run is judged by what is observed since.
+    It reads the trained loss of every update without waiting for the device: see [`UpdateLosses`]. It needs the memory of a few
+    hundred numbers, however long the run. A resumed run is judged by what is observed since.
 
     [`ScheduledTrainer`] has one. For a stock Trainer:
 
@@ -95,7 +94,12 @@ class LossMonitor(TrainerCallback):
         )
         self._diagnosis = Diagnosis(run)
         self._is_training = True
-        self._losses.attach(model)
+        self._losses.attach(model, args.gradient_accumulation_steps, args.world_size)
+
+    def add_loss(self, loss: Any) -> None:
+        """Add the loss of a micro-batch, as `training_step` returned it: [`ScheduledTrainer`] calls this."""
+        if self._diagnosis is not None:
+            self._losses.add_trained(loss)
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
         # From the scheduler, whose LRs are plain numbers: reading one from a device would make the update wait for it.
@@ -115,9 +119,13 @@ class LossMonitor(TrainerCallback):
             self._add_losses(self._diagnosis, state)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if self._diagnosis is not None and logs and "loss" in logs:
-            self._add_losses(self._diagnosis, state, wait=True)
-            self._report(self._diagnosis.add_record(state.global_step, logs, self._losses.is_available), state)
+        if self._diagnosis is None or not logs or "loss" not in logs:
+            return
+        self._add_losses(self._diagnosis, state, wait=True)
+        loss = self._losses.compare(float(logs["loss"]))
+        if self._losses.was_wrong:  # what was read so far is not what is trained
+            self._diagnosis = Diagnosis(self._diagnosis.run)
+        self._report(self._diagnosis.add_record(state.global_step, {**logs, "loss": loss}), state)
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         if self._diagnosis is not None and self._is_training and metrics:

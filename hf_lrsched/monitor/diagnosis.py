@@ -70,21 +70,20 @@ class Diagnosis:
         symptoms = AT_BLOCK if ends_block and self.is_long else ()
         return self._keep_new([*found, *(symptom(self.history, self.run) for symptom in symptoms)])
 
-    def add_record(self, update: int, record: Mapping[str, Any], has_losses: bool = True) -> list[LossFinding]:
+    def add_record(self, update: int, record: Mapping[str, Any]) -> list[LossFinding]:
         """Add a training record of the Trainer; return new findings.
 
         Args:
             update (`int`): The update after which it was written.
-            record (`Mapping`): `loss`, `grad_norm`.
-            has_losses (`bool`, defaults to `True`): Whether [`add_loss`] gets the losses of all updates. Otherwise the record's
-                mean counts as one loss.
+            record (`Mapping`): `grad_norm`; and `loss`, the mean of the updates since the record before, which counts as one
+                loss: leave it out if [`add_loss`] gets the losses of all updates.
         """
         norm, loss = _to_float(record.get("grad_norm")), _to_float(record.get("loss"))
         found: list[LossFinding] = []
         if norm is not None and not math.isfinite(norm):
             evidence = f"the norm of the gradients is {norm:g}"
             found += self._keep_new([not_finite(self.history, self.run, update, evidence)])
-        if not has_losses and loss is not None and update > self._last_record:
+        if loss is not None and update > self._last_record:
             found += self.add_loss(update, loss)
         self._last_record = update
         return found

@@ -70,7 +70,8 @@ class LossHistory:
     lr: float = 0.0
     max_lr: float = 0.0
     max_lr_update: int = 0
-    first: list[float] = field(default_factory=list)
+    #: The first few losses, by their updates.
+    first: dict[int, float] = field(default_factory=dict)
     blocks: list[Block] = field(default_factory=list)
     evaluations: deque[Evaluation] = field(default_factory=lambda: deque(maxlen=_MAX_EVALUATIONS))
     _losses: list[float] = field(default_factory=list)
@@ -88,7 +89,7 @@ class LossHistory:
         if lr > self.max_lr:
             self.max_lr, self.max_lr_update = lr, update
         if len(self.first) < _MIN_UPDATES:
-            self.first.append(loss)
+            self.first[update] = loss
         if self._count % -(-self.block_size // _MAX_LOSSES) == 0:
             self._losses.append(loss)
         self._count += 1
@@ -114,8 +115,10 @@ class LossHistory:
 
     @property
     def start(self) -> float:
-        """The loss before anything was learned: the first loss or the median of the first few, whichever is lower."""
-        return min(self.first[0], statistics.median(self.first))
+        """The loss before anything was learned: the first loss or the median of the first few updates, whichever is lower."""
+        update, loss = next(iter(self.first.items()))
+        limit = max(update, self.updates_done + _MIN_UPDATES)  # log records may be of many updates each
+        return min(loss, statistics.median(each for update, each in self.first.items() if update <= limit))
 
     @property
     def noise(self) -> float:
@@ -123,7 +126,8 @@ class LossHistory:
         inner = [block.spread for block in self.blocks if block.count >= _MIN_UPDATES]
         if inner:
             return statistics.median(inner)
-        return noise([block.loss for block in self.blocks] if len(self.blocks) >= _MIN_UPDATES else self.first)
+        losses = [block.loss for block in self.blocks]
+        return noise(losses if len(losses) >= _MIN_UPDATES else [*self.first.values()])
 
     @property
     def standard_error(self) -> float:

@@ -1,5 +1,6 @@
-"""UpdateLosses: the loss of every update, read from the device without waiting for it."""
+"""UpdateLosses: the trained loss of every update, read from the device without waiting for it."""
 
+import math
 from typing import Any
 
 import torch
@@ -7,28 +8,28 @@ from torch import nn
 
 from .device_queue import DeviceQueue
 
+# By so much, relative and absolute, the losses of one process may differ from a log record, which may be rounded.
+_TOLERANCE = 1e-3, 1e-4
+# A record is the mean over several processes, of which one reads its own losses only.
+_PROCESSES_TOLERANCE = 0.5
+
 
 class UpdateLosses:
-    """Collect the losses that a model returns while it trains, one number per update.
+    """Collect the loss that is trained, one number per update.
 
-    A forward hook reads each micro-batch's loss before Trainer filters values that are not finite. An update's loss is the
-    mean of its micro-batches. No update waits for the device: see [`DeviceQueue`].
-
-    The hook cannot read a loss that the model does not compute (`compute_loss_func`, label smoothing). [`is_available`] is
-    `False` then.
+    In a [`ScheduledTrainer`] it is what `training_step` returns. For any other Trainer a forward hook reads the loss that the
+    model returns, before Trainer filters values that are not finite, and counts it once the backward pass reaches it. That
+    need not be the loss that is trained: `compute_loss` may add a term, or compute another loss (TRL's DPO, class weights,
+    label smoothing). So each log record is compared with it, and when they differ only the records count.
 
     Example:
     ```python
-    >>> model = nn.Module()
-    >>> model.forward = lambda loss: {"loss": loss}
     >>> losses = UpdateLosses()
-    >>> losses.attach(model)
-    >>> for value in (0.7, 0.5):
-    ...     _ = model(torch.tensor(value))
+    >>> for value in (0.35, 0.25):  # two micro-batches, divided by their number
+    ...     losses.add_trained(torch.tensor(value))
     >>> losses.end_update(1)
     >>> [(update, round(loss, 6)) for update, loss in losses.get()]
     [(1, 0.6)]
-    >>> losses.detach()
 
     ```
     """
@@ -45,14 +46,31 @@ class UpdateLosses:
         self._sum: torch.Tensor | None = None
         self._count = 0
         self._queue = DeviceQueue()
+        self._is_trained = False
+        self._scales: tuple[float, ...] = ()
+        self._scale = 0.0
+        self._tolerance = _TOLERANCE
+        #: The losses since the latest record.
+        self._recent: list[float] = []
         #: Whether there was a loss for any update.
         self.is_available = False
+        #: Whether the losses before the latest record were not those that are trained.
+        self.was_wrong = False
 
-    def attach(self, model: nn.Module) -> None:
-        """Begin to read a model's losses."""
+    def attach(self, model: Any, num_accumulated: int = 1, num_processes: int = 1) -> None:
+        """Begin to read a model's losses, if it is a torch module.
+
+        Args:
+            model (`nn.Module`): The model.
+            num_accumulated (`int`, defaults to 1): Micro-batches per update.
+            num_processes (`int`, defaults to 1): Processes. Trainer may report a loss multiplied by either number.
+        """
         self.detach()
         self._reset()
-        self._handle = model.register_forward_hook(self._after_forward)
+        self._scales = 1.0, float(num_accumulated), float(num_processes), float(num_accumulated * num_processes)
+        self._tolerance = _TOLERANCE if num_processes == 1 else (_PROCESSES_TOLERANCE, 0.0)
+        if isinstance(model, nn.Module):
+            self._handle = model.register_forward_hook(self._after_forward)
 
     def detach(self) -> None:
         """Remove the hook from the model."""
@@ -66,21 +84,27 @@ class UpdateLosses:
         if not model.training:  # an evaluation
             return
         loss = outputs.get("loss") if isinstance(outputs, dict) else getattr(outputs, "loss", None)
-        if isinstance(loss, torch.Tensor) and loss.is_floating_point():
-            self.add(loss)
+        if isinstance(loss, torch.Tensor) and loss.requires_grad:
+            loss.register_hook(lambda _: self._add(loss.detach()))
 
-    def add(self, loss: torch.Tensor) -> None:
-        """Add the loss of a micro-batch; of several numbers, as from data parallel replicas, their mean."""
-        value = loss.detach().float().mean()
-        if self._sum is not None and value.device != self._sum.device:  # from a data parallel replica
+    def add_trained(self, loss: torch.Tensor) -> None:
+        """Add what Trainer's `training_step` returned; the model's own loss does not count any more."""
+        if not self._is_trained:
+            self.detach()
+            self._is_trained, self._sum, self._count = True, None, 0
+        self._add(loss.detach())
+
+    def _add(self, loss: torch.Tensor) -> None:
+        value = loss.float().mean()  # several numbers of data parallel replicas
+        if self._sum is not None and value.device != self._sum.device:
             value = value.to(self._sum.device, non_blocking=True)
         self._sum = value if self._sum is None else self._sum + value
         self._count += 1
 
     def end_update(self, update: int) -> None:
-        """Take the micro-batches since the last call as this update."""
+        """Take the micro-batches since the last call as this update: their mean, of trained losses their sum."""
         if self._sum is not None:
-            self._queue.put(update, self._sum / self._count)
+            self._queue.put(update, self._sum / (1 if self._is_trained else self._count))
             self._sum, self._count, self.is_available = None, 0, True
 
     def get(self, wait: bool = False) -> list[tuple[int, float]]:
@@ -89,4 +113,30 @@ class UpdateLosses:
         Args:
             wait (`bool`, defaults to `False`): Read everything, as at a log record, for which Trainer waits for the device.
         """
-        return self._queue.get(wait)
+        losses = self._queue.get(wait)
+        if not self._is_trained:
+            self._recent += [loss for _, loss in losses]
+        return losses
+
+    def compare(self, record: float) -> float | None:
+        """Compare the losses since the latest log record with this one; call it after `get(wait=True)`.
+
+        Returns:
+            `float`, *optional*: The loss to use for the updates since the latest record, if their own losses are not known.
+        """
+        self.was_wrong = False
+        if self._is_trained:
+            return None
+        recent, self._recent = self._recent, []
+        if recent and not all(map(math.isfinite, [*recent, record])):  # of NaN Trainer records something else
+            return None
+        mean = sum(recent) / len(recent) if recent else math.nan
+        relative, absolute = self._tolerance
+        scale = self._scale or min(self._scales, key=lambda scale: abs(record - scale * mean))
+        if abs(record - scale * mean) <= relative * abs(record) + absolute:
+            self._scale = scale
+            return None
+        self.detach()
+        self.was_wrong = bool(recent) and not self._scale
+        self.is_available = False
+        return record / (self._scale or 1.0)

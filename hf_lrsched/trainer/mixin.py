@@ -141,6 +141,9 @@ class ScheduleMixin(_Trainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         loss = super().training_step(*args, **kwargs)
+        for callback in self.callback_handler.callbacks:
+            if isinstance(callback, LossGuard | LossMonitor):
+                callback.add_loss(loss)
         scheduler: Any = self.lr_scheduler
         if isinstance(
             scheduler, ScheduleLR

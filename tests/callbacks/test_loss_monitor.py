@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback
 
-from hf_lrsched import LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError, read_run
+from hf_lrsched import LossGuard, LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError, read_run
 from hf_lrsched.runs.timeline import RunView
 from tests.conftest import GivenLosses
 
@@ -175,21 +175,85 @@ def test_it_can_be_left_out(make_trainer):
     assert trainer.monitor.findings == [] and trainer.monitor.summary == "no loss was observed"
 
 
-def test_a_loss_that_the_model_does_not_compute(make_trainer, tmp_path):
-    """Where Trainer computes it, its records are what is left."""
-    own = {"compute_loss_func": lambda outputs, labels, num_items_in_batch: outputs["logits"].square().mean()}
+def own_loss(outputs, labels, num_items_in_batch):
+    return outputs["logits"].square().mean()
+
+
+@pytest.mark.parametrize("cls", [ScheduledTrainer, Trainer])
+def test_a_loss_that_the_model_does_not_compute(make_trainer, cls):
+    """Our Trainer gives the loss of every update; of another one there are the log records."""
+    monitor = LossMonitor()
     trainer = make_trainer(
-        "linear()",
-        cls=lambda **kwargs: ScheduledTrainer(**kwargs, **own),
+        None if cls is Trainer else "linear()",
+        cls=lambda **kwargs: cls(**kwargs, compute_loss_func=own_loss),
         model=Silent(),
+        callbacks=[monitor],
         logging_steps=2,
         num_train_epochs=2,
     )
-    spy = Spy(trainer.monitor)
+    spy = Spy(monitor)
     trainer.add_callback(spy)
     trainer.train()
-    records = [(r["step"], r["loss"]) for r in trainer.state.log_history if "loss" in r]
-    assert spy.losses == records and len(records) == 6
+    records = [(record["step"], record["loss"]) for record in trainer.state.log_history if "loss" in record]
+    if cls is Trainer:
+        assert spy.losses == records and len(records) == 6
+    else:
+        assert [update for update, _ in spy.losses] == [*range(1, 13)]
+        means = [(first[1] + second[1]) / 2 for first, second in zip(spy.losses[::2], spy.losses[1::2], strict=True)]
+        assert means == pytest.approx([loss for _, loss in records])
+
+
+class Reversed:
+    """Trains the other label than the one whose loss the model returns."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        outputs = model(**inputs)
+        loss = nn.functional.cross_entropy(outputs["logits"], 1 - inputs["labels"])
+        return (loss, outputs) if return_outputs else loss
+
+
+class Jumping:
+    """The trained loss is 100 times the model's from update 100 on."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        loss = model(**inputs)["loss"] * (100 if self.state.global_step >= 100 else 1)
+        return (loss, {}) if return_outputs else loss
+
+
+class TwoTerms:
+    """The trained loss has a second term, which falls."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+        loss = model(**inputs)["loss"] + 5 * 0.97**self.state.global_step
+        return (loss, {}) if return_outputs else loss
+
+
+def watch(make_trainer, kind, base, **kwargs):
+    """200 updates with a monitor and a guard that ends the run when it acts."""
+    cls = type(kind.__name__ + base.__name__, (kind, base), {})
+    monitor, guard = LossMonitor(), LossGuard("stop")
+    settings = {"max_steps": 200, "learning_rate": 0.05, "logging_steps": 5} | kwargs
+    trainer = make_trainer(None if base is Trainer else "linear()", cls=cls, callbacks=[monitor, guard], **settings)
+    trainer.train()
+    return trainer, [finding.kind for finding in monitor.findings], guard
+
+
+@pytest.mark.parametrize("base", [ScheduledTrainer, Trainer])
+@pytest.mark.parametrize("kind", [Reversed, TwoTerms])
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_the_loss_that_is_trained_is_judged(make_trainer, base, kind, accumulation):
+    """It falls from 0.69 to 0.01, while the loss that the model returns rises, or is another one."""
+    trainer, kinds, guard = watch(make_trainer, kind, base, gradient_accumulation_steps=accumulation)
+    assert kinds == [] and guard.events == []
+    assert trainer.state.global_step == 200
+
+
+@pytest.mark.parametrize("base", [ScheduledTrainer, Trainer])
+def test_a_trained_loss_that_jumps_is_noticed(make_trainer, base):
+    trainer, kinds, guard = watch(make_trainer, Jumping, base, learning_rate=0.005)
+    assert {"spike", "diverging"} & set(kinds)
+    assert 100 < trainer.state.global_step <= 130
+    assert "stayed there" in guard.events[0]["cause"]
 
 
 def test_a_second_train_begins_anew(make_trainer):
@@ -263,12 +327,15 @@ def test_a_metric_that_the_evaluation_lacks(make_trainer, caplog):
 
 
 def test_a_run_without_any_loss(make_trainer, caplog):
-    own = {"compute_loss_func": lambda outputs, labels, num_items_in_batch: outputs["logits"].square().mean()}
+    monitor = LossMonitor()
     trainer = make_trainer(
-        "linear()", cls=lambda **kwargs: ScheduledTrainer(**kwargs, **own), model=Silent(), logging_strategy="no"
+        cls=lambda **kwargs: Trainer(**kwargs, compute_loss_func=own_loss),
+        model=Silent(),
+        callbacks=[monitor],
+        logging_strategy="no",
     )
     trainer.train()
-    assert trainer.monitor.summary == "no loss was observed"
+    assert monitor.summary == "no loss was observed"
     assert "LossMonitor observed no training loss" in caplog.text
 
 

@@ -127,7 +127,7 @@ def test_without_evaluations():
 
 def test_one_record_only():
     diagnosis = Diagnosis(RunInfo(num_updates=1000, learning_rate=1e-3))
-    assert diagnosis.add_record(500, {"loss": 0.7, "grad_norm": 1.0}, has_losses=False) == []
+    assert diagnosis.add_record(500, {"loss": 0.7, "grad_norm": 1.0}) == []
     assert diagnosis.add_evaluation(500, {"eval_loss": 0.7}) == []
 
 
@@ -139,9 +139,7 @@ def by_records(loss, schedule=SCHEDULE, every=10, updates=400, noise=0.02, seed=
     diagnosis = Diagnosis(plan)
     for update in range(every, updates + 1, every):
         diagnosis.lr = float(curve(update - 1))
-        diagnosis.add_record(
-            update, {"loss": loss(UPDATES * update / updates) + draw.gauss(0, noise)}, has_losses=False
-        )
+        diagnosis.add_record(update, {"loss": loss(UPDATES * update / updates) + draw.gauss(0, noise)})
     return diagnosis
 
 
@@ -209,7 +207,7 @@ def test_memory_does_not_grow():
     history = diagnosis.history
     for update in range(1, 100_001):
         diagnosis.add_loss(update, 1 / update, 1.0)
-        diagnosis.add_record(update, {"loss": 1 / update, "grad_norm": 1.0})
+        diagnosis.add_record(update, {"grad_norm": 1.0})
         if update % 100 == 0:
             diagnosis.add_evaluation(update, {"eval_loss": 1 / update})
     assert len(history.blocks) == 40

@@ -176,5 +176,5 @@ def _is_shaken(history: LossHistory) -> bool:
         size = statistics.median(abs(swing) for swing in swings)
         upwards = sum(swing for swing in swings if swing > 0)
         return size > _SMALL_SWING * abs(statistics.median(losses)) and upwards > sum(map(abs, swings)) / 3
-    is_above = highest > history.start + 4 * max(noise(history.first), history.standard_error)
+    is_above = highest > history.start + 4 * max(noise([*history.first.values()]), history.standard_error)
     return is_above and highest > 1.1 * abs(history.start)
