@@ -85,7 +85,7 @@ class UpdateLosses:
             return
         loss = outputs.get("loss") if isinstance(outputs, dict) else getattr(outputs, "loss", None)
         if isinstance(loss, torch.Tensor) and loss.requires_grad:
-            loss.register_hook(lambda _: self._add(loss.detach()))
+            loss.register_hook(lambda _: self._add(loss.detach()))  # type: ignore[no-untyped-call]
 
     def add_trained(self, loss: torch.Tensor) -> None:
         """Add what Trainer's `training_step` returned; the model's own loss does not count any more."""

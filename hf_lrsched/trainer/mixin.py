@@ -8,7 +8,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
-from ..callbacks import LossMonitor
+from ..callbacks import LossGuard, LossMonitor
 from ..callbacks.shared import shared
 from ..groups import GroupArguments, apply_rule, check_rule
 from ..integrations.deepspeed import (
