@@ -5,6 +5,7 @@ grey print.
 """
 
 import functools
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -45,13 +46,12 @@ _LOOKS = (
     *("axes.", "figure.", "grid.", "hatch.", "image.", "legend.", "lines.", "patch.", "path.", "savefig.", "text."),
     *("xaxis.", "xtick.", "yaxis.", "ytick."),
 )
-#: Fonts with Chinese, Japanese and Korean letters, which matplotlib's own font does not have.
-_CJK_FONTS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans CJK KR", "Noto Sans SC", "Source Han Sans SC"),
-    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "IPAGothic", "Unifont"),
-    *("PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Microsoft YaHei", "SimHei", "Yu Gothic", "Malgun Gothic"),
-    "Arial Unicode MS",
+#: Names of fonts with Chinese, Japanese and Korean letters, which matplotlib's own font does not have.
+_CJK_FONTS = re.compile(
+    r"CJK|Source Han|Noto Sans (SC|TC|JP|KR)|WenQuanYi|Droid Sans Fallback|IPA\w*Gothic|VL Gothic|Nanum|AR PL|Unifont|"
+    r"PingFang|Hiragino|Apple SD Gothic|Microsoft (YaHei|JhengHei)|SimHei|SimSun|Yu Gothic|Meiryo|Malgun|Arial Unicode"
 )
+_MAX_CJK_FONTS = 6
 #: So many records of a loss are drawn with their mean: a line of that many is a band.
 _MANY = 400
 
@@ -69,8 +69,8 @@ def house_style(draw: Callable[_P, _T]) -> Callable[_P, _T]:
         from matplotlib import font_manager
 
         ours = {name: value for name, value in matplotlib.rcParamsDefault.items() if name.startswith(_LOOKS)}
-        known = {font.name for font in font_manager.fontManager.ttflist}
-        fonts = [*matplotlib.rcParams["font.family"], *(name for name in _CJK_FONTS if name in known)]
+        known = sorted({font.name for font in font_manager.fontManager.ttflist if _CJK_FONTS.search(font.name)})
+        fonts = [*matplotlib.rcParams["font.family"], *known[:_MAX_CJK_FONTS]]
         with matplotlib.rc_context({**ours, "font.family": fonts}):
             return draw(*args, **kwargs)
 

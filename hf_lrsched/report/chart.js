@@ -264,7 +264,7 @@
     return wanted.sort((one, other) => other.highest - one.highest);
   }
 
-  /** Of many lines the highest and the lowest, by which they are told. */
+  /** Of many lines the highest and the lowest, that stand for all. */
   function listedLines(run) {
     return listed(wantedLines(run));
   }
@@ -331,10 +331,12 @@
       const [left, right] = [Math.max(pixels(start), 0), Math.min(pixels(end), width)];
       const fits = Math.floor((right - left - 8) / 6.7);
       const shown = text.length <= fits ? text : text.replace(/\(.*$/s, "…");
-      if (shown.length > fits) continue;
+      const upright = shown.length > fits; // within the panel, where its shade is wide enough for a line of text
+      if (upright && right - left < 14) continue;
       made.push({
-        text: plain(shown, fits), xref: "paper", yref: "paper", x: (left + right) / 2 / width, xanchor: "center", y: 1,
-        yanchor: "bottom", showarrow: false, font: { size: 12, color: colours.quiet },
+        text: upright ? plain(text, 24) : plain(shown, fits), xref: "paper", yref: "paper", x: (left + right) / 2 / width,
+        xanchor: "center", y: upright ? (found.length ? found[0].top : 1) : 1, yanchor: upright ? "top" : "bottom",
+        textangle: upright ? -90 : 0, showarrow: false, font: { size: 12, color: colours.quiet },
       });
     }
     return made;
@@ -369,8 +371,11 @@
       made[name] = { ...axis(), domain: [Math.max(top - each, 0), top], anchor: "x", uirevision: `${chosen.metric} ${chosen.log} ${chosen.group}` };
       if (panel.id === "lr") {
         Object.assign(made[name], { exponentformat: "e", minexponent: 2 });
+        const highest = panel.lines.reduce((most, trace) => trace.y.reduce((high, lr) => Math.max(high, lr), most), 0);
+        // All ticks would get the exponent of the highest one, as in 0.5e−4.
+        if (!chosen.log && highest < 0.01) Object.assign(made[name], { tickformat: ".3~e", labelalias: { "0e+0": "0" } });
         if (chosen.log) Object.assign(made[name], { type: "log", dtick: 1 });
-        else made[name].autorangeoptions = { include: 0 }; // and a margin below: a line at 0 is drawn whole
+        else made[name].autorangeoptions = { include: 0 }; // and a margin below: a line at 0 is drawn completely
       }
       if (panel.id === "steps") Object.assign(made[name], { type: "log", exponentformat: "e", minexponent: 2, nticks: 5 });
       return name;
@@ -442,9 +447,9 @@
     });
   }
 
-  function item(picture, text) {
+  function item(symbol, text) {
     const made = document.createElement("li");
-    made.append(...(picture ? [picture] : []), text);
+    made.append(...(symbol ? [symbol] : []), text);
     return made;
   }
 
@@ -497,14 +502,14 @@
 
   /** The values of a run at an update: each with its colour, and where another update is the nearest with its place. */
   function valuesAt(run, update) {
-    const told = [];
+    const values = [];
     const tell = (kind, name, points, color) => {
       if (!points || !points.x.length) return;
       const place = nearest(points.x, update);
       const at = points.x[place];
-      told.push({ kind, name, color, value: short(points.y[place]), at: at === update ? null : at });
+      values.push({ kind, name, color, value: short(points.y[place]), at: at === update ? null : at });
     };
-    if (update > run.end) return told;
+    if (update > run.end) return values;
     tell("metric", metricName(chosen.metric), run.metrics.get(chosen.metric), many ? colourOf(run) : colours.runs[0]);
     [...run.losses].forEach(([name, points], index) => tell(name, name, points, colours.runs[(2 + index) % colours.runs.length]));
     tell("training loss", "training loss", run.training, colours.training);
@@ -517,7 +522,7 @@
     for (const each of listed(steps)) {
       tell("update / weights", stepName(each, run), each, lrColour(steps.indexOf(each), steps.length));
     }
-    return told;
+    return values;
   }
 
   function withPlace({ value, at }) {
@@ -577,9 +582,9 @@
   function tipTable(update) {
     const table = document.createElement("table");
     if (!many) {
-      for (const told of valuesAt(runs[0], update)) {
-        const row = rowOf(told.color, told.name);
-        cell(row, withPlace(told), "value");
+      for (const entry of valuesAt(runs[0], update)) {
+        const row = rowOf(entry.color, entry.name);
+        cell(row, withPlace(entry), "value");
         table.append(row);
       }
       return table;
@@ -594,11 +599,11 @@
     shown.forEach((run, index) => {
       const row = rowOf(colourOf(run), run.name);
       for (const kind of kinds) {
-        const told = found[index].find((each) => each.kind === kind);
-        const made = cell(row, told ? told.value : "–", "value");
-        if (told && told.at !== null) {
+        const entry = found[index].find((each) => each.kind === kind);
+        const made = cell(row, entry ? entry.value : "–", "value");
+        if (entry && entry.at !== null) {
           const place = document.createElement("small");
-          place.textContent = ` at ${number(told.at)}`;
+          place.textContent = ` at ${number(entry.at)}`;
           made.append(place);
         }
       }
@@ -685,12 +690,12 @@
   }
 
   function readout(update) {
-    const told = (run) => [
+    const spoken = (run) => [
       ...valuesAt(run, update).map((each) => `${each.name} ${withPlace(each)}`),
       ...[phaseAt(run, update)].filter(Boolean).map((phase) => `phase ${phase}`),
       ...eventsAt(run, update),
     ];
-    const words = (run) => told(run).join("; ") || "over";
+    const words = (run) => spoken(run).join("; ") || "over";
     if (!many) return `${[`update ${number(update)}`, epochOf(runs[0], update)].filter(Boolean).join(", ")}: ${words(runs[0])}`;
     const shown = runs.filter((run) => run.shown);
     return [`update ${number(update)}`, ...shown.map((run) => `${run.name}: ${words(run)}`)].join("\n");

@@ -107,7 +107,7 @@ def _policy(*scripts: str) -> str:
             "default-src 'none'",
             f"script-src {allowed}",
             "style-src 'unsafe-inline'",  # the chart places its parts by styles
-            "img-src data: blob:",  # saving a picture
+            "img-src data: blob:",  # saving a plot
             "base-uri 'none'",
             "form-action 'none'",
         ]

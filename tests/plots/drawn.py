@@ -1,4 +1,4 @@
-"""Tiny runs by hand, and what a picture holds of them: the data of its lines, not pixels."""
+"""Tiny runs by hand, and what a plot contains of them: the data of its lines, not pixels."""
 
 import json
 from pathlib import Path

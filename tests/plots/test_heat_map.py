@@ -48,12 +48,12 @@ def test_the_colours_are_logarithmic_over_more_than_a_decade():
     assert not isinstance(linear, LogNorm) and (linear.vmin, linear.vmax) == (0.11, 1.0)
 
 
-def test_what_ends_near_0_leaves_colours_for_the_rest():
+def test_lrs_near_0_do_not_use_up_the_colours():
     norm = mesh(draw_heat_map({"a": [1.0, 1e-12]})).norm
     assert (norm.vmin, norm.vmax) == (1e-3, 1.0)
 
 
-def test_an_lr_of_0_is_no_colour():
+def test_lr_of_0_is_hatched():
     figure = draw_heat_map({"a": [0.0, 1.0], "b": [1.0, 1.0]})
     assert cells(figure).mask.tolist() == [[True, False], [False, False]]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["LR 0"]
@@ -76,7 +76,7 @@ def test_a_long_run_is_drawn_by_some_of_its_updates():
     assert np.ma.filled(row, 0) == pytest.approx(np.where(t < 5e5, t / 5e5, (1e6 - t) / 5e5))
 
 
-def test_what_is_planned_begins_at_a_line():
+def test_a_line_marks_where_planned_lrs_begin():
     run = made(segment(trajectory("linear()", 10)), num_updates=10, train=[(step, {"loss": 1.0}) for step in (1, 2, 3)])
     figure = draw_heat_map(run)
     (line,) = figure.axes[0].get_lines()

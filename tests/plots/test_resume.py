@@ -45,7 +45,7 @@ def drawn(how, t=2, new=NEW, **kwargs):
         ),
     ],
 )
-def test_what_was_to_be_what_was_used_and_what_is(how, is_now, lrs):
+def test_planned_used_and_new_lrs(how, is_now, lrs):
     axes = drawn(how).axes[0]
     found = lines(axes)
     assert found[PLANNED] == ([0, 1, 2, 3, 4], [1, 0.75, 0.5, 0.25, 0.25])
@@ -58,7 +58,7 @@ def test_what_was_to_be_what_was_used_and_what_is(how, is_now, lrs):
     assert [line.get_linestyle() for line in axes.get_lines() if line.get_label() in list(found)[1:3]] == ["-", "-"]
 
 
-def test_words():
+def test_titles_and_labels():
     figure = drawn("switch")
     axes = figure.axes[0]
     assert figure.get_suptitle() == "Resumed after update 2 with on_resume='switch'"
@@ -77,20 +77,20 @@ def lines_without_words(axes):
     return [([*x.get_xdata()], [*x.get_ydata()]) for x in axes.get_lines() if x.get_label().startswith("_")]
 
 
-def test_of_another_scheduler_only_the_last_lr_is_known():
+def test_checkpoint_of_another_scheduler():
     found = lines(draw_resume([0.125], Trajectory(NEW), 4).axes[0])
     assert found["the checkpoint's LR, whose curve is not known"] == ([4], [0.125])
     assert found["from update 5 on: linear() over 8 updates"] == ([4, 5, 6, 7, 8], [0.5, 0.375, 0.25, 0.125, 0.125])
     assert not any(label.startswith(("was planned", "used")) for label in found)
 
 
-def test_since_when_the_old_trajectory_was_used():
+def test_old_trajectory_is_drawn_from_the_last_replacement():
     found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), 3, since=1).axes[0])
     assert found["used up to update 3"] == ([1, 2, 3], [0.75, 0.5, 0.5])
     assert found[PLANNED][0] == [1, 2, 3, 4]
 
 
-def test_what_a_plateau_had_made_of_it():
+def test_drops_of_a_plateau():
     """Halved from update 2 on; the new curve goes on at half of it."""
     found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), 3, drops=[(1, 0.5)], scales=[0.5]).axes[0])
     assert found["used up to update 3"] == ([0, 1, 2, 3], [1, 0.375, 0.25, 0.25])
@@ -98,7 +98,7 @@ def test_what_a_plateau_had_made_of_it():
     assert found["from update 4 on: linear() over 8 updates"][1][:2] == [0.5 * 5 / 8, 0.5 * 4 / 8]
 
 
-def test_a_plateau_is_of_the_groups_that_follow_it():
+def test_drops_are_those_of_the_groups_with_the_plateau():
     own = ("linear()", None)
     old, new = (RunSettings("linear() * plateau()", Horizon(n), (1.0, 0.5), own) for n in (4, 8))
     figure = draw_resume(Trajectory(old), Trajectory(new), 2, drops=[(1, 0.5)], names=["embeddings", "encoder"])
@@ -106,7 +106,7 @@ def test_a_plateau_is_of_the_groups_that_follow_it():
     assert lines(figure.axes[0])["used up to update 2"][1][:2] == [1, 0.75]
 
 
-def test_of_a_schedule_that_counts_seconds():
+def test_schedule_that_counts_seconds():
     old, new = (RunSettings("linear()", Horizon(seconds, unit="seconds"), (1.0,)) for seconds in (60, 120))
     axes = draw_resume(Trajectory(old), Trajectory(new), 30.5).axes[0]
     assert axes.get_xlabel() == "seconds"
@@ -124,7 +124,7 @@ def test_at_the_beginning_at_the_end_and_past_it(t):
     assert found[f"from update {t + 1} on: linear() over 8 updates"][0] == [*range(t, 9)]
 
 
-def test_a_run_without_a_rest():
+def test_resume_at_the_end():
     assert drawn("switch", t=3, new=RunSettings("linear()", Horizon(3, 2), (1.0,))).get_suptitle().startswith("Resumed")
 
 
@@ -155,7 +155,7 @@ def test_another_number_of_groups_is_refused():
         draw_resume([0.1, 0.2], Trajectory(NEW), 2)
 
 
-def test_no_text_is_cut_or_hides_another():
+def test_no_text_is_cut_or_overlaps():
     text = "floor(warmup(500) >> hold(1000) >> cosine(to=0.5, over=1000) >> one_minus_sqrt(), to_lr=0.000001)"
     old, new = (settings(text, updates, peaks=(2e-5, 1e-4, 2e-6)) for updates in (5000, 8000))
     figure = draw_resume(
@@ -171,7 +171,7 @@ def test_no_text_is_cut_or_hides_another():
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
-def test_long_runs_are_thinned():
+def test_long_runs_are_downsampled():
     found = lines(
         draw_resume(
             Trajectory(settings("linear()", 10**6, (1.0,))), Trajectory(settings("linear()", 2 * 10**6, (1.0,))), 10**5

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 import matplotlib
-from matplotlib import cbook
+from matplotlib import cbook, font_manager
 from matplotlib.colors import to_hex
 
 from hf_lrsched import ScheduleError
@@ -68,7 +68,7 @@ def test_the_loss_alone_is_best_at_its_lowest():
     assert drawn["best validation loss: 0.9 at update 8"] == ([8], [0.9])
 
 
-def test_greater_is_better_can_be_said():
+def test_greater_is_better_as_an_argument():
     assert "best accuracy: 0.5 at update 4" in lines(draw_run(HISTORY, greater_is_better=False))
 
 
@@ -77,7 +77,7 @@ def test_training_alone_and_values_that_are_not_finite():
     assert lines(draw_run(history)) == {"training loss": ([2], [1.0])}
 
 
-def test_a_history_without_lrs_has_no_second_axis_and_it_is_said():
+def test_history_without_lrs_has_no_second_axis_and_a_note():
     history = [{key: value for key, value in row.items() if "learning_rate" not in key} for row in HISTORY]
     figure = draw_run(history)
     assert "learning rate" not in lines(figure)
@@ -85,7 +85,7 @@ def test_a_history_without_lrs_has_no_second_axis_and_it_is_said():
     assert figure.legends[0].get_title().get_text() == "the records hold no learning rate"
 
 
-def test_one_record_can_be_seen():
+def test_one_record_has_a_marker():
     (line,) = (line for axes in draw_run([{"step": 7, "loss": 1.0}]).axes for line in axes.get_lines())
     assert line.get_marker() == "."
 
@@ -137,7 +137,7 @@ def test_a_long_loss_has_its_mean_on_it():
     assert means[0] == pytest.approx(sum(range(1, 11)) / 10)
 
 
-def test_of_a_hundred_thousand_records_those_that_can_be_seen():
+def test_a_hundred_thousand_records_are_downsampled():
     history = [{"step": step, "loss": 1.0} for step in range(1, 100_001)]
     history[54_320]["loss"] = 9.0
     (records,) = (line for line in draw_run(history).axes[0].get_lines() if line.get_label() == "_records")
@@ -157,7 +157,7 @@ def test_the_lr_of_every_update_where_the_run_has_a_record():
     assert line.get_drawstyle() == "steps-post"
 
 
-def test_an_lr_of_zero_is_a_whole_line():
+def test_zero_lr_line_is_inside_the_axes():
     figure = draw_run(made(segment(trajectory("freeze(4) >> linear()", 12)), evaluations=ACCURACIES))
     (twin,) = (axes for axes in figure.axes if axes.get_ylabel() == "learning rate used")
     assert cut_off(twin) == []
@@ -198,7 +198,7 @@ def test_drops_of_a_plateau():
     assert verticals(figure.axes[0]) == [4, 8]
 
 
-def test_a_cooldown_that_began_before_its_time():
+def test_early_cooldown():
     planned = trajectory("warmup(2) >> hold() >> cooldown(4)", 20)
     early = trajectory("warmup(2) >> hold() >> cooldown(4)", 20, cooldown_at=6)
     event = {"kind": "cooldown", "cause": "early stopping", "t": 6}
@@ -222,7 +222,7 @@ def test_a_resume_that_stretched_the_rest():
     assert texts(figure.axes[0]) == ["linear()", "resume: stretch"] and verticals(figure.axes[0]) == [4]
 
 
-def test_phases_of_a_resume_that_climbs_to_another_curve():
+def test_phases_of_a_resume_with_rewarm():
     old = trajectory("warmup(2) >> linear()", 8)
     new = trajectory("hold(6) >> linear()", 12, rewarm=Rewarm(4, 3, (0.5,)))
     figure = draw_run(made(segment(old), segment(new, 4), train=LOSSES, num_updates=12))
@@ -238,7 +238,7 @@ def test_a_resume_with_the_same_settings_is_marked():
     assert texts(figure.axes[0]) == ["warmup(4)", "linear()", "resume"] and verticals(figure.axes[0]) == [8]
 
 
-def test_what_is_planned_is_told_from_what_was_used():
+def test_planned_lrs_are_dotted():
     of = trajectory("linear()", 12)
     figure = draw_run(made(segment(of), train=[(step, {"loss": 1.0}) for step in range(1, 6)], num_updates=12))
     drawn = lines(figure)
@@ -329,14 +329,31 @@ def test_the_metric_by_which_it_was_kept_is_drawn_first():
     assert "best checkpoint by F1: accuracy 0.5 at update 4" in lines(draw_run(run, metrics=["accuracy"]))
 
 
-def test_what_is_better_is_as_the_run_says():
+def test_direction_is_that_of_the_run():
     run = made(evaluations=ACCURACIES, best_metric="accuracy", greater_is_better=False)
     assert "best accuracy: 0.5 at update 4" in lines(draw_run(run))
 
 
-def test_a_trainer_state_tells_by_its_value_which_metric_was_best(tmp_path):
+def test_best_metric_of_a_trainer_state_is_found_by_its_value(tmp_path):
     state = write_state(tmp_path, HISTORY, best_global_step=4, best_metric=1.1)  # the loss of update 4
     assert "best checkpoint by validation loss: accuracy 0.5 at update 4" in lines(draw_run(read_run(state)))
+
+
+def test_no_star_where_the_name_does_not_tell_which_direction_is_better():
+    rows = [(4, {"eval_entropy": 4.0, "eval_loss": 0.9}), (8, {"eval_entropy": 4.2, "eval_loss": 0.8})]
+    drawn = lines(draw_run(made(evaluations=rows)))
+    assert drawn["entropy"] == ([4, 8], [4.0, 4.2])
+    assert [name for name in drawn if name.startswith("best")] == ["best validation loss: 0.8 at update 8"]
+    assert not any(name.startswith("best") for name in lines(draw_run(made(evaluations=rows), metrics=["entropy"])))
+    up = lines(draw_run(made(evaluations=rows), metrics=["entropy"], greater_is_better=True))
+    assert "best entropy: 4.2 at update 8" in up
+
+
+def test_what_a_monitor_found_is_a_note_and_no_change_of_the_lr():
+    events = [{"t": 4, "kind": "lr_too_high", "advice": "lower it"}, {"t": 6, "kind": "resume", "how": "stretch"}]
+    figure = draw_run(warmup_linear(events=events))
+    assert verticals(figure.axes[0]) == [6]
+    assert figure.legends[0].get_title().get_text() == "the loss monitor found: lr too high (update 4)"
 
 
 # ------------------------------------------------------------------------------------------------ words and looks
@@ -353,6 +370,23 @@ def test_titles_labels_and_epochs():
     assert epochs.get_xlabel() == "epoch"
     figure.draw_without_rendering()
     assert epochs.get_xlim() == pytest.approx([limit / 4 for limit in figure.axes[0].get_xlim()])
+
+
+def test_updates_are_ticked_in_whole_numbers():
+    run = made(segment(trajectory("linear()", 3)), train=[(1, {"loss": 1.0}), (3, {"loss": 0.5})], num_updates=3)
+    figure = draw_run(run)
+    figure.draw_without_rendering()
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert ticks and all(tick.lstrip("-−").isdigit() for tick in ticks)
+
+
+def test_chinese_names_get_a_font_that_has_them(monkeypatch):
+    """Where such a font is installed: here, matplotlib's own plays one."""
+    path = font_manager.findfont("DejaVu Sans")
+    fonts = [*font_manager.fontManager.ttflist, font_manager.FontEntry(fname=path, name="Noto Sans CJK SC")]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
+    figure = draw_run(HISTORY, title="学习率")
+    assert figure._suptitle.get_fontfamily()[-1] == "Noto Sans CJK SC"
 
 
 UGLY = {name: name for name in ("$x^2$", "a$b", "\\$", "_hidden", "<b>bold</b>", "naïve 名", "back\\slash")}
@@ -373,16 +407,16 @@ def test_names_are_shown_as_they_are(name, shown, tmp_path):
     assert f"learning rate of {shown}" in drawn and f"{shown}: linear()" in [text.strip() for text in drawn]
 
 
-def test_long_names_are_cut_and_stay_within_the_picture(tmp_path):
+def test_long_names_are_cut_and_stay_within_the_plot(tmp_path):
     run = warmup_linear(name="long_" * 100, groups=["weights" * 30])
     figure = draw_run(run)
     figure.draw_without_rendering()
-    whole = figure.bbox
+    page = figure.bbox
     for box in (figure.legends[0].get_window_extent(), figure._suptitle.get_window_extent()):
-        assert box.x0 >= whole.x0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
+        assert box.x0 >= page.x0 and box.x1 <= page.x1 and box.y1 <= page.y1
 
 
-def test_the_ground_is_white_and_solid_whatever_the_users_style():
+def test_background_is_white_whatever_the_users_style():
     dark = {"figure.facecolor": "black", "axes.facecolor": "black", "text.color": "white", "lines.linewidth": 9}
     with matplotlib.rc_context(dark):
         figure = draw_run(HISTORY)

@@ -56,7 +56,7 @@ def test_a_panel_of_the_metric_and_one_of_the_lrs_a_colour_for_each_run():
     assert figure.get_suptitle() == "2 runs: accuracy"
 
 
-def test_all_lrs_of_all_runs_are_within_the_picture():
+def test_all_lrs_of_all_runs_are_within_the_plot():
     rows, higher = [(8, {"eval_accuracy": 0.5})], trajectory("linear() >> freeze(50%)", 8, peaks=[5.0])
     figure = draw_runs([run("low", [0.5], "linear()"), made(segment(higher), name="high", evaluations=rows)])
     assert max(max(line.get_ydata()) for line in figure.axes[-1].get_lines()) == 5
@@ -84,7 +84,7 @@ def test_named_metrics_a_panel_each_of_the_runs_that_have_them():
     assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "F1", "training loss"]
 
 
-def test_runs_without_a_common_metric_are_compared_by_their_training_loss_and_it_is_said():
+def test_runs_without_a_common_metric_are_compared_by_their_training_loss_with_a_note():
     train = [(1, {"loss": 2.0}), (2, {"loss": 1.0})]
     linear = segment(trajectory("linear()", 2))
     figure = draw_runs([run("a", [0.5], "linear()", train=train), made(linear, name="b", train=train)])
@@ -92,7 +92,7 @@ def test_runs_without_a_common_metric_are_compared_by_their_training_loss_and_it
     assert figure.legends[0].get_title().get_text() == "the runs have no evaluated metric in common"
 
 
-def test_runs_of_the_same_name_are_told_apart_by_their_folders():
+def test_runs_of_the_same_name_get_the_names_of_their_folders():
     names = lambda *paths: distinct_names([made(name=Path(path).parent.name, path=Path(path)) for path in paths])  # noqa: E731
     assert names("/x/a/out/record", "/x/b/out/record", "/x/other/record") == ["a/out", "b/out", "other"]
     assert names("/a/x/out/record", "/b/x/out/record") == ["a/x/out", "b/x/out"]
@@ -115,7 +115,7 @@ def test_epochs_only_where_they_are_the_same_for_all():
     assert draw_runs([one[0], other[1]]).axes[0].child_axes == []
 
 
-def test_runs_without_lrs_have_no_panel_of_lrs_and_it_is_said():
+def test_runs_without_lrs_have_no_panel_of_lrs_but_a_note():
     none, one = (draw_runs([run("a", [0.5], schedule), run("b", [0.4])]) for schedule in (None, "linear()"))
     assert [len(figure.axes) for figure in (none, one)] == [1, 2]
     notes = [figure.legends[0].get_title().get_text() for figure in (none, one)]

@@ -6,14 +6,12 @@ import json
 import re
 import sys
 
-import numpy as np
 import pytest
 
 from hf_lrsched.cli.main import main
 from hf_lrsched.report import html as page_module
 from hf_lrsched.report import write_report
 from hf_lrsched.runs import read_run
-from hf_lrsched.runs.downsample import select_points
 from hf_lrsched.schedules import ScheduleError
 from tests.report.page_parts import Page, doubles
 from tests.report.report_runs import ACCURACIES, LINK, MATHS, PEAK, UGLIER, UGLY, write_record
@@ -24,7 +22,7 @@ SIX_MEGABYTES = 6_000_000
 # ---- one file that loads nothing ----
 
 
-def test_the_page_is_whole_and_loads_nothing(page_of, trained):
+def test_report_is_one_file_that_loads_nothing(page_of, trained):
     page = page_of(trained[0] / "plateau")
     assert page.source.lstrip().startswith("<!DOCTYPE html>")
     assert page.path.stat().st_size < SIX_MEGABYTES
@@ -114,7 +112,7 @@ def test_lrs_are_those_that_the_optimizer_held(page_of, trained, name):
     assert page.run()["lr"]["lines"][0]["groups"] == ["group_0", "group_1"]  # which have the same LRs
 
 
-def test_the_phases_of_runs_that_came_otherwise(page_of, trained):
+def test_phases_of_an_early_cooldown(page_of, trained):
     folder, _ = trained
     cooled = page_of(folder / "cooldown").run()
     assert cooled["bands"] == [["warmup(2)", 0, 2], ["hold()", 2, 9], ["cooldown(6, shape=linear)", 9, 15]]
@@ -168,14 +166,14 @@ def test_several_runs(page_of, trained):
     assert {"plateau", "cooldown", "stock"} <= set(page.headings)
 
 
-def test_runs_of_one_name_are_told_apart(page_of, tmp_path):
+def test_runs_of_one_name_get_the_names_of_their_folders(page_of, tmp_path):
     for parent in ("a", "b"):
         write_record(tmp_path / parent / "run", "linear()", {"g": 1e-3}, train=[{"step": 1, "loss": 1.0}])
     page = page_of(tmp_path / "a" / "run", tmp_path / "b" / "run")
     assert [run["name"] for run in page.data["runs"]] == ["a/run", "b/run"]
 
 
-def test_mixed_runs_say_what_they_lack(page_of, tmp_path):
+def test_comparison_names_missing_metrics(page_of, tmp_path):
     one = write_record(tmp_path / "one", "linear()", {"g": 1e-3}, evaluations=[{"step": 50, "eval_f1": 0.5}])
     rows = [{"step": 5, "eval_accuracy": 0.5, "eval_loss": 1.0}]
     two = write_record(tmp_path / "two", "linear()", {"g": 1e-3}, updates=10, per_epoch=5, evaluations=rows)
@@ -253,7 +251,7 @@ def page_of_nothing(page_of, ugly):
     return Page(write_report([read_run(path)], ugly.parent / "plain.html", force=True))
 
 
-def test_texts_that_are_hardly_texts(page_of, tmp_path):
+def test_unusual_characters(page_of, tmp_path):
     strange = "\ud800 \u2028 \u2029 \x00 \u202e"
     folder = write_record(
         tmp_path / "run", "linear()", {strange: 1e-3}, train=[{"step": 1, "loss": 1.0}], model=strange
@@ -266,7 +264,7 @@ def test_texts_that_are_hardly_texts(page_of, tmp_path):
 # ---- warnings ----
 
 
-def test_what_is_doubtful_is_told(page_of, tmp_path):
+def test_warnings(page_of, tmp_path):
     train = [{"step": 1, "loss": None, "not_finite": "loss=nan"}, {"step": 40, "loss": 1.0}]
     folder = write_record(tmp_path / "run", "warmup(200) >> linear()", {"g": 1e-3}, updates=300, train=train)
     with (folder / "record" / "train.jsonl").open("a") as file:
@@ -313,18 +311,18 @@ def run_command(capsys, *arguments):
 
 def test_the_command_writes_into_the_working_directory(tmp_path, monkeypatch, capsys, trained):
     monkeypatch.chdir(tmp_path)
-    status, told = run_command(capsys, trained[0] / "plateau")
-    assert (status, told.out) == (0, "wrote plateau.html\n")
-    status, told = run_command(capsys, trained[0] / "plateau", trained[0] / "stock")
-    assert (status, told.out) == (0, "wrote report.html\n")
+    status, output = run_command(capsys, trained[0] / "plateau")
+    assert (status, output.out) == (0, "wrote plateau.html\n")
+    status, output = run_command(capsys, trained[0] / "plateau", trained[0] / "stock")
+    assert (status, output.out) == (0, "wrote report.html\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["plateau.html", "report.html"]
 
 
 def test_a_file_that_exists_is_kept_unless_forced(tmp_path, capsys, trained):
     file = tmp_path / "mine.html"
     file.write_text("mine")
-    status, told = run_command(capsys, trained[0] / "stock", "--output", file)
-    assert status == 2 and "exists and is kept" in told.err and file.read_text() == "mine"
+    status, output = run_command(capsys, trained[0] / "stock", "--output", file)
+    assert status == 2 and "exists and is kept" in output.err and file.read_text() == "mine"
     assert run_command(capsys, trained[0] / "stock", "--output", file, "--force")[0] == 0
     assert Page(file).run()["name"] == "stock"
 
@@ -333,33 +331,33 @@ def test_a_file_that_exists_is_kept_unless_forced(tmp_path, capsys, trained):
     ("output", "message"),
     [("page.pdf", "must be .html or .htm"), ("missing/page.html", "does not exist"), ("folder.html", "is a folder")],
 )
-def test_outputs_that_cant_be_meant(tmp_path, capsys, output, message):
+def test_invalid_outputs(tmp_path, capsys, output, message):
     (tmp_path / "folder.html").mkdir()
-    status, told = run_command(capsys, "anything", "--output", tmp_path / output)  # refused before a run is read
-    assert status == 2 and message in told.err
+    status, output = run_command(capsys, "anything", "--output", tmp_path / output)  # refused before a run is read
+    assert status == 2 and message in output.err
 
 
-def test_runs_that_cant_be_read(tmp_path, capsys):
+def test_unreadable_runs(tmp_path, capsys):
     empty = tmp_path / "empty"
     empty.mkdir()
-    status, told = run_command(capsys, empty, "--output", tmp_path / "page.html")
-    assert status == 2 and "is not a run's folder" in told.err
-    status, told = run_command(capsys, tmp_path / "missing", "--output", tmp_path / "page.html")
-    assert status == 2 and "no such file or folder" in told.err
-    torn = tmp_path / "trainer_state.json"
-    torn.write_text('{"log_history": [{"step"')
-    status, told = run_command(capsys, torn, "--output", tmp_path / "page.html")
-    assert status == 2 and "is not JSON" in told.err
-    torn.write_text('{"log_history": []}')
-    status, told = run_command(capsys, torn, "--output", tmp_path / "page.html")
-    assert status == 2 and "nothing to report" in told.err
+    status, output = run_command(capsys, empty, "--output", tmp_path / "page.html")
+    assert status == 2 and "is not a run's folder" in output.err
+    status, output = run_command(capsys, tmp_path / "missing", "--output", tmp_path / "page.html")
+    assert status == 2 and "no such file or folder" in output.err
+    state = tmp_path / "trainer_state.json"
+    state.write_text('{"log_history": [{"step"')
+    status, output = run_command(capsys, state, "--output", tmp_path / "page.html")
+    assert status == 2 and "is not JSON" in output.err
+    state.write_text('{"log_history": []}')
+    status, output = run_command(capsys, state, "--output", tmp_path / "page.html")
+    assert status == 2 and "nothing to report" in output.err
     assert not (tmp_path / "page.html").exists()
 
 
 def test_a_schedule_of_the_users_own_needs_its_module(tmp_path, capsys, monkeypatch):
     folder = write_record(tmp_path / "run", "hausgemacht()", {"g": 1e-3}, train=[{"step": 1, "loss": 1.0}])
-    status, told = run_command(capsys, folder, "--output", tmp_path / "page.html")
-    assert status == 2 and str(folder) in told.err and "hausgemacht" in told.err
+    status, output = run_command(capsys, folder, "--output", tmp_path / "page.html")
+    assert status == 2 and str(folder) in output.err and "hausgemacht" in output.err
     (tmp_path / "my_schedules_of_the_report.py").write_text(
         "from hf_lrsched import register\nregister('hausgemacht', 'warmup(10) >> linear()')\n"
     )
@@ -372,12 +370,12 @@ def test_a_schedule_of_the_users_own_needs_its_module(tmp_path, capsys, monkeypa
 @pytest.mark.parametrize(("module", "name"), [("plotly.offline", "Plotly"), ("jinja2", "Jinja2")])
 def test_a_missing_package_names_the_extra(tmp_path, capsys, monkeypatch, trained, module, name):
     monkeypatch.setitem(sys.modules, module, None)
-    status, told = run_command(capsys, trained[0] / "stock", "--output", tmp_path / "page.html")
-    assert status == 2 and f'reports need {name}: pip install "hf-lrsched[report]"' in told.err
+    status, output = run_command(capsys, trained[0] / "stock", "--output", tmp_path / "page.html")
+    assert status == 2 and f'reports need {name}: pip install "hf-lrsched[report]"' in output.err
     assert not (tmp_path / "page.html").exists()
 
 
-def test_a_page_that_would_be_too_large_is_refused(tmp_path, monkeypatch, trained):
+def test_too_large_a_report_is_refused(tmp_path, monkeypatch, trained):
     monkeypatch.setattr(page_module, "MAX_BYTES", 1_000_000)
     with pytest.raises(ScheduleError, match=r"would have \d\.\d MB, more than 1\. Report fewer runs"):
         write_report([read_run(trained[0] / "stock")], tmp_path / "page.html")
@@ -387,27 +385,6 @@ def test_a_page_that_would_be_too_large_is_refused(tmp_path, monkeypatch, traine
 
 
 # ---- long runs ----
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_thinned_lines_keep_their_extremes_and_jumps(seed):
-    random = np.random.default_rng(seed)
-    line = np.cumsum(random.normal(size=50_000)) * 0.01
-    jumps = random.choice(49_000, 20, replace=False) + 500
-    for jump in jumps:
-        line[jump:] += 30 * random.choice([-1, 1])
-    kept = select_points([line, -line], 1000)
-    assert len(kept) <= 1100 and (np.diff(kept) > 0).all() and kept[0] == 0 and kept[-1] == len(line) - 1
-    assert line[kept].max() == line.max() and line[kept].min() == line.min()
-    assert {*jumps, *(jumps - 1)} <= {*kept.tolist()}
-    # Between the points that are drawn, the line is never farther off than within one stretch of the whole.
-    drawn = np.interp(np.arange(len(line)), kept, line[kept])
-    assert np.abs(drawn - line).max() < 0.05 * np.ptp(line)
-
-
-def test_short_lines_are_whole():
-    assert select_points([np.zeros(10)], 10).tolist() == list(range(10))
-    assert select_points([np.array([])], 10).tolist() == []
 
 
 @pytest.mark.slow

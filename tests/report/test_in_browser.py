@@ -1,4 +1,4 @@
-"""The report in a real browser: it draws, tells, zooms, is told by the keyboard, and asks for nothing."""
+"""The report in a real browser: it draws, shows values, zooms, obeys the keyboard, and loads nothing."""
 
 import re
 import shutil
@@ -57,23 +57,23 @@ def pages(tmp_path_factory, trained, ugly, huge):
 
 @pytest.fixture
 def opened(browser, pages):
-    """`with opened("plateau", …) as page`: nothing may have been told by the console, nor asked for, when it closes."""
+    """`with opened("plateau", …) as page`: the console must be empty and nothing requested when it closes."""
 
     @contextmanager
     def make(name, **options):
         context = browser.new_context(**DESKTOP | options)
         page = context.new_page()
         page.set_default_timeout(120_000)
-        told, asked = [], []
-        page.on("console", lambda message: told.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: told.append(f"error: {error}"))
-        page.on("dialog", lambda dialog: (told.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        shown, asked = [], []
+        page.on("console", lambda message: shown.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: shown.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: (shown.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda request: asked.append(request.url))
         page.goto(pages[name])
         page.wait_for_selector("#chart .trace", state="attached")
         yield page
         context.close()
-        assert told == []
+        assert shown == []
         assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [pages[name]]
 
     return make
@@ -168,7 +168,7 @@ def test_under_the_pointer_stand_the_values(opened):
         assert values["accuracy"] == "0.5"
         assert (values["LR head"], values["LR body"]) == ("0.0026", "6.5e-4")
         assert "plateau: eval_accuracy 0.5, the best was 0.625" in page.locator("#tip").inner_text()
-        # Between the evaluations the nearest one is told, with its place; the LR is that of the update itself.
+        # Between the evaluations the nearest one is shown, with its update; the LR is that of the update itself.
         heading, rows = hover(page, 13)
         assert heading.startswith("update 13 · epoch 2.1667")
         assert dict(rows)["accuracy"] == "0.5 (update 12)"
@@ -186,8 +186,8 @@ def test_the_sizes_of_updates_have_a_panel_of_their_own(opened):
         assert drawn(page, 3)[0] > 2 * before[0]
         page.get_by_role("button", name="whole run").click()
         _, rows = hover(page, 12)
-        told = dict(rows)
-        assert re.fullmatch(r"[\d.e-]+", told["update / weights body"]) and "update / weights head" in told
+        shown = dict(rows)
+        assert re.fullmatch(r"[\d.e-]+", shown["update / weights body"]) and "update / weights head" in shown
         assert hover(page, 13)[1][-1][1].endswith("(update 12)")
         page.locator("#groups").select_option(label="head")
         assert len(drawn(page, 3)) == 2
@@ -197,14 +197,14 @@ def test_the_sizes_of_updates_have_a_panel_of_their_own(opened):
         assert len(drawn(page, 3)) == 0
 
 
-def test_several_runs_are_told_beside_each_other(opened):
+def test_values_of_several_runs_beside_each_other(opened):
     with opened("several") as page:
         heading, (head, *rows) = hover(page, 18)
         assert heading == "update 18"
         assert head == ["", "accuracy", "validation loss", "training loss", "LR"]
-        told = {row[0]: row[1:] for row in rows}
-        assert told["plateau"][0] == "0.875" and told["plateau"][3] == "7e-4"  # 4e-3 * (1 - 13/20) / 2
-        assert told["cooldown"] == ["–"] * 4  # over since update 15
+        shown = {row[0]: row[1:] for row in rows}
+        assert shown["plateau"][0] == "0.875" and shown["plateau"][3] == "7e-4"  # 4e-3 * (1 - 13/20) / 2
+        assert shown["cooldown"] == ["–"] * 4  # over since update 15
 
 
 def test_a_drag_zooms_all_panels(opened):
@@ -310,7 +310,7 @@ def test_markup_of_a_run_is_text_everywhere(opened):
         assert page.evaluate("document.scripts.length") == 3
 
 
-def test_the_policy_stops_what_would_come_through(browser, pages, listener):
+def test_the_policy_blocks_injected_markup(browser, pages, listener):
     """If a text of a run became markup after all: it could neither run nor call anyone."""
     address, calls = listener
     page = browser.new_page()
@@ -401,10 +401,10 @@ def test_a_finger_scrolls_over_the_chart(opened):
         assert page.evaluate(RANGE) == pytest.approx([-0.24, 24.24])
 
 
-def test_a_picture_is_saved(opened):
+def test_a_plot_is_saved(opened):
     with opened("plateau") as page:
         with page.expect_download() as waited:
-            page.get_by_role("button", name="save picture").click()
+            page.get_by_role("button", name="save plot").click()
         assert waited.value.suggested_filename.endswith(".png")
         with waited.value.path().open("rb") as file:
             assert file.read(8) == b"\x89PNG\r\n\x1a\n"

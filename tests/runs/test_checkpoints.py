@@ -1,4 +1,4 @@
-"""Whole and torn checkpoints: real ones, with every file cut, overwritten and deleted in turn."""
+"""Complete and corrupted checkpoints: real ones, with every file cut, overwritten and deleted in turn."""
 
 import json
 import logging
@@ -60,7 +60,7 @@ def run(tmp_path_factory):
     """The folder of an uninterrupted run: checkpoint-2, -4 and -6."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("whole") / "run"
+    folder = tmp_path_factory.mktemp("complete") / "run"
     make_trainer(folder).train()
     yield folder
     torch.set_num_threads(threads)
@@ -83,7 +83,7 @@ def weights(folder):
     return load_file(folder / "model.safetensors")
 
 
-# What is whole, and what is not
+# What is complete, and what is not
 
 FILES = ["model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"]
 FILES += ["trainer_state.json", "config.json"]
@@ -92,7 +92,7 @@ WAYS = {
     "empty": lambda data: b"",
     "1 byte": lambda data: data[:1],
     "half": lambda data: data[: len(data) // 2],
-    "all but the end": lambda data: data.rstrip(b"\n")[:-1],  # a JSON file without its last newline is whole
+    "all but the end": lambda data: data.rstrip(b"\n")[:-1],  # a JSON file without its last newline is complete
     "zeros": lambda data: bytes(len(data)),
     "zeros, then its second half": lambda data: bytes(len(data) // 2) + data[len(data) // 2 :],
     "its first half, then zeros": lambda data: data[: len(data) // 2] + bytes(len(data) - len(data) // 2),
@@ -101,7 +101,7 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", FILES)
-def test_a_torn_file_is_found_and_named(copied, name, way):
+def test_corrupted_file_is_found_and_named(copied, name, way):
     checkpoint = copied / "checkpoint-6"
     assert find_corruption(checkpoint) is None
     before = content(checkpoint)
@@ -112,7 +112,7 @@ def test_a_torn_file_is_found_and_named(copied, name, way):
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name not in ("config.json", "training_args.bin")])
-def test_a_missing_file_is_found_and_named(copied, name):
+def test_missing_file_is_found_and_named(copied, name):
     (copied / "checkpoint-6" / name).unlink()
     assert name in find_corruption(copied / "checkpoint-6") and "missing" in find_corruption(copied / "checkpoint-6")
 
@@ -137,7 +137,7 @@ def same(mine, other):
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "training_args.bin"])
-def test_what_is_called_whole_loads_as_it_was_saved(run, tmp_path_factory, name):
+def test_complete_files_load_as_they_were_saved(run, tmp_path_factory, name):
     """Cut anywhere, and with zeros anywhere in what has checksums or a grammar."""
     checkpoint = Path(shutil.copytree(run / "checkpoint-6", tmp_path_factory.mktemp("copy") / "checkpoint-6"))
     data, saved = (checkpoint / name).read_bytes(), load(checkpoint / name)
@@ -145,11 +145,13 @@ def test_what_is_called_whole_loads_as_it_was_saved(run, tmp_path_factory, name)
     @settings(max_examples=60, deadline=None, derandomize=True, database=None)
     @given(st.integers(0, len(data) - 1), st.integers(1, len(data)), st.booleans())
     def each(start, count, cut):
-        torn = data[:start] if cut else data[:start] + bytes(len(data[start : start + count])) + data[start + count :]
-        (checkpoint / name).write_bytes(torn)
+        corrupted = (
+            data[:start] if cut else data[:start] + bytes(len(data[start : start + count])) + data[start + count :]
+        )
+        (checkpoint / name).write_bytes(corrupted)
         found = find_corruption(checkpoint)
         if found is None:
-            assert same(load(checkpoint / name), saved), "called whole, and is another"
+            assert same(load(checkpoint / name), saved), "called complete, but differs"
         else:
             assert name in found
 
@@ -188,7 +190,7 @@ def test_checksums_are_of_the_latest_save(copied):
     assert find_corruption(copied / "checkpoint-6") is None
 
 
-def test_the_update_must_be_the_folders(copied):
+def test_update_must_match_the_folder_name(copied):
     shutil.rmtree(copied / "checkpoint-4")
     (copied / "checkpoint-6").rename(copied / "checkpoint-4")
     assert (
@@ -198,7 +200,7 @@ def test_the_update_must_be_the_folders(copied):
     assert find_corruption(copied / "best") is None
 
 
-def test_what_is_no_checkpoint(copied, tmp_path):
+def test_folder_that_is_no_checkpoint(copied, tmp_path):
     assert find_corruption(tmp_path / "none") == "there is no such folder"
     assert find_corruption(tmp_path) == "it is no checkpoint, for it has no trainer_state.json"
     assert find_corruption(copied / "checkpoint-6" / "config.json") == "there is no such folder"
@@ -234,13 +236,13 @@ SETTINGS = {
 
 @pytest.mark.parametrize("cls", [ScheduledTrainer, Trainer])
 @pytest.mark.parametrize("case", SETTINGS)
-def test_real_checkpoints_are_whole(tmp_path, case, cls):
+def test_real_checkpoints_are_complete(tmp_path, case, cls):
     make_trainer(tmp_path, cls=cls, **SETTINGS[case]).train()
     found = {path.name: find_corruption(path) for path in tmp_path.glob("checkpoint-*")}
     assert found and set(found.values()) == {None}
 
 
-def test_a_model_of_zeros_is_whole(tmp_path):
+def test_model_of_zeros_is_complete(tmp_path):
     make_trainer(tmp_path, model=Row(), max_steps=3, save_steps=1).train()
     assert not weights(tmp_path / "checkpoint-1")["weight"].any()  # the LR of the first update is 0
     assert find_corruption(tmp_path / "checkpoint-1") is None
@@ -256,22 +258,22 @@ def test_a_sharded_model(tmp_path, ending):
     assert len(shards) > 2 and find_corruption(checkpoint) is None
     for shard in shards:
         data = shard.read_bytes()
-        for torn in (b"", data[:-1]):
-            shard.write_bytes(torn)
+        for corrupted in (b"", data[:-1]):
+            shard.write_bytes(corrupted)
             assert shard.name in find_corruption(checkpoint)
         shard.unlink()
         assert f"{shard.name} is missing" in find_corruption(checkpoint)
         shard.write_bytes(data)
     (index,) = checkpoint.glob("*.index.json")
     data = index.read_bytes()
-    for torn in (b"", data[: len(data) // 2], b"{}"):
-        index.write_bytes(torn)
+    for corrupted in (b"", data[: len(data) // 2], b"{}"):
+        index.write_bytes(corrupted)
         assert index.name in find_corruption(checkpoint)
     index.unlink()
     assert "weights are missing" in find_corruption(checkpoint)
 
 
-def test_an_index_beside_a_whole_model_is_an_older_saves(copied):
+def test_index_beside_a_complete_model_is_ignored(copied):
     """Trainer reads model.safetensors where it is there."""
     index = {"weight_map": {"x": "model-00001-of-00002.safetensors"}}
     (copied / "checkpoint-6" / "model.safetensors.index.json").write_text(json.dumps(index))
@@ -314,9 +316,9 @@ def test_an_adapter(copied):
         (["pytorch_model_fsdp_0/__0_0.distcp", "optimizer_0/__0_0.distcp"], ["optimizer.pt", "model.safetensors"]),
         (["pytorch_model_fsdp.bin", "optimizer.bin"], ["optimizer.pt", "model.safetensors", "training_args.bin"]),
     ],
-    ids=["DeepSpeed", "DeepSpeed with a scheduler of one's own", "FSDP, sharded", "FSDP, whole"],
+    ids=["DeepSpeed", "DeepSpeed with a scheduler of one's own", "FSDP, sharded", "FSDP, one file"],
 )
-def test_others_folders_are_not_called_torn(copied, files, gone):
+def test_deepspeed_and_fsdp_folders_are_complete(copied, files, gone):
     checkpoint = copied / "checkpoint-6"
     for name in gone:
         (checkpoint / name).unlink()
@@ -335,7 +337,7 @@ def test_files_of_unknown_names_are_not_judged(copied):
     assert find_corruption(checkpoint) is None
 
 
-def test_a_model_saved_in_a_way_of_its_own(copied):
+def test_model_with_its_own_file_layout(copied):
     """sentence-transformers, for one, gives each module a folder."""
     checkpoint = copied / "checkpoint-6"
     (checkpoint / "0_Module").mkdir()
@@ -343,7 +345,7 @@ def test_a_model_saved_in_a_way_of_its_own(copied):
     assert find_corruption(checkpoint) is None
 
 
-def test_saved_without_checksums_or_in_torchs_older_format(copied):
+def test_saved_without_checksums_or_in_the_legacy_torch_format(copied):
     path = copied / "checkpoint-6" / "optimizer.pt"
     state = torch.load(path, weights_only=True)
     torch.save(state, path, _use_new_zipfile_serialization=False)
@@ -360,10 +362,10 @@ def test_saved_without_checksums_or_in_torchs_older_format(copied):
     assert "optimizer.pt is corrupted" in find_corruption(copied / "checkpoint-6")
 
 
-# The newest whole one
+# The latest complete one
 
 
-def test_the_newest_by_number(copied, tmp_path):
+def test_latest_complete_checkpoint_by_number(copied, tmp_path):
     shutil.copytree(copied / "checkpoint-6", copied / "checkpoint-10")
     (copied / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": 10}')
     assert latest_complete_checkpoint(copied) == (copied / "checkpoint-10", {})
@@ -371,11 +373,11 @@ def test_the_newest_by_number(copied, tmp_path):
     (copied / "checkpoint-6" / "trainer_state.json").unlink()
     shutil.copytree(copied / "checkpoint-2", copied / "checkpoint-best")
     (copied / "checkpoint-12").write_text("a file")
-    whole, torn = latest_complete_checkpoint(copied)
-    assert whole == copied / "checkpoint-4"
-    assert list(torn) == [copied / "checkpoint-10", copied / "checkpoint-6"]
-    assert torn[copied / "checkpoint-10"] == "scheduler.pt is missing"
-    assert torn[copied / "checkpoint-6"].startswith("trainer_state.json, which is written last, is missing")
+    complete, corrupted = latest_complete_checkpoint(copied)
+    assert complete == copied / "checkpoint-4"
+    assert list(corrupted) == [copied / "checkpoint-10", copied / "checkpoint-6"]
+    assert corrupted[copied / "checkpoint-10"] == "scheduler.pt is missing"
+    assert corrupted[copied / "checkpoint-6"].startswith("trainer_state.json, which is written last, is missing")
 
 
 # In Trainer
@@ -392,7 +394,7 @@ class Watch(TrainerCallback):
         self.seen = content(self.folder)
 
 
-def tear(folder, way):
+def corrupt(folder, way):
     if way == "cut off":  # as a kill leaves it
         (folder / "trainer_state.json").unlink()
         (folder / "rng_state.pth").unlink()
@@ -402,30 +404,30 @@ def tear(folder, way):
 
 @pytest.mark.parametrize("limit", [None, 1, 2])
 @pytest.mark.parametrize("way", ["cut off", "lost"])
-@pytest.mark.parametrize("torn", [[6], [6, 4]], ids=["one", "two"])
-def test_true_is_the_newest_whole_one(run, copied, caplog, torn, way, limit):
-    for update in torn:
-        tear(copied / f"checkpoint-{update}", way)
+@pytest.mark.parametrize("corrupted", [[6], [6, 4]], ids=["one", "two"])
+def test_resume_true_uses_the_latest_complete_checkpoint(run, copied, caplog, corrupted, way, limit):
+    for update in corrupted:
+        corrupt(copied / f"checkpoint-{update}", way)
     before, watch = content(copied), Watch(copied)
     with caplog.at_level(logging.WARNING, "hf_lrsched"):
         trainer = make_trainer(copied, callbacks=[watch], save_total_limit=limit)
         trainer.train(resume_from_checkpoint=True)
-    begin = min(torn) - 2
+    begin = min(corrupted) - 2
     assert watch.began == [begin] and trainer.state.global_step == UPDATES
     assert watch.seen == before, "something was changed before the first update"
-    told = [record.getMessage() for record in caplog.records if "corrupted" in record.getMessage()]
-    assert len(told) == len(torn)
-    for update, message in zip(torn, told, strict=True):
+    messages = [record.getMessage() for record in caplog.records if "corrupted" in record.getMessage()]
+    assert len(messages) == len(corrupted)
+    for update, message in zip(corrupted, messages, strict=True):
         assert (
             f"checkpoint-{update} is corrupted: " in message
             and f"resumes from {copied / f'checkpoint-{begin}'}" in message
         )
         assert ("trainer_state.json" if way == "cut off" else "optimizer.pt") in message
 
-    # What was torn is saved anew, in the same folder; no file of it is left as it was.
-    whole = weights(run / "checkpoint-6")
+    # The corrupted ones are saved again, in the same folder; no file of them is left.
+    complete = weights(run / "checkpoint-6")
     assert latest_complete_checkpoint(copied) == (copied / "checkpoint-6", {})
-    assert all(torch.equal(value, whole[key]) for key, value in weights(copied / "checkpoint-6").items())
+    assert all(torch.equal(value, complete[key]) for key, value in weights(copied / "checkpoint-6").items())
     saved = [torch.load(folder / "checkpoint-6" / "scheduler.pt", weights_only=True) for folder in (run, copied)]
     assert saved[0] == saved[1]
     left = {path.name: find_corruption(path) for path in copied.glob("checkpoint-*")}
@@ -434,8 +436,8 @@ def test_true_is_the_newest_whole_one(run, copied, caplog, torn, way, limit):
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-def test_a_torn_one_of_a_later_update_does_not_cost_the_whole_ones(copied, limit):
-    """The run goes on before two torn ones: rotation, which goes by time, keeps what is saved anew."""
+def test_rotation_keeps_the_new_checkpoints_not_the_corrupted_ones(copied, limit):
+    """The run resumes before two corrupted ones; rotation, which goes by time, keeps those that are saved again."""
     seen = []
 
     class Look(TrainerCallback):
@@ -443,14 +445,14 @@ def test_a_torn_one_of_a_later_update_does_not_cost_the_whole_ones(copied, limit
             seen.append((state.global_step, latest_complete_checkpoint(copied)[0]))
 
     for update in (4, 6):
-        tear(copied / f"checkpoint-{update}", "lost")
+        corrupt(copied / f"checkpoint-{update}", "lost")
     make_trainer(copied, callbacks=[Look()], save_total_limit=limit).train(resume_from_checkpoint=True)
     assert seen == [(update, copied / f"checkpoint-{update}") for update in (4, 6)]
 
 
-def test_all_are_torn(copied):
+def test_resume_is_refused_when_all_are_corrupted(copied):
     for update in (2, 4, 6):
-        tear(copied / f"checkpoint-{update}", "lost")
+        corrupt(copied / f"checkpoint-{update}", "lost")
     before, watch = content(copied), Watch(copied)
     trainer = make_trainer(copied, callbacks=[watch])
     with pytest.raises(
@@ -460,14 +462,14 @@ def test_all_are_torn(copied):
     assert watch.began == [] and content(copied) == before
 
 
-def test_there_is_none(tmp_path):
+def test_resume_true_without_any_checkpoint(tmp_path):
     with pytest.raises(ValueError, match="No valid checkpoint found") as error:
         make_trainer(tmp_path).train(resume_from_checkpoint=True)
     assert not isinstance(error.value, ScheduleError)  # Trainer's own
 
 
-def test_a_torn_one_by_name_is_refused(copied):
-    tear(copied / "checkpoint-4", "lost")
+def test_corrupted_checkpoint_by_path_is_refused(copied):
+    corrupt(copied / "checkpoint-4", "lost")
     watch = Watch(copied)
     trainer = make_trainer(copied, callbacks=[watch])
     for wanted in (copied / "checkpoint-4", str(copied / "checkpoint-4")):
@@ -484,15 +486,15 @@ def test_a_torn_one_by_name_is_refused(copied):
 
 
 @pytest.mark.parametrize("wanted", [None, False, "path", "Path"])
-def test_whole_ones_and_none_at_all_are_as_ever(copied, wanted):
+def test_resume_from_a_complete_checkpoint_or_from_none(copied, wanted):
     watch = Watch(copied)
     path = {"path": str(copied / "checkpoint-2"), "Path": copied / "checkpoint-2"}.get(wanted, wanted)
     make_trainer(copied, callbacks=[watch]).train(resume_from_checkpoint=path)
     assert watch.began == [2 if wanted else 0]
 
 
-def test_a_save_over_an_old_folder_that_is_cut_off_is_torn(copied, monkeypatch):
-    """Each file is whole, but some are the old ones."""
+def test_interrupted_save_over_an_old_folder_is_corrupted(copied, monkeypatch):
+    """Each file is complete, but some are old ones."""
     save = torch.save
 
     def dies(state, path, *args, **kwargs):
@@ -507,7 +509,7 @@ def test_a_save_over_an_old_folder_that_is_cut_off_is_torn(copied, monkeypatch):
     assert find_corruption(copied / "checkpoint-6").startswith("trainer_state.json, which is written last, is missing")
 
 
-def test_the_state_comes_after_every_processs_random_state(tmp_path, monkeypatch):
+def test_trainer_state_is_written_after_every_random_state(tmp_path, monkeypatch):
     trainer = make_trainer(tmp_path)
     seen = []
 

@@ -1,4 +1,4 @@
-"""The files of a record: whole after a kill at any byte, and no reason to end a training."""
+"""The files of a record: complete rows after a kill at any byte, and no reason to end a training."""
 
 import json
 import logging
@@ -41,19 +41,19 @@ def test_a_row_is_a_line_of_json(path):
     assert read_rows(path) == ROWS and last_row(path) == ROWS[-1]
 
 
-def test_cut_at_every_byte_and_gone_on(path):
+def test_cut_at_every_byte_and_continued(path):
     content = write(path, ROWS)
     ends = [place + 1 for place, byte in enumerate(content) if byte == 10]
     for cut in range(len(content) + 1):
         path.write_bytes(content[:cut])
         # the end of its line is not needed to read a row
-        whole = sum(end - 1 <= cut for end in ends)
-        assert read_rows(path) == ROWS[:whole]
-        assert last_row(path) == (ROWS[whole - 1] if whole else None)
+        complete = sum(end - 1 <= cut for end in ends)
+        assert read_rows(path) == ROWS[:complete]
+        assert last_row(path) == (ROWS[complete - 1] if complete else None)
         assert path.read_bytes() == content[:cut]  # reading changes nothing
         after = write(path, [ROWS[0]])
         # what any reader of JSON lines reads
-        assert [json.loads(line) for line in after.decode("utf-8").splitlines()] == [*ROWS[:whole], ROWS[0]]
+        assert [json.loads(line) for line in after.decode("utf-8").splitlines()] == [*ROWS[:complete], ROWS[0]]
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 5000, b"\xff\xfe{", b"[1, 2]", b'"text"', b"{" * 3000, b"[" * 300_000, b"\n"])
@@ -98,7 +98,7 @@ def test_any_row_comes_back(tmp_path_factory, rows):
     assert read_rows(path) == [plain(row) for row in rows]
 
 
-def test_what_json_does_not_have(path):
+def test_nan_and_infinity_become_null(path):
     write(path, [{"a": float("nan"), "b": [float("-inf"), 1.0], "c": np.float64("inf"), "d": {"e": float("inf")}}])
     write(path, [{"path": path, "odd": "\ud800"}])
     assert read_rows(path) == [
@@ -116,7 +116,7 @@ def room():
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_and_room_again(path, room, caplog):
+def test_full_disk_and_space_again(path, room, caplog):
     expected = [{"start": 0, "step": step} for step in range(1, 31)]
     file = Appender(path)
     for row in expected[:10]:
@@ -136,7 +136,7 @@ def test_a_full_disk_and_room_again(path, room, caplog):
     assert len(caplog.records) == 1 and "Training goes on" in caplog.text
 
 
-def test_rows_that_wait_do_not_fill_the_memory(path, room):
+def test_waiting_rows_are_limited(path, room):
     file = Appender(path)
     file.append({"step": 0})
     try:
@@ -182,7 +182,7 @@ def test_lrs_before_the_first_segment_are_not_known():
     np.testing.assert_allclose(found, [np.nan, LINEAR[3], np.nan, LINEAR[9]])
 
 
-def test_of_two_segments_at_one_update_the_later_holds():
+def test_later_of_two_segments_at_one_update_holds():
     (found, _) = lrs([segment(0), segment(4, 0.5), segment(4, 0.25)], np.array([3.0, 4.0]))
     np.testing.assert_allclose(found, [LINEAR[3], LINEAR[4] / 4])
 
@@ -226,12 +226,12 @@ def test_rows_that_two_resumes_made_again(record):
     assert [segment.start for segment in found.segments()] == [0, 2, 4]
 
 
-def test_without_the_row_of_a_start_the_lrs_are_not_known(record):
+def test_lrs_are_unknown_without_the_row_of_a_start(record):
     assert record(run=[start(0, 0)], train=at(0, 2)).segments() is not None
     assert record(train=[*at(0, 2), *at(1, 1)]).segments() is None
 
 
-def test_without_the_schedule_of_the_latest_start_the_lrs_are_not_known(record):
+def test_lrs_are_unknown_without_the_schedule_of_the_latest_start(record):
     assert record(run=[start(0, 0), {"start": 1, "step": 3, "schedule": None}]).segments() is None
 
 

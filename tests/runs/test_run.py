@@ -1,4 +1,4 @@
-"""What read_run finds: the newest record, else the Trainer's own state; and what it says where there is nothing."""
+"""read_run: the newest record, else the Trainer's own state, else a clear error."""
 
 import json
 
@@ -105,7 +105,7 @@ def test_a_damaged_state(tmp_path, content, message):
         read_run(tmp_path)
 
 
-def test_nothing_there(tmp_path):
+def test_no_run_at_the_path(tmp_path):
     with pytest.raises(ScheduleError, match=r"no such file or folder: .*nowhere"):
         read_run(tmp_path / "nowhere")
     with pytest.raises(ScheduleError, match=r"not a run.s folder: it has no record.run.jsonl, no "):
