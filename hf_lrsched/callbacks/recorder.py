@@ -8,7 +8,20 @@ from typing import Any
 from transformers import TrainerState, TrainingArguments
 
 from ..runs.columns import is_step_size
-from ..runs.record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, STEPS, TRAIN, VERSION, Appender, Segment, last_row
+from ..runs.record import (
+    EVALUATIONS,
+    EVENTS,
+    FILES,
+    FOLDER,
+    RUN,
+    STEPS,
+    TRAIN,
+    VERSION,
+    Appender,
+    Segment,
+    last_row,
+    read_rows,
+)
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief
@@ -72,8 +85,11 @@ class RunRecorder(ReadsUsedLRs):
             "events": now[: len(now) - len(resumes)],
             **_segment(scheduler, state).to_row(),
         }
+        # A kill during a save loses the rows of events that the checkpoint has.
+        recorded = read_rows(folder / EVENTS)
+        lost = [event for event in row["events"] if not any(event.items() <= each.items() for each in recorded)]
         self._append(RUN, state, row)
-        for event in resumes:
+        for event in (*lost, *resumes):
             self._append(EVENTS, state, event)
 
     def on_step_begin(self, args, state, control, **kwargs):

@@ -20,9 +20,13 @@ def add_callbacks(trainer: Any) -> None:
 
 
 def connect_record(trainer: Any) -> None:
-    """Gives the callbacks that note findings the recorder of this Trainer, for this run."""
-    recorder = find_callback(trainer, RunRecorder)
-    for callback in trainer.callback_handler.callbacks:
+    """Gives the callbacks that note findings the recorder of this Trainer, for this run.
+
+    The recorder comes last: a callback of the user may change the LR in any hook, and the record dates it to the update.
+    """
+    recorder, handler = find_callback(trainer, RunRecorder), trainer.callback_handler
+    handler.callbacks = sorted(handler.callbacks, key=lambda callback: callback is recorder)
+    for callback in handler.callbacks:
         if isinstance(callback, LossGuard | LossMonitor) and callback.recorder is None:
             callback.recorder = recorder
 

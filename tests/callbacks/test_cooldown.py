@@ -16,7 +16,7 @@ PEAK = 1e-3
 SCHEDULE = "warmup(2) >> hold() >> cooldown(6, shape=linear)"
 
 
-def cooled(size=6, level=1.0):
+def cooldown_factors(size=6, level=1.0):
     return [level * (1 - u / size) for u in range(size)]
 
 
@@ -50,19 +50,19 @@ def run(make_trainer):
     return make
 
 
-EARLY = {"metric_for_best_model": "eval_loss", "greater_is_better": True}  # which a falling loss never satisfies
+EARLY = {"metric_for_best_model": "eval_loss", "greater_is_better": True}  # a falling loss never improves
 
 
 def test_in_its_time(run):
-    assert factors(run()) == pytest.approx([0, 0.5, *[1] * 16, *cooled()], rel=1e-12)
+    assert factors(run()) == pytest.approx([0, 0.5, *[1] * 16, *cooldown_factors()], rel=1e-12)
 
 
 @pytest.mark.parametrize("how", ["callbacks=", "add_callback"])
 def test_early_stopping(run, tmp_path, how):
     stopping = EarlyStoppingCallback(early_stopping_patience=2)
     trainer = run(SCHEDULE, stopping, **EARLY) if how == "callbacks=" else run(SCHEDULE, late=[stopping], **EARLY)
-    # the best at 2, then two without: stopped at 6, and 6 updates more, through the evaluations at 8 and 10
-    assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, 1, 1, *cooled()], rel=1e-12)
+    # the best evaluation at 2, then two without improvement: stopped at 6, and 6 more updates with evaluations at 8 and 10
+    assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, 1, 1, *cooldown_factors()], rel=1e-12)
     (event,) = trainer.lr_scheduler.events
     assert (event["kind"], event["t"], event["cause"], event["lr_before"]) == ("cooldown", 6, "early stopping", PEAK)
     assert trainer.state.global_step == 12
@@ -71,18 +71,18 @@ def test_early_stopping(run, tmp_path, how):
     assert checkpoint.name == "checkpoint-12"
 
 
-def test_early_stopping_that_it_does_not_listen_to(run):
+def test_early_stopping_without_on_early_stopping_ends_the_run(run):
     trainer = run("hold() >> cooldown(6, on=sigterm)", EarlyStoppingCallback(2), **EARLY)
     assert trainer.state.global_step == 6
 
 
 def test_early_stopping_within_the_cooldown_lets_it_end(run):
     trainer = run(SCHEDULE, EarlyStoppingCallback(9), **EARLY)  # at 20
-    assert factors(trainer) == pytest.approx([0, 0.5, *[1] * 16, *cooled()], rel=1e-12)
+    assert factors(trainer) == pytest.approx([0, 0.5, *[1] * 16, *cooldown_factors()], rel=1e-12)
     assert trainer.lr_scheduler.events == []
 
 
-def test_a_stop_that_is_no_early_stopping_is_obeyed(run):
+def test_another_stop_than_early_stopping_is_obeyed(run):
     trainer = run(SCHEDULE, At({5: lambda control, **_: setattr(control, "should_training_stop", True)}))
     assert trainer.state.global_step == 5
 
@@ -90,7 +90,7 @@ def test_a_stop_that_is_no_early_stopping_is_obeyed(run):
 def test_sigterm(run, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     trainer = run(SCHEDULE, At({7: lambda **_: os.kill(os.getpid(), signal.SIGTERM)}))
-    assert factors(trainer) == pytest.approx([0, 0.5, *[1] * 5, *cooled()], rel=1e-12)
+    assert factors(trainer) == pytest.approx([0, 0.5, *[1] * 5, *cooldown_factors()], rel=1e-12)
     assert trainer.lr_scheduler.events[0]["cause"] == "SIGTERM"
     assert (tmp_path / "out" / "checkpoint-13" / "scheduler.pt").exists()
     assert signal.getsignal(signal.SIGTERM) is before
@@ -105,7 +105,7 @@ def test_a_second_sigterm_saves_and_ends_at_once(run, tmp_path):
     assert (tmp_path / "out" / "checkpoint-9" / "scheduler.pt").exists()
 
 
-def test_after_an_error_sigterm_is_what_it_was(run):
+def test_an_error_restores_the_handler_of_sigterm(run):
     def fail(**_):
         assert signal.getsignal(signal.SIGTERM) is not before
         raise RuntimeError("out of memory")
@@ -118,10 +118,10 @@ def test_after_an_error_sigterm_is_what_it_was(run):
 
 def test_sigterm_in_the_warmup_cools_down_from_there(run):
     trainer = run("warmup(10) >> hold() >> cooldown(4, shape=linear)", At({5: lambda **_: os.kill(os.getpid(), 15)}))
-    assert factors(trainer) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, *cooled(4, 0.5)], rel=1e-12)
+    assert factors(trainer) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, *cooldown_factors(4, 0.5)], rel=1e-12)
 
 
-def test_a_file_asks_for_it(run, tmp_path):
+def test_a_file_starts_the_cooldown(run, tmp_path):
     request = tmp_path / "out" / "start_cooldown"
 
     def ask(**_):
@@ -129,13 +129,13 @@ def test_a_file_asks_for_it(run, tmp_path):
         request.touch()
 
     trainer = run(SCHEDULE, At({4: ask}))
-    assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, *cooled()], rel=1e-12)
+    assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, *cooldown_factors()], rel=1e-12)
     assert not request.exists()  # or the next run would find it
 
 
-def test_told_in_python(run):
+def test_start_cooldown_from_python(run):
     trainer = run(SCHEDULE, At({4: lambda lr_scheduler, **_: lr_scheduler.start_cooldown("a hunch")}))
-    assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, *cooled()], rel=1e-12)
+    assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, *cooldown_factors()], rel=1e-12)
     assert trainer.lr_scheduler.events[0]["cause"] == "a hunch"
     assert trainer.lr_scheduler.start_cooldown() is None  # it has begun
     with pytest.raises(ScheduleError, match="has no cooldown to begin"):
@@ -143,7 +143,7 @@ def test_told_in_python(run):
 
 
 class Clock:
-    """A wall clock by which every update takes a minute, and every look at it a moment."""
+    """A clock that the test sets."""
 
     def __init__(self):
         self.now = 0.0
@@ -174,18 +174,18 @@ class Ticks(TrainerCallback):
 
 
 def test_a_time_limit(run, minutes):
-    # A minute each: at update 8 one more and a cooldown of 6, with a tenth to spare, would take until 15.6.
+    # A minute each: at update 8, one more update and a cooldown of 6, with a tenth to spare, would end at 15.6.
     trainer = run("hold() >> cooldown(6, shape=linear, time_limit=15min)", Ticks(minutes))
-    assert factors(trainer) == pytest.approx([1] * 8 + cooled(), rel=1e-12)
+    assert factors(trainer) == pytest.approx([1] * 8 + cooldown_factors(), rel=1e-12)
     assert trainer.state.global_step == 14
     assert "time limit of 15min" in trainer.lr_scheduler.events[0]["cause"]
 
 
-def test_a_time_limit_that_is_far(run, minutes):
+def test_a_distant_time_limit_changes_nothing(run, minutes):
     assert len(factors(run("hold() >> cooldown(6, time_limit=2h)", Ticks(minutes)))) == 24
 
 
-def test_a_time_limit_counts_the_run_that_is_resumed(run, minutes, tmp_path):
+def test_a_time_limit_includes_the_time_before_a_resume(run, minutes, tmp_path):
     schedule = "hold() >> cooldown(6, shape=linear, time_limit=15min)"
     run(
         schedule,
@@ -198,7 +198,7 @@ def test_a_time_limit_counts_the_run_that_is_resumed(run, minutes, tmp_path):
     assert trainer.state.global_step == 14
 
 
-def test_a_time_limit_in_the_past(run, minutes, tmp_path):
+def test_a_time_limit_that_is_over(run, minutes, tmp_path):
     schedule = "hold() >> cooldown(6, time_limit=10min)"
     run(schedule, Ticks(minutes), save_strategy="steps", save_steps=1)
     last = max(Path(tmp_path, "out").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
@@ -223,7 +223,7 @@ def test_resumed_to_the_bit(run, tmp_path, update):
     assert resumed.lr_scheduler.events == whole.lr_scheduler.events
 
 
-def test_a_run_that_is_over_says_so(run, tmp_path):
+def test_resuming_a_run_that_is_over_is_refused(run, tmp_path):
     run(SCHEDULE, At({4: lambda lr_scheduler, **_: lr_scheduler.start_cooldown()}))
     with pytest.raises(ScheduleError, match="this run is over: its cooldown began at 4 and ended at 10"):
         run(resume=str(tmp_path / "out" / "checkpoint-10"))
@@ -233,7 +233,7 @@ def test_a_run_that_is_over_says_so(run, tmp_path):
     "how, message",
     [("keep", None), ("switch", None), ("stretch", "not possible here"), ("rewarm", "not possible here")],
 )
-def test_resumed_within_with_other_settings(run, tmp_path, how, message):
+def test_resumed_within_the_cooldown_with_other_settings(run, tmp_path, how, message):
     def resumed():
         return run(
             SCHEDULE,
@@ -247,12 +247,12 @@ def test_resumed_within_with_other_settings(run, tmp_path, how, message):
         with pytest.raises(ScheduleError, match=message):
             resumed()
     elif how == "keep":
-        assert factors(resumed()) == pytest.approx(cooled()[2:], rel=1e-12)
+        assert factors(resumed()) == pytest.approx(cooldown_factors()[2:], rel=1e-12)
     else:
-        assert factors(resumed()) == pytest.approx([1] * 36 + cooled(), rel=1e-12)
+        assert factors(resumed()) == pytest.approx([1] * 36 + cooldown_factors(), rel=1e-12)
 
 
-def test_a_second_train_starts_anew(make_trainer):
+def test_a_second_train_starts_again(make_trainer):
     trainer = make_trainer(
         SCHEDULE, callbacks=[EarlyStoppingCallback(2)], num_train_epochs=4, eval_strategy="steps", eval_steps=2, **EARLY
     )
@@ -290,7 +290,7 @@ def test_the_stock_trainer_with_the_callbacks_in_any_order(make_trainer, grouped
         **EARLY,
     )
     trainer.train()
-    assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, 1, 1, *cooled()], rel=1e-12)
+    assert factors(trainer) == pytest.approx([0, 0.5, 1, 1, 1, 1, *cooldown_factors()], rel=1e-12)
     (event,) = trainer.lr_scheduler.events
     assert (event["t"], event["cause"]) == (6, "early stopping")
     assert trainer.state.global_step == 12

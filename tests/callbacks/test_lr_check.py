@@ -1,4 +1,4 @@
-"""What makes a log show an LR that no parameter had is found at once."""
+"""A log that shows an LR that no parameter had: found at once."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def arguments(tmp_path, **kwargs):
     return TrainingArguments(str(tmp_path), use_cpu=True, report_to=[], disable_tqdm=True, save_strategy="no", **kwargs)
 
 
-def said(caplog):
+def messages(caplog):
     return " ".join(record.getMessage() for record in caplog.records)
 
 
@@ -59,15 +59,15 @@ def test_the_stock_trainer_accepts_it_and_shows_an_lr_that_does_not_train(tmp_pa
     assert used.used == [0.1] * 8
 
 
-def test_its_own_optimizer_is_fine(tmp_path, caplog):
+def test_a_scheduler_of_the_optimizer_that_trains_gives_no_warning(tmp_path, caplog):
     model = Line()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     pair = (optimizer, get_scheduler("linear()", optimizer, num_training_steps=8))
     Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[ScheduleCallback()]).train()
-    assert said(caplog) == ""
+    assert messages(caplog) == ""
 
 
-def test_an_lr_that_something_else_writes_is_told_once(tmp_path, caplog):
+def test_an_lr_that_something_else_writes_is_reported_once(tmp_path, caplog):
     class Writer(TrainerCallback):
         def on_step_begin(self, args, state, control, **kwargs):
             if state.global_step in (2, 4):
@@ -77,7 +77,7 @@ def test_an_lr_that_something_else_writes_is_told_once(tmp_path, caplog):
         Line(), arguments(tmp_path), train_dataset=DATA, schedule="linear()", callbacks=[Writer()]
     )
     trainer.train()
-    message = said(caplog)
+    message = messages(caplog)
     assert "update 3: group 0 is trained with LR 7" in message and "schedule says 0.075" in message
     assert message.count("Something else") == 1
 
@@ -107,14 +107,14 @@ def test_the_stock_trainer_ends_too_high_after_skipped_steps_and_is_told(tmp_pat
     skip(trainer, {2, 5})
     trainer.train()
     assert trainer.lr_scheduler.get_last_lr()[0] == pytest.approx(0.1 * 2 / 8)
-    assert "1 behind" in said(caplog)
+    assert "1 behind" in messages(caplog)
 
 
-def test_a_spent_scheduler_is_told(tmp_path, caplog):
+def test_a_used_scheduler_is_reported(tmp_path, caplog):
     model = Line()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     pair = (optimizer, get_scheduler("linear()", optimizer, num_training_steps=8))
     trainer = Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[ScheduleCallback()])
     trainer.train()
     trainer.train()
-    assert "an earlier train() used it" in said(caplog)
+    assert "an earlier train() used it" in messages(caplog)

@@ -1,4 +1,4 @@
-"""plateau() in Trainer: one step for each evaluation, the same after a resume, told where it can't be."""
+"""plateau() in Trainer: each evaluation counts once, also after a resume; a run without the metric is refused."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,8 @@ from hf_lrsched import ScheduleCallback, ScheduledTrainer, ScheduleError, get_sc
 PEAK = 1e-3
 
 
-class Told(TrainerCallback):
-    """Evaluations with the losses that a test wants."""
+class GivenMetric(TrainerCallback):
+    """Replaces a metric of each evaluation."""
 
     def __init__(self, losses, key="eval_loss"):
         self.losses, self.key = iter(losses), key
@@ -29,7 +29,7 @@ def run(make_trainer):
 
     def make(schedule, losses=(), key="eval_loss", resume=None, **kwargs):
         defaults = {"num_train_epochs": 4, "eval_strategy": "steps", "eval_steps": 2}
-        trainer = make_trainer(schedule, callbacks=[Told(losses, key)], **defaults | kwargs)
+        trainer = make_trainer(schedule, callbacks=[GivenMetric(losses, key)], **defaults | kwargs)
         trainer.train(resume_from_checkpoint=resume)
         return trainer
 
@@ -45,7 +45,7 @@ def warm_linear(t, warmup=4, updates=24):
 
 
 def test_a_scale_on_top_of_warmup_and_decay(run):
-    # Evaluations after updates 2, 4, …; a drop after the third and the fifth bad one in a row: updates 8 and 16.
+    # Evaluations after updates 2, 4, …; drops after two evaluations without improvement: updates 8 and 16.
     losses = [0.5, 0.4, 0.4, 0.4, 0.3, 0.3, 0.3, 0.3, 0.2, 0.1, 0.09, 0.08]
     trainer = run("(warmup(4) >> linear()) * plateau(factor=0.5, patience=1)", losses)
     expected = [warm_linear(t) * (1 if t < 8 else 0.5 if t < 14 else 0.25) for t in range(24)]
@@ -56,19 +56,19 @@ def test_a_scale_on_top_of_warmup_and_decay(run):
 
 
 def test_on_one_phase_alone(run):
-    # The evaluations after updates 2 and 4 are the warmup's: they neither count nor set the best. Then the phase of updates
+    # The evaluations after updates 2 and 4 are in the warmup: they neither count nor set the best. Then the phase of updates
     # 5 to 12, then a decay that begins where it stands.
     losses = [0.1, 0.1, 0.5, 0.5, 0.5, 0.5, *[0.5] * 6]
     trainer = run("warmup(4) >> hold(8) * plateau(factor=0.5, patience=0) >> linear()", losses)
-    held = [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]  # bad ones after 8, 10 and 12
+    held = [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]  # no improvement after 8, 10 and 12
     expected = [0, 0.25, 0.5, 0.75, *held, *[0.125 * (1 - u / 12) for u in range(12)]]
     assert factors(trainer) == pytest.approx(expected, rel=1e-12)
 
 
-def test_two_of_them(run):
+def test_two_plateaus(run):
     losses = [0.5, *[0.6] * 11]
     trainer = run("hold(12) * plateau(factor=0.5, patience=1) >> hold() * plateau(factor=0.1, patience=2)", losses)
-    # the first: bad after 4, 6 | 8, 10 | 12 counts 1; the second begins anew: best after 14, bad after 16, 18, 20
+    # the first: no improvement after 4, 6 | 8, 10 | 12 counts 1; the second starts again: best after 14, none after 16, 18, 20
     expected = [1] * 6 + [0.5] * 4 + [0.25] * 10 + [0.025] * 4
     assert factors(trainer) == pytest.approx(expected, rel=1e-12)
 
@@ -94,7 +94,7 @@ def test_the_direction_of_an_unknown_metric_is_greater_is_better(run):
 
 
 def test_several_sets_and_the_start_and_a_call_by_hand_count_once(make_trainer, data):
-    """`metrics` of several sets come in several events; only those of the Trainer's own evaluations count."""
+    """The metrics of several sets come in several events; only those of the Trainer's own evaluations count."""
 
     class ByHand(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
@@ -128,12 +128,12 @@ def test_the_stock_trainer(make_trainer, grouped):
         scheduler = get_scheduler(
             "(warmup(4) >> linear()) * plateau(factor=0.5, patience=0)", optimizer, num_training_steps=24
         )
-        told = Told([0.5] * 12)
+        given = GivenMetric([0.5] * 12)
         trainer = make_trainer(
             cls=Trainer,
             model=model,
             optimizers=(optimizer, scheduler),
-            callbacks=[told, *callbacks],
+            callbacks=[given, *callbacks],
             num_train_epochs=4,
             eval_strategy="steps",
             eval_steps=4,
@@ -145,7 +145,7 @@ def test_the_stock_trainer(make_trainer, grouped):
     assert lrs(ScheduleCallback()) == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_stock_trainer_without_the_callback_is_told_so(make_trainer, grouped, caplog):
+def test_the_stock_trainer_without_the_callback_warns(make_trainer, grouped, caplog):
     model, optimizer = grouped(PEAK)
     scheduler = get_scheduler("hold() * plateau()", optimizer, num_training_steps=6)
     make_trainer(cls=Trainer, model=model, optimizers=(optimizer, scheduler)).train()
@@ -193,7 +193,7 @@ def test_the_scale_stays_through_a_resume_with_other_settings(run, tmp_path, how
     assert factors(resumed) == pytest.approx(expected, rel=1e-12)
 
 
-def test_another_plateau_begins_anew(run, tmp_path):
+def test_another_plateau_starts_again(run, tmp_path):
     run("hold() * plateau(factor=0.5, patience=0)", [0.5] * 12, save_strategy="steps", save_steps=12)
     resumed = run(
         "hold() * plateau(factor=0.1, patience=0)",
@@ -201,12 +201,12 @@ def test_another_plateau_begins_anew(run, tmp_path):
         resume=str(tmp_path / "out" / "checkpoint-12"),
         cls=lambda **kwargs: ScheduledTrainer(on_resume="switch", **kwargs),
     )
-    assert factors(resumed)[:4] == pytest.approx([1, 1, 1, 1])  # a best, then the first bad one
+    assert factors(resumed)[:4] == pytest.approx([1, 1, 1, 1])  # the best, then the first without improvement
     event = resumed.lr_scheduler.events[-6]
     assert (event["kind"], event["lr_before"], event["lr_after"]) == ("resume", [PEAK * 0.5**5] * 2, [PEAK] * 2)
 
 
-# ---- what can't be
+# ---- errors
 
 
 def test_without_evaluations(make_trainer):
@@ -216,7 +216,7 @@ def test_without_evaluations(make_trainer):
     assert trainer.recorder.used == []
 
 
-def test_a_missing_metric_is_found_before_the_first_update_where_it_can_be(run):
+def test_a_missing_metric_is_found_before_the_first_update_with_eval_on_start(run):
     with pytest.raises(
         ScheduleError, match=r"no such metric; it has eval_loss.* Did you mean 'eval_accuracy'"
     ) as caught:
@@ -253,7 +253,7 @@ def test_a_metric_that_is_no_number_loses_nothing(run, tmp_path):
     assert list(Path(tmp_path, "out").glob("checkpoint-*"))
 
 
-def test_nan_is_a_bad_evaluation(run):
+def test_nan_is_no_improvement(run):
     trainer = run("hold() * plateau(factor=0.5, patience=0)", [0.5, *[float("nan")] * 11])
     assert factors(trainer)[:6] == [1, 1, 1, 1, 0.5, 0.5]
 

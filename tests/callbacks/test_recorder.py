@@ -4,8 +4,6 @@ import functools
 import json
 import logging
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -22,7 +20,7 @@ def rows(folder, name, record="record"):
     return read_rows(folder / record / f"{name}.jsonl")
 
 
-def told(folder, updates):
+def recorded_lrs(folder, updates):
     """The LRs that follow from the record, [update][group]."""
     return np.array(list(read_run(folder).lrs(range(updates)).values())).T.tolist()
 
@@ -52,7 +50,7 @@ def two_groups(make_trainer, grouped):
 
 
 class At(TrainerCallback):
-    """Does something at an update's hook; updates are counted from 1."""
+    """Does something in a hook of an update; updates are counted from 1."""
 
     def __init__(self, update, hook, act):
         self.update, self.act, self.is_done = update, act, False
@@ -65,7 +63,7 @@ class At(TrainerCallback):
 
 
 class Losses(TrainerCallback):
-    """Replaces what an evaluation found."""
+    """Replaces the loss of each evaluation."""
 
     def __init__(self, losses):
         self.losses = list(losses)
@@ -92,27 +90,27 @@ def test_plain(two_groups, out, schedule, settings):
     trainer.train()
     used = trainer.recorder.groups
     assert len(used) == trainer.state.max_steps
-    assert same(told(out, len(used)), used)
+    assert same(recorded_lrs(out, len(used)), used)
     assert list(read_run(out).lrs([0])) == ["encoder", "head"]
 
 
 def test_trainers_own_groups(make_trainer, out):
     trainer = make_trainer(SPEC)
     trainer.train()
-    assert same(told(out, 6), trainer.recorder.groups)
+    assert same(recorded_lrs(out, 6), trainer.recorder.groups)
 
 
 def test_groups_with_schedules_of_their_own(two_groups, out):
     trainer = two_groups(own=(None, "freeze(3) >> linear()"), max_steps=10)
     trainer.train()
     assert [lrs[1] for lrs in trainer.recorder.groups[:4]] == [0, 0, 0, 3e-3]
-    assert same(told(out, 10), trainer.recorder.groups)
+    assert same(recorded_lrs(out, 10), trainer.recorder.groups)
 
 
-def test_groups_of_one_name_are_told_apart(two_groups, out):
+def test_groups_of_one_name_get_distinct_names(two_groups, out):
     trainer = two_groups(names=("encoder", "encoder"), eval_strategy="epoch")
     trainer.train()
-    assert same(told(out, 6), trainer.recorder.groups)
+    assert same(recorded_lrs(out, 6), trainer.recorder.groups)
     (evaluation,) = rows(out, "evaluations")
     assert {key for key in evaluation if key.startswith("lr/")} == {"lr/encoder", "lr/encoder/1"}
 
@@ -123,7 +121,7 @@ def test_drops_of_a_plateau(two_groups, out):
     trainer.train()
     used = trainer.recorder.groups
     assert used[12][0] == pytest.approx(1e-3 * 0.3 * 12 / 22)  # the drop was at update 12 of 24
-    assert same(told(out, 24), used)
+    assert same(recorded_lrs(out, 24), used)
     assert [row["step"] for row in rows(out, "events") if row["kind"] == "plateau"] == [12, 24]
 
 
@@ -133,7 +131,7 @@ def test_a_plateau_on_one_group_alone(two_groups, out):
     trainer.train()
     used = trainer.recorder.groups
     assert used[12] == pytest.approx([1e-3 * 6 / 18, 3e-3 * 0.5 * 6 / 18])
-    assert same(told(out, 18), used)
+    assert same(recorded_lrs(out, 18), used)
 
 
 def test_a_cooldown_that_begins_early(two_groups, out):
@@ -149,7 +147,7 @@ def test_a_cooldown_that_begins_early(two_groups, out):
     trainer.train()
     used = trainer.recorder.groups
     assert len(used) == 17  # two epochs of 6, and 5 of cooldown
-    assert same(told(out, 17), used)
+    assert same(recorded_lrs(out, 17), used)
 
 
 # Where an LR is changed within an update decides which update is the first with the new one.
@@ -165,7 +163,7 @@ def test_a_cooldown_that_begins_early(two_groups, out):
         ("on_evaluate", 4),
     ],
 )
-def test_rescaled_at_any_moment(two_groups, out, hook, first):
+def test_rescaled_in_any_hook(two_groups, out, hook, first):
     change = At(4, hook, lambda lr_scheduler=None, **_: lr_scheduler.rescale(0.5, "a test"))
     trainer = two_groups(
         max_steps=8, gradient_accumulation_steps=2, logging_steps=1, eval_strategy="steps", eval_steps=1
@@ -178,7 +176,7 @@ def test_rescaled_at_any_moment(two_groups, out, hook, first):
     trainer.train()
     plain = [1e-3 * factor for factor in get_factors(8)]
     assert [lrs[0] for lrs in used] == pytest.approx(plain[: first - 1] + [lr / 2 for lr in plain[first - 1 :]])
-    assert same(told(out, 8), used)
+    assert same(recorded_lrs(out, 8), used)
 
 
 def get_factors(updates):
@@ -193,7 +191,7 @@ def test_several_changes_within_an_update(two_groups, out):
     changes = [At(4, "on_step_begin", rescale(0.5)), At(4, "on_step_end", rescale(0.3)), At(4, "on_log", rescale(7.0))]
     trainer = two_groups(max_steps=8, logging_steps=1, callbacks=changes)
     trainer.train()
-    assert same(told(out, 8), trainer.recorder.groups)
+    assert same(recorded_lrs(out, 8), trainer.recorder.groups)
     # The third update's on_step_end and on_log are the first ones after it.
     assert [row["scale_after"] for row in rows(out, "events")] == pytest.approx([0.3, 2.1, 1.05])
 
@@ -203,7 +201,7 @@ def test_several_changes_within_an_update(two_groups, out):
 
 @pytest.fixture
 def resumed(two_groups, out):
-    """A run of 12 updates up to its checkpoint at 6, or further, and what came of it; `(used, trainer)`."""
+    """A run of 12 updates up to its checkpoint at 6, or further, and its result; `(used, trainer)`."""
 
     def make(schedule=SPEC, first=12, checkpoint=6, again=None, **settings):
         whole = {"max_steps": 12, "save_strategy": "steps", "save_steps": 3, "logging_steps": 1}
@@ -220,7 +218,7 @@ def resumed(two_groups, out):
 
 def test_resumed_and_made_again(resumed, out):
     used, trainer = resumed()
-    assert len(used) == 12 and same(told(out, 12), used)
+    assert len(used) == 12 and same(recorded_lrs(out, 12), used)
     run = read_run(out)
     assert [row["step"] for row in run.train] == list(range(1, 13))
     assert [row["loss"] for row in run.train] == [row["loss"] for row in trainer.state.log_history if "loss" in row]
@@ -232,7 +230,7 @@ def test_resumed_and_made_again(resumed, out):
 @pytest.mark.parametrize(("again", "updates"), [(SPEC, 18), ("linear()", 12), ("linear()", 10)])
 def test_resumed_with_other_settings(resumed, out, how, again, updates):
     used, _ = resumed(again=again, max_steps=updates, on_resume=how)
-    assert len(used) == updates and same(told(out, updates), used)
+    assert len(used) == updates and same(recorded_lrs(out, updates), used)
     (event,) = read_run(out).events
     assert (event["kind"], event["step"], event["how"]) == ("resume", 6, how)
     assert [event["lr_before"], event["lr_after"]] == [pytest.approx(1e-3 * get_factors(12)[6]), used[6][0]]
@@ -245,8 +243,8 @@ def test_resumed_twice_at_one_update(resumed, two_groups, out):
     again._on_resume = "switch"
     again.train(resume_from_checkpoint=str(out / "checkpoint-6"))
     run = read_run(out)
-    assert same(told(out, 12)[6:], again.recorder.groups)
-    assert same(told(out, 12)[:6], np.array([*before.lrs(range(6)).values()]).T)
+    assert same(recorded_lrs(out, 12)[6:], again.recorder.groups)
+    assert same(recorded_lrs(out, 12)[:6], np.array([*before.lrs(range(6)).values()]).T)
     assert [(row["kind"], row["step"]) for row in run.events] == [("resume", 6)]
     assert {row["start"] for row in run.train if row["step"] > 6} == {2}
 
@@ -255,7 +253,7 @@ def test_resumed_before_an_earlier_resume(resumed, two_groups, out):
     resumed(again="linear()", on_resume="switch", checkpoint=9)
     again = two_groups(max_steps=12)
     again.train(resume_from_checkpoint=str(out / "checkpoint-3"))
-    assert same(told(out, 12), [[1e-3 * f, 3e-3 * f] for f in get_factors(12)])
+    assert same(recorded_lrs(out, 12), [[1e-3 * f, 3e-3 * f] for f in get_factors(12)])
     assert read_run(out).events == []
 
 
@@ -266,7 +264,7 @@ def test_a_drop_before_the_checkpoint_stays_and_one_after_it_is_made_again(two_g
     first.train()
     again = two_groups(schedule, **settings, callbacks=[Losses([0.5, 4])])  # a drop at 12 alone
     again.train(resume_from_checkpoint=str(out / "checkpoint-6"))
-    assert same(told(out, 12), first.recorder.groups[:6] + again.recorder.groups)
+    assert same(recorded_lrs(out, 12), first.recorder.groups[:6] + again.recorder.groups)
     assert [row["step"] for row in read_run(out).events] == [6, 12]
     drops = [row for row in rows(out, "events") if row["kind"] == "plateau"]
     assert len(drops) == 4  # nothing is taken away from a file
@@ -278,10 +276,10 @@ def test_a_change_after_the_checkpoint_of_the_same_update_is_made_again(two_grou
     settings = {"max_steps": 12, "save_strategy": "steps", "save_steps": 6}
     first = two_groups(**settings, callbacks=[fall])
     first.train()
-    assert same(told(out, 12), first.recorder.groups) and len(read_run(out).events) == 1
+    assert same(recorded_lrs(out, 12), first.recorder.groups) and len(read_run(out).events) == 1
     again = two_groups(**settings)
     again.train(resume_from_checkpoint=str(out / "checkpoint-6"))
-    assert same(told(out, 12), first.recorder.groups[:6] + again.recorder.groups)
+    assert same(recorded_lrs(out, 12), first.recorder.groups[:6] + again.recorder.groups)
     assert read_run(out).events == []
 
 
@@ -296,29 +294,29 @@ def test_another_batch_size_with_the_clock_of_epochs(make_trainer, out):
     again.train(resume_from_checkpoint=str(out / "checkpoint-3"))
     used = first.recorder.groups[:3] + again.recorder.groups
     assert again.lr_scheduler.run_state.offset == 3 * 7 / 4 - 3  # between two updates of the new size
-    assert same(told(out, len(used)), used)
+    assert same(recorded_lrs(out, len(used)), used)
 
 
 def test_a_second_training_has_a_record_of_its_own(two_groups, out):
     for spec in (SPEC, "linear()", "hold()"):
         trainer = two_groups(spec)
         trainer.train()
-        assert same(told(out, 6), trainer.recorder.groups)  # the newest one
+        assert same(recorded_lrs(out, 6), trainer.recorder.groups)  # the newest one
     trainer.train()
     assert sorted(path.name for path in out.glob("record*")) == ["record", "record-2", "record-3", "record-4"]
     encoder = read_run(out / "record-2").lrs(range(6))["encoder"]
     assert encoder.tolist() == pytest.approx([1e-3 * (6 - t) / 6 for t in range(6)])
 
 
-def test_resumed_into_another_folder_tells_what_it_knows(resumed, two_groups, out, tmp_path):
+def test_resumed_into_another_folder(resumed, two_groups, out, tmp_path):
     resumed()
     again = two_groups("linear()", max_steps=12, output_dir=str(tmp_path / "other"))
     again._on_resume = "switch"
     again.train(resume_from_checkpoint=str(out / "checkpoint-6"))
-    assert same(told(tmp_path / "other", 12), [[np.nan] * 2] * 6 + again.recorder.groups)
+    assert same(recorded_lrs(tmp_path / "other", 12), [[np.nan] * 2] * 6 + again.recorder.groups)
 
 
-def test_other_clocks_are_known_by_their_records_alone(make_trainer, out):
+def test_with_other_clocks_only_the_records_have_lrs(make_trainer, out):
     by_time = functools.partial(ScheduledTrainer, clock="time(1h)")
     trainer = make_trainer("linear()", cls=by_time, max_steps=4, logging_steps=2)
     trainer.train()
@@ -345,7 +343,7 @@ def stock(make_trainer, grouped):
 def test_stock_trainer(stock, out):
     trainer = stock(eval_strategy="steps", eval_steps=2, logging_steps=2)
     trainer.train()
-    assert same(told(out, 6), trainer.recorder.groups)
+    assert same(recorded_lrs(out, 6), trainer.recorder.groups)
     found = [(row["step"], row["learning_rate"], row["lr/head"]) for row in rows(out, "evaluations")]
     assert found == [(at, *trainer.recorder.groups[at - 1]) for at in (2, 4, 6)]
     assert [row["step"] for row in rows(out, "train")] == [2, 4, 6]
@@ -369,12 +367,12 @@ def test_stock_trainer_with_the_metrics_of_a_logger(make_trainer, grouped, out):
     assert row["eval_accuracy"] == 0.5
 
 
-def test_stock_trainer_whose_scheduler_is_spent(stock, out):
+def test_stock_trainer_with_a_used_scheduler(stock, out):
     """A second train() with a scheduler in optimizers= goes on where the first one ended: that is what the record says."""
     trainer = stock()
     trainer.train()
     trainer.train()
-    assert same(told(out, 6), trainer.recorder.groups[6:])
+    assert same(recorded_lrs(out, 6), trainer.recorder.groups[6:])
     assert same(np.array([*read_run(out / "record").lrs(range(6)).values()]).T, trainer.recorder.groups[:6])
 
 
@@ -387,7 +385,7 @@ def test_skipped_steps(stock, out, callbacks, monkeypatch):
         type(trainer.accelerator), "optimizer_step_was_skipped", property(lambda _: next(skipped)), raising=True
     )
     trainer.train()
-    assert same(told(out, 6), trainer.recorder.groups)
+    assert same(recorded_lrs(out, 6), trainer.recorder.groups)
     assert (trainer.recorder.used[-1] == pytest.approx(1e-3 * get_factors(6)[5])) == bool(callbacks)
 
 
@@ -454,7 +452,7 @@ def test_nan_and_infinity(make_trainer, out):
     assert read_run(out).series("eval_score") == ([6], [0.5])
 
 
-def test_what_is_no_text_in_a_name(make_trainer, out):
+def test_a_name_that_is_not_valid_unicode(make_trainer, out):
     trainer = make_trainer(SPEC, run_name="caf\udce9")  # a file's name in another encoding
     trainer.train()
     assert rows(out, "run")[0]["settings"]["run_name"] == "caf?"
@@ -532,9 +530,9 @@ def test_a_full_disk_warns_once_and_the_training_ends(make_trainer, out, caplog)
     with caplog.at_level(logging.WARNING):
         trainer.train()
     assert trainer.state.global_step == 6
-    assert len([record for record in caplog.records if "the record can't be written" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "the record cannot be written" in record.getMessage()]) == 1
     assert "No space left" in caplog.text
-    assert same(told(out, 6), trainer.recorder.groups)  # its other files are on another disk
+    assert same(recorded_lrs(out, 6), trainer.recorder.groups)  # its other files are on another disk
 
 
 def _point_at_dev_full(trainer, out):
@@ -555,176 +553,13 @@ def _point_at_dev_full(trainer, out):
     recorder.on_train_begin = begins
 
 
-def test_a_folder_that_can_t_be_made(make_trainer, out, caplog):
+def test_a_folder_that_cannot_be_made(make_trainer, out, caplog):
     trainer = make_trainer(SPEC, logging_steps=1)
     out.rmdir()
     out.write_text("a file where the folder should be")
     trainer.train()
     assert trainer.state.global_step == 6
-    assert caplog.text.count("the record can't be written") == 2  # once for each of the files that have rows
+    assert caplog.text.count("the record cannot be written") == 2  # once for each of the files that have rows
 
-
-# Several processes
-
-SCRIPT = """
-import json, sys, torch
-from transformers import TrainingArguments, TrainerCallback
-from hf_lrsched import ScheduledTrainer, StepSizes
-
-class Line(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
-
-    def forward(self, x, labels=None):
-        return {"loss": ((self.weight * x - labels) ** 2).mean(), "logits": self.weight * x}
-
-used = []
-class Watch(TrainerCallback):
-    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
-        used.append([float(group["lr"]) for group in optimizer.param_groups])
-
-data = [{"x": torch.tensor([1.0]), "labels": torch.tensor([0.0])} for _ in range(16)]
-args = TrainingArguments(
-    sys.argv[1] + "/out", use_cpu=True, report_to=[], num_train_epochs=2, per_device_train_batch_size=2, eval_strategy="epoch",
-    logging_steps=3, save_strategy="no", disable_tqdm=True,
-)
-assert args.world_size == 2
-trainer = ScheduledTrainer(
-    Line(), args, train_dataset=data, eval_dataset=data, schedule="warmup(3) >> linear()", callbacks=[Watch(), StepSizes(2)]
-)
-trainer.train()
-open(f"{sys.argv[1]}/used-{args.process_index}", "w").write(json.dumps(used))
-"""
-
-
-@pytest.mark.slow
-def test_two_processes_of_which_the_main_one_writes(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run([*command, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    out = tmp_path / "out"
-    used = json.loads((tmp_path / "used-0").read_text())
-    assert len(used) == 8 and used == json.loads((tmp_path / "used-1").read_text())
-    assert same(told(out, 8), used)
-    assert [path.name for path in out.glob("record*")] == ["record"]
-    counts = {name: len(rows(out, name)) for name in ("run", "evaluations")}
-    assert counts == {"run": 1, "evaluations": 2}
-    # Each third update, each that StepSizes measured, and the one before each evaluation: all processes gather the loss.
-    assert [row["step"] for row in rows(out, "train")] == [2, 3, 4, 6, 8]
-    assert [row["step"] for row in rows(out, "steps")] == [2, 4, 6, 8]
-    assert rows(out, "run")[0]["settings"]["world_size"] == 2
-
-
-# Kills
-
-KILLED = """
-import json, os, signal, sys
-from pathlib import Path
-import torch
-from transformers import PretrainedConfig, TrainerCallback, TrainingArguments
-from hf_lrsched import ScheduledTrainer
-
-folder = Path(sys.argv[1])
-torch.set_num_threads(1)
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.config = PretrainedConfig()
-        self.dropout, self.layer = torch.nn.Dropout(0.3), torch.nn.Linear(4, 2)
-
-    def forward(self, x, labels=None):
-        logits = self.layer(self.dropout(x))
-        return {"loss": torch.nn.functional.cross_entropy(logits, labels), "logits": logits}
-
-data = [{"x": torch.randn(4, generator=torch.Generator().manual_seed(n)), "labels": n % 2} for n in range(40)]
-
-def die():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-class Probe(TrainerCallback):
-    def __init__(self, hook, update, used):
-        self.used = used
-        setattr(self, hook, lambda args, state, control, **kwargs: die() if state.global_step == update else None)
-
-    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **kwargs):
-        line = json.dumps([state.global_step, [group["lr"] for group in optimizer.param_groups]])
-        os.write(self.used, line.encode() + b"\\n")
-
-def train(name, where="nowhere", update=0):
-    torch.manual_seed(0)
-    args = TrainingArguments(
-        str(folder / name), use_cpu=True, report_to=[], max_steps=40, per_device_train_batch_size=4, eval_strategy="steps",
-        eval_steps=4, logging_steps=1, save_strategy="steps", save_steps=4, save_total_limit=2, disable_tqdm=True,
-    )
-    used = os.open(folder / f"{name}-used", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    if where.endswith(".jsonl"):  # in the middle of a row
-        write = os.write
-        def torn(file, line):
-            row = json.loads(line)
-            is_here = os.readlink(f"/proc/self/fd/{file}").endswith(where)
-            if is_here and row["start"] and row["step"] >= update:
-                write(file, line[:len(line) // 2])
-                die()
-            return write(file, line)
-        os.write = torn
-    schedule = "(warmup(10%) >> linear()) * plateau(factor=0.7, patience=0, threshold=1, threshold_mode=abs)"
-    trainer = ScheduledTrainer(
-        Net(), args, train_dataset=data, eval_dataset=data[:8], schedule=schedule, callbacks=[Probe(where, update, used)]
-    )
-    trainer.remove_callback(type(trainer.monitor))  # a resumed run is judged by what it saw itself
-    trainer.train(resume_from_checkpoint=any((folder / name).glob("checkpoint-*")))
-
-plans = [(), *json.loads(sys.argv[2]), ()]
-for number, plan in enumerate(plans):
-    child = os.fork()
-    if not child:
-        train("killed" if number else "whole", *plan)
-        os._exit(0)
-    died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert died == (-signal.SIGKILL if plan else 0), (plan, died)
-"""
 
 #: In the order of the run: hooks, or files whose row is torn from that update on, but in the first start.
-DEATHS = [
-    ("on_step_begin", 6),
-    ("on_log", 9),
-    ("run.jsonl", 0),
-    ("train.jsonl", 11),
-    ("on_save", 12),
-    ("evaluations.jsonl", 15),
-    ("events.jsonl", 18),
-    ("on_evaluate", 24),
-    ("on_step_end", 30),
-    ("train.jsonl", 34),
-    ("on_prediction_step", 36),
-]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="needs fork and /proc")
-def test_killed_at_every_kind_of_moment(tmp_path):
-    command = [sys.executable, "-c", KILLED, str(tmp_path), json.dumps(DEATHS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    used = dict(map(json.loads, (tmp_path / "killed-used").read_text().splitlines()))  # the last time counts
-    expected = dict(map(json.loads, (tmp_path / "whole-used").read_text().splitlines()))
-    assert len(expected) == 40 and used == expected
-    assert same(told(tmp_path / "killed", 40), [expected[t] for t in range(40)])
-    killed, whole = read_run(tmp_path / "killed"), read_run(tmp_path / "whole")
-    assert len(killed.starts) == len(DEATHS)  # of one more the row was torn
-    for name in ("train", "evaluations", "events"):
-        found, right = ([_without_start(row) for row in getattr(run, name)] for run in (killed, whole))
-        assert found == right
-    assert len(whole.train) == 40 and len(whole.evaluations) == 10 and len(whole.events) == 9
-    for path in (tmp_path / "killed/record").iterdir():
-        assert [json.loads(line) for line in path.read_text().splitlines()]  # whole, for any reader
-
-
-def _without_start(row):
-    return {
-        key: value for key, value in row.items() if key != "start" and not key.endswith(("_runtime", "_per_second"))
-    }
