@@ -89,7 +89,9 @@ class RunRecorder(ReadsUsedLRs):
         recorded = read_rows(folder / EVENTS)
         lost = [event for event in row["events"] if not any(event.items() <= each.items() for each in recorded)]
         self._append(RUN, state, row)
-        for event in (*lost, *resumes):
+        for event in lost:
+            self._append(EVENTS, state, {**event, **_segment(scheduler, state).to_row()})
+        for event in resumes:
             self._append(EVENTS, state, event)
 
     def on_step_begin(self, args, state, control, **kwargs):

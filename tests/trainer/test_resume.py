@@ -55,7 +55,7 @@ def test_the_plot_is_of_this_resume(resumed, tmp_path, monkeypatch):
     (axes,) = figures[0].axes
     found = {line.get_label(): [*line.get_ydata()] for line in axes.get_lines()}
     peak = trainer.args.learning_rate
-    assert found["was to be: linear() over 6 updates"] == pytest.approx([peak * k / 6 for k in (6, 5, 4, 3, 2, 1, 1)])
+    assert found["was planned: linear() over 6 updates"] == pytest.approx([peak * k / 6 for k in (6, 5, 4, 3, 2, 1, 1)])
     assert found["from update 4 on: linear() over 8 updates"][:-1] == pytest.approx(trainer.recorder.used)
     assert figures[0].get_suptitle() == "Resumed after update 3 with on_resume='switch'"
 
@@ -73,7 +73,7 @@ class _Figure:
         file.write(b"drawn")
 
 
-def test_a_second_resume_tells_the_lrs_that_were_used(resumed, make_trainer, tmp_path, monkeypatch):
+def test_a_second_resume_draws_the_lrs_that_were_used(resumed, make_trainer, tmp_path, monkeypatch):
     """`switch` replaced the curve at update 3: what the new one says of the updates before that was never used."""
     seen = []
     resumed(on_resume="switch", save_strategy="steps", save_steps=3)
@@ -115,7 +115,7 @@ def test_the_other_processes_draw_nothing(resumed, tmp_path, monkeypatch):
 def test_without_matplotlib_it_says_what_to_install_and_trains(resumed, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     trainer = resumed(on_resume="keep")
-    assert 'no plot of the resume: pictures need matplotlib: pip install "hf-lrsched[plot]"' in capsys.readouterr().out
+    assert 'no plot of the resume: plots need matplotlib: pip install "hf-lrsched[plot]"' in capsys.readouterr().out
     assert trainer.state.global_step == 8
 
 
