@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState, TrainingArguments
 
+from ..console import print_text
 from ..integrations.distributed import anywhere, on_main_process
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
@@ -134,10 +135,9 @@ class CooldownDriver(TrainerCallback):
     def _begin(self, scheduler: ScheduleLR, cause: str, state: TrainerState) -> None:
         event = scheduler.start_cooldown(cause)
         if event is not None and state.is_world_process_zero:
-            print(
+            print_text(
                 f"update {event['t']}: {cause}, so the cooldown begins now: from LR {event['lr_before']:.4g}, over "
-                f"{self._size} {scheduler.run_state.horizon.unit}; then the run ends",
-                flush=True,
+                f"{self._size} {scheduler.run_state.horizon.unit}; then the run ends"
             )
 
     def _find_cause(self, scheduler: ScheduleLR, args: TrainingArguments, state: TrainerState) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..console import print_text
 from ..guard.preconditions import check_preconditions
 from ..guard.rollback import Rollback
 from ..guard.trouble import Trouble, TroubleDetector, WeightCheck, get_start_loss
@@ -232,4 +233,4 @@ class LossGuard(TrainerCallback):
 
     def _print(self, text: str, state: TrainerState) -> None:
         if state.is_world_process_zero:
-            print(f"[hf_lrsched] update {state.global_step}: {text}", flush=True)
+            print_text(f"[hf_lrsched] update {state.global_step}: {text}")

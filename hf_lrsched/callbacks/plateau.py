@@ -6,6 +6,7 @@ from typing import Any
 from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy
 
+from ..console import print_text
 from ..integrations.distributed import on_main_process
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
@@ -85,10 +86,9 @@ class PlateauDriver(TrainerCallback):
             control.should_save = True
             return
         for event in events if state.is_world_process_zero else ():
-            print(
+            print_text(
                 f"update {event['t']}: plateau, {event['cause']}: the LR goes from {event['lr_before']:.4g} to "
-                f"{event['lr_after']:.4g} (scale {event['scale_before']:.4g} to {event['scale_after']:.4g})",
-                flush=True,
+                f"{event['lr_after']:.4g} (scale {event['scale_before']:.4g} to {event['scale_after']:.4g})"
             )
 
     def on_save(self, args, state, control, **kwargs):

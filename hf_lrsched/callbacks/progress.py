@@ -1,9 +1,11 @@
 """ScheduleProgressCallback: the LR and the phase in the progress bar."""
 
+import sys
 from typing import Any
 
-from transformers import ProgressCallback
+from transformers import PrinterCallback, ProgressCallback
 
+from ..console import to_printable
 from ..runs.columns import is_step_size
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules.curve import Part
@@ -46,14 +48,25 @@ class ScheduleProgressCallback(ProgressCallback):
         super().on_step_end(args, state, control, **kwargs)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        # Four numbers for each group are for a reporter, not for a line in the terminal.
-        shown = {key: value for key, value in (logs or {}).items() if not is_step_size(key)}
-        super().on_log(args, state, control, logs=shown, **kwargs)
+        super().on_log(args, state, control, logs=for_terminal(logs), **kwargs)
 
     def on_train_end(self, args, state, control, **kwargs):
         if self.training_bar is not None:
             self.training_bar.refresh()  # the last update's
         super().on_train_end(args, state, control, **kwargs)
+
+
+class SchedulePrinterCallback(PrinterCallback):
+    """Trainer's lines of numbers where the progress bar is off, without the step sizes of each group."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        super().on_log(args, state, control, logs=for_terminal(logs), **kwargs)
+
+
+def for_terminal(logs: dict[str, Any] | None) -> dict[str, Any]:
+    """Leave out what is for reporters only, and escape names of groups that standard output cannot show."""
+    encoding = getattr(sys.stdout, "encoding", None)
+    return {to_printable(key, encoding): value for key, value in (logs or {}).items() if not is_step_size(key)}
 
 
 def phase_of(scheduler: ScheduleLR) -> str:

@@ -5,6 +5,7 @@ import json
 import shutil
 from typing import Any
 
+from ..console import print_text
 from ..schedules import ScheduleError
 
 
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ScheduleError("\n".join(map(printable, str(error).splitlines()))) from error
     findings = run_checks(facts)
     if arguments.json:
-        print(json.dumps([finding.to_data() for finding in findings], indent=2))
+        print_text(json.dumps([finding.to_data() for finding in findings], indent=2))
     else:
-        print(format_findings(facts.source, findings, min(100, shutil.get_terminal_size((100, 24)).columns)))
+        print_text(format_findings(facts.source, findings, min(100, shutil.get_terminal_size((100, 24)).columns)))
     return int(any(finding.is_wrong for finding in findings))

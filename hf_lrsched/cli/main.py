@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from .._version import __version__
+from ..console import print_text
 from ..schedules import ScheduleError
 from ..schedules.registry import import_names
 from . import doctor, plot, preview, report
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader of the output, such as head, has left
         return 0
     except (ScheduleError, ImportError, OSError) as error:  # a missing extra names itself, a file its problem
-        print(f"hf-lrsched {arguments.command}: {error}", file=sys.stderr)
+        print_text(f"hf-lrsched {arguments.command}: {error}", sys.stderr)
         return 2
 
 

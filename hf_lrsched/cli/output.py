@@ -4,6 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from ..console import print_text
+
 
 def to_file_name(name: str) -> str:
     """Turn the name of a run into a file name that every file system takes.
@@ -20,4 +22,4 @@ def to_file_name(name: str) -> str:
 
 def print_written(path: Path) -> None:
     """Print the path of a file that was written."""
-    print(f"wrote {os.fsencode(path).decode(errors='replace')}")
+    print_text(f"wrote {os.fsencode(path).decode(errors='replace')}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..console import print_text
 from ..plots import draw_boxes, draw_heat_map, draw_run, draw_runs
 from ..plots.style import FIGURE_ENDINGS
 from ..runs.files import check_output, write_output
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         _draw(runs, arguments).savefig(content, format=path.suffix.lower().removeprefix("."))
     write_output(path, content.getvalue(), arguments.force)
     for message in dict.fromkeys(str(warning.message) for warning in caught):  # of letters that no font has, once each
-        print(f"hf-lrsched plot: {message}", file=sys.stderr)
+        print_text(f"hf-lrsched plot: {message}", sys.stderr)
     print_written(path)
     return 0
 

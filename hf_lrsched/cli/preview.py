@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..console import print_text
 from ..plots.preview import Preview
 from ..plots.style import FIGURE_ENDINGS
 from ..runs.files import check_output, read_yaml
@@ -66,14 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
     preview = Preview.of([parse(text) for text in texts], horizon, peak)
     if arguments.json == "-":
         json.dump(preview.to_data(), sys.stdout)
-        print()
+        print_text()
         return 0
     size = shutil.get_terminal_size((100, 24))
     try:
-        print(preview.drawing(min(size.columns, 140), 20, colour=sys.stdout.isatty()))
+        print_text(preview.drawing(min(size.columns, 140), 20, colour=sys.stdout.isatty()))
     except ScheduleError as error:
-        print(f"(no drawing: {error})", file=sys.stderr)
-    print(preview.table())
+        print_text(f"(no drawing: {error})", sys.stderr)
+    print_text(preview.table())
     for path, _ in files:
         if path:
             print_written(preview.save(path, arguments.force))

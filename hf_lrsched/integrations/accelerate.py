@@ -4,6 +4,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
+from ..console import print_text
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon, Schedule
 from ..trajectory.clocks import Clock
@@ -63,7 +64,8 @@ def prepare_schedule(
         ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume, clock)
     )
     prepared.scheduler.declare_driven("plateau", "cooldown", "clock")  # by the loop, as said above
-    accelerator.print(prepared.scheduler.curves[0].explain(), flush=True)
+    if accelerator.is_local_main_process:
+        print_text(prepared.scheduler.curves[0].explain())
     # What this says in accelerate is that one scheduler step belongs to one update, whatever the processes.
     prepared.split_batches = True
     return prepared

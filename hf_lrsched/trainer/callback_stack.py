@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from transformers import ProgressCallback
+from transformers import PrinterCallback, ProgressCallback
 
 from ..callbacks import LossGuard, LossMonitor, LRLogger, RunRecorder, ScheduleCallback, ScheduleProgressCallback
+from ..callbacks.progress import SchedulePrinterCallback
 
 
 def add_callbacks(trainer: Any) -> None:
@@ -13,10 +14,14 @@ def add_callbacks(trainer: Any) -> None:
     for kind in (ScheduleCallback, LRLogger, LossMonitor, RunRecorder):
         if not any(isinstance(callback, kind) for callback in handler.callbacks):
             trainer.add_callback(kind())
-    handler.callbacks = [
-        ScheduleProgressCallback(callback.max_str_len) if type(callback) is ProgressCallback else callback
-        for callback in handler.callbacks
-    ]
+    handler.callbacks = [_replace_display(callback) for callback in handler.callbacks]
+
+
+def _replace_display(callback: Any) -> Any:
+    """Give the place of Trainer's own progress bar or printer to this package's."""
+    if type(callback) is ProgressCallback:
+        return ScheduleProgressCallback(callback.max_str_len)
+    return SchedulePrinterCallback() if type(callback) is PrinterCallback else callback
 
 
 def connect_record(trainer: Any) -> None:

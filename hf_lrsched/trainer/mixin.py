@@ -10,6 +10,7 @@ from transformers.trainer_utils import has_length
 
 from ..callbacks import LossGuard, LossMonitor
 from ..callbacks.shared import shared
+from ..console import print_text
 from ..groups import GroupArguments, apply_rule, check_rule
 from ..integrations.deepspeed import (
     refuse_checkpoint_of_engine,
@@ -197,7 +198,7 @@ class ScheduleMixin(_Trainer):
             self.lr_scheduler = scheduler
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
-                print(explain_trainer(self, scheduler, num_training_steps), flush=True)
+                print_text(explain_trainer(self, scheduler, num_training_steps))
                 tell_findings(self, num_training_steps, self._updates_per_epoch, self._told_findings, logger)
         return self.lr_scheduler
 

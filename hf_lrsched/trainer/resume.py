@@ -10,6 +10,7 @@ from typing import Any
 from transformers import TrainerState
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 
+from ..console import print_text
 from ..plots.resume import draw_resume
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
@@ -34,10 +35,10 @@ def load_scheduler(trainer: Any, scheduler: ScheduleLR, checkpoint: str, load: C
     _catch_up(update, scheduler, checkpoint)
     if not trainer.is_world_process_zero():
         return
-    print(scheduler.run_state.explain_resume(), flush=True)
+    print_text(scheduler.run_state.explain_resume())
     if scheduler.last_resume is not None and scheduler.last_resume.before is not None:
         try:
-            print(save_resume_plot(scheduler, trainer.args.output_dir), flush=True)
+            print_text(save_resume_plot(scheduler, trainer.args.output_dir))
         except Exception as error:  # such as a full disk: training continues without a plot
             logger.warning(f"the resume could not be drawn: {type(error).__name__}: {error}")
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_lrsched import ScheduledTrainer, read_run
+from hf_lrsched.console import print_text
 from hf_lrsched.plots import draw_run
 
 from .arguments import RecipeArguments
@@ -45,7 +46,7 @@ def save_results(
     for split in ("train", "test"):
         if results.get(split):
             trainer.log_metrics(split, results[split])
-    print(f"model, card, metrics.csv, metrics.json and {PLOT} are in {folder}")
+    print_text(f"model, card, metrics.csv, metrics.json and {PLOT} are in {folder}")
 
 
 def evaluate(trainer: ScheduledTrainer) -> dict[str, float]:

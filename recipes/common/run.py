@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, set_seed
 from transformers.utils import logging
 
 from hf_lrsched import ScheduledTrainer, ScheduleError
+from hf_lrsched.console import print_text
 from hf_lrsched.integrations.distributed import on_main_process
 
 from .arguments import DEFAULT_SCHEDULE, RecipeArguments, read_arguments
@@ -63,7 +64,7 @@ def run_recipe(
         _run(prepare, read_arguments(sys.argv[1:] if argv is None else argv, data_arguments), task_name)
     except ScheduleError as error:
         if os.environ.get("RANK", "0") == "0":
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            print_text(f"error: {error}", sys.stderr)
         return 2
     return 0
 
@@ -79,7 +80,7 @@ def _run(prepare: Callable[[RecipeArguments], Task], arguments: RecipeArguments,
     set_seed(args.seed)
     task = prepare(arguments)
     if args.should_log:
-        print("\n".join(task.description), flush=True)
+        print_text("\n".join(task.description))
     trainer = make_trainer(arguments, task)
     done_before = None if checkpoint is None else count_updates(checkpoint)
     result = trainer.train(resume_from_checkpoint=checkpoint)

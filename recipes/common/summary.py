@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from hf_lrsched.console import print_text
+
 #: Entries of an evaluation that are no metrics: how long it took.
 _TIMES = ("runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "jit_compilation_time")
 _TITLES = {"learning_rate": "LR used", "matthews_correlation": "Matthews", "f1": "F1"}
@@ -86,7 +88,9 @@ def show_table(table: Sequence[Row], title: str, caption: str) -> None:
         shown.add_column(title, justify="right", no_wrap=name == "learning_rate")
     for row in table:
         shown.add_row(*(_text(name, row.get(name)) for name in names))
-    console.print(shown)
+    with console.capture() as capture:
+        console.print(shown)
+    print_text(capture.get())
 
 
 def _names(table: Sequence[Row]) -> list[str]:
