@@ -146,10 +146,17 @@ class ScheduleLR(LRScheduler):
         self._write()
 
     def _write(self) -> None:
-        lrs = self.run_state.lrs()
-        self._last_lr = lrs  # type: ignore[assignment]
-        for group, lr in zip(self.optimizer.param_groups, lrs, strict=True):
-            if isinstance(group["lr"], torch.Tensor):
+        self._last_lr = lrs = self.run_state.lrs()  # type: ignore[assignment]
+        groups = self.optimizer.param_groups
+        if len(groups) != len(lrs):
+            raise ScheduleError(
+                f"the optimizer has {len(groups)} parameter groups now, and the scheduler was made for {len(lrs)}: their LRs are not "
+                "known. Add groups before the scheduler is made, e.g. as frozen ones with gradual_unfreezing(...)."
+            )
+        for group, lr in zip(groups, lrs, strict=True):
+            if type(group["lr"]) is float:  # much faster than to ask whether it is a tensor
+                group["lr"] = lr
+            elif isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(lr)
             else:
                 group["lr"] = lr

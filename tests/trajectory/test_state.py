@@ -213,7 +213,7 @@ def checkpoint(make_trainer, tmp_path):
 def test_a_scheduler_that_is_ahead_of_the_checkpoint_is_refused(make_trainer, checkpoint):
     folder = checkpoint(change=lambda state: state | {"update": 7, "position": 7.0})
     trainer = make_trainer("linear()", num_train_epochs=2)
-    with pytest.raises(ScheduleError, match=r"scheduler has 7 updates behind it, its trainer_state.json 5"):
+    with pytest.raises(ScheduleError, match=r"its scheduler has done 7 updates, its trainer_state.json says 5"):
         trainer.train(resume_from_checkpoint=folder)
     assert trainer.recorder.used == []
 
