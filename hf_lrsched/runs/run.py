@@ -166,7 +166,7 @@ def _from_record(folder: Path, run: Path) -> Run:
         step_sizes=_sort_rows(record.step_sizes),
         segments=segments,
         starts=record.starts,
-        num_updates=int(last.get("num_updates") or 0),
+        num_updates=_read_count(last.get("num_updates")),
         updates_per_epoch=last.get("updates_per_epoch"),
         best_step=state.get("best_global_step"),
         best_metric=settings.get("metric_for_best_model"),
@@ -224,10 +224,15 @@ def _from_state(path: Path, name: str) -> Run:
     at_best = next((row for row in run.evaluations if row["step"] == best_step), {})
     return replace(
         run,
-        num_updates=int(state.get("max_steps") or 0),
+        num_updates=_read_count(state.get("max_steps")),
         best_step=best_step,
         best_metric=next((key for key in run.metrics if best is not None and at_best.get(key) == best), None),
     )
+
+
+def _read_count(value: Any) -> int:
+    """The updates that a file says, or 0 where that is no number."""
+    return int(value) if is_finite_number(value) else 0
 
 
 def _find_evaluations(history: list[Row]) -> list[Row]:

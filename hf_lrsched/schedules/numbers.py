@@ -27,7 +27,7 @@ def is_finite_number(value: object) -> TypeGuard[float]:
 
     ```
     """
-    return is_number(value) and math.isfinite(value)
+    return is_number(value) and (isinstance(value, int) or math.isfinite(value))  # an int may be too large for a float
 
 
 def is_number_as_text(value: object) -> TypeGuard[str]:
