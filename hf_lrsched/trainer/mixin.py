@@ -28,6 +28,8 @@ from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.resume import check_on_resume
 from .callback_stack import add_callbacks, connect_record, find_callback, release_callbacks
 from .conflicts import refuse_second_schedule
+from .mean_losses import OWNER as MEAN_LOSSES
+from .mean_losses import continue_mean_losses, mean_over_the_run, save_mean_losses
 from .model_card import correct_model_card
 from .preflight import tell_findings
 from .resume import load_scheduler
@@ -96,6 +98,8 @@ class ScheduleMixin(_Trainer):
         self._on_resume: Any = on_resume or getattr(self.args, "on_resume", "strict")
         self._updates_per_epoch: int | None = None
         self._samples_per_update: int | None = None
+        self._sums_before: dict[str, float] | None = None
+        self._has_continued = False
         refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
         if self.is_deepspeed_enabled:
             refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
@@ -141,6 +145,9 @@ class ScheduleMixin(_Trainer):
             release_callbacks(self)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        if self._sums_before is not None and not self._has_continued:
+            continue_mean_losses(self, self._sums_before)
+            self._has_continued = True
         loss = super().training_step(*args, **kwargs)
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, LossGuard | LossMonitor):
@@ -209,6 +216,8 @@ class ScheduleMixin(_Trainer):
             folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
             for name in (TRAINER_STATE_NAME, CHECKSUMS):
                 (folder / name).unlink(missing_ok=True)
+        if isinstance(self.lr_scheduler, ScheduleLR):
+            save_mean_losses(self)
         super()._save_checkpoint(model, trial, *args, **kwargs)
         if self.args.should_save:
             write_checksums(folder)
@@ -221,15 +230,19 @@ class ScheduleMixin(_Trainer):
         if checkpoint is not None and self.is_deepspeed_enabled:
             refuse_checkpoint_of_engine(checkpoint)
         scheduler: Any = self.lr_scheduler
+        self._sums_before, self._has_continued = None, False
         if checkpoint is None or not isinstance(scheduler, ScheduleLR):
             super()._load_optimizer_and_scheduler(checkpoint)
             return
         load_scheduler(self, scheduler, checkpoint, super()._load_optimizer_and_scheduler)
+        self._sums_before = scheduler.run_state.owners.get(MEAN_LOSSES)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         run = shared(self.state)
         lrs = run.used_lrs.evaluation_entries(logs)
         for_reporters = {**run.used_lrs.training_entries(logs), **(run.step_sizes if "loss" in logs else {})}
+        if self._sums_before is not None and "train_loss" in logs:
+            logs["train_loss"] = mean_over_the_run(self, logs["train_loss"])
         record = {**logs, **lrs, **for_reporters}
         super().log(record, *args, **kwargs)
         # trainer_state.json is written anew at each checkpoint, so it does not keep what the record of the run has.
