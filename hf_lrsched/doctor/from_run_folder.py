@@ -152,14 +152,16 @@ def _with_scheduler(facts: Facts, folder: Path) -> Facts:
     if (folder / "optimizer.pt").is_file():
         optimizer, facts = _read_state_dict(facts, folder / "optimizer.pt")
     groups = optimizer.get("param_groups")
-    lrs = [group.get("lr") if isinstance(group, dict) else None for group in groups] if isinstance(groups, list) else []
+    groups = [group for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
+    if facts.optim.startswith("adam") and any("betas" not in group for group in groups):  # another one was passed
+        facts = replace(facts, optim="sgd" if "nesterov" in groups[0] else "this optimizer")
     follows_a_metric = "num_bad_epochs" in state
     scheduler = SchedulerFacts(
         "ReduceLROnPlateau" if follows_a_metric else "scheduler",
         None if follows_a_metric else _whole(state.get("last_epoch")),
         _whole(state.get("total_steps", state.get("T_max"))),
         next_lrs=_numbers(state.get("_last_lr")),
-        optimizer_lrs=_numbers(lrs),
+        optimizer_lrs=_numbers([group.get("lr") for group in groups]),
     )
     return replace(facts, scheduler=scheduler, group_lrs=_numbers(state.get("base_lrs")) or facts.group_lrs)
 

@@ -31,7 +31,7 @@ from .conflicts import refuse_second_schedule
 from .mean_losses import OWNER as MEAN_LOSSES
 from .mean_losses import continue_mean_losses, mean_over_the_run, save_mean_losses
 from .model_card import correct_model_card
-from .preflight import tell_findings
+from .preflight import log_findings
 from .resume import load_scheduler
 from .summary import explain_trainer
 
@@ -105,7 +105,7 @@ class ScheduleMixin(_Trainer):
             refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
             refuse_lost_optimizer(self.optimizer, self.schedule)
         self.clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
-        self._told_findings: set[Any] = set()
+        self._logged_findings: set[Any] = set()
         add_callbacks(self)
         #: The callback that watches the losses of the run, with its `findings`.
         self.monitor: LossMonitor = find_callback(self, LossMonitor)
@@ -206,7 +206,7 @@ class ScheduleMixin(_Trainer):
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
                 print_text(explain_trainer(self, scheduler, num_training_steps))
-                tell_findings(self, num_training_steps, self._updates_per_epoch, self._told_findings, logger)
+                log_findings(self, num_training_steps, self._updates_per_epoch, self._logged_findings, logger)
         return self.lr_scheduler
 
     def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:

@@ -95,7 +95,9 @@ class Stage:
         if self.scheduler is not None:
             torch.save(self.scheduler, folder / "scheduler.pt")
         if self.optimizer_lrs is not None:
-            groups = [{"lr": lr, "params": [index]} for index, lr in enumerate(self.optimizer_lrs)]
+            groups = [
+                {"lr": lr, "betas": (0.9, 0.999), "params": [index]} for index, lr in enumerate(self.optimizer_lrs)
+            ]
             moments = {index: {"exp_avg": torch.ones(1000)} for index in range(len(groups))}
             torch.save({"state": moments, "param_groups": groups}, folder / "optimizer.pt")
 

@@ -8,7 +8,7 @@ import torch
 
 from hf_lrsched import ScheduledTrainer, diagnose
 from hf_lrsched.doctor import get_facts
-from tests.doctor.configurations import NAN, Run, Stage, lambda_state, write_json, write_yaml
+from tests.doctor.configurations import NAN, Run, Stage, lambda_state, linear_log, write_json, write_yaml
 from tests.doctor.files import archive, checks_of, evils
 
 
@@ -119,3 +119,14 @@ def test_optimizer_of_the_record_replaces_the_arguments(optimizer, checks, make_
     assert checks_of(tmp_path / "run") == checks
     notes = [finding.what for finding in diagnose(tmp_path / "run") if finding.check == "lr_out_of_range"]
     assert ("not checked" in "".join(notes)) == (optimizer == "Muon")
+
+
+def test_optimizer_of_the_checkpoint_replaces_the_arguments(tmp_path):
+    settings = {"learning_rate": 0.05, "history": linear_log(50, 100, learning_rate=0.05)}
+    state = lambda_state(50, 0.025, base=0.05)
+    run = Run(Stage(50, 100, scheduler=state, optimizer_lrs=[0.025], **settings)).write(tmp_path)
+    assert checks_of(run) == {"lr_out_of_range"}
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = torch.optim.SGD([weight], lr=0.025)
+    torch.save(optimizer.state_dict(), run / "checkpoint-50" / "optimizer.pt")
+    assert checks_of(run) == set()
