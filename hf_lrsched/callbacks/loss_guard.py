@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerCallback
 
 from ..console import print_text
 from ..guard.preconditions import check_preconditions
 from ..guard.rollback import Rollback
 from ..guard.trouble import Trouble, TroubleDetector, WeightCheck, get_start_loss
 from ..optim.gradients import GradientFilter
-from ..optim.update_losses import UpdateLosses
+from ..optim.update_losses import UpdateLosses, get_loss
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
@@ -98,8 +97,8 @@ class LossGuard(TrainerCallback):
         self._rollback: Rollback | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
-        model, optimizer, scheduler = kwargs["model"], kwargs["optimizer"], kwargs.get("lr_scheduler")
-        check_preconditions(self.action, self.margin, args, state, scheduler)
+        optimizer, scheduler = kwargs["optimizer"], kwargs.get("lr_scheduler")
+        model = check_preconditions(self.action, self.margin, args, state, kwargs["model"], optimizer, scheduler)
         self.events = []
         self._scheduler = scheduler if isinstance(scheduler, ScheduleLR) else None
         # What a resume must know: the number of actions, and the loss at the start.
@@ -127,31 +126,30 @@ class LossGuard(TrainerCallback):
         self._gradients.after_step(kwargs["optimizer"])
 
     def on_step_end(self, args, state, control, **kwargs):
-        model, update = kwargs["model"], state.global_step
+        update = state.global_step
         self._losses.end_update(update)
         self._add_losses(wait=control.should_log)
         # Trainer itself waits for the device there.
         waits = control.should_log or control.should_save or update >= state.max_steps
         dropped = self._gradients.get_dropped(wait=waits)
         trouble = None
-        for found in self._detector.check_dropped(
-            dropped, self._gradients.is_scaled, lambda: self._weights.are_finite(model)
-        ):
+        for found in self._detector.check_dropped(dropped, self._gradients.is_scaled, self._weights.are_finite):
             if found.needs_action:
                 trouble = found
                 break
             self._report(found.text, state)
         trouble = trouble or self._detector.check_losses(update, args.world_size)
         if trouble is not None:
-            self._respond(trouble, args, state, control, model, kwargs["optimizer"])
+            self._respond(trouble, args, state, control)
         if self._rollback is not None:
             self._rollback.forget_start(update)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if not logs or "loss" not in logs:
+        record = get_loss(logs)
+        if record is None:
             return
         self._add_losses(wait=True)
-        loss = self._losses.compare(float(logs["loss"]))
+        loss = self._losses.compare(record)
         if self._losses.was_wrong:  # what was read so far is not what is trained
             self._kept.pop("start", None)
             self._detector = TroubleDetector(self.patience, self._last_record)
@@ -165,7 +163,7 @@ class LossGuard(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         if self._rollback is not None:
-            self._rollback.add_save(state.global_step, kwargs["model"], kwargs["optimizer"], args.should_save)
+            self._rollback.add_save(state.global_step, args.should_save)
 
     def on_train_end(self, args, state, control, **kwargs):
         self._losses.detach()
@@ -177,33 +175,23 @@ class LossGuard(TrainerCallback):
         if self._detector.start is not None:
             self._kept["start"] = self._detector.start
 
-    def _respond(
-        self,
-        trouble: Trouble,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module,
-        optimizer: Any,
-    ) -> None:
+    def _respond(self, trouble: Trouble, args: Any, state: Any, control: Any) -> None:
         self._detector.reset(state.global_step)
         text = trouble.text
         if self._rollback is not None:
-            may_stay = trouble.was_dropped and self._weights.are_finite(model)
-            where = self._rollback.go_back(trouble.since, trouble.first_suspect, model, optimizer, may_stay)
+            may_stay = trouble.was_dropped and self._weights.are_finite()
+            where = self._rollback.go_back(trouble.since, trouble.first_suspect, may_stay)
             if where is None:
-                return self._stop(
-                    f"{text}, and there is no usable checkpoint to go back to", args, state, control, model
-                )
+                return self._stop(f"{text}, and there is no usable checkpoint to go back to", args, state, control)
             text = f"{text}; {where}"
             control.should_save = True  # otherwise a resume would take a checkpoint from within the trouble
         actions = int(self._kept.get("actions", 0))
         if self._scheduler is None or self.action == "stop":
-            return self._stop(text, args, state, control, model)
+            return self._stop(text, args, state, control)
         if actions >= self.max_actions:
-            return self._stop(f"{text}; max_actions={self.max_actions} is reached", args, state, control, model)
-        if not self._weights.are_finite(model):
-            return self._stop(f"{text}, and a lower LR cannot repair weights", args, state, control, model)
+            return self._stop(f"{text}; max_actions={self.max_actions} is reached", args, state, control)
+        if not self._weights.are_finite():
+            return self._stop(f"{text}, and a lower LR cannot repair weights", args, state, control)
         self._kept["actions"] = actions + 1
         event = self._scheduler.rescale(self.factor, f"guard: {text}")
         self.events.append(event)
@@ -213,10 +201,8 @@ class LossGuard(TrainerCallback):
             state,
         )
 
-    def _stop(
-        self, text: str, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: nn.Module
-    ) -> None:
-        self._saves_nothing = not self._weights.are_finite(model)
+    def _stop(self, text: str, args: Any, state: Any, control: Any) -> None:
+        self._saves_nothing = not self._weights.are_finite()
         if self._saves_nothing:
             self._report(f"{text}; the weights are not finite, so nothing is saved and the run ends", state)
             control.should_training_stop, control.should_save = True, False
@@ -224,13 +210,13 @@ class LossGuard(TrainerCallback):
             self._report(f"{text}; a checkpoint is saved and the run ends", state)
             end_run(args, control)
 
-    def _report(self, text: str, state: TrainerState) -> None:
+    def _report(self, text: str, state: Any) -> None:
         cause = f"guard: {text}"
         self.events.append({"kind": "guard", "cause": cause, "t": state.global_step})
         self._print(cause, state)
         if self.recorder is not None:
             self.recorder.note(state, {"kind": "guard", "cause": cause})
 
-    def _print(self, text: str, state: TrainerState) -> None:
+    def _print(self, text: str, state: Any) -> None:
         if state.is_world_process_zero:
             print_text(f"[hf_lrsched] update {state.global_step}: {text}")

@@ -4,21 +4,22 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from transformers import TrainerCallback, TrainerState
+from transformers import TrainerState
 
 from ..monitor.diagnosis import Diagnosis
 from ..monitor.finding import LossFinding
 from ..monitor.run_info import RunInfo
-from ..optim.update_losses import UpdateLosses
+from ..optim.update_losses import UpdateLosses, get_loss
 from ..optim.wrappers import is_adaptive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules.errors import nearest
 from .recorder import RunRecorder, check_recorder
+from .watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
 
-class LossMonitor(TrainerCallback):
+class LossMonitor(Watcher):
     """Watch the training and the validation loss of a run, and report when its schedule needs a change.
 
     It changes nothing. Its findings are in `monitor.findings`, are logged as warnings by the main process, and are events in
@@ -72,8 +73,8 @@ class LossMonitor(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._diagnosis = None
-        model, optimizer = kwargs.get("model"), unwrap_optimizer(kwargs.get("optimizer"))
-        if not state.is_world_process_zero or model is None or optimizer is None or state.max_steps <= 0:
+        optimizer = unwrap_optimizer(kwargs.get("optimizer"))
+        if not state.is_world_process_zero or optimizer is None or state.max_steps <= 0:
             return
         scheduler: Any = kwargs.get("lr_scheduler")
         self._peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
@@ -87,14 +88,14 @@ class LossMonitor(TrainerCallback):
             num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
             curve=_get_curve(scheduler) if is_ours else None,
             horizon=scheduler.run_state.horizon if is_ours else None,
-            step_ratio=peak / rms if is_adaptive(optimizer) and (rms := weight_rms(model)) else None,
+            step_ratio=peak / rms if is_adaptive(optimizer) and (rms := weight_rms(optimizer)) else None,
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,
             updates_done=state.global_step,
         )
         self._diagnosis = Diagnosis(run)
         self._is_training = True
-        self._losses.attach(model, args.gradient_accumulation_steps, args.world_size)
+        self._losses.attach(kwargs.get("model"), args.gradient_accumulation_steps, args.world_size)
 
     def add_loss(self, loss: Any) -> None:
         """Add the loss of a micro-batch, as `training_step` returned it: [`ScheduledTrainer`] calls this."""
@@ -119,10 +120,11 @@ class LossMonitor(TrainerCallback):
             self._add_losses(self._diagnosis, state)
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if self._diagnosis is None or not logs or "loss" not in logs:
+        record = get_loss(logs)
+        if self._diagnosis is None or record is None:
             return
         self._add_losses(self._diagnosis, state, wait=True)
-        loss = self._losses.compare(float(logs["loss"]))
+        loss = self._losses.compare(record)
         if self._losses.was_wrong:  # what was read so far is not what is trained
             self._diagnosis = Diagnosis(self._diagnosis.run)
         self._report(self._diagnosis.add_record(state.global_step, {**logs, "loss": loss}), state)

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
-from transformers import TrainerCallback
 from transformers.trainer_utils import IntervalStrategy
 
 from ..optim.effective_lr import Sample, effective_lrs, has_effective_lr, update_ratio
@@ -15,11 +14,12 @@ from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..schedules import ScheduleError
 from .shared import shared
 from .used_lrs import group_names
+from .watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
 
-class StepSizes(TrainerCallback):
+class StepSizes(Watcher):
     """Measures how far an update moves the weights, at every N-th update: with an adaptive optimizer, the LR is not the step.
 
     For each parameter group, by its name:

@@ -5,9 +5,11 @@ import math
 from typing import Any
 
 from accelerate import PartialState
+from torch import nn
 from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
+from ..optim.wrappers import find_module, steps_in_backward, unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 
@@ -17,8 +19,13 @@ logger = logging.getLogger(__name__)
 _LATE = 0.5
 
 
-def check_preconditions(action: str, margin: int, args: TrainingArguments, state: TrainerState, scheduler: Any) -> None:
+def check_preconditions(
+    action: str, margin: int, args: TrainingArguments, state: TrainerState, model: Any, optimizer: Any, scheduler: Any
+) -> nn.Module:
     """Check that a guard's action is possible in this run, and warn where it will not help much.
+
+    Returns:
+        `nn.Module`: What is trained.
 
     Raises:
         ScheduleError: The action is not possible; the message says what is.
@@ -29,8 +36,16 @@ def check_preconditions(action: str, margin: int, args: TrainingArguments, state
             f"LossGuard does not work under {kind}: gradients are sharded over the processes, or the update is over before "
             "Trainer calls its callbacks. Remove it from callbacks=."
         )
+    if steps_in_backward(optimizer):
+        raise ScheduleError(
+            f"LossGuard does not work with {type(unwrap_optimizer(optimizer)).__name__}: it steps within the backward pass, before "
+            "the gradients can be checked. Use another optimizer, e.g. optim='adamw_torch', or remove LossGuard from callbacks=."
+        )
+    module = find_module(model)
+    if module is None:
+        raise ScheduleError(f"LossGuard needs a torch module, and this run trains a {type(model).__name__}.")
     if action == "stop":
-        return
+        return module
     guard = f"LossGuard({action!r})"
     if not isinstance(scheduler, ScheduleLR):
         raise ScheduleError(
@@ -39,6 +54,7 @@ def check_preconditions(action: str, margin: int, args: TrainingArguments, state
         )
     if action == "rollback":
         _check_checkpoints(guard, margin, args, state)
+    return module
 
 
 def _check_checkpoints(guard: str, margin: int, args: TrainingArguments, state: TrainerState) -> None:

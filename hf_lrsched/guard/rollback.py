@@ -86,23 +86,24 @@ class Rollback:
 
     Args:
         output_dir (`Path`): The folder of the checkpoints.
-        model (`nn.Module`), optimizer (`torch.optim.Optimizer`): The present state, copied as the start.
+        model (`nn.Module`), optimizer (`torch.optim.Optimizer`): What is restored; the present state is copied as the start.
         update (`int`): The updates that are done.
         margin (`int`): A checkpoint that was saved so many updates or fewer before the trouble is not good.
     """
 
     def __init__(self, output_dir: Path, model: nn.Module, optimizer: Any, update: int, margin: int):
         self.output_dir, self.margin = output_dir, margin
+        self._model, self._optimizer = model, optimizer
         self._begin = update
         self._start: Snapshot | None = Snapshot.take(model, optimizer)
         self._saves: deque[int] = deque(maxlen=_MAX_SAVES)
 
-    def add_save(self, update: int, model: nn.Module, optimizer: Any, should_write: bool) -> None:
+    def add_save(self, update: int, should_write: bool) -> None:
         """Add the weights to a checkpoint that Trainer has just saved. Every process must call it."""
         has_failed = False
         try:
             if should_write:
-                torch.save(get_weights(model, optimizer), self._folder(update) / WEIGHTS_FILE)
+                torch.save(get_weights(self._model, self._optimizer), self._folder(update) / WEIGHTS_FILE)
         except Exception as error:  # such as a full disk: the training continues
             logger.warning(f"The guard cannot go back to {self._folder(update)}: {error}.")
             has_failed = True
@@ -114,13 +115,12 @@ class Rollback:
         if self._saves and self._saves[0] + self.margin + _MAX_DELAY < update:
             self._start = None
 
-    def go_back(self, since: int, first_suspect: int, model: nn.Module, optimizer: Any, may_stay: bool) -> str | None:
+    def go_back(self, since: int, first_suspect: int, may_stay: bool) -> str | None:
         """Restore the newest state from before the trouble.
 
         Args:
             since (`int`): The first update that shows the trouble.
             first_suspect (`int`): The first checkpoint that may hold it.
-            model (`nn.Module`), optimizer (`torch.optim.Optimizer`): What is restored.
             may_stay (`bool`): Whether the present weights are free of the trouble.
 
         Returns:
@@ -129,7 +129,7 @@ class Rollback:
         for update, snapshot in self._list_snapshots(since, first_suspect, may_stay):
             if snapshot is None:
                 return "no usable checkpoint, but the current weights are finite: training continues from them"
-            snapshot.restore(model, optimizer)
+            snapshot.restore(self._model, self._optimizer)
             self._saves = deque((save for save in self._saves if save <= update), _MAX_SAVES)
             return f"back to {self._folder(update).name if self._saves else f'the start, update {update}'}"
         return None

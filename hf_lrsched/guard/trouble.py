@@ -50,11 +50,12 @@ class WeightCheck:
     """
 
     def __init__(self, model: nn.Module):
+        self._model = model
         self._ignored = {name for name, buffer in model.named_buffers() if not are_finite({name: buffer})}
 
-    def are_finite(self, model: nn.Module) -> bool:
-        """Check the model. Every process must call it."""
-        state = model.state_dict()
+    def are_finite(self) -> bool:
+        """Check the present weights and buffers. Every process must call it."""
+        state = self._model.state_dict()
         return not anywhere(not are_finite({name: state[name] for name in state.keys() - self._ignored}))
 
 

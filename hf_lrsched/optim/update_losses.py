@@ -1,6 +1,7 @@
 """UpdateLosses: the trained loss of every update, read from the device without waiting for it."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,6 +13,12 @@ from .device_queue import DeviceQueue
 _TOLERANCE = 1e-3, 1e-4
 # A record is the mean over several processes, of which one reads its own losses only.
 _PROCESSES_TOLERANCE = 0.5
+
+
+def get_loss(record: Mapping[str, Any] | None) -> float | None:
+    """Return the training loss of a log record, if it has one; SetFit's is the `embedding_loss`."""
+    loss = next((record[key] for key in ("loss", "embedding_loss") if key in record), None) if record else None
+    return None if loss is None else float(loss)
 
 
 class UpdateLosses:

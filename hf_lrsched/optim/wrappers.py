@@ -21,15 +21,14 @@ def is_adaptive(optimizer: Any) -> bool:
     return any(name in type(optimizer).__name__.lower() for name in _ADAPTIVE)
 
 
-def weight_rms(model: torch.nn.Module) -> float:
-    """Compute the root mean square of a model's trained weight matrices; 0 where it has none.
+def weight_rms(optimizer: Any) -> float:
+    """Compute the root mean square of the weight matrices that an optimizer trains; 0 where it has none.
 
     Of sharded weights only the part on this process counts: an operation on all parts would wait for processes that do not
     join it.
     """
-    matrices = [
-        _local(parameter.detach()) for parameter in model.parameters() if parameter.requires_grad and parameter.ndim > 1
-    ]
+    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    matrices = [_local(each.detach()) for each in parameters if each.requires_grad and each.ndim > 1]
     count = sum(matrix.numel() for matrix in matrices)
     if not count:
         return 0.0
@@ -40,3 +39,18 @@ def weight_rms(model: torch.nn.Module) -> float:
 def _local(weights: Any) -> torch.Tensor:
     part: torch.Tensor = weights.to_local() if hasattr(weights, "to_local") else weights
     return part
+
+
+def steps_in_backward(optimizer: Any) -> bool:
+    """Whether an optimizer steps within the backward pass: LOMO, and layer-wise GaLore or APOLLO as transformers makes them."""
+    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
+    kind = type(unwrap_optimizer(optimizer)).__name__
+    return kind in ("Lomo", "AdaLomo", "LayerWiseDummyOptimizer") or any(
+        getattr(parameter, "_post_accumulate_grad_hooks", None) for parameter in parameters
+    )
+
+
+def find_module(model: Any) -> torch.nn.Module | None:
+    """Return the torch module of what a Trainer trains; SetFit's model holds its encoder in `model_body`."""
+    module = getattr(model, "model_body", None) if not isinstance(model, torch.nn.Module) else model
+    return module if isinstance(module, torch.nn.Module) else None

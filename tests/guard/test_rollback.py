@@ -44,7 +44,7 @@ def save(folder, model, optimizer):
     torch.save({}, folder / "scheduler.pt")
     torch.save({}, folder / "rng_state.pth")
     (folder / "trainer_state.json").write_text(json.dumps({"global_step": 3}))
-    Rollback(folder.parent, model, optimizer, update=0, margin=0).add_save(3, model, optimizer, should_write=True)
+    Rollback(folder.parent, model, optimizer, update=0, margin=0).add_save(3, should_write=True)
     return folder
 
 
@@ -143,9 +143,9 @@ def test_unusable_checkpoints(tmp_path, harm, message):
 def test_a_file_that_cannot_be_written_is_no_checkpoint_to_go_back_to(tmp_path, caplog):
     model, optimizer = train()
     rollback = Rollback(tmp_path, model, optimizer, update=0, margin=0)
-    rollback.add_save(3, model, optimizer, should_write=True)  # there is no such folder
+    rollback.add_save(3, should_write=True)  # there is no such folder
     assert "The guard cannot go back to" in caplog.text
     start = copies(model.state_dict())
     optimizer.step()
-    assert rollback.go_back(9, 8, model, optimizer, may_stay=False) == "back to the start, update 0"
+    assert rollback.go_back(9, 8, may_stay=False) == "back to the start, update 0"
     assert all(torch.equal(model.state_dict()[name], start[name]) for name in start)

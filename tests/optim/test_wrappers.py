@@ -1,10 +1,12 @@
 """What kind of optimizer it is, and how large the weights are."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from hf_lrsched.optim.wrappers import is_adaptive, weight_rms
+from hf_lrsched.optim.wrappers import find_module, is_adaptive, steps_in_backward, weight_rms
 
 
 def test_is_adaptive():
@@ -16,5 +18,20 @@ def test_is_adaptive():
 def test_weight_rms():
     model = nn.Linear(2, 2)
     nn.init.constant_(model.weight, 3.0)
-    assert weight_rms(model) == pytest.approx(3.0)
-    assert weight_rms(nn.LayerNorm(4)) == 0.0  # no matrix
+    assert weight_rms(torch.optim.AdamW(model.parameters())) == pytest.approx(3.0)
+    assert weight_rms(torch.optim.AdamW(nn.LayerNorm(4).parameters())) == 0.0  # no matrix
+
+
+def test_steps_in_backward():
+    weights = [nn.Parameter(torch.zeros(2))]
+    optimizer = torch.optim.AdamW(weights)
+    assert not steps_in_backward(optimizer)
+    weights[0].register_post_accumulate_grad_hook(lambda weight: None)
+    assert steps_in_backward(optimizer)
+
+
+def test_find_module():
+    model = nn.Linear(2, 2)
+    assert find_module(model) is model
+    assert find_module(SimpleNamespace(model_body=model)) is model
+    assert find_module(SimpleNamespace()) is None
