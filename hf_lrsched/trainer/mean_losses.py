@@ -35,5 +35,5 @@ def continue_mean_losses(trainer: Any, sums: dict[str, float]) -> None:
 
 def mean_over_the_run(trainer: Any, train_loss: float) -> float:
     """Return `train_loss` as a mean over all updates: Trainer divides the sum by those since the resume."""
-    updates = trainer.state.global_step
-    return train_loss * (updates - trainer._initial_global_step) / max(updates, 1)
+    updates, before = int(trainer.state.global_step), int(trainer._initial_global_step)
+    return train_loss * (updates - before) / max(updates, 1)
