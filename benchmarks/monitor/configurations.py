@@ -79,7 +79,7 @@ class Series:
 
 
 #: The second series was measured once, with rules made on the first, and is tuned on since. The third has new seeds throughout, and
-#: a part of Banking77 that no rule has seen.
+#: a part of Banking77 that no rule was tuned on.
 SERIES = (
     Series("tune", 0, ("messages", "sst2", "cards", "transfers"), ("messages", "transfers"), 20, 6),
     Series("tune", 100, ("messages", "sst2", "accounts"), ("accounts",), 14, 3),

@@ -1,9 +1,9 @@
-"""Whether it helps to do what the monitor says: ill runs beside the same runs with the change that it told.
+"""Whether the monitor's advice helps: ill runs beside the same runs with the advised change.
 
     python benchmarks/monitor/follow_advice.py --data DIR
 
 Twenty ill configurations of the half that is only measured, in turn of the eight causes that a schedule, a peak LR or the number
-of epochs can mend. The first right finding's changes are made, and the run is trained again with the same seed and data. Better
+of epochs can fix. The first right finding's changes are made, and the run is trained again with the same seed and data. Better
 means: a higher accuracy on the validation split at the end of the run or, where they are the same, a lower loss.
 """
 
@@ -36,8 +36,8 @@ def chosen() -> list[Trace]:
     return turns[:COUNT]
 
 
-def mended(trace: Trace) -> tuple[Trace, LossFinding | None]:
-    """The configuration with the changes that were told; the same where nothing right was told."""
+def apply_advice(trace: Trace) -> tuple[Trace, LossFinding | None]:
+    """Apply the advised changes to a configuration; it stays the same if nothing right was advised."""
     findings = [each for each in replay(trace).findings if each.kind in RIGHT[trace.cause] and each.changes]
     if not findings:
         return trace, None
@@ -70,14 +70,14 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     report = Report("Following the monitor's advice", "monitor/follow_advice.py")
     before = chosen()
-    changed = [mended(trace) for trace in before]
+    changed = [apply_advice(trace) for trace in before]
     with ProcessPoolExecutor(args.jobs) as pool:
         after = [pool.submit(train, trace, args.data.resolve()) if finding else None for trace, finding in changed]
     rows, better = [], 0
     for trace, (_, finding), run in zip(before, changed, after, strict=True):
         then, now = result(trace), result(run.result()) if run else result(trace)
         better += now > then
-        change = "; ".join(map(str, finding.changes)) if finding else "nothing told"
+        change = "; ".join(map(str, finding.changes)) if finding else "no advice"
         accuracies = [f"{value[0]:.3f}" for value in (then, now)]
         rows.append([f"`{trace.name}`", change, *accuracies, "better" if now > then else "not better"])
     report.table(["run", "change", "accuracy before", "after", ""], rows)

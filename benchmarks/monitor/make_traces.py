@@ -1,4 +1,4 @@
-"""Trains the runs that the monitor is tuned and measured on, and stores what a monitor sees of each.
+"""Trains the runs that the monitor is tuned and measured on, and stores what a monitor reads of each.
 
     python benchmarks/monitor/make_traces.py --data DIR
     python benchmarks/monitor/make_traces.py --data DIR --only narrow2-sst2 --jobs 1
@@ -43,7 +43,7 @@ EVALUATION_BATCH = 80
 
 
 class Tape(TrainerCallback):
-    """Keeps what a monitor is told, in the order in which it is told."""
+    """Records what a monitor reads, in the same order."""
 
     def __init__(self, trace: Trace):
         self.trace = trace

@@ -1,9 +1,9 @@
-"""How well the monitor tells ill runs from healthy ones, on the half of the traces that it was not tuned on.
+"""How well the monitor distinguishes ill runs from healthy ones, on the half of the traces that it was not tuned on.
 
     python benchmarks/monitor/score.py
     python benchmarks/monitor/score.py --half tune --each
 
-Each trace is told to the monitor as it was while it trained. An ill run counts as found if one of the findings is right for its
+Each trace is replayed into the monitor. An ill run counts as found if one of the findings is right for its
 cause (`replay.py`), before half of the run is over where the cause was there from its start. A healthy run is a false alarm if
 there is any finding at all.
 """
@@ -32,21 +32,21 @@ def is_found(trace: Trace, findings: list[LossFinding]) -> bool:
 def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("--half", choices=HALVES, default="measure", help="which half of the traces")
-    arguments.add_argument("--each", action="store_true", help="also name the traces that were not told right")
+    arguments.add_argument("--each", action="store_true", help="also name the traces that were judged wrongly")
     args = arguments.parse_args()
     report = Report("What the monitor finds", "monitor/score.py")
     traces = read_traces(args.half)
-    told = {trace.name: replay(trace).findings for trace in traces}
+    by_trace = {trace.name: replay(trace).findings for trace in traces}
     by_cause: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
         by_cause[trace.cause].append(trace)
     healthy, rows, found = by_cause.pop("healthy"), [], 0
     for cause, ill in sorted(by_cause.items()):
-        right = [trace for trace in ill if is_found(trace, told[trace.name])]
-        first = [t for t in ill if told[t.name] and told[t.name][0].kind in RIGHT[cause]]
+        right = [trace for trace in ill if is_found(trace, by_trace[trace.name])]
+        first = [t for t in ill if by_trace[t.name] and by_trace[t.name][0].kind in RIGHT[cause]]
         found += len(right)
         whens = sorted(
-            next(each.update for each in told[t.name] if each.kind in RIGHT[cause]) / t.num_updates for t in right
+            next(each.update for each in by_trace[t.name] if each.kind in RIGHT[cause]) / t.num_updates for t in right
         )
         when = f"{whens[len(whens) // 2]:.0%}" if whens else "–"
         rows.append(
@@ -57,7 +57,7 @@ def main() -> int:
         "ill by one cause. *first*: the first finding of the run was right; *when*: the median share of the run that was over."
     )
     report.table(["cause", "what is right", "found", "first", "when"], rows)
-    alarms = [trace for trace in healthy if told[trace.name]]
+    alarms = [trace for trace in healthy if by_trace[trace.name]]
     count = sum(map(len, by_cause.values()))
     verdicts = (
         report.bound("ill runs that are found", found >= FOUND_BOUND * count),
@@ -70,7 +70,7 @@ def main() -> int:
     )
     if args.each:
         for trace in traces:
-            findings = told[trace.name]
+            findings = by_trace[trace.name]
             if findings if trace.is_healthy else not is_found(trace, findings):
                 kinds = ", ".join(f"{each.kind} at {each.update}" for each in findings) or "nothing"
                 report.text(f"`{trace.name}`, {trace.num_updates} updates, `{trace.schedule}`: {kinds}.")

@@ -1,4 +1,4 @@
-"""A trace: what a monitor sees of one run, stored small."""
+"""A trace: what a monitor reads of one run, stored small."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ HALVES = ("tune", "measure")
 
 @dataclass
 class Trace:
-    """One real run as a monitor sees it.
+    """One real run as a monitor reads it.
 
     Args:
         name (`str`): Its name, unique.
