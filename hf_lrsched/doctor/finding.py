@@ -39,4 +39,5 @@ class Finding:
         return asdict(self)
 
     def __str__(self) -> str:
-        return f"{self.check}: {self.what}. {self.why}. {self.fix}."
+        sentences = [text if text.endswith("?") else f"{text}." for text in (self.what, self.why, self.fix)]
+        return f"{self.check}: {' '.join(sentences)}"

@@ -116,8 +116,8 @@ def test_misspelled_settings_are_notes(tmp_path):
     )
     notes = [finding for finding in diagnose(path) if finding.check == "misspelled_setting"]
     assert {(note.severity, note.what.split()[0], note.fix) for note in notes} == {
-        ("note", "warmup_step", "Did you mean warmup_steps"),
-        ("note", "lr_schedular_type", "Did you mean lr_scheduler_type"),
+        ("note", "warmup_step", "Did you mean warmup_steps?"),
+        ("note", "lr_schedular_type", "Did you mean lr_scheduler_type?"),
     }
 
 

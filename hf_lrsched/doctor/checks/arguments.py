@@ -48,7 +48,7 @@ def ignored_arguments(facts: Facts) -> Iterator[Finding]:
         yield error(
             f"{name!r} has no argument {', '.join(unknown)}",
             "train() stops with a TypeError after model and data are loaded",
-            f"Allowed are {', '.join(allowed) or 'none'}.{nearest(unknown[0], allowed)}".rstrip("."),
+            f"Choose from {', '.join(allowed)}.{nearest(unknown[0], allowed)}".rstrip(".") if allowed else "Delete it",
         )
     warmup = facts.warmup_steps or facts.warmup_ratio
     if name in WITHOUT_WARMUP and warmup:
@@ -69,18 +69,19 @@ def ignored_arguments(facts: Facts) -> Iterator[Finding]:
 
 def number_as_text(facts: Facts) -> Iterator[Finding]:
     """A number that YAML or JSON reads as text, which TrainingArguments does not convert."""
-    for name, value in (*facts.numbers_as_text, *find_numbers_as_text(facts)):
+    in_kwargs = [(f"lr_scheduler_kwargs.{name}", value) for name, value in find_numbers_as_text(facts)]
+    for name, value in (*facts.numbers_as_text, *in_kwargs):
         yield error(
             f"{name} is the text {value!r}, not a number",
             "YAML reads 2e-5 and '2' as text, and transformers does not convert it; the run stops with a TypeError",
-            f"Write {name}: {to_yaml_number(value)}",
+            f"Write {name.rpartition('.')[2]}: {to_yaml_number(value)}",
         )
 
 
 def misspelled_setting(facts: Facts) -> Iterator[Finding]:
     """An unknown setting whose name resembles a known one."""
     for name, near in facts.misspelled:
-        yield note(f"{name} is not a known setting", "If no script reads it, it has no effect", f"Did you mean {near}")
+        yield note(f"{name} is not a known setting", "If no script reads it, it has no effect", f"Did you mean {near}?")
 
 
 def no_restarts(facts: Facts) -> Iterator[Finding]:

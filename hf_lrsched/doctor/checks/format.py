@@ -31,7 +31,10 @@ def format_lr(factor: float, facts: Facts) -> str:
     ```
     """
     share = f"{100 * factor:.3g}% of the peak"
-    return share if facts.learning_rate is None else f"{facts.learning_rate * factor:.3g} ({share})"
+    if facts.learning_rate is None:
+        return share
+    lr = f"{facts.learning_rate * factor:.3g}"
+    return lr if share.startswith("100%") else f"{lr} ({share})"
 
 
 def format_updates(count: float, curve: ExpectedCurve) -> str:

@@ -26,9 +26,9 @@ def plateau_direction(facts: Facts) -> Iterator[Finding]:
             mode = plateau.direction(facts.metric_for_best_model, facts.greater_is_better)
         except ScheduleError as problem:
             yield error(
-                "the direction of plateau() is unknown",
+                "the direction of plateau() is unknown or contradictory",
                 str(problem).rstrip("."),
-                "Write mode=max if more is better, mode=min if less is better",
+                "Set mode= to max if more is better, to min if less is better",
             )
             continue
         if (by_name := metric_direction(plateau.metric)) not in (None, mode):

@@ -82,12 +82,12 @@ def _from_stages(facts: Facts) -> Iterator[Finding]:
         old, new = before.curve, after.curve
         if old is None or new is None or old.is_nominal or new.is_nominal:
             continue
-        was, becomes = old.at(done), new.at(done)
-        if abs(was - becomes) > _TOLERANCE or _differ(old, new, done):
+        t = _first_difference(old, new, done)
+        if t is not None:
             yield warning(
                 f"the resume after update {done} changes the curve: {old.num_updates} updates of {old.text} become "
                 f"{new.num_updates} of {new.text}",
-                f"The next LR is {peak * becomes:.3g} instead of {peak * was:.3g}",
+                f"The LR of update {t + 1} is {peak * new.at(t):.3g} instead of {peak * old.at(t):.3g}",
                 _FIX,
             )
 
@@ -117,10 +117,11 @@ def _from_log(facts: Facts) -> Iterator[Finding]:
     )
 
 
-def _differ(old: ExpectedCurve, new: ExpectedCurve, done: int) -> bool:
-    points = np.unique(np.floor(np.linspace(done, max(old.num_updates, new.num_updates) - 1, 200)))
-    points = points[points >= done]
-    return bool(points.size) and float(np.abs(old.factor(points) - new.factor(points)).max()) > _TOLERANCE
+def _first_difference(old: ExpectedCurve, new: ExpectedCurve, done: int) -> int | None:
+    """The first of some updates from `done` on whose factors differ, counted from 0."""
+    points = np.unique(np.floor(np.linspace(done, max(old.num_updates, new.num_updates, done + 1) - 1, 200)))
+    different = points[np.abs(old.factor(points) - new.factor(points)) > _TOLERANCE]
+    return int(different[0]) if different.size else None
 
 
 def _first(lrs: object) -> float | None:

@@ -30,7 +30,9 @@ def invalid_schedule(facts: Facts) -> Iterator[Finding]:
     yield error(
         "the schedule is invalid in this run",
         f"{where[:1].upper()}{where[1:]}",
-        "Correct it, and try it with hf-lrsched preview",
+        "Correct lr_scheduler_type or lr_scheduler_kwargs"
+        if facts.schedule is None
+        else "Correct it, and try it with hf-lrsched preview",
     )
 
 
