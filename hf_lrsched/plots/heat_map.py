@@ -117,7 +117,7 @@ def _of_run(run: Run) -> tuple[Array, dict[str, Array]]:
         start, end = run.segments[0].start, RunView(run).end
         updates = np.unique(np.linspace(start, end - 1, min(end - start, _COLUMNS)).astype(np.int64)).astype(np.float64)
         return np.append(updates, end), run.lrs(updates) or {}
-    names = [name for name in run.groups if run.series(f"lr/{name}")[0]]
+    names = [name for name in run.groups if len(run.points(f"lr/{name}")[0])]
     rows = {name: dict(zip(*run.series(f"lr/{name}"), strict=True)) for name in names}
     steps = sorted(set().union(*rows.values()))
     if not steps:

@@ -75,7 +75,7 @@ def draw_run(
     names = choose_metrics(run, metrics)
     upper = [name for name in names if not is_loss(name)]
     losses = [name for name in run.metrics if is_loss(name)][: len(_LOSS_STYLES)]
-    has_losses = bool(losses or run.series("loss")[0])
+    has_losses = bool(losses or len(run.points("loss")[0]))
     if not upper and not has_losses and not lrs.lines:
         of = f" of {run.name}" if run.name else ""
         raise ScheduleError(f"nothing to draw{of}: there is neither an evaluation nor a training loss nor an LR.")
@@ -115,17 +115,17 @@ def draw_run(
 
 def _draw_metrics(axes: "Axes", run: Run, names: Sequence[str]) -> None:
     for index, name in enumerate(names):
-        _draw_evaluations(axes, run.series(name), display_name(name), _METRIC_STYLES[index % len(_METRIC_STYLES)])
+        _draw_evaluations(axes, run.points(name), display_name(name), _METRIC_STYLES[index % len(_METRIC_STYLES)])
     axes.set_ylabel("validation metric" if len(names) > 1 else style.plain(f"validation {display_name(names[0])}", 40))
 
 
 def _draw_losses(axes: "Axes", run: Run, validation: Sequence[str]) -> None:
-    training = run.series("loss")
-    if training[0]:
+    training = run.points("loss")
+    if len(training[0]):
         style.draw_losses(axes, training, "training loss")
     for name, look in zip(validation, _LOSS_STYLES, strict=False):
-        _draw_evaluations(axes, run.series(name), display_name(name), look)
-    style.set_loss_scale(axes, [training[1], *(run.series(name)[1] for name in validation)])
+        _draw_evaluations(axes, run.points(name), display_name(name), look)
+    style.set_loss_scale(axes, [training[1], *(run.points(name)[1] for name in validation)])
     axes.set_ylabel("loss")
 
 

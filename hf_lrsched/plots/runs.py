@@ -85,7 +85,7 @@ def draw_runs(
 
 def _choose(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[str] | None = None) -> list[str]:
     """Choose the metrics of the panels, by their names in the records."""
-    has_training = [bool(run.series("loss")[0]) for run in runs]
+    has_training = [len(run.points("loss")[0]) > 0 for run in runs]
     if metrics is not None:
         is_training = {name: name == TRAINING and any(has_training) for name in metrics}
         return list(dict.fromkeys("loss" if is_training[name] else require_metric(runs, name) for name in metrics))
@@ -110,9 +110,9 @@ def _look(index: int) -> tuple[str, Any]:
 def _draw_metric(axes: "Axes", metric: str, views: Sequence[RunView], names: Sequence[str], is_first: bool) -> None:
     for index, (view, name) in enumerate(zip(views, names, strict=True)):
         colour, dashes = _look(index)
-        points = view.run.series(metric)
+        points = view.run.points(metric)
         label = _label(view, name, metric) if is_first else "_"
-        if metric == "loss" and points[0]:
+        if metric == "loss" and len(points[0]):
             style.draw_losses(axes, points, label, colour, dashes)
             continue
         marker = "o" if len(points[0]) <= 60 else ""
@@ -122,7 +122,7 @@ def _draw_metric(axes: "Axes", metric: str, views: Sequence[RunView], names: Seq
         if best is not None and is_first:
             axes.plot([best.step], [best.value], "*", color=colour, label="_", **style.STAR)
     if is_loss(metric):
-        style.set_loss_scale(axes, [view.run.series(metric)[1] for view in views])
+        style.set_loss_scale(axes, [view.run.points(metric)[1] for view in views])
     axes.set_ylabel(style.plain(display_name(metric), 40))
 
 
@@ -130,7 +130,7 @@ def _label(view: RunView, name: str, metric: str) -> str:
     label = style.plain(name, 34)
     if view.run.schedule is not None:
         label += f": {style.plain(view.run.schedule, 46)}"
-    if not view.run.series(metric)[0]:
+    if not len(view.run.points(metric)[0]):
         return f"{label}; no {style.plain(display_name(metric), 40)}"
     best = view.best(metric) if metric != "loss" else None
     return label if best is None else f"{label}; best {best.value:.4g} at update {best.step:,}"

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import numpy as np
 
 from ..runs.downsample import downsample
+from ..schedules.shapes import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Points = tuple[Sequence[float], Sequence[float]]
+Points = tuple[Array, Array]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -171,10 +172,10 @@ def draw_losses(axes: "Axes", points: Points, label: str, colour: str = "#555555
     axes.plot(*downsample(steps, mean), label=label, color=colour, linestyle=dashes, linewidth=1.5)
 
 
-def set_loss_scale(axes: "Axes", losses: Sequence[Sequence[float]]) -> None:
+def set_loss_scale(axes: "Axes", losses: Sequence[Array]) -> None:
     """Make the axis logarithmic for losses over three decades and more, as of a run that diverged."""
-    values = [value for each in losses for value in (min(each, default=0), max(each, default=0)) if each]
-    if min(values) > 0 and max(values) > 1000 * min(values):
+    values = np.concatenate(losses)
+    if len(values) and values.min() > 0 and values.max() > 1000 * values.min():
         axes.set_yscale("log")
 
 

@@ -11,7 +11,6 @@ from ..runs.downsample import select_points
 from ..runs.metrics import display_name, is_loss, main_metric
 from ..runs.run import Run
 from ..runs.timeline import RunView
-from ..schedules.numbers import is_finite_number
 
 #: Values of all lines together: ten bytes each.
 _MAX_VALUES = 60_000
@@ -46,9 +45,9 @@ def _run(view: RunView, name: str, max_points: int) -> dict[str, Any]:
     for key, line in metrics.items():
         best = view.best(key)
         if best is not None:
-            last = [each[-1] for each in run.series(key)]
+            last = [float(each[-1]) for each in run.points(key)]
             line |= {"best": [best.step, best.value], "isKept": best.is_kept, "last": last}
-    stops = np.array([row["step"] for row in run.evaluations], dtype=np.float64)
+    stops = run.columns["evaluations"].column("step")
     bands = view.phases if len(view.phases) <= MAX_BANDS else []
     changes = [event for event in view.events if not event.is_finding]
     return {
@@ -67,7 +66,7 @@ def _run(view: RunView, name: str, max_points: int) -> dict[str, Any]:
 
 
 def _series(run: Run, key: str, max_points: int) -> dict[str, Any]:
-    return _line(*run.series(key), max_points)
+    return _line(*run.points(key), max_points)
 
 
 def _line(xs: Any, ys: Any, max_points: int) -> dict[str, Any]:
@@ -94,20 +93,19 @@ def _lr_lines(view: RunView, max_points: int) -> dict[str, Any] | None:
 
 def measured_groups(run: Run) -> list[str]:
     """List the parameter groups whose steps were measured."""
-    keys = dict.fromkeys(key for row in run.step_sizes for key in row)
+    keys = run.columns["step_sizes"].names
     names = dict.fromkeys(key.partition("/")[2] for key in keys if is_step_size(key))
     return sorted(names, key=lambda name: run.groups.index(name) if name in run.groups else len(run.groups))
 
 
 def _step_lines(run: Run, max_points: int) -> list[dict[str, Any]]:
     """The ratio of update to weights of each group."""
-    lines = []
+    lines, rows = [], run.columns["step_sizes"]
     for name in measured_groups(run):
-        points = [(row["step"], row.get(f"{UPDATE_RATIO}/{name}")) for row in run.step_sizes]
-        known = [(step, value) for step, value in points if is_finite_number(value) and value > 0]
-        if known:
-            steps, values = zip(*known, strict=True)
-            lines.append({"groups": [name], **_line(steps, values, max_points)})
+        ratios = rows.column(f"{UPDATE_RATIO}/{name}")
+        known = ratios > 0  # a logarithmic axis has no place for others
+        if known.any():
+            lines.append({"groups": [name], **_line(rows.column("step")[known], ratios[known], max_points)})
     return lines
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
+import numpy as np
+
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..runs.metrics import display_name, is_loss
-from ..runs.record import FILES, FOLDER, Row, read_rows
+from ..runs.record import FOLDER
 from ..runs.run import Run
 from ..runs.timeline import RunEvent, RunView
 from ..schedules.numbers import is_finite_number
@@ -74,7 +76,7 @@ def compare_runs(views: Sequence[RunView], names: Sequence[str], metric: str | N
     rows = []
     for view, name in zip(views, names, strict=True):
         run, best = view.run, view.best(metric) if metric else None
-        values = run.series(metric)[1] if metric else []
+        values = run.points(metric)[1].tolist() if metric else []
         peaks = run.starts[-1].get("peaks") if run.starts else None
         peaks = [each for each in peaks if is_finite_number(each)] if isinstance(peaks, list) else []
         rows.append(
@@ -114,7 +116,7 @@ def list_warnings(view: RunView) -> list[str]:
         notes = (note for curve in view.curves[run.segments[-1].trajectory] for note in curve.notes)
         found += dict.fromkeys(notes)
     found += _count_not_finite(run)
-    if lost := _count_lost_rows(run):
+    if lost := run.num_lost:
         lines = "1 line" if lost == 1 else f"{lost} lines"
         found.append(f"{lines} of the record cannot be read: a crash cuts off the last one.")
     if view.done < view.end:
@@ -140,30 +142,19 @@ def _clock(run: Run) -> str | None:
 
 
 def _count_not_finite(run: Run) -> list[str]:
-    rows = [(row, values) for row in (*run.train, *run.evaluations) if (values := _list_not_finite(row))]
-    if not rows:
+    found: dict[tuple[float, str, int], list[str]] = {}
+    for name in ("train", "evaluations"):
+        rows = run.columns[name]
+        for key, others in rows.others.items():
+            for index, value in others.items():
+                text = str(value) if key == "not_finite" else f"{key}={value}"
+                if value and (key == "not_finite" or isinstance(value, float)):  # NaN and infinity are the floats there
+                    found.setdefault((rows.column("step")[index], name, index), []).append(text)
+    if not found:
         return []
-    count = "1 record holds" if len(rows) == 1 else f"{len(rows):,} records hold"
-    first, values = rows[0]
-    return [f"{count} what is no finite number, the first at update {format_cell(first.get('step'))}: {values}."]
-
-
-def _list_not_finite(row: Row) -> str:
-    if row.get("not_finite"):
-        return str(row["not_finite"])
-    values = {key: value for key, value in row.items() if isinstance(value, float) and not math.isfinite(value)}
-    return ", ".join(f"{key}={value}" for key, value in values.items())
-
-
-def _count_lost_rows(run: Run) -> int:
-    """Lines of the record's files that are no rows."""
-    lost = 0
-    for name in FILES:
-        file = run.path / name
-        if run.starts and file.is_file():
-            with file.open("rb") as lines:
-                lost += sum(1 for line in lines if line.strip()) - len(read_rows(file))
-    return lost
+    count = "1 record holds" if len(found) == 1 else f"{len(found):,} records hold"
+    first = min(found)
+    return [f"{count} what is no finite number, the first at update {first[0]:,.0f}: {', '.join(found[first])}."]
 
 
 def _phases(view: RunView) -> Table:
@@ -193,7 +184,9 @@ def _steps(run: Run) -> Table:
     rows = []
     for name in measured_groups(run):
         ratio, *quantiles = (f"{key}/{name}" for key in (UPDATE_RATIO, *QUANTILES))
-        latest = next(row for row in reversed(run.step_sizes) if any(key in row for key in (ratio, *quantiles)))
+        latest = next(
+            row for row in reversed(run.columns["step_sizes"]) if any(key in row for key in (ratio, *quantiles))
+        )
         lrs = run.lrs([latest["step"] - 1]) or {}
         lr = float(lrs[name][0]) if name in lrs else None
         rows.append([name, *map(format_cell, (latest["step"], latest.get(ratio), lr, *map(latest.get, quantiles)))])
@@ -214,11 +207,11 @@ def _evaluations(view: RunView, metric: str | None, num_runs: int) -> Table:
     run = view.run
     keys = sorted(run.metrics, key=is_loss)
     best = view.best(metric) if metric in keys else None
-    rows, max_rows = run.evaluations, max(_MAX_ROWS // num_runs, 20)
+    rows, max_rows = run.columns["evaluations"], max(_MAX_ROWS // num_runs, 20)
     if len(rows) > max_rows:
         every = -(-len(rows) // (max_rows - 2))
-        kept = {*range(0, len(rows), every), len(rows) - 1}
-        rows = [row for index, row in enumerate(rows) if index in kept or (best and row["step"] == best.step)]
+        is_best: Any = np.nonzero(rows.column("step") == best.step)[0] if best else []
+        rows = rows.select(sorted({*range(0, len(rows), every), len(rows) - 1, *is_best}))
     marked = next((index for index, row in enumerate(rows) if best and row["step"] == best.step), None)
     cells = [[format_cell(row.get(key)) for key in ("step", "epoch", "learning_rate", *keys)] for row in rows]
     notes = [] if marked is None or metric is None else [f"★ best {display_name(metric)}."]

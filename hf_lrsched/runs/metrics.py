@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ..schedules import ScheduleError
 from ..schedules.errors import nearest
 from ..schedules.metric_names import metric_direction
@@ -104,7 +106,7 @@ def common_metrics(runs: Sequence[Run]) -> list[str]:
 
 def _have_one_scale(run: Run, first: str, name: str) -> bool:
     """Whether both lie between -1 and 1, or have sizes that one axis can show."""
-    one, other = (max(map(abs, run.series(each)[1])) for each in (first, name))
+    one, other = (float(np.abs(run.points(each)[1]).max()) for each in (first, name))
     if one <= 1 or other <= 1:
         return one <= 1 and other <= 1
     return one / 10 <= other <= one * 10

@@ -17,7 +17,7 @@ import logging
 import math
 import os
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import numpy as np
 
 from ..schedules.shapes import Array
 from ..trajectory.trajectory import Trajectory
+from .rows import Row, Rows, parse_row
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +34,6 @@ FOLDER = "record"
 RUN, TRAIN, EVALUATIONS, EVENTS = "run.jsonl", "train.jsonl", "evaluations.jsonl", "events.jsonl"
 STEPS = "steps.jsonl"
 FILES = (RUN, TRAIN, EVALUATIONS, EVENTS, STEPS)
-
-Row = dict[str, Any]
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":"))
 
@@ -119,29 +118,18 @@ def last_row(path: Path, repair: bool = False) -> Row | None:
         for line in file:
             found = line if line.endswith(b"\n") else found
         if line.endswith(b"\n"):
-            return None if found is None else _as_row(found)
-        row = _as_row(line)
+            return None if found is None else parse_row(found)
+        row = parse_row(line)
         if repair and row is None:
             file.truncate(file.tell() - len(line))
         elif repair:  # the row is complete but for the end of its line
             file.write(b"\n")
-        return row or (None if found is None else _as_row(found))
+        return row or (None if found is None else parse_row(found))
 
 
 def read_rows(path: Path) -> list[Row]:
     """Read the rows of a file, without those that a crash has damaged."""
-    if not path.is_file():
-        return []
-    with path.open("rb") as file:
-        return [row for line in file if (row := _as_row(line)) is not None]
-
-
-def _as_row(line: bytes) -> Row | None:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):  # also of bytes that are no text
-        return None
-    return row if isinstance(row, dict) else None
+    return list(Rows.read(path))
 
 
 @dataclass(frozen=True)
@@ -193,24 +181,28 @@ class Record:
 
     Args:
         starts (`list[dict]`): The rows of `run.jsonl`.
-        train (`list[dict]`): Training records.
-        evaluations (`list[dict]`): Evaluations.
+        train (`Sequence[dict]`): Training records.
+        evaluations (`Sequence[dict]`): Evaluations.
         events (`list[dict]`): Events.
-        step_sizes (`list[dict]`): Measurements of [`StepSizes`].
+        step_sizes (`Sequence[dict]`): Measurements of [`StepSizes`].
+        num_lost (`int`): Lines that cannot be read, as a crash leaves one.
     """
 
     starts: list[Row]
-    train: list[Row]
-    evaluations: list[Row]
+    train: Rows
+    evaluations: Rows
     events: list[Row]
-    step_sizes: list[Row] = field(default_factory=list)
+    step_sizes: Rows
+    num_lost: int = 0
 
     @classmethod
     def read(cls, folder: Path) -> "Record":
         """Read a record's folder, also of a run that is under way, or that was killed at any byte."""
-        starts = read_rows(folder / RUN)
-        rows = [_drop_repeated(read_rows(folder / name), starts) for name in FILES[1:]]
-        return cls(starts, *rows)
+        rows = {name: Rows.read(folder / name) for name in FILES}
+        starts = list(rows[RUN])
+        train, evaluations, steps = (_drop_repeated(rows[name], starts) for name in (TRAIN, EVALUATIONS, STEPS))
+        events = [row for row in rows[EVENTS] if not any(_is_repeated(row, start) for start in starts)]
+        return cls(starts, train, evaluations, events, steps, sum(each.num_lost for each in rows.values()))
 
     def segments(self) -> list[Segment] | None:
         """What the LR of every update follows from; `None` where that is not known.
@@ -220,26 +212,31 @@ class Record:
         known = {row["start"] for row in self.starts if "start" in row}
         if not self.starts or not self.starts[-1].get("trajectory"):
             return None
-        others = (*self.train, *self.evaluations, *self.events, *self.step_sizes)
-        if any(row.get("start", 0) not in known for row in others):
+        starts = np.concatenate([rows.column("start") for rows in (self.train, self.evaluations, self.step_sizes)])
+        distinct = np.nan_to_num(starts)[np.diff(starts, prepend=np.nan) != 0]
+        if not known.issuperset([*distinct, *(row.get("start", 0) for row in self.events)]):
             return None
         rows = [row for row in (*self.starts, *self.events) if row.get("trajectory") and "step" in row]
-        rows = _drop_repeated(rows, self.starts)
+        rows = [row for row in rows if not any(_is_repeated(row, start) for start in self.starts)]
         if not rows or any(row["trajectory"].get("unit", "updates") != "updates" for row in rows):
             return None
         return [Segment.from_row(row) for row in sorted(rows, key=lambda row: (row["step"], row.get("start", 0)))]
 
 
-def _drop_repeated(rows: list[Row], starts: list[Row]) -> list[Row]:
+def _drop_repeated(rows: Rows, starts: list[Row]) -> Rows:
     """Without the rows after the update from which a later start resumed: that start made them again."""
-    return [row for row in rows if not any(_is_repeated(row, start) for start in starts)]
+    starts_of, steps = np.nan_to_num(rows.column("start")), np.nan_to_num(rows.column("step"))
+    is_repeated = np.zeros(len(rows), dtype=bool)
+    for start in starts:
+        is_repeated |= (starts_of < start.get("start", 0)) & (steps > start.get("step", 0))
+    return rows.select(~is_repeated) if is_repeated.any() else rows
 
 
 def _is_repeated(row: Row, start: Row) -> bool:
-    if row.get("start", 0) >= start.get("start", 0):
+    """Whether a start made an event again."""
+    if row.get("start", 0) >= start.get("start", 0) or row.get("step", 0) < start.get("step", 0):
         return False
-    if row.get("step", 0) != start.get("step", 0):
-        return bool(row.get("step", 0) > start.get("step", 0))
-    # At that very update, records are from before the checkpoint; and so are the events that the checkpoint knew.
-    known = start.get("events", ())
-    return "kind" in row and not any(all(row.get(key) == event[key] for key in event) for event in known)
+    # At that very update, the events that the checkpoint knew are still true.
+    known = start.get("events", ()) if row.get("step", 0) == start.get("step", 0) else ()
+    is_known = any(all(row.get(key) == event[key] for key in event) for event in known)
+    return not is_known and ("kind" in row or row.get("step", 0) != start.get("step", 0))

@@ -13,7 +13,11 @@ from ..schedules.metric_names import is_metric
 from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
 from .checkpoints import TRAINER_STATE, list_checkpoints, read_trainer_state
-from .record import FOLDER, RUN, Record, Row, Segment, lrs
+from .record import FOLDER, RUN, Record, Segment, lrs
+from .rows import Row, Rows
+
+#: A larger trainer_state.json is not read beside a record, which holds the same records in less memory.
+_MAX_STATE_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,11 @@ class Run:
     Args:
         name (`str`): Its folder's name.
         path (`Path`): Where it was read from.
-        train (`list[dict]`): Training records: `step`, `epoch`, `loss`, `learning_rate`, `grad_norm`, …, in order.
-        evaluations (`list[dict]`): One for each update that was evaluated, all evaluation sets together: `step`, `epoch`,
+        train (`Sequence[dict]`): Training records: `step`, `epoch`, `loss`, `learning_rate`, `grad_norm`, …, in order.
+        evaluations (`Sequence[dict]`): One for each update that was evaluated, all evaluation sets together: `step`, `epoch`,
             the metrics by their names, `learning_rate` and `lr/<group>` where they are known.
         events (`list[dict]`): What changed the LR: `kind`, `t` (updates done), `cause`, …
-        step_sizes (`list[dict]`): What [`StepSizes`] measured: `step`, `update_ratio/<group>`, `effective_lr_p50/<group>`, …
+        step_sizes (`Sequence[dict]`): What [`StepSizes`] measured: `step`, `update_ratio/<group>`, `effective_lr_p50/<group>`, …
         segments (`list[Segment]`): What every update's LRs follow from; empty where that is not known.
         starts (`list[dict]`): The starts of a run with a record: the first, and each resume.
         num_updates (`int`): Updates done so far, or planned where more are.
@@ -35,14 +39,15 @@ class Run:
         best_step (`int`, *optional*): The update of the best model, where the Trainer kept one.
         best_metric (`str`, *optional*): The metric by which a model is the best one.
         greater_is_better (`bool`, *optional*): Of that metric.
+        num_lost (`int`): Lines of the record that cannot be read.
     """
 
     name: str
     path: Path
-    train: list[Row]
-    evaluations: list[Row]
+    train: Sequence[Row]
+    evaluations: Sequence[Row]
     events: list[Row] = field(default_factory=list)
-    step_sizes: list[Row] = field(default_factory=list)
+    step_sizes: Sequence[Row] = ()
     segments: list[Segment] = field(default_factory=list)
     starts: list[Row] = field(default_factory=list)
     num_updates: int = 0
@@ -50,11 +55,24 @@ class Run:
     best_step: int | None = None
     best_metric: str | None = None
     greater_is_better: bool | None = None
+    num_lost: int = 0
 
     @cached_property
+    def columns(self) -> dict[str, Rows]:
+        """Training records (`train`), evaluations and step sizes by column."""
+        found = {"train": self.train, "evaluations": self.evaluations, "step_sizes": self.step_sizes}
+        return {name: Rows.of(rows) for name, rows in found.items()}
+
+    @cached_property
+    def recorded_updates(self) -> Array:
+        """The updates of which anything is known, in order."""
+        steps = np.concatenate([self.columns[name].column("step") for name in ("train", "evaluations")])
+        return np.sort(steps[np.isfinite(steps)])
+
+    @property
     def updates_done(self) -> int:
         """The last update of which anything is known."""
-        return max((int(row["step"]) for row in (*self.train, *self.evaluations)), default=0)
+        return int(self.recorded_updates[-1]) if len(self.recorded_updates) else 0
 
     @property
     def schedule(self) -> str | None:
@@ -66,30 +84,37 @@ class Run:
         """The names of the parameter groups, where they are known."""
         names = [str(name) for name in (self.starts[-1].get("groups") or [])] if self.starts else []
         if not names:
-            keys = dict.fromkeys(key for row in self.evaluations for key in row if key.startswith("lr/"))
-            names = [key.removeprefix("lr/") for key in keys]
+            keys = self.columns["evaluations"].names
+            names = [key.removeprefix("lr/") for key in keys if key.startswith("lr/")]
         count = len(self.segments[-1].scales) if self.segments else 0
         return [*names, *(f"group_{index}" for index in range(len(names), count))]
 
     @cached_property
     def metrics(self) -> list[str]:
         """The metrics that were evaluated, in their order: `eval_loss`, …; those that have a finite value."""
-        keys = dict.fromkeys(key for row in self.evaluations for key in row)
         others = ("start", "not_finite")
-        names = [key for key in keys if is_metric(key) and not key.startswith(("lr/", "train_")) and key not in others]
-        return [name for name in names if self.series(name)[0]]
+        keys = [key for key in self.columns["evaluations"].names if is_metric(key) and key not in others]
+        return [key for key in keys if not key.startswith(("lr/", "train_")) and len(self.points(key)[0])]
 
-    def series(self, key: str) -> tuple[list[int], list[float]]:
+    def points(self, key: str) -> tuple[Array, Array]:
         """The updates and values of a training record's key, or of a metric; what is no finite number is left out."""
-        if key not in self._series:
-            is_training = key in ("loss", "grad_norm") or not any(key in row for row in self.evaluations)
-            rows = [row for row in (self.train if is_training else self.evaluations) if is_finite_number(row.get(key))]
-            self._series[key] = [int(row["step"]) for row in rows], [float(row[key]) for row in rows]
-        return self._series[key]
+        if key not in self._points:
+            rows = self.columns["evaluations"]
+            if key in ("loss", "grad_norm") or key not in rows.names:
+                rows = self.columns["train"]
+            steps, values = rows.column("step"), rows.column(key)
+            known = np.isfinite(values) & np.isfinite(steps)
+            self._points[key] = steps[known], values[known]
+        return self._points[key]
 
     @cached_property
-    def _series(self) -> dict[str, tuple[list[int], list[float]]]:
+    def _points(self) -> dict[str, tuple[Array, Array]]:
         return {}
+
+    def series(self, key: str) -> tuple[list[int], list[float]]:
+        """The same as [`Run.points`], as lists."""
+        steps, values = self.points(key)
+        return steps.astype(np.int64).tolist(), values.tolist()
 
     def lrs(self, updates: Sequence[int] | Array) -> dict[str, Array] | None:
         """The LR that each update (counted from 0) used, by group, exactly; `None` where only the records are known.
@@ -102,8 +127,12 @@ class Run:
 
     def recorded_lrs(self) -> tuple[list[int], list[float]]:
         """The LRs of the first group that the records hold, each at the update (counted from 1) that used it."""
-        rows = [row for row in (*self.train, *self.evaluations) if is_finite_number(row.get("learning_rate"))]
-        found = {int(row["step"]): float(row["learning_rate"]) for row in sorted(rows, key=lambda row: row["step"])}
+        rows = [self.columns[name] for name in ("train", "evaluations")]
+        steps, lrs = (np.concatenate([each.column(key) for each in rows]) for key in ("step", "learning_rate"))
+        known = np.isfinite(lrs) & np.isfinite(steps)
+        found = dict(
+            sorted(zip(steps[known].astype(int).tolist(), lrs[known].tolist(), strict=True), key=lambda each: each[0])
+        )
         return list(found), list(found.values())
 
 
@@ -161,9 +190,10 @@ def _from_record(folder: Path, run: Path) -> Run:
         path=folder,
         train=_sort_rows(record.train),
         # What was evaluated after the end of the training is in the Trainer's state alone.
-        evaluations=_merge_rows([*_find_evaluations(state.get("log_history", [])), *record.evaluations]),
+        evaluations=_merge_rows(_find_evaluations(state.get("log_history", [])), record.evaluations),
         events=record.events,
         step_sizes=_sort_rows(record.step_sizes),
+        num_lost=record.num_lost,
         segments=segments,
         starts=record.starts,
         num_updates=_read_count(last.get("num_updates")),
@@ -176,15 +206,17 @@ def _from_record(folder: Path, run: Path) -> Run:
 
 def _find_state(run: Path, record: Record) -> Row:
     """The Trainer's own state, where the run has come to write one; never that of an earlier run in the folder."""
-    known = {(row.get("step"), row.get("loss")) for row in record.train}
+    steps, losses = record.train.column("step"), record.train.column("loss")
     for path in _list_states(run)[:2]:
+        if path.stat().st_size > _MAX_STATE_BYTES:
+            continue
         try:
             state = read_trainer_state(path)
         except ScheduleError:
             continue
         state["log_history"] = [row for row in state["log_history"] if isinstance(row, dict)]
-        train = [row for row in state["log_history"] if "loss" in row]
-        if train and (train[-1].get("step"), train[-1]["loss"]) in known:
+        last: Row = next((row for row in reversed(state["log_history"]) if "loss" in row), {})
+        if ((steps == last.get("step")) & (losses == last.get("loss"))).any():
             return state
     return {}
 
@@ -210,7 +242,7 @@ def run_from_history(log_history: Sequence[Mapping[str, Any]], name: str = "", p
     return Run(
         name=name,
         path=Path(path),
-        train=_sort_rows([row for row in history if "loss" in row]),
+        train=_sort_rows(Rows(row for row in history if "loss" in row)),
         evaluations=_merge_rows(_find_evaluations(history)),
         updates_per_epoch=paces[-1] if paces else None,
     )
@@ -254,16 +286,22 @@ def _without_prefix(key: str) -> str:
     return key
 
 
-def _sort_rows(rows: list[Row]) -> list[Row]:
+def _sort_rows(rows: Rows) -> Rows:
     """By update; of two for one update the later one."""
-    found = {int(row["step"]): row for row in rows if isinstance(row.get("step"), int)}
-    return [found[step] for step in sorted(found)]
+    steps = rows.column("step")
+    order = np.argsort(steps, kind="stable")
+    is_last = np.diff(steps[order], append=np.nan) != 0
+    return rows.select(order[is_last & np.isfinite(steps[order])])
 
 
-def _merge_rows(rows: list[Row]) -> list[Row]:
-    """The rows of several evaluation sets at one update as one."""
+def _merge_rows(from_state: list[Row], recorded: Rows | None = None) -> Rows:
+    """The evaluations of several evaluation sets at one update as one, by update."""
+    recorded = Rows() if recorded is None else recorded
+    steps = recorded.column("step")
+    if not from_state and (np.diff(np.sort(steps)) > 0).all():
+        return _sort_rows(recorded)
     found: dict[int, Row] = {}
-    for row in rows:
+    for row in (*from_state, *recorded):
         if isinstance(row.get("step"), int):
             found.setdefault(row["step"], {}).update(row)
-    return [found[step] for step in sorted(found)]
+    return Rows(found[step] for step in sorted(found))

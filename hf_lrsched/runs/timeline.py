@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from ..schedules.shapes import Array
 from ..trajectory.trajectory import Trajectory
 from .downsample import MAX_POINTS, select_points
 from .metrics import resolve_metric
-from .record import Row, Segment, lrs
+from .record import Segment, lrs
+from .rows import Row
 from .run import Run, run_from_history
 
 #: Longer runs are looked at in so many of their updates, and in blocks: 28 groups would not fit into memory at once.
@@ -147,8 +147,7 @@ class RunView:
     def done(self) -> int:
         """The updates whose LRs were used: to the last record, or to the end where no record would lie between."""
         run = self.run
-        steps = sorted({0, *(int(row["step"]) for row in (*run.train, *run.evaluations))})
-        widest = max((after - before for before, after in pairwise(steps)), default=0)
+        widest = np.max(np.diff(run.recorded_updates, prepend=0.0), initial=0.0)
         return self.end if self.end - run.updates_done < widest else run.updates_done
 
     @cached_property
@@ -212,13 +211,13 @@ class RunView:
                 then to what the name tells; `None` is returned where neither is known.
         """
         run = self.run
-        steps, values = run.series(metric)
-        if not steps:
+        steps, values = run.points(metric)
+        if not len(steps):
             return None
         by = resolve_metric(run, run.best_metric)
         if greater_is_better is None:
-            if run.best_step in steps:
-                return Best(int(run.best_step), values[steps.index(run.best_step)], True, by)
+            if run.best_step is not None and run.best_step in steps:
+                return Best(int(run.best_step), float(values[steps == run.best_step][0]), True, by)
             if by == metric:
                 greater_is_better = run.greater_is_better
         if greater_is_better is None:
@@ -227,19 +226,19 @@ class RunView:
                 return None
             greater_is_better = direction == "max"
         index = int(np.argmax(values) if greater_is_better else np.argmin(values))
-        return Best(steps[index], values[index], False, metric)
+        return Best(int(steps[index]), float(values[index]), False, metric)
 
     def _recorded_lrs(self) -> LRs:
         run, lines = self.run, list[LRLine]()
-        groups = [name for name in run.groups if run.series(f"lr/{name}")[0]]
-        points = {groups[0] if groups else "": run.recorded_lrs()}
-        points |= {name: run.series(f"lr/{name}") for name in groups[1:]}
-        for name, (steps, values) in points.items():
-            same = next((line for line in lines if [*line.updates] == steps and [*line.lrs] == values), None)
+        groups = [name for name in run.groups if len(run.points(f"lr/{name}")[0])]
+        first = tuple(np.array(each, dtype=np.float64) for each in run.recorded_lrs())
+        points = {groups[0] if groups else "": first, **{name: run.points(f"lr/{name}") for name in groups[1:]}}
+        for name, line in points.items():
+            same = next((each for each in lines if all(map(np.array_equal, (each.updates, each.lrs), line))), None)
             if same is not None:
                 same.groups.append(name)
-            elif steps:
-                lines.append(LRLine([name], np.array(steps, dtype=np.float64), np.array(values)))
+            elif len(line[0]):
+                lines.append(LRLine([name], *line))
         return LRs(lines, self.done, self.end)
 
     def _select_updates(self, groups: Sequence[int], max_points: int) -> Array:
@@ -249,7 +248,7 @@ class RunView:
         if total - first <= max_points:
             return np.arange(first, total, dtype=np.float64)
         stride = max((total - first) / _MAX_UPDATES, 1)
-        updates = np.unique((first + np.arange(0, total - first, stride)).astype(np.int64)).astype(np.float64)
+        updates = np.floor(first + np.arange(0, total - first, stride))
         kept_updates: list[Array] = []
         kept_lines: list[list[Array]] = []
         for begin in range(0, len(updates), _BLOCK):
@@ -261,7 +260,7 @@ class RunView:
         lines = [np.concatenate(parts) for parts in zip(*kept_lines, strict=True)]
         selected = np.concatenate(kept_updates)[select_points(lines, max_points)]
         # The LR beside each evaluation, and where the line turns from what was used to what is planned.
-        steps = np.array([row["step"] for row in self.run.evaluations], dtype=np.float64)
+        steps = self.run.columns["evaluations"].column("step")
         wanted = np.append(steps[select_points([steps], max_points)], [self.done, total]) - 1
         return np.union1d(selected, wanted.clip(first, total - 1))
 

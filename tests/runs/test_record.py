@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hf_lrsched.runs.record import Appender, Record, Segment, last_row, lrs, read_rows
+from hf_lrsched.runs.rows import Rows
 from hf_lrsched.schedules import Horizon
 from hf_lrsched.trajectory.settings import RunSettings
 from hf_lrsched.trajectory.trajectory import Trajectory
@@ -237,4 +238,4 @@ def test_lrs_are_unknown_without_the_schedule_of_the_latest_start(record):
 
 def test_a_record_that_is_not_there(tmp_path):
     found = Record.read(tmp_path / "nothing")
-    assert found == Record([], [], [], []) and found.segments() is None
+    assert found == Record([], Rows(), Rows(), [], Rows()) and found.segments() is None
