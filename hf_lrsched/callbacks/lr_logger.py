@@ -8,15 +8,15 @@ from transformers import TrainerControl, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from .shared import ReadsUsedLRs, shared
-from .used_lrs import UsedLRs
+from .used_lrs import UsedLRs, evaluation_prefix
 
 
 class LRLogger(ReadsUsedLRs):
     """Adds the LR of the update before each evaluation to the record of that evaluation.
 
-    A record gets `eval_learning_rate`, the LR of the first group as in Trainer's own `learning_rate`. Where the groups'
-    LRs differ, it also gets `eval_lr/<name>` for each; the name is the group's `"name"`, else `group_0`, `group_1`, ….
-    LRs are read from the optimizer that steps, at its step. Every evaluation, and the end of the run, is preceded by a
+    A record gets `eval_learning_rate`, the LR of the group with the most trained parameters. Where the groups' LRs differ, it
+    also gets `eval_lr/<name>` for each curve; the name is the group's `"name"`, else `group_0`, `group_1`, …. After
+    `load_best_model_at_end` it is the LR of the update that made the best weights. LRs are read from the optimizer that steps, at its step. Every evaluation, and the end of the run, is preceded by a
     training record, so that a run shorter than `logging_steps` also shows its loss and LR (`logging_strategy="no"` is
     respected).
 
@@ -33,9 +33,11 @@ class LRLogger(ReadsUsedLRs):
 
     def __init__(self) -> None:
         self._used_lrs = UsedLRs()
+        self._is_training = False
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._used_lrs = shared(state).used_lrs
+        self._is_training = True
 
     def on_step_end(self, args, state, control, **kwargs):
         self._log_before(args, control, control.should_evaluate)
@@ -49,8 +51,21 @@ class LRLogger(ReadsUsedLRs):
 
     def on_evaluate(self, args, state, control, **kwargs):
         record = state.log_history[-1] if state.log_history else {}
-        for key, value in shared(state).used_lrs.evaluation_entries(record).items():
+        entries = shared(state).used_lrs.evaluation_entries(record)
+        if self._is_training and not entries and evaluation_prefix(record) == "eval":
+            entries = {"eval_learning_rate": None}  # `eval_on_start`: no update has used an LR
+        for key, value in entries.items():
             record.setdefault(key, value)
+        if self._is_training:
+            _complete(state.log_history)
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self._is_training = False
+        if args.load_best_model_at_end and state.best_model_checkpoint:  # whose weights are loaded by now
+            best = state.best_model_checkpoint.rpartition("-")[2]
+            for record in state.log_history:
+                if str(record.get("step")) == best and record.get("eval_learning_rate") is not None:
+                    shared(state).used_lrs.show_evaluation(record)
 
     def wrap(self, compute_metrics: Callable[[Any], dict[str, float]]) -> Callable[[Any], dict[str, float]]:
         """Returns `compute_metrics` with the LR added: the only way in which a callback's value reaches every reporter.
@@ -63,3 +78,14 @@ class LRLogger(ReadsUsedLRs):
             return dict(compute_metrics(*args, **kwargs)) | self._used_lrs.values()
 
         return with_learning_rate
+
+
+def _complete(history: list[dict[str, Any]]) -> None:
+    """Gives the evaluations of a run the same keys: transformers' model card needs each column in every row.
+
+    Where a record lacks the LR of a group, the LRs of all groups were equal.
+    """
+    evaluations = [record for record in history if "eval_learning_rate" in record]
+    for key in {key for record in evaluations for key in record if key.startswith("eval_lr/")}:
+        for record in evaluations:
+            record.setdefault(key, record["eval_learning_rate"])

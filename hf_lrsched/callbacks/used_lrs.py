@@ -4,14 +4,24 @@ from typing import Any
 
 import torch
 
+from ..groups.main_group import main_group
+
 
 class UsedLRs:
-    """The LR that each parameter group used at the latest update."""
+    """The LR that each parameter group used at the latest update.
+
+    Groups with the same peak and schedule, such as those with and without weight decay, are shown as one, by the name of the
+    first.
+    """
 
     def __init__(self) -> None:
+        #: The index of the group whose LR is shown as `learning_rate`.
+        self.main = 0
         self._update = 0
         self._lrs: list[Any] = []
         self._names: list[str] = []
+        self._same_as: list[int] = []
+        self._of_evaluation: dict[str, float] = {}
 
     def read(self, update: int, groups: list[dict[str, Any]]) -> None:
         """Reads the LRs from an optimizer's groups, once for each update.
@@ -26,12 +36,25 @@ class UsedLRs:
         # Tensor LRs are written in place: a reference to one would show the LR of the next update.
         self._lrs = [lr.clone() if isinstance(lr := group["lr"], torch.Tensor) else lr for group in groups]
         if len(self._names) != len(groups):
-            self._names = group_names(groups)
+            self._names, self.main = group_names(groups), main_group(groups)
+            curves = [(float(group.get("initial_lr", group["lr"])), str(group.get("schedule"))) for group in groups]
+            self._same_as = [curves.index(curve) for curve in curves]
+
+    def show_evaluation(self, record: dict[str, Any]) -> None:
+        """Shows the LRs of an earlier evaluation from here on, since its weights are those that are loaded.
+
+        Args:
+            record (`dict[str, Any]`): Its record, with the entries of this class.
+        """
+        entries = {key: value for key, value in record.items() if key.startswith(("eval_learning_rate", "eval_lr/"))}
+        self._of_evaluation = {key.removeprefix("eval_"): value for key, value in entries.items() if value is not None}
 
     def values(self) -> dict[str, float]:
-        """The LR of the first group as `learning_rate` and, where the groups' LRs differ, `lr/<name>` for each."""
+        """The LR of the main group as `learning_rate` and, where the groups' LRs differ, `lr/<name>` for each curve."""
+        if self._of_evaluation:
+            return dict(self._of_evaluation)
         lrs = [float(lr) for lr in self._lrs]
-        return {"learning_rate": lrs[0], **self._by_group(lrs)} if lrs else {}
+        return {"learning_rate": lrs[self.main], **self._by_curve(lrs)} if lrs else {}
 
     def evaluation_entries(self, record: dict[str, Any]) -> dict[str, float]:
         """The entries to add to a record of an evaluation: those of [`values`], with the evaluation's prefix.
@@ -43,11 +66,15 @@ class UsedLRs:
         return {} if prefix is None else {f"{prefix}_{name}": lr for name, lr in self.values().items()}
 
     def training_entries(self, record: dict[str, Any]) -> dict[str, float]:
-        """The entries to add to a training record for the reporters: `lr/<name>` for each group, where the LRs differ."""
-        return self._by_group([*map(float, self._lrs)]) if "learning_rate" in record and "loss" in record else {}
+        """The entries to add to a training record for the reporters: `lr/<name>` for each curve, where the LRs differ."""
+        return self._by_curve([*map(float, self._lrs)]) if "learning_rate" in record and "loss" in record else {}
 
-    def _by_group(self, lrs: list[float]) -> dict[str, float]:
-        return {f"lr/{name}": lr for name, lr in zip(self._names, lrs, strict=True)} if len(set(lrs)) > 1 else {}
+    def _by_curve(self, lrs: list[float]) -> dict[str, float]:
+        if len(set(lrs)) < 2:
+            return {}
+        if any(lr != lrs[first] for lr, first in zip(lrs, self._same_as, strict=True)):  # another scheduler's rule
+            self._same_as = [*range(len(lrs))]
+        return {f"lr/{self._names[first]}": lrs[first] for first in dict.fromkeys(self._same_as)}
 
 
 def group_names(groups: list[dict[str, Any]]) -> list[str]:

@@ -30,7 +30,7 @@ from .callback_stack import add_callbacks, connect_record, find_callback, releas
 from .conflicts import refuse_second_schedule
 from .mean_losses import OWNER as MEAN_LOSSES
 from .mean_losses import continue_mean_losses, mean_over_the_run, save_mean_losses
-from .model_card import correct_model_card
+from .model_card import name_schedule, readable_lrs
 from .preflight import log_findings
 from .resume import load_scheduler
 from .summary import explain_trainer
@@ -237,6 +237,12 @@ class ScheduleMixin(_Trainer):
         load_scheduler(self, scheduler, checkpoint, super()._load_optimizer_and_scheduler)
         self._sums_before = scheduler.run_state.owners.get(MEAN_LOSSES)
 
+    def _get_learning_rate(self) -> float:
+        scheduler: Any = self.lr_scheduler
+        if not isinstance(scheduler, ScheduleLR):
+            return float(super()._get_learning_rate())
+        return scheduler.get_last_lr()[shared(self.state).used_lrs.main]
+
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         run = shared(self.state)
         lrs = run.used_lrs.evaluation_entries(logs)
@@ -253,8 +259,8 @@ class ScheduleMixin(_Trainer):
         logs.update({key: value for key, value in record.items() if key not in lrs and key not in for_reporters})
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        super().create_model_card(*args, **kwargs)
+        with readable_lrs(self.state):
+            super().create_model_card(*args, **kwargs)
         card = Path(str(self.args.output_dir), "README.md")
         if self.is_world_process_zero() and card.exists():
-            text = correct_model_card(card.read_text(encoding="utf-8"), self.schedule, self.state.log_history)
-            card.write_text(text, encoding="utf-8")
+            card.write_text(name_schedule(card.read_text(encoding="utf-8"), self.schedule), encoding="utf-8")

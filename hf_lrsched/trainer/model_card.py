@@ -1,38 +1,43 @@
 """The schedule in the model card."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from ..schedules import Schedule
 
+# A table with more columns of groups than this is not readable: the record and the report have them all.
+_MAX_GROUPS = 5
 
-def correct_model_card(text: str, schedule: Schedule, log_history: list[dict[str, Any]]) -> str:
-    """Returns Trainer's model card with the schedule that ran, and with LRs that are not rounded to 0.
+
+@contextlib.contextmanager
+def readable_lrs(state: Any) -> Iterator[None]:
+    """Lets Trainer write a card whose LRs are not rounded to 0 and are in every row: within it, they are texts.
 
     Args:
-        text (`str`): The card that Trainer wrote.
-        schedule ([`Schedule`]): The schedule of the run.
-        log_history (`list[dict[str, Any]]`): The records of Trainer's state.
+        state (`TrainerState`): The Trainer's state, whose records the card shows.
     """
+    history = state.log_history
+    groups = {key for record in history for key in record if key.startswith("eval_lr/")}
+    shown = groups if len(groups) <= _MAX_GROUPS else set()
+    state.log_history = [_with_texts(record, shown, groups) for record in history]
+    try:
+        yield
+    finally:
+        state.log_history = history
+
+
+def _with_texts(record: dict[str, Any], shown: set[str], groups: set[str]) -> dict[str, Any]:
+    if not any(key.startswith("eval_") for key in record):
+        return record
+    rest = {key: value for key, value in record.items() if key != "eval_learning_rate" and key not in groups}
+    main = record.get("eval_learning_rate")
+    lrs = {"eval_learning_rate": main, **{key: record.get(key, main) for key in sorted(shown)}}
+    return rest | {key: "No log" if lr is None else f"{lr:.4g}" for key, lr in lrs.items()}
+
+
+def name_schedule(card: str, schedule: Schedule) -> str:
+    """Returns a model card with the schedule in place of `lr_scheduler_type` and `lr_scheduler_warmup_steps`."""
     line = f"- learning_rate_schedule: `{schedule}`"
-    text = re.sub(r"^- lr_scheduler_type: .*$", lambda _: line, text, count=1, flags=re.MULTILINE)
-    evaluations = [record for record in log_history if "eval_learning_rate" in record]
-    lrs = {str(record["step"]): record["eval_learning_rate"] for record in evaluations}
-    if lrs:
-        latest = f"- Learning Rate: {list(lrs.values())[-1]:.4g}"
-        text = re.sub(r"^- Learning Rate: .*$", latest, text, count=1, flags=re.MULTILINE)
-    rows = text.splitlines()
-    header = next((i for i, row in enumerate(rows) if row.startswith("|") and "| Learning Rate" in row), None)
-    if header is None:
-        return text
-    names = [cell.strip() for cell in rows[header].strip("|").split("|")]
-    update, column = names.index("Step"), names.index("Learning Rate")
-    for i in range(header + 2, len(rows)):
-        cells = rows[i].strip("|").split("|")
-        if not rows[i].startswith("|") or len(cells) != len(names):
-            break
-        lr = lrs.get(cells[update].strip())
-        if lr is not None:
-            cells[column] = f" {lr:.4g}".ljust(len(cells[column]))
-            rows[i] = f"|{'|'.join(cells)}|"
-    return "\n".join(rows) + "\n"
+    return re.sub(r"^- lr_scheduler_type: .*$", lambda _: line, card, count=1, flags=re.MULTILINE)

@@ -392,3 +392,25 @@ def test_a_scheduled_trainer_logs_once(make_trainer):
     trainer = make_trainer(SPEC, cls=ScheduledTrainer, **EVERY_2)
     trainer.train()
     assert [record["step"] for record in trainer.state.log_history if "eval_loss" in record] == [2, 4, 6]
+
+
+@pytest.mark.parametrize("is_stock", [False, True])
+def test_the_lr_belongs_to_the_weights_that_are_evaluated(make_trainer, stock, is_stock):
+    """After `load_best_model_at_end`, the evaluated weights are those of the best update, not of the last one."""
+    settings = EVERY_2 | {
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_loss",
+        "greater_is_better": True,  # the loss falls: the best evaluation is the first
+    }
+    if is_stock:
+        trainer = stock(**settings)
+    else:
+        trainer = make_trainer(SPEC, **settings)
+        trainer.train()
+    assert trainer.state.best_model_checkpoint.endswith("checkpoint-2")
+    trainer.evaluate()
+    assert trainer.state.log_history[-1]["eval_learning_rate"] == pytest.approx(AT[2])
+    trainer.evaluate(metric_key_prefix="test")
+    assert trainer.state.log_history[-1]["test_learning_rate"] == pytest.approx(AT[2])

@@ -423,7 +423,7 @@ def test_rows_are_the_trainers_records(make_trainer, out, data):
     assert len(evaluations) == len(expected) == 6
     for row, record in zip(evaluations, expected, strict=True):
         without = {key: value for key, value in record.items() if key != "eval_learning_rate"}
-        lr = {"learning_rate": record["eval_learning_rate"]} if "eval_learning_rate" in record else {}
+        lr = {"learning_rate": record["eval_learning_rate"]} if record.get("eval_learning_rate") is not None else {}
         assert row == {"start": 0, **without, **lr}
     assert [row.get("learning_rate") for row in evaluations] == [None] * 2 + [trainer.recorder.used[2]] * 2 + [
         trainer.recorder.used[5]

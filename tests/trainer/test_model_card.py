@@ -1,6 +1,12 @@
 """The model card names the schedule that ran, and shows the LR beside every metric."""
 
+from types import SimpleNamespace
+
 import pytest
+from transformers import Trainer
+
+from hf_lrsched import LRLogger, get_scheduler
+from hf_lrsched.trainer.model_card import readable_lrs
 
 SPEC = "warmup(2) >> linear()"
 EVERY_2 = {"max_steps": 6, "eval_strategy": "steps", "eval_steps": 2}
@@ -42,3 +48,35 @@ def test_the_schedule(make_trainer, tmp_path):
         "- learning_rate_schedule: `warmup(10%) >> linear()`"
     ]
     assert "lr_scheduler" not in card
+
+
+@pytest.mark.parametrize("stock", [False, True])
+@pytest.mark.parametrize("schedule", ["warmup(2) >> linear()", "hold()"])
+def test_a_card_with_groups_and_an_evaluation_at_the_start(make_trainer, grouped, tmp_path, stock, schedule):
+    """Groups whose LRs differ later, and an evaluation before the first update: a table with equal columns in each row."""
+    model, optimizer = grouped(1e-5, 1e-5, names=["encoder", "head"])
+    optimizer.param_groups[1]["schedule"] = "hold(3) >> linear(to=0.5)"
+    settings = EVERY_2 | {"eval_on_start": True}
+    if stock:
+        scheduler = get_scheduler(schedule, optimizer, num_training_steps=6)
+        trainer = make_trainer(
+            cls=Trainer, model=model, optimizers=(optimizer, scheduler), callbacks=[LRLogger()], **settings
+        )
+    else:
+        trainer = make_trainer(schedule, model=model, optimizers=(optimizer, None), **settings)
+    trainer.train()
+    trainer.create_model_card(model_name="tiny")
+    table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
+    assert [row["Step"] for row in table] == ["0", "2", "4", "6"]
+    assert "Lr/encoder" in table[0] and "Lr/head" in table[0]
+    if not stock:
+        assert table[0]["Learning Rate"] == "No log"
+        assert [row["Lr/head"] for row in table[1:]] == ["1e-05", "1e-05", "6.667e-06"]
+
+
+def test_many_groups_have_one_column():
+    record = {"eval_loss": 0.5, "eval_learning_rate": 1e-5} | {f"eval_lr/{index}": 1.0 for index in range(8)}
+    state = SimpleNamespace(log_history=[record])
+    with readable_lrs(state):
+        assert state.log_history == [{"eval_loss": 0.5, "eval_learning_rate": "1e-05"}]
+    assert state.log_history == [record]
