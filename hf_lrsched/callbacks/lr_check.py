@@ -17,6 +17,7 @@ class LRCheck(TrainerCallback):
     """Finds what makes a log show a learning rate that no parameter had. A part of [`ScheduleCallback`].
 
     - A scheduler of another optimizer than the one that trains: an error before the first update.
+    - A schedule in the training arguments that the Trainer does not use: an error before the first update.
     - An LR that something else wrote into the optimizer: a warning at that update, once for each group.
     - A scheduler that an earlier `train()` has used up: a warning.
     - A scheduler that is behind because steps were skipped (fp16 overflow): a [`ScheduleLR`] is moved to the right
@@ -35,6 +36,12 @@ class LRCheck(TrainerCallback):
             logger.warning(
                 f"the scheduler is at update {position}, but training starts at {state.global_step}: an earlier train() used "
                 "it. Make a new scheduler for each train(), or use ScheduledTrainer, which does."
+            )
+        schedule = getattr(args, "schedule", None)
+        if isinstance(schedule, str) and not isinstance(lr_scheduler, ScheduleLR):
+            raise ScheduleError(
+                f"args.schedule={schedule!r} is not used: this Trainer made a {type(lr_scheduler).__name__}. Use ScheduledTrainer, "
+                "or pass optimizers=(optimizer, get_scheduler(args.schedule, optimizer, ...))."
             )
         trained, scheduled = unwrap_optimizer(optimizer), unwrap_optimizer(getattr(lr_scheduler, "optimizer", None))
         if trained is not None and scheduled is not None and trained is not scheduled:

@@ -51,7 +51,7 @@ class LRLogger(ReadsUsedLRs):
 
     def on_evaluate(self, args, state, control, **kwargs):
         record = state.log_history[-1] if state.log_history else {}
-        entries = shared(state).used_lrs.evaluation_entries(record)
+        entries: dict[str, float | None] = {**shared(state).used_lrs.evaluation_entries(record)}
         if self._is_training and not entries and evaluation_prefix(record) == "eval":
             entries = {"eval_learning_rate": None}  # `eval_on_start`: no update has used an LR
         for key, value in entries.items():

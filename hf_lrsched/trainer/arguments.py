@@ -1,6 +1,9 @@
 """ScheduleArguments: the schedule on a command line or in YAML."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import TrainingArguments
 
 from ..schedules import parse
 from ..schedules.registry import import_names
@@ -57,6 +60,16 @@ class ScheduleArguments:
             "time(30min); the run ends when the tokens or the time are spent."
         },
     )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        bases = cls.__mro__
+        if issubclass(cls, TrainingArguments) and bases.index(ScheduleArguments) > bases.index(TrainingArguments):
+            others = ", ".join(base.__name__ for base in cls.__bases__ if base is not ScheduleArguments)
+            raise TypeError(
+                f"{cls.__name__}: ScheduleArguments must stand before the training arguments, which would skip its checks: "
+                f"class {cls.__name__}(ScheduleArguments, {others})."
+            )
 
     def __post_init__(self) -> None:
         if self.schedule_module is not None:

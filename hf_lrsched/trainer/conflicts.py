@@ -1,9 +1,10 @@
-"""Settings that contradict the schedule."""
+"""Settings that contradict the schedule, and runs that would not use it."""
 
 from typing import Any
 
 from transformers import TrainingArguments
 
+from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Schedule, ScheduleError
 
 
@@ -34,3 +35,32 @@ def refuse_second_schedule(schedule: Schedule, args: TrainingArguments, schedule
             f"two schedules: schedule={str(schedule)!r} and a {type(scheduler).__name__} in optimizers=. Give one; "
             "optimizers=(optimizer, None) passes an optimizer alone."
         )
+
+
+def check_schedule_is_used(trainer: Any, scheduler: Any) -> None:
+    """Refuses a run whose scheduler is not the one of the schedule.
+
+    Raises:
+        ScheduleError: A subclass made another scheduler, or one was assigned to the Trainer.
+    """
+    if not isinstance(scheduler, ScheduleLR):
+        raise ScheduleError(
+            f"schedule={str(trainer.schedule)!r} is not used: the scheduler of this {type(trainer).__name__} is a "
+            f"{type(scheduler).__name__}. Do not assign lr_scheduler, and leave create_scheduler and "
+            "create_optimizer_and_scheduler as they are."
+        )
+
+
+def check_search_space(args: TrainingArguments, trial: Any) -> None:
+    """Refuses a search over settings that the training arguments do not have: every trial would be the same run.
+
+    Raises:
+        ScheduleError: A trial sets the schedule, and the arguments have no such field.
+    """
+    settings = trial if isinstance(trial, dict) else getattr(trial, "params", {})
+    for name in ("schedule", "on_resume", "clock"):
+        if name in settings and not hasattr(args, name):
+            raise ScheduleError(
+                f"hp_space sets {name}, but the training arguments have no such field, so every trial would run the same "
+                "schedule. Use a dataclass Arguments(ScheduleArguments, TrainingArguments)."
+            )

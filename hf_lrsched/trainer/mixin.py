@@ -27,7 +27,7 @@ from ..schedules.parser import as_schedule
 from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.resume import check_on_resume
 from .callback_stack import add_callbacks, connect_record, find_callback, release_callbacks
-from .conflicts import refuse_second_schedule
+from .conflicts import check_schedule_is_used, check_search_space, refuse_second_schedule
 from .mean_losses import OWNER as MEAN_LOSSES
 from .mean_losses import continue_mean_losses, mean_over_the_run, save_mean_losses
 from .model_card import name_schedule, readable_lrs
@@ -76,6 +76,15 @@ class ScheduleMixin(_Trainer):
     trainer = MyTrainer(model=model, args=args, train_dataset=train, schedule="warmup(10%) >> linear()")
     ```
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if issubclass(cls, Trainer) and cls.__mro__.index(ScheduleMixin) > cls.__mro__.index(Trainer):
+            others = ", ".join(base.__name__ for base in cls.__bases__ if base is not ScheduleMixin)
+            raise TypeError(
+                f"{cls.__name__}: ScheduleMixin must stand before the Trainer, or its schedule is never used: "
+                f"class {cls.__name__}(ScheduleMixin, {others})."
+            )
 
     def __init__(
         self,
@@ -145,6 +154,7 @@ class ScheduleMixin(_Trainer):
             release_callbacks(self)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        check_schedule_is_used(self, self.lr_scheduler)
         if self._sums_before is not None and not self._has_continued:
             continue_mean_losses(self, self._sums_before)
             self._has_continued = True
@@ -152,11 +162,7 @@ class ScheduleMixin(_Trainer):
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, LossGuard | LossMonitor):
                 callback.add_loss(loss)
-        scheduler: Any = self.lr_scheduler
-        if isinstance(
-            scheduler, ScheduleLR
-        ):  # before the norm of the gradients is taken: those of frozen groups are no part
-            drop_frozen_gradients(scheduler.optimizer)
+        drop_frozen_gradients(self.lr_scheduler.optimizer)  # before the norm of the gradients is taken
         return loss
 
     def set_initial_training_values(self, args: TrainingArguments, dataloader: Any, *rest: Any, **kwargs: Any) -> Any:
@@ -208,6 +214,10 @@ class ScheduleMixin(_Trainer):
                 print_text(explain_trainer(self, scheduler, num_training_steps))
                 log_findings(self, num_training_steps, self._updates_per_epoch, self._logged_findings, logger)
         return self.lr_scheduler
+
+    def _hp_search_setup(self, trial: Any) -> None:
+        super()._hp_search_setup(trial)
+        check_search_space(self.args, trial)
 
     def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:
         # A run that is resumed from an older checkpoint may find a folder of this name. Its state, which is written last,

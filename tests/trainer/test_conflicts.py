@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from transformers import TrainingArguments
+from transformers import Trainer, TrainingArguments
 
-from hf_lrsched import ScheduleArguments, ScheduleError
+from hf_lrsched import ScheduleArguments, ScheduleCallback, ScheduledTrainer, ScheduleError, ScheduleMixin
 
 PEAK = 1e-3
 SPEC = "warmup(25%) >> linear()"
@@ -54,3 +54,60 @@ def test_a_scheduler_beside_the_schedule(make_trainer, grouped, cls):
 def test_two_different_schedules(make_trainer):
     with pytest.raises(ScheduleError, match=r"two schedules: .*linear\(\).*cosine\(\)"):
         make_trainer("linear()", args_class=Args, schedule_in_args="cosine()")
+
+
+# A schedule that would not be used
+
+
+def test_the_order_of_the_bases_of_a_trainer():
+    with pytest.raises(TypeError, match=r"class MyTrainer\(ScheduleMixin, Trainer\)"):
+
+        class MyTrainer(Trainer, ScheduleMixin):
+            pass
+
+
+def test_the_order_of_the_bases_of_arguments():
+    with pytest.raises(TypeError, match=r"class MyArgs\(ScheduleArguments, TrainingArguments\)"):
+
+        class MyArgs(TrainingArguments, ScheduleArguments):
+            pass
+
+
+def test_a_schedule_in_the_arguments_of_a_stock_trainer(make_trainer):
+    trainer = make_trainer(cls=Trainer, args_class=Args, schedule_in_args="cosine()", callbacks=[ScheduleCallback()])
+    with pytest.raises(ScheduleError, match=r"args.schedule='cosine\(\)' is not used: this Trainer made a LambdaLR"):
+        trainer.train()
+    assert trainer.recorder.used == []
+
+
+def test_a_subclass_that_makes_its_own_scheduler(make_trainer):
+    class Own(ScheduledTrainer):
+        def create_scheduler(self, num_training_steps, optimizer=None):
+            self.lr_scheduler = torch.optim.lr_scheduler.ConstantLR(self.optimizer)
+            return self.lr_scheduler
+
+    trainer = make_trainer(SPEC, cls=Own)
+    with pytest.raises(ScheduleError, match="is not used: the scheduler of this Own is a ConstantLR"):
+        trainer.train()
+    assert trainer.recorder.used == []
+
+
+def test_an_assigned_scheduler(make_trainer):
+    trainer = make_trainer(SPEC)
+    trainer.create_optimizer()
+    trainer.lr_scheduler = torch.optim.lr_scheduler.ConstantLR(trainer.optimizer)
+    with pytest.raises(ScheduleError, match="is not used"):
+        trainer.train()
+
+
+def test_a_search_over_schedules_without_the_field(make_trainer, net):
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    trainer = make_trainer(SPEC, model_init=net, max_steps=2, eval_strategy="epoch")
+    with pytest.raises(ScheduleError, match="hp_space sets schedule, but the training arguments have no such field"):
+        trainer.hyperparameter_search(
+            hp_space=lambda trial: {"schedule": trial.suggest_categorical("schedule", ["linear()", "hold()"])},
+            n_trials=1,
+            backend="optuna",
+        )
+    assert trainer.recorder.used == []
