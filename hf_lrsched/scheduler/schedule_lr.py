@@ -10,8 +10,9 @@ from ..schedules import Curve, Horizon, Schedule, ScheduleError
 from ..schedules.parser import as_schedule
 from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.resume import check_on_resume
+from ..trajectory.resume_state import Resume, resume_state
 from ..trajectory.settings import RunSettings
-from ..trajectory.state import Resume, RunState
+from ..trajectory.state import RunState
 from .frozen_groups import freeze_at_zero
 from .step_order import StepOrder
 
@@ -236,7 +237,7 @@ class ScheduleLR(LRScheduler):
             ScheduleError: The settings differ and `on_resume` does not allow it, or the state is corrupted. Nothing is changed
                 then.
         """
-        self.last_resume = self.run_state.resume(state_dict, self.on_resume)
+        self.last_resume = resume_state(self.run_state, state_dict, self.on_resume)
         self.run_state = self.last_resume.state
         self._step_count = self.run_state.update + 1
         settings = self.run_state.trajectory.settings

@@ -15,6 +15,7 @@ from ..plots.resume import draw_resume
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..trajectory.clocks import Time, Tokens
+from ..trajectory.resume_state import explain_resume
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +31,13 @@ def load_scheduler(trainer: Any, scheduler: ScheduleLR, checkpoint: str, load: C
     """
     # From the file: transformers 4.57 reads the Trainer's state only after this.
     update = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE_NAME))).global_step
-    scheduler.run_state.updates_done = update
+    if Path(checkpoint, SCHEDULER_NAME).is_file():
+        scheduler.advance_to(update)  # another scheduler may have counted otherwise
     load(checkpoint)
     _catch_up(update, scheduler, checkpoint)
     if not trainer.is_world_process_zero():
         return
-    print_text(scheduler.run_state.explain_resume())
+    print_text(explain_resume(scheduler.run_state))
     if scheduler.last_resume is not None and scheduler.last_resume.before is not None:
         try:
             print_text(save_resume_plot(scheduler, trainer.args.output_dir))

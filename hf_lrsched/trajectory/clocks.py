@@ -105,9 +105,9 @@ def time(limit: str | Duration) -> Clock:
     ```python
     >>> from hf_lrsched import linear, warmup
     >>> print((warmup("2min") >> linear()).explain(time("30min").horizon(None)))
-    warmup(2min) >> linear() over 1800 seconds
-      warmup(2min)  seconds    1 to  120  factor 0 to 1  2min = 120 seconds
-      linear()      seconds  121 to 1800  factor 1 to 0  what is left: 1680 seconds
+    warmup(2min) >> linear() over 1,800 seconds
+      warmup(2min)  seconds     1 to   120  factor 0 to 1  2min = 120 seconds
+      linear()      seconds   121 to 1,800  factor 1 to 0  what is left: 1,680 seconds
 
     ```
     """

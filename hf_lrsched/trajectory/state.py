@@ -9,10 +9,8 @@ import numpy as np
 from ..schedules import Curve, Horizon, ScheduleError
 from ..schedules.curve import ReactivePart
 from ..schedules.families.cooldown import find_cooldown
-from .clocks import convert_position
-from .plateaus import PlateauTracker, get_scales, restore_plateaus, track_plateaus
-from .resume import check_on_resume, explain_refusal, is_same_data, resume_trajectory, rewarm
-from .settings import RunSettings, format_lrs
+from .plateaus import PlateauTracker, get_scales, track_plateaus
+from .settings import RunSettings
 from .trajectory import Trajectory
 
 STATE_VERSION = 3
@@ -43,8 +41,7 @@ class RunState:
         events (`list[dict[str, Any]]`): The latest changes: resumes with other settings, drops of a plateau, and so on.
         num_events (`int`, defaults to 0): All changes in this process.
         owners (`dict[str, dict[str, float]]`): Numbers that others keep here through a resume, by owner: `owners["guard"]`.
-        updates_done (`int`, *optional*): Updates done at the checkpoint to be loaded, where the training loop knows them. The
-            state of another scheduler may have counted evaluations, or left out skipped updates.
+        best_metric (`tuple`): See [`set_best_metric`].
 
     Example:
     ```python
@@ -55,8 +52,6 @@ class RunState:
     >>> event = state.rescale(0.5, "a test")
     >>> event["lr_before"], event["lr_after"]
     (5e-05, 2.5e-05)
-    >>> RunState.from_data(state.to_data()).lrs()
-    [2.5e-05]
 
     ```
     """
@@ -71,14 +66,13 @@ class RunState:
     events: list[dict[str, Any]] = field(default_factory=list)
     num_events: int = 0
     owners: dict[str, dict[str, float]] = field(default_factory=dict)
-    updates_done: int | None = None
+    best_metric: tuple[str | None, bool | None] = (None, None)
 
     def __post_init__(self) -> None:
         #: The curve of each parameter group.
         self.curves: list[Curve] = self.trajectory.curves()
         #: What each `plateau()` has observed.
         self.plateaus: list[PlateauTracker] = track_plateaus(self.curves, self.trajectory.settings.schedules)
-        self._best_metric: tuple[str | None, bool | None] = (None, None)
         self._block: list[list[float]]  # the LRs of all groups, for each of these updates
         self._forget_block()
 
@@ -97,7 +91,7 @@ class RunState:
 
     @property
     def horizon(self) -> Horizon:
-        """The length of the run that the trajectory was made for, in what the clock counts."""
+        """The length of the trajectory, in what the clock counts."""
         return self.trajectory.settings.horizon
 
     @property
@@ -150,27 +144,24 @@ class RunState:
         """The LR of each group for the next update. The list is shared: copy it before you change it."""
         index = self.update - self._block_start
         if not 0 <= index < len(self._block):
-            index = self._compute_block()
+            self._compute_block()
+            index = self.update - self._block_start
         return self._block[index]
 
-    def _compute_block(self) -> int:
-        """Compute the LRs of the updates around the next one. Returns the place of the next one."""
+    def _compute_block(self) -> None:
+        scales = np.array(self.scales)
         if self.counts_updates:
             self._block_start = self.update - self.update % _BLOCK
-            updates = np.arange(self._block_start, self._block_start + _BLOCK, dtype=np.float64)
-            positions = np.maximum(updates + self.offset, 0)  # after a resume there are none before
-            lrs = np.stack(self.trajectory.lrs(positions, self.curves), axis=1)
-            block: list[list[float]] = (lrs * self.scales).tolist()
-            self._block = block
-        else:  # the same position until the clock moves
+            positions = np.arange(self._block_start, self._block_start + _BLOCK) + self.offset
+            lrs = np.stack(self.trajectory.lrs(np.maximum(positions, 0.0), self.curves), axis=1)
+            self._block = list((lrs * scales).tolist())
+        else:  # the position stays the same until the clock moves
             self._block_start = self.update
-            lrs = np.array(self.trajectory.lrs_at(self.position, self.curves))
-            self._block = [(lrs * self.scales).tolist()] * _BLOCK
-        return self.update - self._block_start
+            at_position = np.array(self.trajectory.lrs_at(self.position, self.curves))
+            self._block = [list((at_position * scales).tolist())] * _BLOCK
 
     def _forget_block(self) -> None:
-        self._block = []
-        self._block_start = 0
+        self._block, self._block_start = [], 0
 
     def advance_to(self, update: int) -> None:
         """Go to a number of updates done, those included whose optimizer step was skipped."""
@@ -179,8 +170,7 @@ class RunState:
     def move_to(self, position: float) -> None:
         """Go to a position of a clock that does not count updates: tokens seen, or seconds. It never goes back.
 
-        Raises:
-            ScheduleError: The clock counts updates.
+        With a clock that counts updates a [`ScheduleError`] is raised.
         """
         if self.counts_updates:
             raise ScheduleError(
@@ -191,18 +181,14 @@ class RunState:
             self.position = float(position)
 
     def set_best_metric(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> None:
-        """Take over what Trainer's arguments say about the direction of a metric.
-
-        Args:
-            best_metric (`str`, *optional*): Trainer's `metric_for_best_model`.
-            greater_is_better (`bool`, *optional*): Trainer's.
+        """Take over Trainer's `metric_for_best_model` and `greater_is_better`, for the direction of that metric.
 
         Raises:
             ScheduleError: The direction of a metric that a `plateau()` needs is not known.
         """
-        self._best_metric = (best_metric, greater_is_better)
+        self.best_metric = (best_metric, greater_is_better)
         for plateau in self.plateaus:
-            plateau.rule.direction(*self._best_metric)
+            plateau.rule.direction(*self.best_metric)
 
     def _active_plateaus(self) -> list[PlateauTracker]:
         position = self.trajectory.to_curve_position(self.position)
@@ -218,56 +204,40 @@ class RunState:
         Args:
             metrics (`dict[str, Any]`): By name: `{"eval_loss": 0.4}`.
 
-        Returns:
-            `list[dict[str, Any]]`: An event for each scale that fell.
+        Returns an event for each scale that fell.
 
         Raises:
             ScheduleError: A metric that is needed is missing, or its direction is not known. Nothing is changed then.
         """
         active = self._active_plateaus()
-        observed = [(each, each.rule.read(metrics), each.rule.direction(*self._best_metric)) for each in active]
+        observed = [(each, each.rule.read(metrics), each.rule.direction(*self.best_metric)) for each in active]
         events = []
         for plateau, value, direction in observed:
-            before = plateau.state
-            after = plateau.rule.next_state(before, value, direction)
-            if after["scale"] == before["scale"]:
-                plateau.state = after
-                continue
-            best = "no best so far" if before["best"] is None else f"the best was {before['best']:.6g}"
-            event = {"kind": "plateau", "cause": f"{plateau.rule.metric} {value:.6g}, {best}"}
-            scales = {"scale_before": before["scale"], "scale_after": after["scale"]}
-            lrs = self.lrs()
-            plateau.state = after
-            events.append(self._record(event | scales, lrs))
+            before, lrs = plateau.state, self.lrs()
+            plateau.state = after = plateau.rule.next_state(before, value, direction)
+            if after["scale"] != before["scale"]:
+                best = "no best so far" if before["best"] is None else f"the best was {before['best']:.6g}"
+                cause = f"{plateau.rule.metric} {value:.6g}, {best}"
+                events.append(self._record_scale("plateau", cause, before["scale"], after["scale"], lrs))
         return events
 
     def rescale(self, factor: float, cause: str) -> dict[str, Any]:
         """Multiply the LR of every group by a factor from here on.
 
         Args:
-            factor (`float`): Above 0 and finite.
-            cause (`str`): The reason, for the event.
-
-        Returns:
-            `dict[str, Any]`: The event.
-
-        Raises:
-            ScheduleError: The factor is not above 0 and finite.
+            factor (`float`): Above 0 and finite, else a [`ScheduleError`] is raised.
+            cause (`str`): The reason, for the event that is returned.
         """
         if not (0 < factor < math.inf):
             raise ScheduleError(f"the factor of rescale() must be a finite number above 0, got {factor!r}.")
         before, lrs = self.scale, self.lrs()
         self.scale *= factor
-        return self._record({"kind": "scale", "cause": cause, "scale_before": before, "scale_after": self.scale}, lrs)
+        return self._record_scale("scale", cause, before, self.scale, lrs)
 
     def start_cooldown(self, cause: str = "start_cooldown()") -> dict[str, Any] | None:
         """Begin the schedule's `cooldown()` now. The run is over at [`end`].
 
-        Returns:
-            `dict[str, Any]`: The event; `None` where the cooldown has begun already.
-
-        Raises:
-            ScheduleError: The schedule has no `cooldown()`.
+        Returns the event, or `None` if the cooldown has begun already. Without a `cooldown()` a [`ScheduleError`] is raised.
         """
         planned = self.cooldown
         if planned is None:
@@ -280,6 +250,9 @@ class RunState:
         lrs = self.lrs()
         self.trajectory = replace(self.trajectory, cooldown_at=self.position)
         return self._record({"kind": "cooldown", "cause": cause, "planned": planned.start}, lrs)
+
+    def _record_scale(self, kind: str, cause: str, before: float, after: float, lrs: list[float]) -> dict[str, Any]:
+        return self._record({"kind": kind, "cause": cause, "scale_before": before, "scale_after": after}, lrs)
 
     def _record(self, event: dict[str, Any], lrs_before: list[float]) -> dict[str, Any]:
         self._forget_block()
@@ -302,155 +275,3 @@ class RunState:
             "events": [dict(event) for event in self.events],
             "owners": {name: dict(values) for name, values in self.owners.items()},
         }
-
-    @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "RunState":
-        """The state of a checkpoint, with the settings of the run that wrote it.
-
-        Raises:
-            ScheduleError: The data is corrupted, or of another version.
-        """
-        if data["version"] != STATE_VERSION:
-            raise ScheduleError(
-                f"the checkpoint's schedule state has version {data['version']!r}; this version of hf-lrsched reads version "
-                f"{STATE_VERSION}. Resume with the version that wrote it."
-            )
-        try:
-            settings = RunSettings.from_data(data["settings"])
-            known = data["trajectory"]
-            state = cls(
-                settings,
-                Trajectory(settings) if known is None else Trajectory.from_data(known),
-                update=int(data["update"]),
-                scale=float(data["scale"]),
-                seconds=float(data["seconds"]),
-                events=[dict(event) for event in data["events"]],
-                owners={
-                    str(name): {str(k): float(v) for k, v in each.items()} for name, each in data["owners"].items()
-                },
-            )
-            state.position = float(data["position"])
-            restored = restore_plateaus(state.plateaus, [dict(each) for each in data["plateaus"]])
-            numbers = [
-                state.position,
-                state.scale,
-                state.seconds,
-                *(v for o in state.owners.values() for v in o.values()),
-            ]
-            if restored != len(state.plateaus) or len(data["plateaus"]) != restored:
-                raise ValueError(f"{len(data['plateaus'])} plateaus for a schedule with {len(state.plateaus)}")
-            if not (all(map(math.isfinite, numbers)) and min(state.update, *numbers[:3]) >= 0 and state.scale > 0):
-                raise ValueError(f"update {state.update}; position, scale, seconds and owners {numbers}")
-            for event in state.events:
-                int(event["t"])
-                if event["kind"] == "resume":
-                    str(event["how"]), [float(lr) for key in ("lr_before", "lr_after") for lr in event[key]]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ScheduleError(f"the checkpoint's schedule state is corrupted: {error!r}.") from error
-        return state
-
-    def resume(self, saved: dict[str, Any], on_resume: str) -> "Resume":
-        """Continue under the settings of this run where a checkpoint stopped. This state itself is not changed.
-
-        Args:
-            saved (`dict[str, Any]`): The data of [`to_data`], or the state of a scheduler of torch.
-            on_resume (`str`): One of [`RESUME_CHOICES`], for a checkpoint with other settings.
-
-        Raises:
-            ScheduleError: The saved state is corrupted, or `on_resume` does not allow what differs.
-        """
-        if "version" not in saved:
-            return self._take_over(saved, on_resume)
-        old = RunState.from_data(saved)
-        if old.settings == self.settings:
-            return Resume(self._continue(old, old.trajectory, old.position))
-        is_plain = replace(old.trajectory, cooldown_at=None) == Trajectory(old.settings)
-        if is_plain and is_same_data(old.settings, self.settings):
-            was, now, at = old.settings.horizon, self.settings.horizon, old.trajectory.cooldown_at
-            cooldown_at = None if at is None else convert_position(at, was, now)
-            trajectory = Trajectory(self.settings, cooldown_at=cooldown_at)
-            resume = Resume(self._continue(old, trajectory, convert_position(old.position, was, now)), None, "epochs")
-        else:
-            trajectory = resume_trajectory(old.trajectory, old.settings, self.settings, old.position, on_resume)
-            resume = Resume(self._continue(old, trajectory, old.position), old.trajectory, on_resume)
-        new = resume.state
-        if trajectory.rewarm is not None and trajectory.rewarm.at == old.position:
-            # The climb begins at the LRs that were used, so the scale that holds from now on is taken out of them.
-            lrs = tuple(lr / scale for lr, scale in zip(old.lrs(), new.scales, strict=True))
-            new.trajectory = replace(trajectory, rewarm=replace(trajectory.rewarm, lrs=lrs))
-        new._record_resume(resume.how, old.lrs())
-        return resume
-
-    def _continue(self, old: "RunState", trajectory: Trajectory, position: float) -> "RunState":
-        """The old state under the settings of this run. A plateau goes on where the new schedules have the same one."""
-        copied = {name: getattr(old, name) for name in ("update", "scale", "seconds", "events", "owners")}
-        new = replace(self, trajectory=trajectory, offset=0.0, clock_position=0.0, **copied)
-        new._best_metric = self._best_metric
-        new.position = position
-        restore_plateaus(new.plateaus, [plateau.to_data() for plateau in old.plateaus])
-        return new
-
-    def _record_resume(self, how: str, before: list[float]) -> None:
-        event = {"kind": "resume", "t": self.update, "how": how, "lr_before": before, "lr_after": self.lrs()}
-        self.events = [*self.events, event][-MAX_EVENTS:]
-
-    def _take_over(self, saved: dict[str, Any], on_resume: str) -> "Resume":
-        """Continue from the state of a scheduler of torch, of which a position and the last LRs are known."""
-        try:
-            update, before = int(saved["last_epoch"]), [float(lr) for lr in saved["_last_lr"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ScheduleError(
-                f"the checkpoint's scheduler state is neither of hf-lrsched nor of a torch scheduler: {error!r}."
-            ) from error
-        update = update if self.updates_done is None else self.updates_done
-        if not self.counts_updates:
-            raise ScheduleError(
-                f"cannot resume: the checkpoint is another scheduler's, which counted updates, and clock={self.settings.clock} "
-                "does not. Resume with clock='updates'."
-            )
-        new = RunState(self.settings, Trajectory(self.settings), update, num_events=self.num_events)
-        new._best_metric = self._best_metric
-        if len(before) != len(new.peaks):
-            raise ScheduleError(
-                f"cannot resume: the checkpoint's optimizer has {len(before)} parameter groups, this one {len(new.peaks)}."
-            )
-        if all(math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-15) for x, y in zip(before, new.lrs(), strict=True)):
-            return Resume(new)
-        choice, over = check_on_resume(on_resume)
-        if choice not in ("switch", "rewarm"):
-            differences = ["the checkpoint is another scheduler's, whose curve is not known"]
-            raise ScheduleError(
-                explain_refusal(differences, f"update {update}", before, new.lrs(), ("switch", "rewarm"))
-            )
-        if choice == "rewarm":
-            new.trajectory = rewarm(self.settings, update, before, over or "5%")
-            new._forget_block()
-        new._record_resume(on_resume, before)
-        return Resume(new, before, on_resume)
-
-    def explain_resume(self) -> str:
-        """One line: the LR before and after the update at which this run goes on."""
-        now = format_lrs(self.lrs())
-        latest = self.events[-1] if self.events else {}
-        if latest.get("kind") != "resume" or latest["t"] != self.update:
-            return f"resumed after update {self.update}: the next LR is {now}, as it was to be"
-        before = format_lrs(latest["lr_before"])
-        how = "at the same place in the data" if latest["how"] == "epochs" else f"with on_resume={latest['how']!r}"
-        return f"resumed after update {self.update} {how}: the next LR was to be {before} and is {now}"
-
-
-@dataclass(frozen=True)
-class Resume:
-    """The outcome of a resume.
-
-    Args:
-        state ([`RunState`]): The state to go on with.
-        before ([`Trajectory`] or `list[float]`, *optional*): What was to be: the checkpoint's trajectory, or the last LRs of
-            another scheduler. `None` if the settings are the same, or differ in the batch size only.
-        how (`str`, defaults to `same`): `same` settings; the same place in the data with another batch size (`epochs`); or the
-            `on_resume` that was applied.
-    """
-
-    state: RunState
-    before: Trajectory | list[float] | None = None
-    how: str = "same"

@@ -309,7 +309,7 @@ def other(schedule="warmup(2) >> linear()", updates=10, lrs=(PEAK,), per_epoch=N
         pytest.param(lambda: other(per_epoch=5), ["epoch", "5"], id="updates per epoch"),
         pytest.param(lambda: other(lrs=(2e-3,)), ["peak", "0.002", "0.001"], id="peak"),
         pytest.param(lambda: other(lrs=(PEAK, PEAK)), ["groups", "2", "1"], id="groups"),
-        pytest.param(lambda_state, ["another scheduler", "0.001", "0.000625"], id="LambdaLR"),
+        pytest.param(lambda_state, ["another scheduler", "0.001", "0.00075"], id="LambdaLR"),
         pytest.param(dict, ["scheduler"], id="empty"),
         pytest.param(lambda: other() | {"version": 10**6}, ["version", "1000000"], id="version"),
     ],
@@ -415,3 +415,61 @@ def test_prepared_by_accelerate_with_accumulation(accelerator):
 def test_the_factor_at_the_end_of_a_cosine_is_not_negative():
     used = trace(get_scheduler("cosine()", optimizer_of(PEAK), num_training_steps=997), 1100)
     assert min(used) >= 0 and not any(math.copysign(1, lr) < 0 for lr in used)
+
+
+def make(schedule="linear()", updates=8, lrs=(1.0,), on_resume="strict"):
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in lrs]
+    return ScheduleLR(torch.optim.SGD(groups, lr=1.0), schedule, updates, on_resume=on_resume)
+
+
+def advanced(scheduler, steps):
+    for _ in range(steps):
+        scheduler.step()
+    return scheduler
+
+
+def checkpoint(tmp_path, scheduler):
+    """The state as a checkpoint stores and reads it."""
+    torch.save(scheduler.state_dict(), tmp_path / "scheduler.pt")
+    return torch.load(tmp_path / "scheduler.pt", weights_only=True)
+
+
+def test_switch_takes_the_new_peak_also_for_a_later_scheduler(tmp_path):
+    state = checkpoint(tmp_path, advanced(make(lrs=(1.0,)), 4))
+    resumed = make(lrs=(2.0,), on_resume="switch")
+    resumed.optimizer.param_groups[0]["initial_lr"] = 1.0  # as the optimizer's state from the checkpoint leaves it
+    resumed.load_state_dict(state)
+    assert resumed.get_last_lr() == [1.0] and resumed.optimizer.param_groups[0]["initial_lr"] == 2.0
+
+
+def test_the_state_is_small_and_does_not_grow(tmp_path):
+    scheduler = make("warmup(10%) >> cosine()", 100_000, [1e-5 * (i + 1) for i in range(28)])
+    torch.save(scheduler.state_dict(), tmp_path / "a.pt")
+    advanced(scheduler, 5000)
+    torch.save(scheduler.state_dict(), tmp_path / "b.pt")
+    first, second = ((tmp_path / name).stat().st_size for name in ("a.pt", "b.pt"))
+    assert second < 10_000 and abs(second - first) < 64
+
+
+def test_advance_to_a_position():
+    scheduler = make(updates=8)
+    scheduler.advance_to(6)
+    assert scheduler.get_last_lr() == [0.25] and scheduler.optimizer.param_groups[0]["lr"] == 0.25
+
+
+def test_tensor_lrs_compile_once_over_50_updates():
+    from torch._dynamo.testing import CompileCounter
+
+    torch._dynamo.reset()
+    parameter = torch.nn.Parameter(torch.zeros(4))
+    optimizer = torch.optim.AdamW([parameter], lr=torch.tensor(1e-3), foreach=False)
+    scheduler = ScheduleLR(optimizer, "warmup(10) >> cosine()", 50)
+    counter = CompileCounter()
+    step = torch.compile(optimizer.step, backend=counter)
+    seen = set()
+    for _ in range(50):
+        parameter.grad = torch.ones(4)
+        seen.add(float(optimizer.param_groups[0]["lr"]))
+        step()
+        scheduler.step()
+    assert counter.frame_count == 1 and len(seen) == 49  # the climb and the fall cross once
