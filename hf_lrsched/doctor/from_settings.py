@@ -46,13 +46,6 @@ _NUMBERS = (
     *("learning_rate", "warmup_steps", "warmup_ratio", "max_steps", "num_train_epochs", "per_device_train_batch_size"),
     *("gradient_accumulation_steps", "logging_steps", "eval_steps", "save_steps", "weight_decay", "max_grad_norm"),
 )
-#: Settings that a schedule depends on.
-_SCHEDULE_SETTINGS = (
-    *("learning_rate", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio", "max_steps"),
-    *("num_train_epochs", "per_device_train_batch_size", "gradient_accumulation_steps", "optim", "logging_strategy"),
-    *("logging_steps", "eval_strategy", "evaluation_strategy", "eval_steps", "metric_for_best_model"),
-    *("greater_is_better", "output_dir", *_OURS),
-)
 
 
 class GivenSettings:
@@ -245,14 +238,10 @@ def _read_named_json(name: Any, folder: Path | None) -> dict[str, Any] | None:
 
 
 def _find_misspelled(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    found = []
-    for name in map(str, values):
-        if name in _SCHEDULE_SETTINGS:
-            continue
-        near = difflib.get_close_matches(name[:100].lower().replace("-", "_"), _SCHEDULE_SETTINGS, n=1, cutoff=0.9)
-        if near and name not in training_argument_names():
-            found.append((name, near[0]))
-    return found
+    known = training_argument_names() | {*_OURS}
+    unknown = [name for name in map(str, values) if name not in known]
+    near = [difflib.get_close_matches(name[:100].lower().replace("-", "_"), known, n=1, cutoff=0.9) for name in unknown]
+    return [(name, match[0]) for name, match in zip(unknown, near, strict=True) if match]
 
 
 @functools.cache
