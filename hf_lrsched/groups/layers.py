@@ -1,7 +1,7 @@
 """Find which part of a model each parameter belongs to, from its name: the head, a layer or the embeddings."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,9 @@ EMBEDDINGS = "embeddings"
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|(?P<shared>albert_layer_groups))\.(?P<number>\d+)\.")
 _EMBEDDINGS = re.compile(r"embed|(?:^|\.)(?:wte|wpe|shared|mask_emb|relative_attention_bias)(?:\.|$)")
 _ABOVE = re.compile(r"(?:^|\.)(?:pooler|classifier|head|score|lm_head|qa_outputs)\.")
-# What DDP, torch.compile, FSDP and peft put before a name.
-_WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.|_fsdp_wrapped_module\.|base_model\.model\.)+")
+# What DDP, torch.compile, FSDP and peft put before a name; peft's soft prompts have no inner `model.`.
+_WRAPPERS = re.compile(r"^(?:module\.|_orig_mod\.|_fsdp_wrapped_module\.|base_model\.(?:model\.)?)+")
+_SOFT_PROMPTS = re.compile(r"(?:^|\.)prompt_encoder\.")  # peft's
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class LayerMap:
     Args:
         parts (`tuple[str, ...]`): All parts from the top down: `head`, `layer_11` … `layer_0`, `embeddings`.
         part_of (`dict[str, str]`): The part of each parameter, by the parameter's name.
+        kind_of (`dict[str, str]`): What some parameters are within their part: `tied_head` for embeddings that are the
+            output layer, too, and `final_norm` for all of a head that has nothing else.
         num_hidden_layers (`int`, *optional*): How many layers the model runs, if several of them share weights, as in
             ALBERT.
     """
 
     parts: tuple[str, ...]
     part_of: dict[str, str]
+    kind_of: dict[str, str]
     num_hidden_layers: int | None = None
 
     @property
@@ -80,6 +84,8 @@ def find_layers(model: Any, layer_pattern: str | None = None) -> LayerMap:
     for index, name in enumerate(names):
         if name in numbers:
             part_of[name] = f"layer_{numbers[name]}"
+        elif _SOFT_PROMPTS.search(name):
+            part_of[name] = HEAD
         elif name in base and _is_below_the_layers(plain[name], list(plain.values()), index < first_of_a_layer):
             part_of[name] = EMBEDDINGS
         else:
@@ -87,7 +93,17 @@ def find_layers(model: Any, layer_pattern: str | None = None) -> LayerMap:
     layers = sorted(set(numbers.values()), reverse=True)
     is_shared = num_hidden_layers is not None and num_hidden_layers > len(layers)
     parts = (HEAD, *(f"layer_{number}" for number in layers), EMBEDDINGS)
-    return LayerMap(parts, part_of, num_hidden_layers if is_shared else None)
+    return LayerMap(parts, part_of, _kinds(model, part_of, base), num_hidden_layers if is_shared else None)
+
+
+def _kinds(model: Any, part_of: Mapping[str, str], base: Collection[str]) -> dict[str, str]:
+    """Which parameters of a language model with a tied head are that head, and which are only its final norm."""
+    language_model = next((each for each in model.modules() if hasattr(each, "get_output_embeddings")), None)
+    output = None if language_model is None else getattr(language_model.get_output_embeddings(), "weight", None)
+    tied = {name for name, each in model.named_parameters() if each is output and part_of[name] == EMBEDDINGS}
+    head = [name for name, part in part_of.items() if part == HEAD]
+    has_only_norm = bool(tied) and all(name in base for name in head)
+    return dict.fromkeys(tied, "tied_head") | (dict.fromkeys(head, "final_norm") if has_only_norm else {})
 
 
 def _is_below_the_layers(name: str, all_names: Sequence[str], is_declared_before: bool) -> bool:

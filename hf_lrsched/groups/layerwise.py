@@ -114,19 +114,21 @@ class LayerwiseGroups:
                 f"the groups treat them as {layers.num_layers}, and the topmost has the LR of a top layer."
             )
         self._check_effect([names.get(id(parameter)) for group in groups for parameter in group["params"]])
-        suffixes = ("",) if self.lora_plus_ratio is None else ("", LORA_B)
+        ratio = self.lora_plus_ratio
 
         def part_of(name: str | None) -> str:
             if name is None:
                 return HEAD  # outside the model, such as a classifier in a loss
-            return layers.part_of[name] + (LORA_B if LORA_B in suffixes and _LORA_B.search(name) else "")
+            part = f"{layers.part_of[name]}/{layers.kind_of[name]}" if name in layers.kind_of else layers.part_of[name]
+            return part + LORA_B if ratio is not None and _LORA_B.search(name) else part
 
         def part_lr(part: str, lr: float) -> float:
-            depth = layers.parts.index(part.removesuffix(LORA_B))
+            depth = layers.parts.index(part.partition("/")[0])
             peak = self.head_lr if depth == 0 and self.head_lr is not None else lr * self.decay**depth
-            return peak * self.lora_plus_ratio if part.endswith(LORA_B) and self.lora_plus_ratio else peak
+            return peak * ratio if ratio is not None and part.endswith(LORA_B) else peak
 
-        parts = [part + suffix for part in layers.parts for suffix in suffixes]
+        kinds = ("", *(f"/{kind}" for kind in dict.fromkeys(layers.kind_of.values())))
+        parts = [part + kind + lora for part in layers.parts for kind in kinds for lora in ("", LORA_B)]
         return split_groups(
             groups, names, part_of, parts, part_lr, decayed_names(model) if decayed is None else decayed
         )
@@ -171,12 +173,13 @@ def layerwise_groups(
     Layers are found by the names of the parameters: `….layer.11.…` or `….layers.11.…`, as in BERT, RoBERTa, XLM-R,
     DistilBERT, ELECTRA, DeBERTa, MPNet, ModernBERT. Other parameters of the base model belong to the embeddings if they
     feed the layers: relative position embeddings, ELECTRA's projection, everything declared before the first layer. They
-    belong to the head if they come after the layers: the pooler, as in Zhang's code, and a final norm. Layers that share
-    their weights, as in ALBERT, count as one layer, the top one, with a warning.
+    belong to the head if they come after the layers: the pooler, as in Zhang's code, and a final norm. So do peft's soft
+    prompts. Layers that share their weights, as in ALBERT, count as one layer, the top one, with a warning.
 
     Each group is split in two, as in Trainer: biases and norms are in `…/no_decay`. BERT base has 28 groups: `head`,
     `head/no_decay`, `layer_11`, `layer_11/no_decay`, …, `embeddings/no_decay`. Parameters with `requires_grad=False` and
-    empty groups are left out; a tied parameter belongs to the part of its first name.
+    empty groups are left out; a tied parameter belongs to the part of its first name. Embeddings that are the output layer,
+    too, are in `embeddings/tied_head`; a head of which then only the final norm is left is `head/final_norm`.
 
     LoRA+ (Hayou et al. 2024, https://arxiv.org/abs/2402.12354) gives LoRA's B matrices a higher LR than its A matrices:
     parameters called `lora_B` or `lora_embedding_B` get `lora_plus_ratio` times the LR of their part, in groups of their

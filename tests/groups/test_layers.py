@@ -5,7 +5,7 @@ import logging
 import pytest
 from torch import nn
 
-from hf_lrsched import ScheduleError, layerwise_groups
+from hf_lrsched import ScheduleError, freeze_groups, layerwise_groups
 from hf_lrsched.groups import explain_groups
 from tests.groups.models import LR, SMALL, Block, CustomModel, NestedModel, by_name, make_model
 
@@ -15,10 +15,10 @@ def test_parts_are_ordered_from_the_top_down(known_model):
     count = max(below.values()) - 1
     order = ["head", *(f"layer_{number}" for number in reversed(range(count))), "embeddings"]
     groups = layerwise_groups(model, lr=LR)
-    stems = list(dict.fromkeys(group["name"].removesuffix("/no_decay") for group in groups))
+    stems = list(dict.fromkeys(group["name"].partition("/")[0] for group in groups))
     assert stems == order
     places = by_name(model, groups, "name")
-    assert {name: place.removesuffix("/no_decay") for name, place in places.items()} == {
+    assert {name: place.partition("/")[0] for name, place in places.items()} == {
         name: order[steps] for name, steps in below.items()
     }
 
@@ -138,3 +138,38 @@ def test_layers_not_found(case):
     model = make_model()
     with pytest.raises(ScheduleError, match=message):
         layerwise_groups(model, lr=LR, layer_pattern=pattern)
+
+
+def test_tied_output_layer_is_named():
+    """A language model whose output layer is its embeddings: of the head only the final norm is left."""
+    model = make_model("GPT2LMHeadModel", "GPT2Config", n_embd=16, n_layer=2, n_head=2, vocab_size=30)
+    groups = layerwise_groups(model, lr=1.0, decay=0.5, layer_pattern=r"\.h\.(\d+)\.", head_lr=3.0)
+    names = by_name(model, groups, "name")
+    assert names["transformer.wte.weight"] == "embeddings/tied_head"
+    assert names["transformer.wpe.weight"] == "embeddings"
+    assert names["transformer.ln_f.weight"] == "head/final_norm/no_decay"
+    lrs = by_name(model, groups, "lr")
+    assert lrs["transformer.wte.weight"] == lrs["transformer.wpe.weight"] == 0.125
+    assert lrs["transformer.ln_f.weight"] == 3.0
+    frozen = {group["name"] for group in freeze_groups(groups, ["embeddings"]) if "schedule" in group}
+    assert frozen == {"embeddings", "embeddings/tied_head"}
+
+
+def test_tied_output_layer_with_a_larger_head():
+    model = make_model("BertForMaskedLM", "BertConfig", **SMALL)
+    names = by_name(model, layerwise_groups(model, lr=LR), "name")
+    assert names["bert.embeddings.word_embeddings.weight"] == "embeddings/tied_head"
+    assert names["cls.predictions.transform.dense.weight"] == "head"
+
+
+@pytest.mark.parametrize("method", ["PromptTuningConfig", "PromptEncoderConfig"])
+def test_soft_prompts_belong_to_the_head(bert, method):
+    peft = pytest.importorskip("peft", reason="peft is not installed")
+    model = peft.get_peft_model(bert, getattr(peft, method)(task_type="SEQ_CLS", num_virtual_tokens=3))
+    for parameter in model.parameters():
+        parameter.requires_grad = True
+    names = by_name(model, layerwise_groups(model, lr=LR), "name")
+    added = {part for name, part in names.items() if "prompt_encoder" in name}
+    assert {part.partition("/")[0] for part in added} == {"head"}
+    assert names[next(name for name in names if "word_embeddings" in name)] == "embeddings"
+    assert names[next(name for name in names if "layer.1.attention.self.query" in name)] == "layer_1"
