@@ -4,20 +4,23 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, set_seed
+from transformers import TrainerState, set_seed
 from transformers.utils import logging
 
 from hf_lrsched import ScheduledTrainer, ScheduleError
 from hf_lrsched.console import print_text
 from hf_lrsched.integrations.distributed import on_main_process
+from hf_lrsched.runs.checkpoints import TRAINER_STATE
 
 from .arguments import DEFAULT_SCHEDULE, RecipeArguments, read_arguments
+from .callbacks import LogBeforeSave, ResumableEarlyStopping
 from .data import DataArguments
 from .errors import RecipeError, errors_as
-from .output_folder import count_updates, find_checkpoint
+from .output_folder import OutputFolder, settings_of
 from .results import save_results
 from .sampler import RecipeTrainer
 
@@ -70,30 +73,81 @@ def run_recipe(
 
 
 def _run(prepare: Callable[[RecipeArguments], Task], arguments: RecipeArguments, task_name: str) -> None:
+    args, data, stopping = arguments.training, arguments.data, arguments.stopping
+    settings = settings_of(args, data, arguments.model, arguments.schedule, arguments.groups, stopping)
+    folder = OutputFolder(args.output_dir, settings)
+    try:
+        on_main_process(folder.hold)
+        checkpoint, is_complete, has_ended = on_main_process(lambda: _look(folder, args.resume_from_checkpoint))
+        if is_complete:
+            if args.should_log:
+                print(f"{folder.path} holds this run with all its results: nothing is left to do", flush=True)
+            return
+        _train_and_save(prepare, arguments, task_name, checkpoint, has_ended, folder)
+    finally:
+        if args.process_index == 0:
+            folder.release()
+
+
+def _look(folder: OutputFolder, wanted: Any) -> tuple[str | None, bool, bool]:
+    """The checkpoint to resume, whether nothing is left to do, and whether only the results are left."""
+    is_auto = str(wanted).lower() == "auto"
+    if is_auto and folder.is_complete:
+        return None, True, False
+    checkpoint = folder.find_checkpoint(wanted)
+    if checkpoint is not None and folder.is_complete:
+        raise RecipeError(f"{checkpoint} is at the end of its run: no update is left, and its results are kept.")
+    return checkpoint, False, checkpoint is not None and folder.has_ended(checkpoint)
+
+
+def _train_and_save(
+    prepare: Callable[[RecipeArguments], Task],
+    arguments: RecipeArguments,
+    task_name: str,
+    checkpoint: str | None,
+    has_ended: bool,
+    folder: OutputFolder,
+) -> None:
     args = arguments.training
-    checkpoint = on_main_process(lambda: find_checkpoint(args))
     args.resume_from_checkpoint = checkpoint
     if not args.should_log:
         logging.set_verbosity_error()
         logging.disable_progress_bar()
-
     set_seed(args.seed)
     task = prepare(arguments)
     if args.should_log:
         print_text("\n".join(task.description))
     trainer = make_trainer(arguments, task)
-    done_before = None if checkpoint is None else count_updates(checkpoint)
-    result = trainer.train(resume_from_checkpoint=checkpoint)
-    if trainer.state.global_step == done_before:
-        raise RecipeError(f"{checkpoint} is at the end of its run: no update is left, and its results are kept.")
-    save_results(trainer, arguments, task_name, result.metrics, task.splits.get("test"))
+    on_main_process(lambda: folder.note(is_complete=False))
+    if has_ended:
+        metrics = load_ended_run(trainer, checkpoint)
+    else:
+        metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+    save_results(trainer, arguments, task_name, metrics, task.splits.get("test"))
     # No process leaves before the main process has written all files: one that fails on its way out stops the others.
     trainer.accelerator.wait_for_everyone()
+    if args.process_index == 0:
+        folder.note(is_complete=True)
+
+
+def load_ended_run(trainer: RecipeTrainer, checkpoint: str) -> dict[str, float]:
+    """Load the state and the weights of a run that ended early at a checkpoint, as after its `train()`."""
+    trainer.state = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE)))
+    trainer.state.is_local_process_zero = trainer.is_local_process_zero()
+    trainer.state.is_world_process_zero = trainer.is_world_process_zero()
+    trainer._load_from_checkpoint(checkpoint)
+    best = trainer.state.best_model_checkpoint
+    if trainer.args.load_best_model_at_end and best is not None and Path(best).is_dir():
+        trainer._load_best_model()
+    metrics = {"train_runtime": 0.0, "total_flos": trainer.state.total_flos, "train_loss": 0.0}
+    trainer.log(metrics)
+    return {**metrics, "epoch": trainer.state.epoch}
 
 
 def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
     """Make the Trainer: stock, except for its schedule and an order of batches that a resumed run repeats."""
     patience, threshold = arguments.stopping.early_stopping_patience, arguments.stopping.early_stopping_threshold
+    stopping = [] if patience is None else [ResumableEarlyStopping(patience, threshold)]
     with errors_as("settings", ValueError, TypeError, ImportError):
         return RecipeTrainer(
             model=task.model,
@@ -107,5 +161,5 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
             processing_class=task.tokenizer,
             data_collator=task.collator,
             compute_metrics=task.compute_metrics,
-            callbacks=[] if patience is None else [EarlyStoppingCallback(patience, threshold)],
+            callbacks=[LogBeforeSave(), *stopping],
         )

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from hf_lrsched.console import print_text
 #: Entries of an evaluation that are no metrics: how long it took.
 _TIMES = ("runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "jit_compilation_time")
 _TITLES = {"learning_rate": "LR used", "matthews_correlation": "Matthews", "f1": "F1"}
+
+#: The columns that every table begins with.
+_FIRST = ("epoch", "update", "learning_rate", "training_loss", "validation_loss")
 
 Row = dict[str, float | int | None]
 
@@ -71,7 +75,8 @@ def write_table(table: Sequence[Row], folder: Path) -> None:
         writer = csv.DictWriter(file, _names(table))
         writer.writeheader()
         writer.writerows(table)
-    (folder / "metrics.json").write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")
+    ordered = [{name: row[name] for name in _names(table) if name in row} for row in table]
+    (folder / "metrics.json").write_text(json.dumps(ordered, indent=2) + "\n", encoding="utf-8")
 
 
 def show_table(table: Sequence[Row], title: str, caption: str) -> None:
@@ -94,7 +99,16 @@ def show_table(table: Sequence[Row], title: str, caption: str) -> None:
 
 
 def _names(table: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(name for row in table for name in row))
+    """The columns in one order, whatever the order of the entries: a resumed run reads them sorted."""
+    names = dict.fromkeys(name for row in table for name in row)
+    fixed = [name for name in names if name in _FIRST]
+    rest = [name for name in names if name not in _FIRST]
+    return [*fixed, *sorted(rest, key=lambda name: (name.startswith("lr/"), _natural(name)))]
+
+
+def _natural(name: str) -> list[Any]:
+    """A key that sorts layer_2 before layer_10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _text(name: str, value: float | int | None) -> str:

@@ -1,0 +1,36 @@
+"""Callbacks that make a resumed run equal the uninterrupted one."""
+
+from typing import Any
+
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
+
+
+class ResumableEarlyStopping(EarlyStoppingCallback):
+    """An EarlyStoppingCallback that resumes its count from the checkpoint.
+
+    The stock callback begins to count anew, unless `restore_callback_states_from_checkpoint` is set, which restores the
+    patience of the checkpoint, too, and makes all callbacks with a state anew.
+    """
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        saved = state.stateful_callbacks.get(type(self).__name__) if state.global_step else None
+        self.early_stopping_patience_counter = 0
+        if saved is not None:
+            self.early_stopping_patience_counter = int(saved["attributes"]["early_stopping_patience_counter"])
+        state.stateful_callbacks[type(self).__name__] = (
+            self.state()
+        )  # a checkpoint of a run without it has no such entry
+
+
+class LogBeforeSave(TrainerCallback):
+    """Writes a training record before each checkpoint: the mean of a record then never spans a resume."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if control.should_save and args.logging_strategy != IntervalStrategy.NO:
+            control.should_log = True
+
+    on_epoch_end = on_step_end
