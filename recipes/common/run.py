@@ -17,8 +17,8 @@ from hf_lrsched.integrations.distributed import on_main_process
 from hf_lrsched.runs.checkpoints import TRAINER_STATE
 
 from .arguments import DEFAULT_SCHEDULE, RecipeArguments, read_arguments
-from .callbacks import LogBeforeSave, ResumableEarlyStopping
 from .data import DataArguments
+from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
 from .output_folder import OutputFolder, settings_of
 from .results import save_results
@@ -81,7 +81,7 @@ def _run(prepare: Callable[[RecipeArguments], Task], arguments: RecipeArguments,
         checkpoint, is_complete, has_ended = on_main_process(lambda: _look(folder, args.resume_from_checkpoint))
         if is_complete:
             if args.should_log:
-                print(f"{folder.path} holds this run with all its results: nothing is left to do", flush=True)
+                print_text(f"{folder.path} holds this run with all its results: nothing is left to do")
             return
         _train_and_save(prepare, arguments, task_name, checkpoint, has_ended, folder)
     finally:
@@ -161,5 +161,5 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
             processing_class=task.tokenizer,
             data_collator=task.collator,
             compute_metrics=task.compute_metrics,
-            callbacks=[LogBeforeSave(), *stopping],
+            callbacks=stopping,
         )

@@ -1,5 +1,9 @@
-"""Real runs of the recipe, killed by SIGKILL over and over and resumed: nothing but work since the last checkpoint is lost."""
+"""Runs of the recipe, killed by SIGKILL over and over: the one command `auto` ends with the files of the uninterrupted run.
 
+20 kills by default; `KILLS=100 pytest tests/end_to_end/recipes/test_kills.py` does more.
+"""
+
+import hashlib
 import json
 import os
 import random
@@ -15,52 +19,79 @@ import pytest
 import transformers
 
 from tests.end_to_end.recipes.traces import TRACED, read_trace
-from tests.recipe_runs import as_flags, environment, run_script, state_of, two_processes
+from tests.recipe_runs import as_flags, environment, run_script, scheduler_state, state_of, two_processes
 
-SCHEDULE = "warmup(10%) >> hold() * plateau(metric=eval_loss, factor=0.5, patience=0, threshold=1, threshold_mode=abs)"
 UPDATES, EVERY = 20, 2
-
 SEED = 20
-CHAINS = 4
-#: How each of the 20 runs dies; a file's name: while it is written.
+#: Each has 20 updates.
+VARIANTS = {
+    "plain": {"schedule": "warmup(10%) >> linear()", "num_train_epochs": 5},
+    "best model": {
+        "schedule": "warmup(10%) >> cosine()",
+        "num_train_epochs": 5,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "loss",
+    },
+    "layer-wise": {
+        "schedule": "warmup(10%) >> hold() * plateau(metric=eval_loss, factor=0.5, patience=0, threshold=1, threshold_mode=abs)",
+        "num_train_epochs": 5,
+        "layer_decay": 0.5,
+        "per_device_train_batch_size": 4,
+        "gradient_accumulation_steps": 2,
+    },
+    "early stopping": {  # no evaluation is better by 9: it stops at the eighth, after update 16, and cools down
+        "schedule": "warmup(10%) >> hold() >> cooldown(4, shape=linear)",
+        "num_train_epochs": 9,
+        "early_stopping_patience": 7,
+        "early_stopping_threshold": 9,
+    },
+}
+#: How each of 20 runs dies; a file's name: while it is written.
 DEATHS = [
-    *["training"] * 5,
-    *["evaluating"] * 3,
+    *["training"] * 4,
+    *["evaluating"] * 2,
     *["evaluated", "saved", "rotating"],
     *["model.safetensors", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json"],
-    *["outside"] * 3,
+    "outside",
 ]
+ROUNDS = max(int(os.environ.get("KILLS", "20")) // 20, 1)
 
 
-def plans() -> list[list[dict]]:
-    """For each chain, its deaths, of which each is later in the run than the one before, so that it is met."""
-    source = random.Random(SEED)
+def make_plans(number: int) -> dict[str, list[dict]]:
+    """For each variant, five deaths, each later in the run than the one before; the last one while results are written."""
+    source = random.Random(SEED + number)
     deaths = source.sample(DEATHS, len(DEATHS))
-    chains = []
-    for chain in range(CHAINS):
-        chains.append([])
-        for number, death in enumerate(deaths[chain::CHAINS]):
-            update = source.choice(range(3 * number + 3, 3 * number + 6))
-            if death not in ("training", "outside") and update % EVERY:
-                update += -1 if update % 3 else 1  # to the even one of these three, where evaluation and saving are
+    plans: dict[str, list[dict]] = {}
+    for index, variant in enumerate(VARIANTS):
+        plans[variant] = []
+        for order, death in enumerate(deaths[index :: len(VARIANTS)]):
+            # The first one may come before the first checkpoint, or within it.
+            update = source.choice(range(4 * order + 3, 4 * order + 6)) if order else source.choice(range(1, 5))
+            if death not in ("training", "outside"):
+                update += update % EVERY  # evaluation and saving are at even updates
+            if death == "rotating":  # from the second checkpoint on, unless the first one is the best
+                death, update = death if variant in ("plain", "layer-wise") else "saved", max(update, 2 * EVERY)
             plan = {"event": death, "update": update}
             if "." in death:
                 plan |= {"event": "saving", "file": death, "part": round(source.uniform(0, 0.99), 3)}
-            chains[-1].append(plan)
-    return chains
+            plans[variant].append(plan)
+        plans[variant].append({"event": "results"})
+    return plans
 
 
-def test_the_plans_are_met():
-    for chain in plans():
-        updates = [plan["update"] for plan in chain]
-        assert updates == sorted(set(updates)) and updates[0] > EVERY and updates[-1] < UPDATES
-        assert all(plan["event"] in ("training", "outside") or plan["update"] % EVERY == 0 for plan in chain)
-    assert sum(map(len, plans())) == len(DEATHS) == 20
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_each_death_is_later_than_the_one_before(number):
+    plans = make_plans(number)
+    for chain in plans.values():
+        updates = [plan["update"] for plan in chain[:-1]]
+        assert updates == sorted(set(updates)) and updates[-1] < UPDATES
+        assert all(plan["event"] in ("training", "outside") or plan["update"] % EVERY == 0 for plan in chain[:-1])
+    assert sum(map(len, plans.values())) == 20
 
 
 @pytest.fixture(scope="module")
 def settings(model_folder: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """5 epochs of 4 updates, with dropout: what a run draws by chance must be found again, too."""
+    """Epochs of 4 updates, with dropout: the random numbers of a resumed run must be the same, too."""
     model = Path(shutil.copytree(model_folder, tmp_path_factory.mktemp("dropout") / "model"))
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "hidden_dropout_prob": 0.2}))
@@ -68,9 +99,8 @@ def settings(model_folder: Path, data_folder: Path, tmp_path_factory: pytest.Tem
         "model_name_or_path": str(model),
         "train_file": str(data_folder / "train.csv"),
         "validation_file": str(data_folder / "validation.csv"),
-        "schedule": SCHEDULE,
+        "test_file": str(data_folder / "test.csv"),
         "learning_rate": 1e-2,
-        "num_train_epochs": 5,
         "per_device_train_batch_size": 8,
         "per_device_eval_batch_size": 4,
         "logging_steps": 1,
@@ -80,20 +110,28 @@ def settings(model_folder: Path, data_folder: Path, tmp_path_factory: pytest.Tem
         "save_steps": EVERY,
         "use_cpu": True,
         "disable_tqdm": True,
+        "resume_from_checkpoint": "auto",
     }
 
 
 @pytest.fixture(scope="module")
-def whole(settings: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the run that nobody kills."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    done = run_script(*as_flags({**settings, "output_dir": folder}))
-    assert done.returncode == 0, done.stderr
-    return folder
+def uninterrupted(settings, tmp_path_factory):
+    """Returns the folder of a variant's run that is not killed."""
+    folders: dict[str, Path] = {}
+
+    def run(variant: str) -> Path:
+        if variant not in folders:
+            folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+            done = run_script(*as_flags({**settings, **VARIANTS[variant], "output_dir": folder}))
+            assert done.returncode == 0, done.stderr
+            folders[variant] = folder
+        return folders[variant]
+
+    return run
 
 
 def run_until_killed(plan: dict, trace: Path, flags: list[str], source: random.Random) -> str:
-    """Starts the recipe, which is dead afterwards; returns what it said."""
+    """Start the recipe, which is dead afterwards; return its output."""
     command = [sys.executable, str(TRACED), json.dumps(plan), str(trace), *flags]
     before = len(read_trace(trace))
     with trace.with_name("output").open("w") as output:
@@ -107,13 +145,13 @@ def run_until_killed(plan: dict, trace: Path, flags: list[str], source: random.R
             status = process.wait(timeout=300)
         finally:
             process.kill()
-    said = trace.with_name("output").read_text()
-    assert status == -signal.SIGKILL, f"{plan}: ended by itself\n{said}"
-    return said
+    text = trace.with_name("output").read_text()
+    assert status == -signal.SIGKILL, f"{plan}: ended by itself\n{text}"
+    return text
 
 
 def last_saved(plan: dict, trace: list[dict]) -> range:
-    """The update of the last whole checkpoint after a death; where the death came from outside, within these."""
+    """The update of the latest complete checkpoint after a death; after a death from outside, the possible ones."""
     update = plan["update"]
     if plan["event"] == "outside":
         begun = [line["update"] for line in trace if "update" in line] or [0]
@@ -128,59 +166,70 @@ def last_saved(plan: dict, trace: list[dict]) -> range:
 
 
 def records(folder: Path) -> list[dict]:
-    """The whole log, but for what tells of time."""
+    """The training and evaluation records of the log, without times."""
     times = ("_runtime", "_per_second")
-    return [{k: v for k, v in each.items() if not k.endswith(times)} for each in state_of(folder)["log_history"]]
+    return [
+        {key: value for key, value in each.items() if not key.endswith(times)}
+        for each in state_of(folder)["log_history"]
+        if "loss" in each or "eval_loss" in each
+    ]
 
 
-def scheduler_state(folder: Path) -> dict:
-    import torch
+def digests(folder: Path) -> dict[str, str]:
+    """The digests of the weights and of the tables."""
+    names = ("model.safetensors", "checkpoint-*/model.safetensors", "metrics.csv", "metrics.json")
+    paths = [path for name in names for path in folder.glob(name)]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
-    return torch.load(folder / f"checkpoint-{UPDATES}" / "scheduler.pt", weights_only=True)
+
+def file_names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chain", range(CHAINS))
-def test_killed_five_times(settings, whole, tmp_path, chain):
-    run, trace, source = tmp_path / "run", tmp_path / "trace", random.Random(SEED + chain)
-    chain_plans, flags = plans()[chain], {**settings, "output_dir": run}
-    context = f"seed {SEED}, chain {chain}: {chain_plans}"
+@pytest.mark.parametrize("number", range(ROUNDS))
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_killed_five_times(settings, uninterrupted, tmp_path, variant, number):
+    run, trace, source = tmp_path / "run", tmp_path / "trace", random.Random(SEED + number)
+    chain, whole = make_plans(number)[variant], uninterrupted(variant)
+    flags = as_flags({**settings, **VARIANTS[variant], "output_dir": run})
+    context = f"seed {SEED}, round {number}, {variant}: {chain}"
     saved = range(1)
-    for plan in chain_plans:
+    for plan in chain:
         before = len(read_trace(trace))
-        said = run_until_killed(plan, trace, as_flags(flags), source)
+        text = run_until_killed(plan, trace, flags, source)
         added = read_trace(trace)[before:]
-        assert added[0]["begins"] in saved, f"{context}: went on elsewhere at {plan}\n{said}"
-        saved = last_saved(plan, added)
-        flags["resume_from_checkpoint"] = "true"
-    done = run_script(*as_flags(flags))
+        assert added[0]["begins"] in saved, f"{context}: resumed elsewhere at {plan}\n{text}"
+        saved = last_saved(plan, added) if "update" in plan else None
+    done = run_script(*flags)
     assert done.returncode == 0, f"{context}\n{done.stderr}"
-    begun = int(done.stdout.partition("resumed after update ")[2].partition(":")[0])
-    assert begun in saved, context
 
-    mine, other = records(run), records(whole)
-    lrs = [record["learning_rate"] for record in other if "loss" in record]
+    mine, expected = records(run), records(whole)
+    lrs = [record["learning_rate"] for record in expected if "loss" in record]
     assert len(lrs) == UPDATES and len(set(lrs)) > 5, "the run has nothing to show"
+    assert mine == expected, context
+    used: dict[int, list[float]] = {}
     for line in read_trace(trace):
         if "update" in line:
-            assert set(line["lrs"]) == {lrs[line["update"] - 1]}, f"{context}: {line}"
-    assert [record for record in mine if "loss" in record] == [record for record in other if "loss" in record], context
-    assert [record for record in mine if "eval_loss" in record] == [r for r in other if "eval_loss" in r], context
-    assert (run / "metrics.json").read_text() == (whole / "metrics.json").read_text(), context
-
-    state = scheduler_state(run)
-    assert state == scheduler_state(whole), context
-    reductions = [event for event in state["events"] if event["kind"] == "plateau"]
-    assert len(reductions) > 3, context
-    for name in ("model.safetensors", f"checkpoint-{UPDATES}/model.safetensors"):
-        assert (run / name).read_bytes() == (whole / name).read_bytes(), context
+            assert used.setdefault(line["update"], line["lrs"]) == line["lrs"], f"{context}: {line}"
+    assert scheduler_state(run) == scheduler_state(whole), context
+    assert digests(run) == digests(whole), context
+    assert file_names(run) == file_names(whole), context
+    for name in ("train", "eval", "test"):
+        results = [json.loads((folder / f"{name}_results.json").read_text()) for folder in (run, whole)]
+        measured = [{k: v for k, v in each.items() if "loss" in k or "accuracy" in k or "f1" in k} for each in results]
+        assert measured[0] == pytest.approx(measured[1], rel=1e-9), context
+    if variant == "layer-wise":
+        assert sum(event["kind"] == "plateau" for event in scheduler_state(run)["events"]) > 3
+    if variant == "early stopping":
+        assert [event["cause"] for event in scheduler_state(run)["events"]] == ["early stopping"]
 
 
 # --- two processes ----------------------------------------------------------------------------------------------------
 
 
 def launch_two(plan: dict, trace: Path, flags: list[str]) -> None:
-    """Two processes of the recipe; where there is a plan, all are killed when the chosen one has come to its moment."""
+    """Start the recipe in two processes; with a plan, all are killed when the chosen one reaches its death."""
     command = two_processes(TRACED, json.dumps(plan), trace, *flags)
     rank = int(plan.get("rank", "0"))
     before = len(read_trace(trace, rank))
@@ -203,15 +252,15 @@ def launch_two(plan: dict, trace: Path, flags: list[str]) -> None:
                 if each.is_running():
                     os.kill(each.pid, signal.SIGKILL)
             process.wait(timeout=60)
-    said = trace.with_name("output").read_text()
+    text = trace.with_name("output").read_text()
     if plan:
-        assert process.returncode == -signal.SIGKILL, f"{plan}: ended by itself\n{said}"
+        assert process.returncode == -signal.SIGKILL, f"{plan}: ended by itself\n{text}"
     else:  # torch's own teardown may abort a process that has done its work
-        assert process.returncode == 0 or "terminate called without an active exception" in said, said
+        assert process.returncode == 0 or "terminate called without an active exception" in text, text
 
 
 def used_by(trace: Path, rank: int) -> dict[int, list[float]]:
-    """The LRs of each update; one that was made again has the same ones."""
+    """The LRs of each update; a repeated update has the same ones."""
     used: dict[int, list[float]] = {}
     for line in read_trace(trace, rank):
         if "update" in line:
@@ -231,10 +280,15 @@ def test_two_processes_killed_twice(settings, tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         traces[name] = folder / "trace"
-        flags = {**settings, "per_device_train_batch_size": 4, "num_train_epochs": 3, "output_dir": folder / "run"}
+        flags = {
+            **settings,
+            **VARIANTS["layer-wise"],
+            "gradient_accumulation_steps": 1,
+            "num_train_epochs": 3,
+            "output_dir": folder / "run",
+        }
         for plan in [*killed, {}]:
             launch_two(plan, traces[name], as_flags(flags))
-            flags["resume_from_checkpoint"] = "true"
     for rank in (0, 1):
         begins = [line["begins"] for line in read_trace(traces["killed"], rank) if "begins" in line]
         assert begins == [0, 2, 6]

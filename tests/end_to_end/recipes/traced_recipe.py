@@ -1,6 +1,6 @@
 """The recipe with a trace, and with a death at a chosen moment: `traced_recipe.py PLAN TRACE FLAGS`.
 
-PLAN, in JSON, is empty or has `event`, at `update`; for `saving`, how much (`part`) of which `file` of that checkpoint is
+PLAN, in JSON, is empty or has `event` and, except for "results", `update`; for `saving`, how much (`part`) of which `file` of that checkpoint is
 written. Events are those of EVENTS. TRACE is the beginning of a file's name, to which the process's rank is added: the file
 gets a line for the start, for each update with its LRs, and for the death. Where there are several processes, this one then
 waits to be killed.
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-EVENTS = ("training", "evaluating", "evaluated", "saving", "saved", "rotating", "outside")
+EVENTS = ("training", "evaluating", "evaluated", "saving", "saved", "rotating", "outside", "results")
 
 
 def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
@@ -23,7 +23,7 @@ def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
     import text_classification as recipe
     import torch
     import transformers
-    from common import run
+    from common import results, run
     from transformers import TrainerCallback, TrainerState
 
     rank = os.environ.get("RANK", "0")
@@ -34,7 +34,7 @@ def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
             file.write(json.dumps(line) + "\n")
 
     def is_now(event: str, update: int) -> bool:
-        return mine and plan.get("event") == event and plan["update"] == update
+        return mine and plan.get("event") == event and plan.get("update") == update
 
     def die() -> None:
         write({"dies": plan})
@@ -55,7 +55,7 @@ def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
                 die()
             if plan.get("event") == "outside":  # slowly, and never further than that
                 time.sleep(0.1)
-                while Probe.update == plan["update"]:
+                while Probe.update == plan.get("update"):
                     time.sleep(1)
 
         def on_prediction_step(self, args, state, control, **kwargs):
@@ -93,6 +93,15 @@ def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
     transformers.modeling_utils.safe_save_file = cut_off(transformers.modeling_utils.safe_save_file)
     TrainerState.save_to_json = cut_off(TrainerState.save_to_json)
     shutil.rmtree = removes
+
+    write_table = results.write_table
+
+    def writes_table(*args: Any) -> None:
+        if mine and plan.get("event") == "results":
+            die()
+        write_table(*args)
+
+    results.write_table = writes_table
 
     make = run.make_trainer
 

@@ -1,9 +1,8 @@
-"""Callbacks that make a resumed run equal the uninterrupted one."""
+"""Early stopping whose count survives a resume."""
 
 from typing import Any
 
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import IntervalStrategy
+from transformers import EarlyStoppingCallback, TrainerControl, TrainerState, TrainingArguments
 
 
 class ResumableEarlyStopping(EarlyStoppingCallback):
@@ -24,13 +23,3 @@ class ResumableEarlyStopping(EarlyStoppingCallback):
         state.stateful_callbacks[type(self).__name__] = (
             self.state()
         )  # a checkpoint of a run without it has no such entry
-
-
-class LogBeforeSave(TrainerCallback):
-    """Writes a training record before each checkpoint: the mean of a record then never spans a resume."""
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        if control.should_save and args.logging_strategy != IntervalStrategy.NO:
-            control.should_log = True
-
-    on_epoch_end = on_step_end
