@@ -156,12 +156,12 @@ class OutputFolder:
         return str(checkpoint)
 
     def has_ended(self, checkpoint: str) -> bool:
-        """Whether the run of these settings ended early at this checkpoint, so that only its results may be missing."""
+        """Whether the run of these settings ended at this checkpoint, so that only its results may be missing."""
         if not self._has_same_settings:
             return False
         state = read_trainer_state(Path(checkpoint, TRAINER_STATE))
         control = state.get("stateful_callbacks", {}).get("TrainerControl", {}).get("args", {})
-        if not control.get("should_training_stop") or state["global_step"] >= state["max_steps"]:
+        if not control.get("should_training_stop") and state["global_step"] < state["max_steps"]:
             return False
         scheduler = Path(checkpoint, "scheduler.pt")
         if not scheduler.is_file():
@@ -184,6 +184,11 @@ class OutputFolder:
                     f"{self.path} holds another run ({found.name}), and nothing is overwritten. Choose another --output_dir, or "
                     "continue that run with --resume_from_checkpoint true."
                 )
+
+
+def count_updates(checkpoint: str) -> int:
+    """Return the number of updates before a checkpoint."""
+    return int(read_trainer_state(Path(checkpoint, TRAINER_STATE))["global_step"])
 
 
 def settings_of(args: TrainingArguments, *others: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hf_lrsched.plots import draw_run
 
 from .arguments import RecipeArguments
 from .package_model import HUB_NAME, LICENSE
-from .summary import make_rows, mean_loss, show_table, write_table
+from .summary import make_rows, show_table, write_table
 
 PLOT = "learning_rate_and_metrics.png"
 
@@ -26,7 +26,6 @@ def save_results(
         train_metrics (`dict[str, float]`): The metrics that `train()` returned.
         test (`Dataset`, *optional*): The test split.
     """
-    _complete_train_loss(trainer, train_metrics)
     results = {"train": train_metrics, "eval": evaluate(trainer)}
     if test is not None:
         results["test"] = trainer.predict(test, metric_key_prefix="test").metrics
@@ -61,15 +60,6 @@ def evaluate(trainer: ScheduledTrainer) -> dict[str, float]:
     if known:
         return {key: value for key, value in known[-1].items() if key.startswith("eval_") or key == "epoch"}
     return dict(trainer.evaluate())
-
-
-def _complete_train_loss(trainer: ScheduledTrainer, train_metrics: dict[str, float]) -> None:
-    """Make `train_loss` the mean over all updates, also after a resume; Trainer's covers those of this start."""
-    state = trainer.state
-    loss = mean_loss(state.log_history, 0, state.global_step)
-    if loss is not None:
-        for metrics in (train_metrics, *(record for record in state.log_history if "train_loss" in record)):
-            metrics["train_loss"] = loss
 
 
 def draw_plot(trainer: ScheduledTrainer, path: Path) -> None:

@@ -20,9 +20,10 @@ from .arguments import DEFAULT_SCHEDULE, RecipeArguments, read_arguments
 from .data import DataArguments
 from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
-from .output_folder import OutputFolder, settings_of
+from .output_folder import OutputFolder, count_updates, settings_of
 from .results import save_results
 from .sampler import RecipeTrainer
+from .summary import mean_loss
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,10 @@ def _train_and_save(
     if has_ended:
         metrics = load_ended_run(trainer, checkpoint)
     else:
+        done_before = None if checkpoint is None else count_updates(checkpoint)
         metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
+        if trainer.state.global_step == done_before:
+            raise RecipeError(f"{checkpoint} is at the end of its run: no update is left, and its results are kept.")
     save_results(trainer, arguments, task_name, metrics, task.splits.get("test"))
     # No process leaves before the main process has written all files: one that fails on its way out stops the others.
     trainer.accelerator.wait_for_everyone()
@@ -131,7 +135,7 @@ def _train_and_save(
 
 
 def load_ended_run(trainer: RecipeTrainer, checkpoint: str) -> dict[str, float]:
-    """Load the state and the weights of a run that ended early at a checkpoint, as after its `train()`."""
+    """Load the state and the weights of a run that ended at a checkpoint, as after its `train()`."""
     trainer.state = TrainerState.load_from_json(str(Path(checkpoint, TRAINER_STATE)))
     trainer.state.is_local_process_zero = trainer.is_local_process_zero()
     trainer.state.is_world_process_zero = trainer.is_world_process_zero()
@@ -139,7 +143,8 @@ def load_ended_run(trainer: RecipeTrainer, checkpoint: str) -> dict[str, float]:
     best = trainer.state.best_model_checkpoint
     if trainer.args.load_best_model_at_end and best is not None and Path(best).is_dir():
         trainer._load_best_model()
-    metrics = {"train_runtime": 0.0, "total_flos": trainer.state.total_flos, "train_loss": 0.0}
+    loss = mean_loss(trainer.state.log_history, 0, trainer.state.global_step)
+    metrics = {"total_flos": trainer.state.total_flos, **({} if loss is None else {"train_loss": loss})}
     trainer.log(metrics)
     return {**metrics, "epoch": trainer.state.epoch}
 

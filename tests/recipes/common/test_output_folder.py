@@ -74,7 +74,7 @@ def assert_same_run(first, second):
         assert (Path(first) / name).read_bytes() == (Path(second) / name).read_bytes(), name
     assert used_lrs(first) == used_lrs(second)
     losses = [json.loads((Path(folder) / "train_results.json").read_text())["train_loss"] for folder in (first, second)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
 
 
 EARLY_STOPPING = {
