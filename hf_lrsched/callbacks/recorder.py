@@ -14,6 +14,7 @@ from ..runs.record import (
     FILES,
     FOLDER,
     RUN,
+    SETFIT_LOSS,
     STEPS,
     TRAIN,
     VERSION,
@@ -118,7 +119,7 @@ class RunRecorder(ReadsUsedLRs):
         if not self._files or not self._is_training:
             return
         # Not `logs`, which other callbacks change: Trainer's PrinterCallback removes what identifies the summary.
-        record = state.log_history[-1]
+        record = {"loss" if key == SETFIT_LOSS else key: value for key, value in state.log_history[-1].items()}
         prefix = evaluation_prefix(record)
         if "loss" in record:
             is_extra = {key: key.startswith("lr/") or is_step_size(key) for key in record}

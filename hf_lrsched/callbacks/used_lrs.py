@@ -105,4 +105,5 @@ def evaluation_prefix(record: dict[str, Any]) -> str | None:
         # The summary at the end of a run has a `train_runtime`, too. It alone has `total_flos`.
         if key.endswith("_runtime") and not (key == "train_runtime" and "total_flos" in record):
             return "eval" if key.startswith("eval_") else key.removesuffix("_runtime")
-    return None
+    # Some libraries measure no time.
+    return "eval" if any(key.startswith("eval_") for key in record) else None

@@ -37,6 +37,9 @@ FILES = (RUN, TRAIN, EVALUATIONS, EVENTS, STEPS)
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=str, separators=(",", ":"))
 
+#: What SetFit calls its training loss; in a record it is `loss`.
+SETFIT_LOSS = "embedding_loss"
+
 # Rows that wait for room on the disk. A schedule has few events: it is training records that would be lost.
 _MAX_WAITING = 1_000
 

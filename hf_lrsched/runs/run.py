@@ -13,7 +13,7 @@ from ..schedules.metric_names import is_metric
 from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
 from .checkpoints import TRAINER_STATE, list_checkpoints, read_trainer_state
-from .record import FOLDER, RUN, Record, Segment, lrs
+from .record import FOLDER, RUN, SETFIT_LOSS, Record, Segment, lrs
 from .rows import Row, Rows
 
 #: A larger trainer_state.json is not read beside a record, which holds the same records in less memory.
@@ -238,6 +238,9 @@ def run_from_history(log_history: Sequence[Mapping[str, Any]], name: str = "", p
     ```
     """
     history = [dict(row) for row in log_history if isinstance(row, Mapping) and isinstance(row.get("step"), int)]
+    for row in history:
+        if SETFIT_LOSS in row:
+            row.setdefault("loss", row.pop(SETFIT_LOSS))
     paces = [row["step"] / row["epoch"] for row in history if is_finite_number(row.get("epoch")) and row["epoch"] > 0]
     return Run(
         name=name,

@@ -6,6 +6,7 @@ import pytest
 
 from hf_lrsched import ScheduleError, read_run
 from hf_lrsched.runs.record import Appender, Segment
+from hf_lrsched.runs.run import run_from_history
 from hf_lrsched.schedules import Horizon
 from hf_lrsched.trajectory.settings import RunSettings
 from hf_lrsched.trajectory.trajectory import Trajectory
@@ -126,3 +127,18 @@ def test_a_record_with_a_damaged_row(record, tmp_path, damage):
     Appender(path / "run.jsonl").append({**json.loads((path / "run.jsonl").read_text()), "start": 1, **damage})
     with pytest.raises(ScheduleError, match="is corrupted"):
         read_run(tmp_path)
+
+
+def test_history_of_setfit_has_its_own_name_for_the_loss_and_measures_no_time():
+    rows = [
+        {"step": 5, "embedding_loss": 0.7, "learning_rate": 2e-5, "epoch": 0.5},
+        {"step": 10, "eval_embedding_loss": 0.6, "epoch": 1.0},
+    ]
+    run = run_from_history(rows)
+    assert run.series("loss") == ([5], [0.7]) and run.recorded_lrs() == ([5], [2e-5])
+    assert run.metrics == ["eval_embedding_loss"] and run.series("eval_embedding_loss") == ([10], [0.6])
+
+
+def test_metrics_that_are_lists_or_texts_are_none():
+    rows = [{"step": 5, "eval_f1": [0.1, 0.9], "eval_report": "good", "eval_accuracy": 0.5, "eval_ok": True}]
+    assert run_from_history(rows).metrics == ["eval_accuracy"]
