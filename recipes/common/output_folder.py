@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hf_lrsched.runs.checkpoints import (
     read_trainer_state,
     resolve_checkpoint,
 )
+from hf_lrsched.runs.record import FOLDER as RECORD
 from hf_lrsched.trajectory.state import RunState
 
 from .errors import RecipeError, errors_as
@@ -138,9 +140,13 @@ class OutputFolder:
             return None
         if choice == "auto":
             newest, _ = latest_complete_checkpoint(self.path)
-            if newest is None and not self._last:
+            if newest is not None:
+                return str(newest)
+            if not self._last or self._last.get("complete"):
                 self._refuse_another_run()
-            return None if newest is None else str(newest)
+            for record in self.path.glob(f"{RECORD}*"):  # of a start that died before its first checkpoint
+                shutil.rmtree(record)
+            return None
         if choice in ("true", "yes", "1"):
             newest = resolve_checkpoint(True, self.path)
             if newest is None:

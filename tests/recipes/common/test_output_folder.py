@@ -116,6 +116,7 @@ def test_auto_begins_after_a_death_in_the_first_checkpoint(start, flags):
     (folder / "checkpoint-4" / "trainer_state.json").unlink()  # it is written last
     assert start(flags) == 0
     assert state_of(folder)["global_step"] == 8
+    assert [path.name for path in folder.glob("record*")] == ["record"]
     assert [record["step"] for record in state_of(folder)["log_history"] if "loss" in record] == [*range(1, 9)]
 
 
