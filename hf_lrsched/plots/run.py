@@ -116,7 +116,8 @@ def draw_run(
 def _draw_metrics(axes: "Axes", run: Run, names: Sequence[str]) -> None:
     for index, name in enumerate(names):
         _draw_evaluations(axes, run.points(name), display_name(name), _METRIC_STYLES[index % len(_METRIC_STYLES)])
-    axes.set_ylabel("validation metric" if len(names) > 1 else style.plain(f"validation {display_name(names[0])}", 40))
+    kind = "validation" if names[0] in run.metrics else "training"
+    axes.set_ylabel(f"{kind} metric" if len(names) > 1 else style.plain(f"{kind} {display_name(names[0])}", 40))
 
 
 def _draw_losses(axes: "Axes", run: Run, validation: Sequence[str]) -> None:

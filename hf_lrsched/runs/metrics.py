@@ -13,6 +13,8 @@ from .run import Run
 
 #: Metrics that are drawn where none are named: so many lines can be distinguished.
 _MAX_METRICS = 4
+#: Metrics of training records, drawn where nothing but losses was evaluated.
+_TRAINING_METRICS = ("reward", "rewards/accuracies", "rewards/margins")
 #: The words of a metric's name that are written otherwise.
 _SPELLINGS = {"f1": "F1", "matthews": "Matthews"}
 
@@ -90,8 +92,8 @@ def choose_metrics(run: Run, metrics: Sequence[str] | None = None) -> list[str]:
     if metrics is not None:
         return [require_metric([run], name) for name in metrics]
     others = [name for name in run.metrics if not is_loss(name)]
-    if not others:
-        return run.metrics
+    if not others:  # TRL's online trainers have their metrics in the training records
+        return [name for name in _TRAINING_METRICS if len(run.points(name)[0])] or run.metrics
     main = main_metric([run])
     first = main if main in others else others[0]
     return [first, *(name for name in others if name != first and _have_one_scale(run, first, name))][:_MAX_METRICS]

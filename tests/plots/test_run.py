@@ -349,6 +349,13 @@ def test_no_star_where_the_name_does_not_tell_which_direction_is_better():
     assert "best entropy: 4.2 at update 8" in up
 
 
+def test_rewards_of_training_records_are_drawn_where_none_were_evaluated():
+    history = [{"step": step, "loss": 0.1, "reward": step / 10, "entropy": 4.0} for step in (1, 2, 3)]
+    figure = draw_run(history)
+    assert lines(figure)["reward"] == ([1, 2, 3], [0.1, 0.2, 0.3]) and "entropy" not in lines(figure)
+    assert figure.axes[0].get_ylabel() == "training reward"
+
+
 def test_what_a_monitor_found_is_a_note_and_no_change_of_the_lr():
     events = [{"t": 4, "kind": "lr_too_high", "advice": "lower it"}, {"t": 6, "kind": "resume", "how": "stretch"}]
     figure = draw_run(warmup_linear(events=events))
