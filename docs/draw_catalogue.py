@@ -472,8 +472,8 @@ def _transformers_section() -> str:
     return (
         "### transformers' names\n\n"
         f"![The schedules of transformers' names]({PICTURES.name}/transformers.png)\n\n"
-        "`get_scheduler` takes every name of `transformers.get_scheduler` with its arguments, apart from the two that follow "
-        f"a metric. Each is a sentence of this language; here for 35 updates of warmup and {RUN.num_updates} in all:\n\n"
+        "`get_scheduler` takes every name of `transformers.get_scheduler` with its arguments. `greedy` is an "
+        f"error, and `reduce_lr_on_plateau` is `hold() * plateau()`. Each other one is a sentence of this language; here for 35 updates of warmup and {RUN.num_updates} in all:\n\n"
         f"{table}"
     )
 

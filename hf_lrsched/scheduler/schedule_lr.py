@@ -15,6 +15,7 @@ from ..trajectory.settings import RunSettings
 from ..trajectory.state import RunState
 from .frozen_groups import freeze_at_zero
 from .step_order import StepOrder
+from .supported_optimizers import check_optimizer
 
 
 class ScheduleLR(LRScheduler):
@@ -75,6 +76,7 @@ class ScheduleLR(LRScheduler):
             horizon = num_training_steps
         else:
             raise ScheduleError("give updates_per_epoch in the Horizon or beside a number of updates, not both.")
+        check_optimizer(optimizer)
         groups = optimizer.param_groups
         settings = RunSettings.build(
             as_schedule(schedule),
@@ -99,6 +101,19 @@ class ScheduleLR(LRScheduler):
     @last_epoch.setter
     def last_epoch(self, update: int) -> None:
         self.run_state.update = update
+
+    @property  # type: ignore[override]
+    def base_lrs(self) -> tuple[float, ...]:
+        """The peak LR of each group, by torch's name. It cannot be set: use [`rescale`]."""
+        return self.run_state.peaks
+
+    @base_lrs.setter
+    def base_lrs(self, lrs: Any) -> None:
+        if "_step_count" in vars(self):  # not in torch's own __init__
+            raise ScheduleError(
+                "base_lrs cannot be set: the LRs follow from the schedule and from the peaks that the optimizer had at the start. "
+                "To change all LRs from here on, call scheduler.rescale(0.5, 'why')."
+            )
 
     @property
     def schedule(self) -> Schedule:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import transformers
 from transformers.trainer_utils import SchedulerType
 
 from hf_lrsched import ScheduleError, cosine, get_scheduler, linear, warmup
@@ -235,3 +236,58 @@ def test_a_failure_leaves_the_optimizer_as_it_was(optimizer):
     (group,) = optimizer.param_groups
     assert group["lr"] == 1e-3
     assert "initial_lr" not in group
+
+
+@pytest.mark.parametrize("kind", list(SchedulerType))
+def test_script_moves_over_by_one_import(optimizer, kind):
+    """Each name, with the arguments of transformers by position."""
+    given = (kind, optimizer, 5, 20, EXTRA.get(kind.value))
+    if kind.value == "greedy":
+        with pytest.raises(ScheduleError, match=r"Use a plateau.*plateau\(factor=0.5, patience=2\)"):
+            get_scheduler(*given)
+        return
+    ours = used(get_scheduler(*given), 20)
+    optimizer.param_groups[0]["lr"] = optimizer.param_groups[0].pop("initial_lr")
+    theirs = transformers.get_scheduler(*given)
+    if kind.value == "reduce_lr_on_plateau":
+        assert ours == [1e-3] * 20
+    else:
+        assert ours == pytest.approx(used(theirs, 20), abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"factor": 0.5, "patience": 1},
+        {"threshold": 0.05, "threshold_mode": "abs", "patience": 0},
+        {"min_lr": 2e-4, "patience": 0},
+    ],
+)
+def test_reduce_lr_on_plateau_is_torchs(optimizer, kwargs):
+    losses = [1.0, 0.9, 0.91, 0.9, 0.89999, 0.95, 0.8, 0.8, 0.8, 0.81, 0.79, 0.9, 0.9, 0.9, 0.9] * 2
+    scheduler = get_scheduler("reduce_lr_on_plateau", optimizer, scheduler_specific_kwargs=kwargs)
+    other = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-3)
+    theirs = transformers.get_scheduler("reduce_lr_on_plateau", other, scheduler_specific_kwargs=kwargs)
+    for loss in losses:
+        optimizer.step()
+        scheduler.step()
+        scheduler.observe({"eval_loss": loss})
+        theirs.step(loss)
+        # Torch stops where a drop would be smaller than eps, 1e-8.
+        assert scheduler.get_last_lr() == pytest.approx(theirs.get_last_lr(), rel=1e-12, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "said"),
+    [
+        ({"eps": 1e-4}, "eps=0.0001 has no equivalent"),
+        ({"mode": "max"}, "needs the name of the metric"),
+        ({"min_lr": [1e-5, 1e-5]}, "another factor of each group's LR"),
+        ({"verbose": True}, "has no argument 'verbose'"),
+    ],
+)
+def test_what_a_plateau_cannot_translate(kwargs, said):
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1e-3, 2e-5)]
+    with pytest.raises(ScheduleError, match=said):
+        get_scheduler("reduce_lr_on_plateau", torch.optim.SGD(groups, lr=1e-3), scheduler_specific_kwargs=kwargs)

@@ -473,3 +473,12 @@ def test_tensor_lrs_compile_once_over_50_updates():
         step()
         scheduler.step()
     assert counter.frame_count == 1 and len(seen) == 49  # the climb and the fall cross once
+
+
+def test_base_lrs_cannot_be_changed_without_effect():
+    scheduler = make(lrs=(1.0, 0.5))
+    assert scheduler.base_lrs == (1.0, 0.5)
+    with pytest.raises(ScheduleError, match=r"base_lrs cannot be set.*scheduler.rescale"):
+        scheduler.base_lrs = [lr / 2 for lr in scheduler.base_lrs]
+    with pytest.raises(TypeError):
+        scheduler.base_lrs[0] = 0.5
