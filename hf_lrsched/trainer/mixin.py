@@ -103,6 +103,7 @@ class ScheduleMixin(_Trainer):
         self._given_schedule = given
         self._given_groups = groups
         self._has_own_groups = False
+        self._optimizer_lr: float | None = None
         check_rule(groups, self._groups_in_args, self.optimizer)
         self._on_resume: Any = on_resume or getattr(self.args, "on_resume", "strict")
         self._updates_per_epoch: int | None = None
@@ -184,6 +185,11 @@ class ScheduleMixin(_Trainer):
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         is_new = self.optimizer is None
         optimizer: Any = super().create_optimizer(*args, **kwargs)
+        if not is_new and self._optimizer_lr not in (None, self.args.learning_rate) and self.groups is None:
+            for group in optimizer.param_groups:  # args.learning_rate was changed since an earlier train()
+                if float(group.get("initial_lr", -1.0)) == self._optimizer_lr:
+                    group["initial_lr"] = self.args.learning_rate
+        self._optimizer_lr = self.args.learning_rate if is_new or self._optimizer_lr is not None else None
         if self.groups is not None and (is_new or self._has_own_groups):
             given = args[0] if args else kwargs.get("model")
             model: Any = self.model if given is None else given

@@ -406,3 +406,12 @@ def test_a_schedule_is_needed(make_trainer, args_class):
 def test_an_invalid_schedule_is_refused_at_once(make_trainer, given):
     with pytest.raises(ScheduleError):
         make_trainer(given)
+
+
+def test_learning_rate_changed_between_two_runs(make_trainer):
+    trainer = make_trainer("linear()", max_steps=4)
+    trainer.train()
+    trainer.args.learning_rate /= 2
+    trainer.train()
+    peak = trainer.args.learning_rate
+    assert trainer.recorder.used[4:] == pytest.approx([peak * k / 4 for k in (4, 3, 2, 1)])
