@@ -41,14 +41,11 @@ class RunState:
         events (`list[dict[str, Any]]`): The latest changes: resumes with other settings, drops of a plateau, and so on.
         num_events (`int`, defaults to 0): All changes in this process.
         owners (`dict[str, dict[str, float]]`): Numbers that others keep here through a resume, by owner: `owners["guard"]`.
-        best_metric (`tuple`): See [`set_best_metric`].
 
     Example:
     ```python
     >>> state = RunState.start(RunSettings("warmup(2) >> linear()", Horizon(4), peaks=(1e-4,)))
     >>> state.advance_to(3)
-    >>> state.lrs()
-    [5e-05]
     >>> event = state.rescale(0.5, "a test")
     >>> event["lr_before"], event["lr_after"]
     (5e-05, 2.5e-05)
