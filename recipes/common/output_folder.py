@@ -19,7 +19,7 @@ from hf_lrsched.runs.checkpoints import (
     resolve_checkpoint,
 )
 from hf_lrsched.runs.record import FOLDER as RECORD
-from hf_lrsched.trajectory.state import RunState
+from hf_lrsched.trajectory.resume_state import read_state
 
 from .errors import RecipeError, errors_as
 
@@ -172,7 +172,7 @@ class OutputFolder:
         scheduler = Path(checkpoint, "scheduler.pt")
         if not scheduler.is_file():
             return True
-        run = RunState.from_data(torch.load(scheduler, weights_only=True))
+        run = read_state(torch.load(scheduler, weights_only=True))
         return run.trajectory.cooldown_at is None or run.position >= run.end  # a second SIGTERM cuts off a cooldown
 
     def _read_note(self) -> dict[str, Any]:

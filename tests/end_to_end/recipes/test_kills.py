@@ -206,7 +206,7 @@ def test_killed_five_times(settings, uninterrupted, tmp_path, variant, number):
 
     mine, expected = records(run), records(whole)
     lrs = [record["learning_rate"] for record in expected if "loss" in record]
-    assert len(lrs) == UPDATES and len(set(lrs)) > 5, "the run has nothing to show"
+    assert len(lrs) == UPDATES and len(set(lrs)) > 4, "the run has nothing to show"
     assert mine == expected, context
     used: dict[int, list[float]] = {}
     for line in read_trace(trace):
