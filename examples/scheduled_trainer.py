@@ -33,7 +33,6 @@ data = load_dataset("csv", data_files=files).map(
 )
 
 model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=len(LABELS))
-model.accepts_loss_kwargs = False  # else the loss is multiplied by gradient accumulation x processes
 trainer = ScheduledTrainer(
     model=model,
     args=TrainingArguments(

@@ -26,7 +26,6 @@ def package_model() -> str:
 name = sys.argv[1] if len(sys.argv) > 1 else package_model()
 tokenizer = AutoTokenizer.from_pretrained(name)
 model = AutoModelForSequenceClassification.from_pretrained(name, num_labels=len(LABELS))
-model.accepts_loss_kwargs = False  # else the loss is multiplied by gradient accumulation x processes
 files = {split: str(DATA / f"{split}.csv") for split in ("train", "validation")}
 data = load_dataset("csv", data_files=files).map(
     lambda row: {**tokenizer(row["text"], truncation=True), "labels": LABELS.index(row["label"])},

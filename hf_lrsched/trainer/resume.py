@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerState
+from transformers import EarlyStoppingCallback, TrainerState
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from ..console import print_text
@@ -37,6 +37,13 @@ def load_scheduler(trainer: Any, scheduler: ScheduleLR, checkpoint: str, load: C
     _catch_up(update, scheduler, checkpoint)
     if not trainer.is_world_process_zero():
         return
+    handler, args = trainer.callback_handler, trainer.args
+    is_restored = getattr(args, "restore_callback_states_from_checkpoint", False)
+    if not is_restored and any(isinstance(callback, EarlyStoppingCallback) for callback in handler.callbacks):
+        logger.warning(
+            "EarlyStoppingCallback starts to count again after this resume, so the run may end at another update. Set "
+            "restore_callback_states_from_checkpoint=True."
+        )
     print_text(explain_resume(scheduler.run_state))
     if scheduler.last_resume is not None and scheduler.last_resume.before is not None:
         try:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from transformers import Trainer
+from transformers import EarlyStoppingCallback, Trainer
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.trainer import resume as module
@@ -152,3 +152,22 @@ def test_an_error_of_drawing_warns_and_trains(resumed, tmp_path, monkeypatch, ca
     monkeypatch.setattr(module, "draw_resume", lambda *args, **kwargs: 1 / 0)
     assert resumed(on_resume="keep").state.global_step == 8
     assert "could not be drawn: ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_a_count_of_early_stopping_that_is_not_restored_is_reported(make_trainer, tmp_path, caplog, is_restored):
+    def make(**kwargs):
+        callbacks = [EarlyStoppingCallback(early_stopping_patience=3)]
+        settings = {
+            "max_steps": 4,
+            "eval_strategy": "steps",
+            "eval_steps": 2,
+            "save_strategy": "steps",
+            "save_steps": 2,
+        }
+        return make_trainer("linear()", callbacks=callbacks, metric_for_best_model="eval_loss", **settings, **kwargs)
+
+    make().train()
+    resumed = make(restore_callback_states_from_checkpoint=is_restored)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
+    assert ("EarlyStoppingCallback starts to count again" in caplog.text) == (not is_restored)
