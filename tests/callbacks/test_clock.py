@@ -79,7 +79,7 @@ def test_time_goes_on_after_a_resume(run, wall, tmp_path):
 
 
 def test_errors_speak_of_seconds(run, wall, tmp_path):
-    with pytest.raises(ScheduleError, match=r"of 12 seconds warmup\(30s\) takes 30"):
+    with pytest.raises(ScheduleError, match=r"of 12 seconds, warmup\(30s\) takes 30"):
         run("warmup(30s) >> linear()", "time(12s)", wall)
     run("linear()", "time(12s)", wall, save_strategy="steps", save_steps=5)
     checkpoint = str(tmp_path / "out" / "checkpoint-5")
