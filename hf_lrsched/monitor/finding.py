@@ -1,7 +1,6 @@
 """LossFinding: one thing that a run's losses show, and what to change."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,6 @@ class LossFinding:
     advice: str
     changes: tuple[Change, ...] = ()
     confidence: float | None = None
-
-    def to_data(self) -> dict[str, Any]:
-        """Convert to plain data."""
-        return {**asdict(self), "changes": [asdict(change) for change in self.changes]}
 
     def __str__(self) -> str:
         since = f" since update {self.since}" if self.since < self.update else ""

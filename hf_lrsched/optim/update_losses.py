@@ -59,8 +59,6 @@ class UpdateLosses:
         self._tolerance = _TOLERANCE
         #: The losses since the latest record.
         self._recent: list[float] = []
-        #: Whether there was a loss for any update.
-        self.is_available = False
         #: Whether the losses before the latest record were not those that are trained.
         self.was_wrong = False
 
@@ -112,7 +110,7 @@ class UpdateLosses:
         """Take the micro-batches since the last call as this update: their mean, of trained losses their sum."""
         if self._sum is not None:
             self._queue.put(update, self._sum / (1 if self._is_trained else self._count))
-            self._sum, self._count, self.is_available = None, 0, True
+            self._sum, self._count = None, 0
 
     def get(self, wait: bool = False) -> list[tuple[int, float]]:
         """Return the losses that can be read now, as `(update, loss)`, each once and in order.
@@ -145,5 +143,4 @@ class UpdateLosses:
             return None
         self.detach()
         self.was_wrong = bool(recent) and not self._scale
-        self.is_available = False
         return record / (self._scale or 1.0)
