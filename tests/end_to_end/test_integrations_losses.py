@@ -171,3 +171,43 @@ def test_monitor_and_guard_in_setfit(tmp_path):
     trainer.train()
     assert monitor.summary != "no loss was observed"
     assert guard.events == []
+
+
+@pytest.mark.slow
+def test_rollback_of_a_sentence_transformer(tmp_path):
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    datasets = pytest.importorskip("datasets")
+    make_tokenizer(tmp_path).save_pretrained(tmp_path / "bert")
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=64, **size)).save_pretrained(tmp_path / "bert")
+    model = sentence_transformers.SentenceTransformer(str(tmp_path / "bert"), device="cpu")
+    losses = pytest.importorskip("sentence_transformers.losses")
+    rows = [{"first": f"w{i % 9} w{i}", "second": f"w{i % 9} w{i + 9}", "score": i % 2 / 1.0} for i in range(30)]
+    weights = {}
+
+    class After(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            weights[state.global_step] = {name: each.detach().clone() for name, each in model.named_parameters()}
+
+    guard = LossGuard("rollback", margin=2)
+    trainer = scheduled(sentence_transformers.SentenceTransformerTrainer)(
+        model=model,
+        args=sentence_transformers.SentenceTransformerTrainingArguments(
+            str(tmp_path / "out"),
+            per_device_train_batch_size=4,
+            max_steps=20,
+            save_strategy="steps",
+            save_steps=4,
+            report_to="none",
+            use_cpu=True,
+            disable_tqdm=True,
+        ),
+        train_dataset=datasets.Dataset.from_list(rows),
+        loss=losses.CosineSimilarityLoss(model),
+        callbacks=[PoisonLogits(15), guard, After()],
+        schedule="hold()",
+    )
+    trainer.train()
+    (event,) = guard.events
+    assert event["cause"].endswith("were dropped; back to checkpoint-12")
+    assert all(torch.equal(weights[15][name], each) for name, each in weights[12].items())
