@@ -74,6 +74,7 @@ SECTIONS = {
             ),
         ),
         Entry("hold", "warmup(10%) >> hold() >> linear(over=30%)"),
+        Entry("jump", "linear(over=50%) >> jump(50%) >> linear()", ("linear()",)),
         Entry("freeze", "(warmup(10%) >> linear()) * freeze(1ep)", ("warmup(10%) >> linear()",)),
     ),
     "What follows the run": (
@@ -120,6 +121,9 @@ SECTIONS = {
     ),
     "Around other schedules, and free forms": (
         Entry("floor", "floor(warmup(10%) >> cosine(), to=20%)", ("warmup(10%) >> cosine()",)),
+        Entry("rising", "warmup(10%) >> rising(cosine(to=150%))", ("warmup(10%) >> cosine(to=50%)",)),
+        Entry("from_start", "warmup(30%) >> from_start(cosine())", ("warmup(30%) >> cosine()",)),
+        Entry("planned", "planned(warmup(10%) >> linear(), length=5ep)", ("warmup(10%) >> linear()",)),
         Entry(
             "piecewise",
             "piecewise(points=[[0, 0], [10%, 1], [50%, 0.4], [100%, 0.1]])",

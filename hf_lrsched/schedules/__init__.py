@@ -12,10 +12,11 @@ from .arguments import (
 )
 from .curve import Curve, Part, Span
 from .errors import ScheduleError
-from .families.basic import freeze, hold, warmup
+from .families.around import floor, from_start, planned, rising
+from .families.basic import freeze, hold, jump, warmup
 from .families.cooldown import cooldown
 from .families.custom import custom, piecewise
-from .families.cycles import floor, one_cycle, repeat, triangular
+from .families.cycles import one_cycle, repeat, triangular
 from .families.decays import cosine, exponential, inverse_sqrt, linear, one_minus_sqrt, polynomial, power, rex, tanh
 from .families.plateau import plateau
 from .families.steps import multistep, step
@@ -66,9 +67,11 @@ __all__ = [
     "floor",
     "freeze",
     "from_data",
+    "from_start",
     "from_transformers",
     "hold",
     "inverse_sqrt",
+    "jump",
     "linear",
     "multistep",
     "named",
@@ -78,12 +81,14 @@ __all__ = [
     "parse",
     "phase",
     "piecewise",
+    "planned",
     "plateau",
     "polynomial",
     "power",
     "register",
     "repeat",
     "rex",
+    "rising",
     "slanted_triangular",
     "step",
     "step_decay",

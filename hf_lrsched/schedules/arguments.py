@@ -5,11 +5,11 @@ To a type checker the annotations are `Any`, for a caller may pass a text where 
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from numbers import Integral, Real
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeGuard
 
 from .errors import ScheduleError, brief, nearest
 from .schedule import Schedule
@@ -19,6 +19,11 @@ Reader: TypeAlias = Callable[[Any, str], Any]
 
 #: A word of a text: a name, or a metric such as `eval_mnli-mm_accuracy`.
 WORD = r"[A-Za-z_]\w*(?:[-./@:]\w+)*"
+
+
+def is_list(value: object) -> TypeGuard[Sequence[Any]]:
+    """Whether a value is a list: any sequence but a text, such as a tuple or OmegaConf's `ListConfig`."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def as_factor(value: object, name: str) -> float:
@@ -94,7 +99,7 @@ def as_metric(value: object, name: str) -> str:
 
 def as_milestones(value: object, name: str) -> tuple[Length, ...]:
     """A list of lengths, counted from the start of the run; in order as far as that is known without a horizon."""
-    if not isinstance(value, list | tuple) or not value:
+    if not is_list(value) or not value:
         raise ScheduleError(f"{name} must be a list of lengths like [1ep, 2ep] or [50%, 75%], got {brief(value)}.")
     milestones = tuple(as_length(item, f"{name}, item {index}") for index, item in enumerate(value, 1))
     for before, after in pairwise(milestones):
@@ -105,14 +110,14 @@ def as_milestones(value: object, name: str) -> tuple[Length, ...]:
 
 def as_points(value: object, name: str) -> tuple[tuple[Length, float], ...]:
     """A list of points `[time, factor]`; the first time may be 0."""
-    if not isinstance(value, list | tuple) or len(value) < 2:
+    if not is_list(value) or len(value) < 2:
         raise ScheduleError(
             f"{name} must be a list of 2 points or more, like [[0, 1], [50%, 0.1]], got {brief(value)}."
         )
     points = []
     for index, item in enumerate(value, 1):
         where = f"{name}, point {index}"
-        if not isinstance(item, list | tuple) or len(item) != 2:
+        if not is_list(item) or len(item) != 2:
             raise ScheduleError(f"{where} must be [time, factor], got {brief(item)}.")
         time, factor = item
         at_start = index == 1 and time in (0, "0") and not isinstance(time, bool)
@@ -155,7 +160,7 @@ def subset_of(*allowed: str) -> Reader:
     read = one_of(*allowed)
 
     def as_words(value: object, name: str) -> tuple[str, ...]:
-        words = {read(word, name) for word in (value if isinstance(value, list | tuple) else [value])}
+        words = {read(word, name) for word in (value if is_list(value) else [value])}
         return tuple(word for word in allowed if word in words)
 
     return as_words

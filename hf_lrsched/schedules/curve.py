@@ -213,6 +213,7 @@ class Span:
         text (`str`): The phase as text, for errors.
         notes (`list[str]`): Warnings. A shape adds its own.
         restart (`float`, *optional*): The level of a new cycle, whatever the factor before it.
+        may_rise (`bool`): Whether a decay may rise.
         budget (`list[int]`): The cycles that the schedule may still have, in all its `repeat()` together.
     """
 
@@ -224,6 +225,7 @@ class Span:
     text: str = ""
     notes: list[str] = field(default_factory=list, compare=False)
     restart: float | None = None
+    may_rise: bool = False
     budget: list[int] = field(default_factory=lambda: [10_000], compare=False)
 
     @property
@@ -238,14 +240,14 @@ class Span:
             return self.restart
         return 1.0 if self.previous is None else self.previous
 
-    def factor(self, to: float, to_lr: float | None) -> float:
+    def factor(self, to: float, to_lr: float | None, name: str = "to_lr") -> float:
         """Turn an end into a factor. It is given as a factor, or as an LR that is the same for every group."""
         if to_lr is None:
             return to
         if self.peak is None:
-            raise ScheduleError(f"to_lr={to_lr:g} of {self.text} needs the peak LR: resolve(..., peak=2e-5).")
+            raise ScheduleError(f"{name}={to_lr:g} of {self.text} needs the peak LR: resolve(..., peak=2e-5).")
         if self.peak == 0:
-            raise ScheduleError(f"to_lr={to_lr:g} of {self.text}: a group with a peak LR of 0 cannot reach it.")
+            raise ScheduleError(f"{name}={to_lr:g} of {self.text}: a group with a peak LR of 0 cannot reach it.")
         return to_lr / self.peak
 
     def updates(self, length: Length) -> Fraction:

@@ -25,6 +25,24 @@ _CHARACTER_HINTS = {
     "+": " Phases are joined by '>>', factors by '*'.",
     "|": " Phases are joined by '>>'.",
     ";": " Phases are joined by '>>'.",
+    **dict.fromkeys("\"'`“”„‘’«»", " A schedule's text has no quotes."),
+}
+
+# Names of other libraries, with the equivalent here.
+_NAME_HINTS = {
+    "constant": "hold()",
+    "constant_with_warmup": "warmup(...) >> hold()",
+    "constant_lr": "hold()",
+    "linear_with_warmup": "warmup(...) >> linear()",
+    "cosine_with_warmup": "warmup(...) >> cosine()",
+    "cosine_with_restarts": "warmup(...) >> repeat(cosine(), cycles=...)",
+    "cosine_annealing": "cosine()",
+    "cosine_with_min_lr": "warmup(...) >> cosine(to_lr=...)",
+    "cosine_warmup_with_min_lr": "warmup(..., start=...) >> cosine(to_lr=...)",
+    "warmup_stable_decay": "wsd()",
+    "reduce_lr_on_plateau": "plateau()",
+    "onecycle": "one_cycle()",
+    "cyclic": "triangular(up=...)",
 }
 _TOKEN = rf"(?P<space>\s+)|(?P<number>[+-]?{NUMBER}(?:%|[A-Za-z]\w*)?)|(?P<word>{WORD})|(?P<sign>>>|[()\[\],=*])"
 
@@ -78,13 +96,21 @@ def _tokens(text: str) -> list[_Token]:
     while position < len(text):
         match = token.match(text, position)
         if match is None:
-            hint = _CHARACTER_HINTS.get(text[position], "")
+            hint = _CHARACTER_HINTS.get(text[position], "") or _hint_ascii(text)
             raise ScheduleError(f"the character {text[position]!r} has no meaning in a schedule.{hint}", text, position)
         if match.lastgroup != "space":
             tokens.append(_Token(match.lastgroup or "", match[0], position))
         position = match.end()
     tokens.append(_Token("end", "", len(text)))
     return tokens
+
+
+def _hint_ascii(text: str) -> str:
+    """Suggest the text with the ASCII characters that its full-width ones stand for."""
+    import unicodedata  # for errors alone
+
+    plain = unicodedata.normalize("NFKC", text[:200])
+    return f" Write it with ASCII characters: {plain}" if plain.isascii() and plain != text[:200] else ""
 
 
 class _Reader:
@@ -156,8 +182,10 @@ class _Reader:
         name = self.take()
         if name.text not in NAMES:
             allowed = ", ".join(sorted(NAMES))
+            equivalent = _NAME_HINTS.get(name.text.lower())
+            hint = f" Here it is {equivalent}." if equivalent else nearest(name.text, NAMES)
             raise ScheduleError(
-                f"unknown schedule {brief(name.text)}.{nearest(name.text, NAMES)} Known are {allowed}.",
+                f"unknown schedule {brief(name.text)}.{hint} Known are {allowed}.",
                 self.text,
                 name.position,
             )

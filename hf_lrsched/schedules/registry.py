@@ -17,7 +17,7 @@ from .arguments import Reader
 from .curve import Part, Piece, ReactivePart, ReactiveShape, Span
 from .errors import ScheduleError, brief, nearest
 from .schedule import Schedule, Shape, within_limits
-from .units import Duration, Horizon, Length
+from .units import Horizon, Length
 
 P = ParamSpec("P")
 
@@ -50,9 +50,9 @@ class Phase(Schedule):
             unit = span.horizon.unit.removesuffix("s" if end - first == 1 else "")
             arithmetic.insert(0, f"what is left: {end - first:,} {unit}")
         start = float(span.start)
-        part = Part(span.text, first, end, tuple(arithmetic))
+        parts = (Part(span.text, first, end, tuple(arithmetic)),) if self.length(span.horizon) != 0 else ()  # a jump
         reactive_parts = (ReactivePart(self.shape, self, first, end),) if self.is_reactive else ()
-        return Piece(start, float(span.end), lambda t: values(t - start), (part,), reactive_parts)
+        return Piece(start, float(span.end), lambda t: values(t - start), parts, reactive_parts)
 
     @property
     def only_scales(self) -> bool:
@@ -151,7 +151,7 @@ class _Definition:
         for name in kwargs:
             if name not in self.parameters:
                 raise ScheduleError(
-                    f"{self.name}() has no argument {brief(name)}; allowed are {allowed}.{nearest(name, self.parameters)}"
+                    f"{self.name}() has no argument {brief(name)}; allowed are {allowed}.{self._hint(name)}"
                 )
         if len(args) > len(self.positional):
             unnamed = f"only {', '.join(self.positional)} goes" if self.positional else "no argument goes"
@@ -167,6 +167,30 @@ class _Definition:
             if name not in values:
                 raise ScheduleError(f"{self.name}() needs {name!r}.")
         return {name: values[name] for name in self.parameters}
+
+    def _hint(self, name: str) -> str:
+        """Suggest the argument that another library calls so, else the nearest name."""
+        found = [f"{argument}=" for argument in _ARGUMENT_HINTS.get(name, ()) if argument in self.parameters]
+        return f" Did you mean {' or '.join(found)}?" if found else nearest(name, self.parameters)
+
+
+# Arguments of other libraries, with those that may be meant.
+_ARGUMENT_HINTS = {
+    **dict.fromkeys(["min_lr", "lr_end", "eta_min", "end_lr", "lr_min"], ("to_lr",)),
+    **dict.fromkeys(["min_lr_rate", "min_lr_ratio", "end_factor", "alpha", "final"], ("to",)),
+    **dict.fromkeys(["ratio", "warmup_ratio"], ("over", "cut", "to")),
+    **dict.fromkeys(["steps", "num_steps", "updates", "length", "duration", "warmup_steps"], ("over", "every")),
+    **dict.fromkeys(["T_max", "total_steps", "decay_steps"], ("over",)),
+    **dict.fromkeys(["start_factor", "warmup_lr_rate", "init"], ("start",)),
+    "gamma": ("factor", "rate"),
+    "step_size": ("every",),
+    "milestones": ("at",),
+    "num_cycles": ("cycles",),
+    "pct_start": ("peak_at",),
+    "T_0": ("first",),
+    "T_mult": ("growth",),
+    "min_delta": ("threshold",),
+}
 
 
 def _find_reader(hint: Any) -> Reader | None:
@@ -275,13 +299,13 @@ def _lengths_in(value: object) -> list[Length]:
     """Return the lengths above 0 in a phase's arguments, those of milestones and points included."""
     if isinstance(value, tuple):
         return [length for item in value for length in _lengths_in(item)]
-    return [value] if isinstance(value, Length) and value.amount else []
+    return [value] if type(value) is Length and value.amount else []
 
 
 def _write(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_write, value))}]"
-    if isinstance(value, Integral | Length | Duration | Schedule | str):
+    if isinstance(value, Integral | Length | Schedule | str):
         return str(value)
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

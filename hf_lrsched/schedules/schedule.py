@@ -19,6 +19,18 @@ from .units import Horizon
 #: What a phase is made of: for its place in a run, the factor as a function of the updates since its start.
 Shape: TypeAlias = Callable[[Span], Function]
 
+
+class Sized:
+    """A shape with a length of its own, for phases around a schedule."""
+
+    def __init__(self, build: Shape, length: Callable[[Horizon], Fraction | None]):
+        self.build = build
+        self.length = length
+
+    def __call__(self, span: Span) -> Function:
+        return self.build(span)
+
+
 #: Limits of a text, and so of every schedule: each can be written out and read back.
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 32
@@ -91,6 +103,8 @@ class Schedule:
                 raise ScheduleError(_too_long(self, updates, span))
             span = replace(span, end=updates)
         piece = self.build(span)
+        if not piece.parts:
+            raise ScheduleError(f"{self} takes no update.")
         if piece.end < horizon.num_updates:
             level = piece.level_at_end()
             span.notes.append(
@@ -200,7 +214,7 @@ class Sequence(Schedule):
         if ends[-1] > span.end:
             raise ScheduleError(_too_long(self, math.ceil(ends[-1] - span.start), span))
         for part, start, end in zip(self.parts, [span.start, *ends], ends, strict=False):
-            if end == start:
+            if end == start and part.length(span.horizon) != 0:
                 span.notes.append(f"{part} comes out as 0 updates of {span.horizon.num_updates:,} and has no effect.")
         return ends
 

@@ -1,15 +1,19 @@
 """Plain data <-> schedule, for JSON and everything else that stores dicts and lists."""
 
+from collections.abc import Mapping
+from functools import reduce
+from operator import mul, rshift
 from typing import Any
 
+from .arguments import is_list
 from .errors import ScheduleError, brief, nearest
 from .registry import NAMES, Phase
 from .schedule import MAX_DEPTH, Product, Schedule, Sequence
-from .units import Duration, Length
+from .units import Length
 
 
 def to_data(schedule: Schedule) -> dict[str, Any]:
-    """A schedule as dicts, lists, texts and numbers: `from_data(to_data(schedule)) == schedule`.
+    """Write a schedule as dicts, lists, texts and numbers: `from_data(to_data(schedule)) == schedule`.
 
     Example:
     ```python
@@ -28,10 +32,12 @@ def to_data(schedule: Schedule) -> dict[str, Any]:
 
 
 def from_data(data: Any, depth: int = 0) -> Schedule:
-    """Reads what [`to_data`] wrote, or the same written by hand.
+    """Read a schedule from the data of [`to_data`], or from the same written by hand.
+
+    Any mapping or sequence will do, such as OmegaConf's `DictConfig` and `ListConfig`.
 
     Raises:
-        ScheduleError: Not a schedule.
+        ScheduleError: The data is no schedule.
 
     Example:
     ```python
@@ -42,16 +48,13 @@ def from_data(data: Any, depth: int = 0) -> Schedule:
     """
     if depth > MAX_DEPTH:
         raise ScheduleError(f"a schedule is nested at most {MAX_DEPTH} deep.")
-    if isinstance(data, dict) and data.keys() in ({"sequence"}, {"product"}):
+    if isinstance(data, Mapping) and set(data) in ({"sequence"}, {"product"}):
         ((kind, parts),) = data.items()
-        if not isinstance(parts, list) or not parts:
+        if not is_list(parts) or not parts:
             raise ScheduleError(f"{kind!r} must be a list of schedules, got {brief(parts)}.")
-        made = from_data(parts[0], depth + 1)
-        for part in parts[1:]:
-            made = made >> from_data(part, depth + 1) if kind == "sequence" else made * from_data(part, depth + 1)
-        return made
+        return reduce(rshift if kind == "sequence" else mul, [from_data(part, depth + 1) for part in parts])
     if (
-        not isinstance(data, dict)
+        not isinstance(data, Mapping)
         or not isinstance(data.get("phase"), str)
         or not all(isinstance(k, str) for k in data)
     ):
@@ -67,12 +70,12 @@ def _value_to_data(value: object) -> Any:
         return to_data(value)
     if isinstance(value, tuple):
         return [_value_to_data(item) for item in value]
-    return str(value) if isinstance(value, Length | Duration) else value
+    return str(value) if isinstance(value, Length) else value
 
 
 def _value_from_data(value: Any, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ScheduleError(f"a schedule is nested at most {MAX_DEPTH} deep.")
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return from_data(value, depth)
-    return tuple(_value_from_data(item, depth + 1) for item in value) if isinstance(value, list) else value
+    return tuple(_value_from_data(item, depth + 1) for item in value) if is_list(value) else value

@@ -1,7 +1,7 @@
 """Shapes: what is left of a decay, from 1 down to 0, as a function of progress p in [0, 1].
 
 Each takes and returns a float64 array. This is the only place where a shape is computed: curves, pictures and training
-all read it. Sources and uses stand with the families in `library.py`.
+all read it. Sources and uses are in the docstrings of the families.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,11 @@ def cosine(p: Array, cycles: float = 0.5, k: float = 1.0) -> Array:
 def polynomial(p: Array, power: float) -> Array:
     """`(1 - p) ** power`"""
     return (1.0 - p) ** power
+
+
+def one_minus_power(p: Array, power: float) -> Array:
+    """`1 - p ** power`"""
+    return 1.0 - p**power
 
 
 def one_minus_sqrt(p: Array) -> Array:

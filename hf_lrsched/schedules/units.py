@@ -161,24 +161,12 @@ class Length:
         return f"{_decimal(amount)}{self.unit}"
 
 
-@dataclass(frozen=True)
-class Duration:
-    """A time in seconds, minutes or hours. Use [`as_duration`] to make one.
-
-    Args:
-        amount (`Fraction`): How much of the unit.
-        unit (`str`): `s`, `min` or `h`.
-    """
-
-    amount: Fraction
-    unit: str
+class Duration(Length):
+    """A time in seconds, minutes or hours. Use [`as_duration`] to make one."""
 
     @property
     def seconds(self) -> float:
         return float(self.amount * SECONDS[self.unit])
-
-    def __str__(self) -> str:
-        return f"{_decimal(self.amount)}{self.unit}"
 
 
 def as_duration(value: object, name: str) -> Duration:

@@ -163,7 +163,7 @@ def test_lengths_without_a_meaning(make, said):
         ("warmup(91%) >> linear()", "nothing is left for linear()"),
         ("hold(5) >> linear() >> hold(5)", "nothing is left for linear()"),
         ("warmup(10)", "never reaches its end"),
-        ("warmup(100%)", "never reaches its end"),
+        ("warmup(99%)", "or write warmup(100%) for a climb over the whole run"),
         ("hold(5) >> warmup(5)", "never reaches its end"),
         ("warmup(5) >> warmup(50%)", "never reaches its end"),
         ("warmup(11)", "takes 11 updates, but only 10 are there"),
@@ -285,8 +285,8 @@ def test_factors(make, value):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda v: step(every=1, factor=v),
-        lambda v: multistep(at=[1], factor=v),
+        lambda v: step(every=1, factor=v).resolve(4),
+        lambda v: multistep(at=[1], factor=v).resolve(4),
         lambda v: repeat(linear(), cycles=2, decay=v),
         lambda v: ls.triangular(up=1, gamma=v),
     ],
@@ -296,7 +296,11 @@ def test_decay_factors(make, value):
 
 
 def test_decay_factors_name_the_argument():
-    refused(lambda: step(every=1, factor=1.5), "factor of step() must be above 0 and at most 1, got 1.5")
+    refused(
+        lambda: step(every=1, factor=1.5).resolve(4),
+        "factor of step(every=1, factor=1.5) must be above 0 and at most 1, got 1.5",
+        "write rising(step(every=1, factor=1.5))",
+    )
     refused(lambda: repeat(linear(), cycles=2, decay=2), "decay of repeat() must be above 0 and at most 1, got 2")
 
 

@@ -176,6 +176,41 @@ FULL = [
     ("floor(repeat(linear(), cycles=2), to=0.6)", 4, [1, 0.6, 1, 0.6, 0.6]),
     ("floor(linear() * linear(), to=0.2)", 4, [1, 0.5625, 0.25, 0.2, 0.2]),
     ("floor(linear(over=2), to=0.5) >> linear()", 4, [1, 0.5, 0.5, 0.25, 0]),
+    # -- jump: a level between two phases, without an update
+    ("linear(over=4) >> jump() >> linear()", 8, [1, 0.75, 0.5, 0.25, 1, 0.75, 0.5, 0.25, 0]),
+    ("linear(over=2) >> jump(0.5) >> hold()", 4, [1, 0.5, 0.5, 0.5, 0.5]),
+    ("jump(0.5) >> linear()", 4, [0.5, 0.375, 0.25, 0.125, 0]),
+    ("jump(0.2) >> warmup(4) >> hold()", 6, [0.2, 0.4, 0.6, 0.8, 1, 1, 1]),
+    ("hold(2) >> jump(0.1) >> jump(2) >> cosine()", 6, [1, 1, 2, 2 * COSINE_1_4, 1, 2 * COSINE_3_4, 0]),
+    # -- rising: ends above the start, factors above 1
+    ("rising(linear(to=2))", 4, [1, 1.25, 1.5, 1.75, 1.75]),
+    ("rising(cosine(to=2))", 2, [1, 1.5, 1.5]),
+    ("rising(polynomial(power=2, to=2))", 4, [1, 1.4375, 1.75, 1.9375, 1.9375]),
+    ("rising(polynomial(power=2, to=2, of=progress))", 4, [1, 1.0625, 1.25, 1.5625, 1.5625]),
+    ("rising(exponential(to=4))", 2, [1, 2, 2]),
+    ("rising(step(every=2, factor=2))", 5, [1, 1, 2, 2, 4, 4]),
+    ("rising(multistep(at=[1, 2], factor=1.5))", 3, [1, 1.5, 2.25, 2.25]),
+    ("warmup(2) >> rising(linear(to=2, over=2) >> linear())", 6, [0, 0.5, 1, 1.5, 2, 1, 0]),
+    ("rising(linear())", 2, [1, 0.5, 0]),
+    # -- a warmup over the whole run
+    ("warmup(100%)", 4, [0, 0.25, 0.5, 0.75, 0.75]),
+    ("warmup(100%, start=0.01, shape=exponential)", 2, [0.01, 0.1, 0.1]),
+    # -- from_start: the phases before it cover its beginning
+    ("warmup(2) >> from_start(linear())", 8, [0, 0.5, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0]),
+    ("hold(1, to=0) >> from_start(cosine(to=0.2))", 4, [0, 0.882842712474619, 0.6, 0.317157287525381, 0.2]),
+    ("warmup(1) >> from_start(linear(over=2))", 4, [0, 0.5, 0, 0, 0]),
+    # -- planned: for a longer run, and for a shorter one
+    ("planned(linear(), length=8)", 4, [1, 0.875, 0.75, 0.625, 0.5]),
+    ("planned(warmup(25%) >> linear(), length=8)", 5, [0, 0.5, 1, 5 / 6, 4 / 6, 0.5]),
+    ("planned(linear(), length=2)", 4, [1, 0.5, 0, 0, 0]),
+    ("warmup(2) >> planned(linear(), length=8)", 6, [0, 0.5, 1, 0.875, 0.75, 0.625, 0.5]),
+    ("planned(linear(over=4), length=8, over=2) >> hold()", 4, [1, 0.75, 0.5, 0.5, 0.5]),
+    # -- repeat above a floor
+    ("repeat(linear(), cycles=2, decay=0.5, floor=0.2)", 4, [1, 0.5, 0.6, 0.35, 0.1]),
+    ("repeat(linear(to=0.2), cycles=2, decay=0.5, floor=0.2)", 4, [1, 0.6, 0.6, 0.4, 0.2]),
+    # -- polynomial of the progress
+    ("polynomial(power=2, of=progress)", 4, [1, 0.9375, 0.75, 0.4375, 0]),
+    ("polynomial(power=0.5, of=progress, to=0.2)", 4, [1, 0.6, 0.43431457505076194, 0.3071796769724491, 0.2]),
     # -- products: of all factors; the level goes on through the first one
     ("linear() * step(every=2, factor=0.5)", 4, [1, 0.75, 0.25, 0.125, 0]),
     ("linear() * linear() * linear()", 4, [1, 0.421875, 0.125, 0.015625, 0]),

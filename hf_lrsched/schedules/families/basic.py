@@ -1,8 +1,9 @@
-"""The basic phases: warmup(), hold() and freeze()."""
+"""The basic phases: warmup(), hold(), jump() and freeze()."""
 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..arguments import FactorArgument, LengthArgument, LRArgument, one_of
 from ..curve import Span
 from ..errors import ScheduleError
 from ..registry import phase
-from ..schedule import Shape
+from ..schedule import Shape, Sized
 from ..shapes import Function
 from .ends import refuse_two_ends
 
@@ -24,7 +25,9 @@ def warmup(
     over: LengthArgument,
     *,
     start: FactorArgument | None = None,
+    start_lr: LRArgument | None = None,
     to: FactorArgument = 1.0,
+    to_lr: LRArgument | None = None,
     shape: Annotated[str, one_of(*WARMUP_SHAPES)] = "linear",
 ) -> Shape:
     """Climb, by default in a straight line: `factor(u) = start + (to - start) * u / W`, u = 0 … W-1 of W updates.
@@ -34,10 +37,12 @@ def warmup(
     `start * (to / start) ** p`, and `constant`, which stays at `start` and jumps to `to` at its end.
 
     Args:
-        over (length): How long: `500` updates, `10%` of the run, `1ep`.
+        over (length): How long: `500` updates, `10%` of the run, `1ep`. `100%` is a climb over the whole run.
         start (factor, *optional*): Where it starts. Defaults to where the phase before it ended, or to 0 at the start of
             the run.
+        start_lr (LR, *optional*): The same as an LR, for each group by itself.
         to (factor, defaults to 1): Where it ends.
+        to_lr (LR, *optional*): The same as an LR, for each group by itself.
         shape (`str`, defaults to `linear`): `linear`, `cosine`, `one_minus_sqrt`, `exponential` or `constant`.
 
     Raises:
@@ -59,24 +64,31 @@ def warmup(
     ```
     """
 
+    refuse_two_ends(start, start_lr, "warmup", "start")
+    refuse_two_ends(to if to != 1 else None, to_lr, "warmup")
+    whole_run = over.unit == "%" and over.amount == 1
+
     def build(span: Span) -> Function:
-        low = start if start is not None else (0.0 if span.previous is None else span.previous)
-        if low > to and not math.isclose(low, to):
-            raise ScheduleError(f"{span.text} would fall, from {low:g} to {to:g}; a warmup climbs. Use a decay.")
-        if span.end == span.horizon.num_updates:
+        before = 0.0 if span.previous is None else span.previous
+        low = span.factor(before if start is None else start, start_lr, "start_lr")
+        top = span.factor(to, to_lr)
+        if low > top and not math.isclose(low, top):
+            raise ScheduleError(f"{span.text} would fall, from {low:g} to {top:g}; a warmup climbs. Use a decay.")
+        if span.end == span.horizon.num_updates and not whole_run:
             raise ScheduleError(
                 f"{span.text} lasts to the end of the run ({span.size:,.0f} of {span.horizon.num_updates:,} "
-                f"{span.horizon.unit}): it never reaches its end, {to:g} x the peak LR. Shorten it or lengthen the run."
+                f"{span.horizon.unit}): it never reaches its end, {top:g} x the peak LR. Shorten it, lengthen "
+                "the run, or write warmup(100%) for a climb over the whole run."
             )
         if shape == "constant":
-            return lambda u: np.where(u < span.size, low, to)
+            return lambda u: np.where(u < span.size, low, top)
         if shape == "exponential":
             if low <= 0:
                 raise ScheduleError(f"{span.text} cannot climb exponentially from 0; give it a start, e.g. start=0.01.")
-            return lambda u: low * (to / low) ** (u / span.size)
+            return lambda u: low * (top / low) ** (u / span.size)
         if shape == "linear":
-            return lambda u: low + (to - low) * (u / span.size)
-        return lambda u: low + (to - low) * shapes.climb(shapes.BY_NAME[shape], u / span.size)
+            return lambda u: low + (top - low) * (u / span.size)
+        return lambda u: low + (top - low) * shapes.climb(shapes.BY_NAME[shape], u / span.size)
 
     return build
 
@@ -99,6 +111,7 @@ def hold(
 
     Example:
     ```python
+    >>> from hf_lrsched.schedules import linear
     >>> (hold(2) >> linear()).resolve(4)(range(5))
     array([1. , 1. , 1. , 0.5, 0. ])
 
@@ -111,6 +124,36 @@ def hold(
         return lambda u: np.full_like(u, level)
 
     return build
+
+
+@phase
+def jump(to: FactorArgument | None = None, *, to_lr: LRArgument | None = None) -> Shape:
+    """Jump to a level between two phases, without an update of its own: the next phase starts there.
+
+    Args:
+        to (factor, *optional*): The level. Defaults to 1, the peak.
+        to_lr (LR, *optional*): The same as an LR, for each group by itself.
+
+    When: a second decay that starts at the peak again, or at any other level, where the first one has ended. When not: equal
+    restarts; [`repeat`] writes them once.
+
+    Source: torch's `SequentialLR`, whose schedulers start at their own LRs.
+
+    Example:
+    ```python
+    >>> from hf_lrsched.schedules import linear
+    >>> (linear(over=4) >> jump(0.5) >> linear()).resolve(8)(range(8))
+    array([1.   , 0.75 , 0.5  , 0.25 , 0.5  , 0.375, 0.25 , 0.125])
+
+    ```
+    """
+    refuse_two_ends(to, to_lr, "jump")
+
+    def build(span: Span) -> Function:
+        level = span.factor(1.0 if to is None else to, to_lr)
+        return lambda u: np.full_like(u, level)
+
+    return Sized(build, lambda horizon: Fraction(0))
 
 
 @phase
@@ -131,6 +174,7 @@ def freeze(over: LengthArgument | None = None) -> Shape:
 
     Example:
     ```python
+    >>> from hf_lrsched.schedules import linear
     >>> (freeze(2) >> linear()).resolve(4)(range(4))
     array([0. , 0. , 1. , 0.5])
     >>> ((warmup(2) >> linear()) * freeze(3)).resolve(4)(range(4))

@@ -1,4 +1,4 @@
-"""Schedules that rise again: repeat() for warm restarts of any shape, triangular(), one_cycle(); and floor()."""
+"""Schedules that rise again: repeat() for warm restarts of any shape, triangular() and one_cycle()."""
 
 from __future__ import annotations
 
@@ -37,11 +37,13 @@ def repeat(
     first: LengthArgument | None = None,
     growth: PositiveArgument = 1.0,
     decay: DecayFactorArgument = 1.0,
+    floor: FactorArgument = 0.0,
+    floor_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
     """Repeat a schedule: warm restarts of any shape.
 
-    Cycle i = 0, 1, … lasts `first * growth ** i` and is the schedule times `decay ** i`. A decay starts each cycle at the
+    Cycle i = 0, 1, … lasts `first * growth ** i` and is `floor + (schedule - floor) * decay ** i`. A decay starts each cycle at the
     peak, a warmup where the cycle before it ended. A cycle may end between two updates. Shares within the schedule
     (`warmup(10%)`) are shares of the run, as everywhere.
 
@@ -51,7 +53,10 @@ def repeat(
         first (length, *optional*): The first cycle's length. Defaults to the schedule's own length; if that is what
             is left, the cycles share the time.
         growth (`float`, defaults to 1): What each cycle's length is multiplied by for the next one; above 0.
-        decay (factor, defaults to 1): What each cycle's factors are multiplied by for the next one.
+        decay (factor, defaults to 1): What each cycle's factors, above the floor, are multiplied by for the next one.
+        floor (factor, defaults to 0): The level towards which the cycles decay: `repeat(cosine(to=10%), cycles=3,
+            decay=0.5, floor=10%)` ends each cycle at 10%.
+        floor_lr (LR, *optional*): The same as an LR, for each group by itself.
         over (length, *optional*): How long in all. Defaults to the sum of the cycles if it is known, else to what is
             left.
 
@@ -61,7 +66,8 @@ def repeat(
     When: snapshots at every low point, or a search for flatter minima. When not: plain fine-tuning; the model is at its
     best only at the end of a cycle.
 
-    Source: Loshchilov & Hutter 2016, SGDR, https://arxiv.org/abs/1608.03983 (`growth` is its T_mult).
+    Source: Loshchilov & Hutter 2016, SGDR, https://arxiv.org/abs/1608.03983 (`growth` is its T_mult);
+    `decay` and `floor` are `m_mul` and `alpha` of Keras' `CosineDecayRestarts`.
 
     Example:
     ```python
@@ -71,7 +77,8 @@ def repeat(
 
     ```
     """
-    return _Repeat(schedule, cycles, first, growth, decay)
+    refuse_two_ends(floor, floor_lr, "repeat", "floor")
+    return _Repeat(schedule, cycles, first, growth, decay, floor, floor_lr)
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class _Repeat:
     first: Length | None
     growth: float
     decay: float
+    floor: float
+    floor_lr: float | None
 
     def __post_init__(self) -> None:
         if self.cycles is not None and self.cycles > _MAX_CYCLES:
@@ -126,6 +135,9 @@ class _Repeat:
                 f"the length of a cycle of {span.text} is not known; give cycles=3, first=1ep, or the schedule a length."
             )
         ends = self._ends_within(first, total)
+        floor = span.factor(self.floor, self.floor_lr, "floor_lr")
+        if floor > span.level:
+            raise ScheduleError(f"the floor of {span.text}, {floor:g}, is above its peak, {span.level:g}.")
         pieces: list[Piece] = []
         for index, (start, end) in enumerate(zip([Fraction(0), *ends], ends, strict=False)):
             if end - start < 1:
@@ -136,9 +148,11 @@ class _Repeat:
             if span.budget[0] < 0:
                 raise ScheduleError(f"{span.text}: more than {_MAX_CYCLES:,} cycles in all; make them longer.")
             scale = self.decay**index
-            previous = span.previous if index == 0 else pieces[-1].level_at_end() / scale if scale else 0.0
+            previous = span.previous
+            if index:
+                previous = floor + (pieces[-1].level_at_end() - floor) / scale if scale else floor
             cycle = replace(span, start=span.start + start, end=span.start + end, previous=previous, restart=span.level)
-            pieces.append(_scale(self.schedule.build(cycle), scale))
+            pieces.append(_scale(self.schedule.build(cycle), scale, floor))
         joined = join(pieces)
         offset, size = float(span.start), float(total)
         if ends[-1] > total:
@@ -157,8 +171,8 @@ class _Repeat:
         return ends
 
 
-def _scale(piece: Piece, scale: float) -> Piece:
-    return piece._replace(values=lambda t: scale * piece.values(t)) if scale != 1 else piece
+def _scale(piece: Piece, scale: float, floor: float) -> Piece:
+    return piece._replace(values=lambda t: floor + (piece.values(t) - floor) * scale) if scale != 1 else piece
 
 
 @phase
@@ -167,6 +181,7 @@ def triangular(
     up: LengthArgument,
     down: LengthArgument | None = None,
     to: FactorArgument = 0.1,
+    to_lr: LRArgument | None = None,
     decay: DecayFactorArgument = 1.0,
     gamma: DecayFactorArgument = 1.0,
     over: LengthArgument | None = None,
@@ -179,6 +194,7 @@ def triangular(
         up (length): The climb of one cycle.
         down (length, *optional*): Its fall. Defaults to `up`.
         to (factor, defaults to 0.1): The lowest factor: torch's `base_lr / max_lr`.
+        to_lr (LR, *optional*): The same as an LR, for each group by itself: torch's `base_lr`.
         decay (factor, defaults to 1): What each cycle's height is multiplied by for the next; 0.5 is `triangular2`.
         gamma (factor, defaults to 1): What the height is multiplied by at every update: `exp_range`.
         over (length, *optional*): How long in all. Defaults to what is left.
@@ -198,9 +214,12 @@ def triangular(
     ```
     """
 
+    refuse_two_ends(to if to != 0.1 else None, to_lr, "triangular")
+
     def build(span: Span) -> Function:
-        if to > span.level:
-            raise ScheduleError(f"the lowest factor of {span.text} is above its peak, {span.level:g}.")
+        low = span.factor(to, to_lr)
+        if low > span.level:
+            raise ScheduleError(f"the lowest factor of {span.text}, {low:g}, is above its peak, {span.level:g}.")
         rise = float(span.updates(up))
         cycle = rise + float(span.updates(down or up))
 
@@ -208,7 +227,7 @@ def triangular(
             index = np.floor(u / cycle)
             x = u - index * cycle
             height = np.where(x <= rise, x / rise, (cycle - x) / (cycle - rise))
-            factors: Array = to + (span.level - to) * height * decay**index * gamma**u
+            factors: Array = low + (span.level - low) * height * decay**index * gamma**u
             return factors
 
         return values
@@ -277,52 +296,3 @@ def one_cycle(
         return values
 
     return build
-
-
-@phase
-def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: LRArgument | None = None) -> Shape:
-    """Keep a schedule above a floor, its warmup included: `factor(t) = max(to, schedule(t))`.
-
-    Args:
-        schedule ([`Schedule`]): Any schedule.
-        to (factor, defaults to 0): The floor.
-        to_lr (LR, *optional*): The same as an LR, for each group by itself.
-
-    Raises:
-        ScheduleError: Two floors are given, or the floor is above the peak.
-
-    When: a floor under a shape that has none of its own, such as a product. When not: the decay's own `to=` does it.
-
-    Source: the standard form.
-
-    Example:
-    ```python
-    >>> from hf_lrsched.schedules import linear
-    >>> floor(linear(), to=0.4).resolve(4)(range(5))
-    array([1.  , 0.75, 0.5 , 0.4 , 0.4 ])
-
-    ```
-    """
-    return _Floor(schedule, to, to_lr)
-
-
-@dataclass(frozen=True)
-class _Floor:
-    """The shape of `floor()`."""
-
-    schedule: Schedule
-    to: float
-    to_lr: float | None
-
-    def __post_init__(self) -> None:
-        refuse_two_ends(self.to, self.to_lr, "floor")
-
-    def length(self, horizon: Horizon) -> Fraction | None:
-        return self.schedule.length(horizon)
-
-    def __call__(self, span: Span) -> Function:
-        floor = span.factor(self.to, self.to_lr)
-        if floor > span.level:
-            raise ScheduleError(f"the floor of {span.text}, {floor:g}, is above its peak, {span.level:g}.")
-        piece, offset = self.schedule.build(span), float(span.start)
-        return lambda u: np.maximum(floor, piece(u + offset))

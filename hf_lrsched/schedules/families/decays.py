@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from .. import shapes
-from ..arguments import FactorArgument, LengthArgument, LRArgument, NumberArgument, PositiveArgument
+from ..arguments import FactorArgument, LengthArgument, LRArgument, NumberArgument, PositiveArgument, one_of
 from ..curve import Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
-from .ends import decay_along, decay_by
+from .ends import decay_along, decay_by, end_level, refuse_two_ends
 
 
 @phase
@@ -89,6 +91,7 @@ def cosine(
 def polynomial(
     *,
     power: PositiveArgument = 1.0,
+    of: Annotated[str, one_of("left", "progress")] = "left",
     to: FactorArgument = 0.0,
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
@@ -97,6 +100,8 @@ def polynomial(
 
     Args:
         power (`float`, defaults to 1): 1 is linear; 2 falls fast and ends flat; 0.5 stays high and ends steep.
+        of (`str`, defaults to `left`): What is raised to the power. `progress` is the other way round,
+            `to + (level - to) * (1 - (u / D) ** power)`: with 2 it starts flat and ends steep.
         to (factor, defaults to 0): Where it ends.
         to_lr (LR, *optional*): The same as an LR, for each group by itself; transformers calls it `lr_end`.
         over (length, *optional*): How long. Defaults to what is left.
@@ -115,7 +120,8 @@ def polynomial(
 
     ```
     """
-    return decay_along("polynomial", lambda p: shapes.polynomial(p, power), to, to_lr)
+    shape = shapes.polynomial if of == "left" else shapes.one_minus_power
+    return decay_along("polynomial", lambda p: shape(p, power), to, to_lr)
 
 
 @phase
@@ -160,12 +166,18 @@ def exponential(
     if rate is None and to == 0 and not to_lr:
         raise ScheduleError("exponential() needs a rate, or an end above 0: e.g. rate=0.1 (per epoch) or to=1%.")
 
+    refuse_two_ends(to, to_lr, "exponential")
+
+    def build_to_end(span: Span) -> Function:
+        end = end_level(span, to, to_lr)
+        return lambda u: span.level * (end / span.level) ** (u / span.size)
+
+    if rate is None:
+        return build_to_end
+
     def build_ratio(span: Span) -> Function:
-        if rate is not None:
-            unit = float(per.updates(span.horizon))
-            return lambda u: np.exp(-rate * (u / unit))
-        whole = span.factor(to, to_lr) / span.level if span.level else 1.0
-        return lambda u: whole ** (u / span.size)
+        unit = float(per.updates(span.horizon))
+        return lambda u: np.exp(-rate * (u / unit))
 
     return decay_by("exponential", build_ratio, to, to_lr)
 
@@ -197,6 +209,7 @@ def inverse_sqrt(
 
     Example:
     ```python
+    >>> from hf_lrsched.schedules import warmup
     >>> (warmup(4) >> inverse_sqrt()).resolve(17)([4, 16])
     array([1. , 0.5])
 

@@ -32,10 +32,11 @@ def decay_by(name: str, build_ratio: Shape, to: float, to_lr: float | None) -> S
     return build
 
 
-def refuse_two_ends(to: float | None, to_lr: float | None, name: str) -> None:
-    """Refuse an end that is given both as a factor and as an LR."""
+def refuse_two_ends(to: float | None, to_lr: float | None, name: str, argument: str = "to") -> None:
+    """Refuse a level that is given both as a factor and as an LR."""
     if to and to_lr is not None:
-        raise ScheduleError(f"{name}() has two ends, to={to:g} and to_lr={to_lr:g}; give one.")
+        what = "ends" if argument == "to" else f"{argument}s"
+        raise ScheduleError(f"{name}() has two {what}, {argument}={to:g} and {argument}_lr={to_lr:g}; give one.")
 
 
 def end_level(span: Span, to: float, to_lr: float | None) -> float:
@@ -45,10 +46,19 @@ def end_level(span: Span, to: float, to_lr: float | None) -> float:
         span.notes.append(f"the LR is 0 for updates {first:,} to {last:,}: {span.text} starts from 0.")
     end = span.factor(to, to_lr)
     # Levels are computed: an end that equals the start may be an ulp above it.
-    if end > span.level and not math.isclose(end, span.level):
+    if end > span.level and not math.isclose(end, span.level) and not span.may_rise:
         by_lr = "" if to_lr is None else f" (to_lr={to_lr:g} of a peak LR of {span.peak:g})"
         raise ScheduleError(
-            f"{span.text} would rise, from {span.level:g} to {end:g}{by_lr}; a decay falls. Lower its end, or climb with "
-            f"warmup(..., to=...)."
+            f"{span.text} would rise, from {span.level:g} to {end:g}{by_lr}; a decay falls. Lower its end, climb with "
+            f"warmup(..., to=...), or write rising({span.text})."
         )
     return end
+
+
+def refuse_growth(span: Span, factor: float) -> None:
+    """Refuse drops that raise the LR."""
+    if factor > 1 and not span.may_rise:
+        raise ScheduleError(
+            f"factor of {span.text} must be above 0 and at most 1, got {factor:g}: a decay multiplies the LR by it at every "
+            f"drop. To let it rise, write rising({span.text})."
+        )

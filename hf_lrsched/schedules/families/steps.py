@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arguments import DecayFactorArgument, FactorArgument, LengthArgument, LRArgument, MilestonesArgument
+from ..arguments import FactorArgument, LengthArgument, LRArgument, MilestonesArgument, PositiveArgument
 from ..curve import Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
-from .ends import decay_by
+from .ends import decay_by, refuse_growth
 
 
 @phase
 def step(
     *,
     every: LengthArgument,
-    factor: DecayFactorArgument = 0.1,
+    factor: PositiveArgument = 0.1,
     to: FactorArgument = 0.0,
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
@@ -26,13 +26,14 @@ def step(
 
     Args:
         every (length): Between two drops, counted from the start of the phase.
-        factor (factor, defaults to 0.1): What each drop multiplies by; above 0, at most 1.
+        factor (factor, defaults to 0.1): What each drop multiplies by; above 0, and at most 1 unless within
+            [`rising`].
         to (factor, defaults to 0): It never falls below this.
         to_lr (LR, *optional*): The same as an LR, for each group by itself.
         over (length, *optional*): How long the phase lasts. Defaults to what is left.
 
     Raises:
-        ScheduleError: `factor` is above 1, or it would rise.
+        ScheduleError: It would rise.
 
     When: long runs in which the loss flattens between drops. When not: fine-tuning over 3 epochs, where there is no
     time to flatten.
@@ -48,6 +49,7 @@ def step(
     """
 
     def build_ratio(span: Span) -> Function:
+        refuse_growth(span, factor)
         size = span.updates(every)
         if span.start + size > min(span.end, span.horizon.num_updates - 1):
             span.notes.append(
@@ -64,7 +66,7 @@ def step(
 def multistep(
     *,
     at: MilestonesArgument,
-    factor: DecayFactorArgument = 0.1,
+    factor: PositiveArgument = 0.1,
     to: FactorArgument = 0.0,
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
@@ -74,7 +76,8 @@ def multistep(
     Args:
         at (list of lengths): The milestones, counted from the start of the run, so that `50%` is the middle of the run
             whatever stands before this phase. In order.
-        factor (factor, defaults to 0.1): What each drop multiplies by; above 0, at most 1.
+        factor (factor, defaults to 0.1): What each drop multiplies by; above 0, and at most 1 unless within
+            [`rising`].
         to (factor, defaults to 0): It never falls below this.
         to_lr (LR, *optional*): The same as an LR, for each group by itself.
         over (length, *optional*): How long the phase lasts. Defaults to what is left.
@@ -95,6 +98,7 @@ def multistep(
     """
 
     def build_ratio(span: Span) -> Function:
+        refuse_growth(span, factor)
         drops = span.milestones(at)
         for milestone, drop in zip(at, drops, strict=True):
             if drop < span.start:
