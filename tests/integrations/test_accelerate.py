@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parent.parent / "examples" / "accelerate_loop.py"
+EXAMPLE = Path(__file__).parents[2] / "examples" / "accelerate_loop.py"
 ABORTED_AT_EXIT = "terminate called without an active exception"
 CONFIG = """\
 compute_environment: LOCAL_MACHINE
