@@ -71,10 +71,11 @@ class Outline:
     def _levels(self) -> Array:
         return self.curve(np.unique(np.linspace(0, self.horizon.num_updates, _MAX_POINTS + 1).round()))
 
-    @property
+    @cached_property
     def highest(self) -> float:
-        """The highest factor."""
-        return float(self._levels.max())
+        """The highest factor. A short warmup can end between two of the points, so the bounds of the phases count, too."""
+        bounds = [float(bound) for part in self.curve.parts for bound in (part.start, part.end)]
+        return float(max(self._levels.max(), self.curve(np.array(bounds)).max()))
 
     @property
     def last(self) -> float:

@@ -9,7 +9,7 @@ import transformers
 from transformers import Trainer, TrainingArguments, get_scheduler
 
 import hf_lrsched
-from hf_lrsched import ScheduleArguments, ScheduledTrainer, ScheduleMixin, diagnose
+from hf_lrsched import ScheduleArguments, ScheduledTrainer, diagnose
 from hf_lrsched.doctor import get_facts
 
 IS_FIVE = int(transformers.__version__.partition(".")[0]) >= 5
@@ -112,9 +112,6 @@ def test_schedule_in_the_arguments_of_another_trainer(make_trainer, tmp_path):
     class Arguments(ScheduleArguments, TrainingArguments):
         pass
 
-    class WrongOrder(Trainer, ScheduleMixin):
-        pass
-
     given = {"schedule": "warmup(1) >> linear()"}
     args = Arguments(str(tmp_path), use_cpu=True, report_to="none", logging_steps=1, max_steps=5, **given)
     rows, model = [{"x": torch.ones(2), "labels": 0}] * 8, make_trainer().model
@@ -123,11 +120,8 @@ def test_schedule_in_the_arguments_of_another_trainer(make_trainer, tmp_path):
     assert wrong(ScheduledTrainer(model, args, train_dataset=rows)) == set()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = get_scheduler("linear", optimizer, num_warmup_steps=0, num_training_steps=5)
-    for trainer in (
-        Trainer(model, args, train_dataset=rows, optimizers=(optimizer, scheduler)),
-        WrongOrder(model, args, train_dataset=rows),
-    ):
-        assert wrong(trainer) == {"unused_schedule"}
+    trainer = Trainer(model, args, train_dataset=rows, optimizers=(optimizer, scheduler))
+    assert wrong(trainer) == {"unused_schedule"}
 
 
 # ends_mid_schedule

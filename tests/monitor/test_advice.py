@@ -195,9 +195,10 @@ RUNS = [Horizon(41, 10), Horizon(200, 40), Horizon(1000, 100), Horizon(5 * 10**6
 
 
 def levels(schedule, run):
-    """The factors of a run at up to 10,000 updates, its end included."""
+    """The factors of a run at up to 10,000 updates and where its phases meet, its end included."""
     curve = parse(schedule).resolve(run, peak=1e-3)
-    return curve(np.unique(np.linspace(0, run.num_updates, 10_001).astype(int)))
+    bounds = [bound for part in curve.parts for bound in (part.start, part.end)]
+    return curve(np.unique([*np.linspace(0, run.num_updates, 10_001).astype(int), *bounds]))
 
 
 def climb(levels):
