@@ -1,6 +1,6 @@
 """ScheduledTrainer under FSDP 2 on the CPU, one of several processes; prints what it used as one line of JSON.
 
-torchrun --nproc_per_node 2 tests/trainer/fsdp_run.py '{"arguments": {...}, "schedule": "..."}'
+torchrun --nproc_per_node 2 tests/end_to_end/fsdp_run.py '{"arguments": {...}, "schedule": "..."}'
 """
 
 import json
