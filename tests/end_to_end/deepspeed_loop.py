@@ -1,6 +1,6 @@
 """A loop of one's own under accelerate and DeepSpeed, on the CPU; prints the LRs that it used as one line of JSON.
 
-python tests/trainer/deepspeed_loop.py '{"config": {...}, "accumulate": 2}'
+python tests/end_to_end/deepspeed_loop.py '{"config": {...}, "accumulate": 2}'
 """
 
 import json

@@ -1,6 +1,6 @@
 """A run of ScheduledTrainer under DeepSpeed on the CPU, in a process of its own; prints what it used as one line of JSON.
 
-python tests/trainer/deepspeed_run.py '{"config": {...}, "arguments": {...}, "schedule": "...", ...}'
+python tests/end_to_end/deepspeed_run.py '{"config": {...}, "arguments": {...}, "schedule": "...", ...}'
 """
 
 import json

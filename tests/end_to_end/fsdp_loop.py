@@ -1,6 +1,6 @@
 """A loop of one's own with torch's sharding on the CPU, one of several processes; prints its LRs as one line of JSON.
 
-torchrun --nproc_per_node 2 tests/trainer/fsdp_loop.py fully_shard | FullyShardedDataParallel
+torchrun --nproc_per_node 2 tests/end_to_end/fsdp_loop.py fully_shard | FullyShardedDataParallel
 """
 
 import json
