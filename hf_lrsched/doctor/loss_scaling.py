@@ -22,9 +22,9 @@ def averages_per_batch(forward: Callable[..., Any]) -> bool | None:
 
     Example:
     ```python
-    >>> from transformers import BertForQuestionAnswering, BertForSequenceClassification, GPT2LMHeadModel
-    >>> [averages_per_batch(each.forward) for each in (BertForSequenceClassification, GPT2LMHeadModel)]
-    [True, False]
+    >>> from transformers import BertForQuestionAnswering, GPT2LMHeadModel
+    >>> averages_per_batch(GPT2LMHeadModel.forward)  # it passes the count on
+    False
     >>> averages_per_batch(BertForQuestionAnswering.forward)  # it has no `labels`, whose items Trainer would count
     False
 

@@ -200,7 +200,7 @@ def test_a_loss_that_the_model_does_not_compute(make_trainer, cls):
     else:
         assert [update for update, _ in spy.losses] == [*range(1, 13)]
         means = [(first[1] + second[1]) / 2 for first, second in zip(spy.losses[::2], spy.losses[1::2], strict=True)]
-        assert means == pytest.approx([loss for _, loss in records])
+        assert means == pytest.approx([loss for _, loss in records], abs=5.1e-5)  # transformers 4 rounds its records
 
 
 class Reversed:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import transformers
 
 from tests.recipe_runs import state_of, used_lrs
 
@@ -74,7 +75,9 @@ def assert_same_run(first, second):
         assert (Path(first) / name).read_bytes() == (Path(second) / name).read_bytes(), name
     assert used_lrs(first) == used_lrs(second)
     losses = [json.loads((Path(folder) / "train_results.json").read_text())["train_loss"] for folder in (first, second)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    # transformers 4 keeps the sum of the losses in a local variable, so there it covers the rest of the run only.
+    if int(transformers.__version__.split(".")[0]) >= 5:
+        assert losses[0] == pytest.approx(losses[1], rel=1e-9)
 
 
 EARLY_STOPPING = {
