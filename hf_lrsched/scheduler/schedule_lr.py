@@ -169,10 +169,10 @@ class ScheduleLR(LRScheduler):
                 f"the optimizer has {len(groups)} parameter groups now, and the scheduler was made for {len(lrs)}: their LRs are not "
                 "known. Add groups before the scheduler is made, e.g. as frozen ones with gradual_unfreezing(...)."
             )
-        for group, lr in zip(groups, lrs, strict=True):
-            if type(group["lr"]) is float:  # much faster than to ask whether it is a tensor
-                group["lr"] = lr
-            elif isinstance(group["lr"], torch.Tensor):
+        for group, lr in zip(groups, lrs):  # noqa: B905  # their lengths were compared, and strict= costs time
+            if type(group["lr"]) is not float and isinstance(
+                group["lr"], torch.Tensor
+            ):  # the first test is the faster one
                 group["lr"].fill_(lr)
             else:
                 group["lr"] = lr

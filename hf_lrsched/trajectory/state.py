@@ -70,7 +70,7 @@ class RunState:
         self.curves: list[Curve] = self.trajectory.curves()
         #: What each `plateau()` has observed.
         self.plateaus: list[PlateauTracker] = track_plateaus(self.curves, self.trajectory.settings.schedules)
-        self._block: list[list[float]]  # the LRs of all groups, for each of these updates
+        self._block: dict[int, list[float]]  # the LRs of all groups, by update
         self._forget_block()
 
     @classmethod
@@ -80,7 +80,7 @@ class RunState:
 
     def __getstate__(self) -> dict[str, Any]:
         # Curves are functions, which cannot be pickled.
-        return {name: value for name, value in vars(self).items() if name not in ("curves", "_block", "_block_start")}
+        return {name: value for name, value in vars(self).items() if name not in ("curves", "_block")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, curves=state["trajectory"].curves())
@@ -139,26 +139,24 @@ class RunState:
 
     def lrs(self) -> list[float]:
         """The LR of each group for the next update. The list is shared: copy it before you change it."""
-        index = self.update - self._block_start
-        if not 0 <= index < len(self._block):
-            self._compute_block()
-            index = self.update - self._block_start
-        return self._block[index]
+        lrs = self._block.get(self.update)
+        return self._compute_block() if lrs is None else lrs
 
-    def _compute_block(self) -> None:
+    def _compute_block(self) -> list[float]:
+        """Compute the LRs of the updates that follow, and return those of the next one."""
         scales = np.array(self.scales)
+        updates = range(self.update, self.update + _BLOCK)
         if self.counts_updates:
-            self._block_start = self.update - self.update % _BLOCK
-            positions = np.arange(self._block_start, self._block_start + _BLOCK) + self.offset
-            lrs = np.stack(self.trajectory.lrs(np.maximum(positions, 0.0), self.curves), axis=1)
-            self._block = list((lrs * scales).tolist())
+            positions = np.maximum(np.arange(updates.start, updates.stop) + self.offset, 0.0)
+            lrs = np.stack(self.trajectory.lrs(positions, self.curves), axis=1)
+            self._block = dict(zip(updates, (lrs * scales).tolist(), strict=True))
         else:  # the position stays the same until the clock moves
-            self._block_start = self.update
             at_position = np.array(self.trajectory.lrs_at(self.position, self.curves))
-            self._block = [list((at_position * scales).tolist())] * _BLOCK
+            self._block = dict.fromkeys(updates, (at_position * scales).tolist())
+        return self._block[self.update]
 
     def _forget_block(self) -> None:
-        self._block, self._block_start = [], 0
+        self._block = {}
 
     def advance_to(self, update: int) -> None:
         """Go to a number of updates done, those included whose optimizer step was skipped."""
