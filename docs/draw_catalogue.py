@@ -1,6 +1,6 @@
-"""Draws docs/pictures and writes the catalogue in docs/schedules.md from the functions' docstrings.
+"""Draws docs/plots and writes the catalogue in docs/schedules.md from the functions' docstrings.
 
-python docs/draw_catalogue.py            draws all pictures and writes the page
+python docs/draw_catalogue.py            draws all plots and writes the page
 python docs/draw_catalogue.py --check    writes nothing; says what is missing or differs, and fails if anything does
 """
 
@@ -25,16 +25,16 @@ from hf_lrsched.schedules.registry import NAMES
 
 DOCS = Path(__file__).parent
 PAGE = DOCS / "schedules.md"
-PICTURES = DOCS / "pictures"
+PLOTS = DOCS / "plots"
 BEGIN = "<!-- catalogue: written by draw_catalogue.py from the docstrings; change those -->"
 END = "<!-- end of the catalogue -->"
 
-#: The run of all pictures: three epochs of 115 updates.
+#: The run of all plots: three epochs of 115 updates.
 RUN = Horizon(345, updates_per_epoch=115)
 
 
 def cubic(p):
-    """A user's own function, for the picture of custom()."""
+    """A user's own function, for the plot of custom()."""
     return 1 - p**3
 
 
@@ -43,11 +43,11 @@ custom(cubic)
 
 @dataclass(frozen=True)
 class Entry:
-    """A name's picture: what it shows, drawn bold, and what it compares that with.
+    """A name's plot: what it shows, drawn bold, and what it compares that with.
 
     Args:
         name (`str`): The name in the language.
-        text (`str`): The schedule of the picture, its title.
+        text (`str`): The schedule of the plot, its title.
         others (`tuple[str, ...]`): Schedules to compare with.
         told (`str`): What happened in the run that is drawn, for a schedule that follows it.
         losses (`tuple[float, ...]`): The validation losses of that run, one after each half epoch.
@@ -142,7 +142,7 @@ SECTIONS = {
     ),
 }
 
-#: The dozen that people use most, for the picture at the head of the page.
+#: The dozen that people use most, for the plot at the head of the page.
 OVERVIEW = (
     "warmup(10%) >> linear()",
     "warmup(10%) >> cosine()",
@@ -158,7 +158,7 @@ OVERVIEW = (
     "slanted_triangular()",
 )
 
-#: Arguments with which the table of transformers' names and its picture show each name.
+#: Arguments with which the table of transformers' names and its plot show each name.
 TRANSFORMERS_ARGUMENTS = {
     "cosine": {"num_cycles": 0.5},
     "cosine_with_restarts": {"num_cycles": 2},
@@ -168,13 +168,27 @@ TRANSFORMERS_ARGUMENTS = {
     "warmup_stable_decay": {"num_decay_steps": 69},
 }
 
+#: The function in `transformers.optimization` that each name of the table stands for.
+FACTORIES = {
+    "linear": "get_linear_schedule_with_warmup",
+    "cosine": "get_cosine_schedule_with_warmup",
+    "cosine_with_restarts": "get_cosine_with_hard_restarts_schedule_with_warmup",
+    "polynomial": "get_polynomial_decay_schedule_with_warmup",
+    "constant": "get_constant_schedule",
+    "constant_with_warmup": "get_constant_schedule_with_warmup",
+    "inverse_sqrt": "get_inverse_sqrt_schedule",
+    "cosine_with_min_lr": "get_cosine_with_min_lr_schedule_with_warmup",
+    "cosine_warmup_with_min_lr": "get_cosine_with_min_lr_schedule_with_warmup_lr_rate",
+    "warmup_stable_decay": "get_wsd_schedule",
+}
+
 
 def entries() -> Iterator[Entry]:
     for section in SECTIONS.values():
         yield from section
 
 
-# ---------------------------------------------------------------------------------------------------------- pictures
+# ---------------------------------------------------------------------------------------------------------- plots
 
 # Okabe and Ito's colours, which stay apart for colour-blind readers; dashes keep them apart in grey print.
 _BOLD = {"color": "#0072B2", "linewidth": 2.4, "zorder": 3}
@@ -204,7 +218,7 @@ _SETTINGS = {
 
 
 def draw(entry: Entry) -> bytes:
-    """A name's picture as SVG."""
+    """A name's plot as SVG."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -266,8 +280,8 @@ def draw_many(titles_and_curves: list[tuple[str, Curve]], columns: int) -> bytes
     return _with_few_colours(buffer)
 
 
-def pictures() -> dict[str, bytes]:
-    """All pictures, by the name of their file."""
+def plots() -> dict[str, bytes]:
+    """All plots, by the name of their file."""
     made = {f"{entry.name}.svg": draw(entry) for entry in entries()}
     made["overview.png"] = draw_many([(text, parse(text).resolve(RUN)) for text in OVERVIEW], 3)
     names = [(name, transformers_sentence(name).resolve(RUN, peak=2e-5)) for name in TRANSFORMERS_NAMES]
@@ -337,7 +351,7 @@ def _to_updates(epochs):
 
 
 def _with_few_colours(png: io.BytesIO) -> bytes:
-    """The same picture with a palette, a third of the size."""
+    """The same plot with a palette, a third of the size."""
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -421,7 +435,7 @@ def _arguments(block: str) -> list[tuple[str, str, str]]:
 
 def _section(entry: Entry) -> str:
     read = read_docstring(entry.name)
-    parts = [f"#### {entry.name}", f"![{entry.name} over three epochs]({PICTURES.name}/{entry.name}.svg)"]
+    parts = [f"#### {entry.name}", f"![{entry.name} over three epochs]({PLOTS.name}/{entry.name}.svg)"]
     sentence = parse(entry.text)
     text = f"`{entry.text}`"
     if entry.name not in names_within(sentence):
@@ -468,16 +482,26 @@ def transformers_sentence(name: str) -> Schedule:
 
 
 def _transformers_section() -> str:
-    rows = ["| transformers | with | here |", "|---|---|---|"]
+    rows = ["| name | factory of transformers | with | here |", "|---|---|---|---|"]
     for name in TRANSFORMERS_NAMES:
-        arguments = ", ".join(f"{key}={value}" for key, value in TRANSFORMERS_ARGUMENTS.get(name, {}).items())
-        rows.append(f"| `{name}` | {f'`{arguments}`' if arguments else ''} | `{transformers_sentence(name)}` |")
+        if name in FACTORIES:
+            arguments = ", ".join(f"{key}={value}" for key, value in TRANSFORMERS_ARGUMENTS.get(name, {}).items())
+            cells = [f"`{name}`", f"`{FACTORIES[name]}`", f"`{arguments}`" if arguments else ""]
+            rows.append(f"| {' | '.join([*cells, f'`{transformers_sentence(name)}`'])} |")
+    rows += [
+        "| `reduce_lr_on_plateau` | `get_reduce_on_plateau_schedule` | `factor=0.1, patience=10` | `hold() * plateau(factor=0.1, "
+        "patience=10)`; a warmup and a decay may stand before it |",
+        "| `greedy` | `get_greedy_schedule` | | an error: it also raises the LR; take `plateau()` |",
+        "| | `get_adafactor_schedule` | | not needed: it only reports the LR that `Adafactor(lr=None)` sets by itself. Give "
+        "Adafactor an `lr` and `relative_step=False` to use a schedule |",
+    ]
     table = "\n".join(rows)
     return (
         "### transformers' names\n\n"
-        f"![The schedules of transformers' names]({PICTURES.name}/transformers.png)\n\n"
-        "`get_scheduler` takes every name of `transformers.get_scheduler` with its arguments. `greedy` is an "
-        f"error, and `reduce_lr_on_plateau` is `hold() * plateau()`. Each other one is a sentence of this language; here for 35 updates of warmup and {RUN.num_updates} in all:\n\n"
+        f"![The schedules of transformers' names]({PLOTS.name}/transformers.png)\n\n"
+        "`get_scheduler` takes every name of `transformers.get_scheduler` with its arguments. Each factory of "
+        "`transformers.optimization` has its equivalent here, shown for 35 updates of warmup and "
+        f"{RUN.num_updates} in all:\n\n"
         f"{table}"
     )
 
@@ -532,7 +556,7 @@ def problems() -> list[str]:
     for name in sorted(set(shown) - set(NAMES)):
         found.append(f"{name} has a section and is no name of the language: take it out of SECTIONS.")
     for file in [*(f"{name}.svg" for name in shown), "overview.png", "transformers.png"]:
-        path = PICTURES / file
+        path = PLOTS / file
         if not path.exists():
             found.append(f"{path.relative_to(DOCS.parent)} is missing: run docs/draw_catalogue.py.")
     if not found:
@@ -552,9 +576,9 @@ def main() -> None:
     if parser.parse_args().check:
         found = problems()
         sys.exit("\n".join(found) if found else 0)
-    PICTURES.mkdir(exist_ok=True)
-    for name, content in pictures().items():
-        (PICTURES / name).write_bytes(content)
+    PLOTS.mkdir(exist_ok=True)
+    for name, content in plots().items():
+        (PLOTS / name).write_bytes(content)
     PAGE.write_text(page(), encoding="utf-8")
     if found := problems():
         sys.exit("\n".join(found))

@@ -1,4 +1,4 @@
-"""A training loop of one's own under accelerate, with the right learning rate at any number of processes.
+"""Your own training loop under accelerate, with the right learning rate at any number of processes.
 
     python examples/accelerate_loop.py
     accelerate launch --config_file recipes/accelerate/two_cpu.yaml examples/accelerate_loop.py --accumulate 2

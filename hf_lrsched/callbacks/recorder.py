@@ -168,7 +168,7 @@ def check_recorder(recorder: Any) -> None:
 
 
 def _seen(scheduler: ScheduleLR, state: TrainerState) -> tuple[int, int]:
-    """What tells whether the LRs still follow from what is recorded: events, and by how much the scheduler lags behind."""
+    """Two counts that show whether the LRs still follow from the record: events, and by how much the scheduler lags behind."""
     return (
         scheduler.run_state.num_events,
         scheduler.last_epoch - state.global_step if scheduler.run_state.horizon.unit == "updates" else 0,

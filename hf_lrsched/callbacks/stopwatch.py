@@ -8,7 +8,7 @@ from ..integrations.distributed import on_main_process
 
 # The processes compare their clocks about this often: at each update that would cost more than it brings.
 _SECONDS_BETWEEN = 0.5
-_MOST_UPDATES_BETWEEN = 100
+_MAX_UPDATES_BETWEEN = 100
 
 
 class Stopwatch:
@@ -47,6 +47,6 @@ class Stopwatch:
         elapsed = on_main_process(lambda: self._now() - self._start)
         self.seconds = max(self.seconds, self._before + elapsed)
         self._compared = (self._updates, self.seconds)
-        between = math.floor(_SECONDS_BETWEEN / self.pace) if self.pace else _MOST_UPDATES_BETWEEN
-        self._compare_at = self._updates + min(max(between, 1), _MOST_UPDATES_BETWEEN)
+        between = math.floor(_SECONDS_BETWEEN / self.pace) if self.pace else _MAX_UPDATES_BETWEEN
+        self._compare_at = self._updates + min(max(between, 1), _MAX_UPDATES_BETWEEN)
         return self.seconds

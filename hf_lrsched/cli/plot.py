@@ -121,9 +121,7 @@ def _boxes(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
         if arguments.boxes == "best":
             best = RunView(run).best(metric)
             if best is None:
-                raise ScheduleError(
-                    f"the name {name!r} does not tell whether less or more is better; use --boxes last."
-                )
+                raise ScheduleError(f"the name {name!r} does not say whether less or more is better; use --boxes last.")
             value = best.value
         metrics.setdefault(run.schedule or _UNKNOWN, []).append(value)
     which = "at the best checkpoint" if arguments.boxes == "best" else "at the last evaluation"

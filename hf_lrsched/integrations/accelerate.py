@@ -1,4 +1,4 @@
-"""prepare_schedule: the right LR in a training loop of one's own under accelerate."""
+"""prepare_schedule: the right LR in your own training loop under accelerate."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def prepare_schedule(
         `accelerate.scheduler.AcceleratedScheduler`: Do not prepare it again.
 
     Raises:
-        ScheduleError: The schedule can't be meant in this run.
+        ScheduleError: The schedule is invalid for this run.
 
     Example:
     ```python

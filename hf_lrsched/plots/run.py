@@ -46,7 +46,7 @@ def draw_run(
     dashed lines stand where the LR was changed: drops of a plateau, an early cooldown, resumes. Of others, the LRs of the
     records are joined. Where the LRs of the parameter groups differ, the first and the last group's are drawn, and the
     span of all. A star marks the best checkpoint, where the Trainer kept one, else the best evaluation; none where the
-    metric's name does not tell which direction is better. Epochs are on top. No display is needed.
+    metric's name does not say which direction is better. Epochs are on top. No display is needed.
 
     Args:
         run ([`Run`] or `Sequence[Mapping]`): From `read_run`; or `trainer.state.log_history`.
@@ -54,7 +54,7 @@ def draw_run(
         metrics (`Sequence[str]`, *optional*): What to draw, with or without `eval_`; the first is the one whose best is
             marked. Defaults to up to four of one scale; the losses always have a panel of their own.
         greater_is_better (`bool`, *optional*): For the first metric: marks its best evaluation, whatever the Trainer
-            kept. Defaults to what its name tells: a loss or an error is better lower.
+            kept. Defaults to the direction of its name: a loss or an error is better lower.
         title (`str`, *optional*): Above the plot. Defaults to the run's name and schedule.
 
     Returns:

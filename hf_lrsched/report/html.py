@@ -36,7 +36,7 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> 
         `Path`: The file.
 
     Raises:
-        ScheduleError: The file exists (and `force` is not set), its folder does not, its ending is another one, a run holds
+        ScheduleError: The file exists (and `force` is not set), its folder does not, its suffix is not .html, a run holds
             nothing to draw, or the file would become too large.
         ImportError: Plotly or Jinja2 is missing.
 

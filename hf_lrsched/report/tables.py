@@ -154,7 +154,7 @@ def _count_not_finite(run: Run) -> list[str]:
         return []
     count = "1 record holds" if len(found) == 1 else f"{len(found):,} records hold"
     first = min(found)
-    return [f"{count} what is no finite number, the first at update {first[0]:,.0f}: {', '.join(found[first])}."]
+    return [f"{count} a value that is not finite, the first at update {first[0]:,.0f}: {', '.join(found[first])}."]
 
 
 def _phases(view: RunView) -> Table:

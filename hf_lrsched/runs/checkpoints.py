@@ -167,7 +167,7 @@ def write_checksums(folder: str | os.PathLike[str]) -> None:
 
 
 def _read_checksums(folder: Path) -> Mapping[str, Any]:
-    """Those of the save that is there: where another Trainer has saved over it, its state is another one."""
+    """The checksums of this very save: another Trainer may have saved over the folder, and its state then does not match."""
     found = _load_json(folder / CHECKSUMS) if (folder / CHECKSUMS).exists() else {}
     return found if found.get(TRAINER_STATE) == _checksum(folder / TRAINER_STATE) else {}
 

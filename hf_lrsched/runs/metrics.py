@@ -68,7 +68,7 @@ def main_metric(runs: Sequence[Run], metrics: Sequence[str] | None = None) -> st
     """Choose the metric by which runs are judged.
 
     That is what a run itself takes for its best model (`metric_for_best_model`), else a metric whose direction its name
-    tells, else a validation loss: whether an entropy should rise or fall, nobody knows.
+    says, else a validation loss: whether an entropy should rise or fall is not known.
 
     Args:
         runs (`Sequence[Run]`): The runs.

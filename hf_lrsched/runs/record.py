@@ -95,7 +95,7 @@ def _as_line(row: Row) -> bytes:
         text = _ENCODER.encode(row)
     except ValueError:  # NaN and infinity are rare: only then is each value looked at
         text = _ENCODER.encode(_finite(row))
-    return text.encode("utf-8", "replace") + b"\n"  # a name of a file may hold what is no text
+    return text.encode("utf-8", "replace") + b"\n"  # the name of a file may hold bytes that are no text
 
 
 def _finite(value: Any) -> Any:

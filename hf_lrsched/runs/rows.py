@@ -40,7 +40,7 @@ class Rows(Sequence[Row]):
         self._blocks: dict[str, list[tuple[int, Array]]] = {}  # by column: the first row of each block, and its numbers
         self._columns: dict[str, Array] = {}
         self._is_whole: dict[str, bool] = {}
-        #: By column and row: what is no finite number, such as a text, a list, `None` or NaN.
+        #: By column and row: what is not a finite number, such as a text, a list, `None` or NaN.
         self.others: dict[str, dict[int, Any]] = {}
         #: Lines of the file that were no rows.
         self.num_lost = 0

@@ -97,7 +97,7 @@ class Run:
         return [key for key in keys if not key.startswith(("lr/", "train_")) and len(self.points(key)[0])]
 
     def points(self, key: str) -> tuple[Array, Array]:
-        """The updates and values of a training record's key, or of a metric; what is no finite number is left out."""
+        """The updates and values of a training record's key, or of a metric; values that are not finite are left out."""
         if key not in self._points:
             rows = self.columns["evaluations"]
             if key in ("loss", "grad_norm") or key not in rows.names:

@@ -208,7 +208,7 @@ class RunView:
         Args:
             metric (`str`): By its name in the records.
             greater_is_better (`bool`, *optional*): Whatever the Trainer kept. Defaults to what the run says of its metric,
-                then to what the name tells; `None` is returned where neither is known.
+                then to the direction of its name; `None` is returned where neither is known.
         """
         run = self.run
         steps, values = run.points(metric)

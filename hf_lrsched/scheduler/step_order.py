@@ -22,7 +22,7 @@ class StepOrder:
     def check(self, optimizer: Any) -> None:
         """Refuse a loop that steps the scheduler several times for each step of the optimizer.
 
-        Torch marks the optimizer at each of its steps. One more step of the scheduler may be meant, at an update whose
+        Torch marks the optimizer at each of its steps. One more step of the scheduler may be intended, at an update whose
         optimizer step was skipped; at three updates in a row it is a mistake.
 
         Raises:

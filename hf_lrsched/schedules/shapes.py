@@ -1,6 +1,6 @@
 """Shapes: what is left of a decay, from 1 down to 0, as a function of progress p in [0, 1].
 
-Each takes and returns a float64 array. This is the only place where a shape is computed: curves, pictures and training
+Each takes and returns a float64 array. This is the only place where a shape is computed: curves, plots and training
 all read it. Sources and uses are in the docstrings of the families.
 """
 

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers import optimization
+from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
 
 from hf_lrsched.schedules import parser as language
 
@@ -80,10 +82,10 @@ assert script.draw_many(many, 2) == script.draw_many(many, 2)
 """
 
 
-@pytest.mark.parametrize("picture", sorted((DOCS / "pictures").iterdir()), ids=lambda path: path.name)
-def test_plots_are_small_and_shown(picture):
-    assert picture.stat().st_size <= 30 * 1024
-    assert any(f"pictures/{picture.name}" in read(page) for page in [*PAGES, ROOT / "README.md"] if page.exists())
+@pytest.mark.parametrize("plot", sorted((DOCS / "plots").iterdir()), ids=lambda path: path.name)
+def test_plots_are_small_and_shown(plot):
+    assert plot.stat().st_size <= 30 * 1024
+    assert any(f"plots/{plot.name}" in read(page) for page in [*PAGES, ROOT / "README.md"] if page.exists())
 
 
 def test_recommended_schedules_are_valid():
@@ -93,3 +95,16 @@ def test_recommended_schedules_are_valid():
     for text in texts:
         curve = language.parse(text).resolve(100_000, updates_per_epoch=2_000)
         assert 0 <= curve(99_999) <= 1, text
+
+
+def test_every_factory_of_transformers_has_a_row():
+    table = (
+        read(DOCS / "schedules.md")
+        .partition("### transformers' names")[2]
+        .partition("<!-- end of the catalogue -->")[0]
+    )
+    rows = {line.split("|")[2].strip().strip("`"): line for line in table.splitlines() if line.startswith("| ")}
+    factories = {name for name in vars(optimization) if re.fullmatch(r"get_\w*schedule\w*", name)}
+    assert factories <= rows.keys() | {"get_scheduler"} and len(factories) > 10
+    for name, function in TYPE_TO_SCHEDULER_FUNCTION.items():
+        assert f"`{name.value}`" in rows[function.__name__]

@@ -270,7 +270,7 @@ def test_warnings(page_of, tmp_path):
     with (folder / "record" / "train.jsonl").open("a") as file:
         file.write('{"step": 41, "lo')
     page = page_of(folder)
-    assert "1 record holds what is no finite number, the first at update 1: loss=nan." in page.text
+    assert "1 record holds a value that is not finite, the first at update 1: loss=nan." in page.text
     assert "1 line of the record cannot be read" in page.text
     assert "the run is at update 40 of 300" in page.text
     assert page.run()["done"] == 40

@@ -36,7 +36,7 @@ def piecewise(
     Raises:
         ScheduleError: Fewer than two points, or times out of order.
 
-    When: to draw what no family has. When not: a family has it; its name tells the reader more.
+    When: to draw what no family has. When not: a family has it; its name says more to the reader.
 
     Source: optax's `piecewise_interpolate_schedule`.
 
@@ -101,7 +101,7 @@ def custom(
     to_lr: LRArgument | None = None,
     over: LengthArgument | None = None,
 ) -> Shape:
-    """Fall along a function of one's own: `factor(u) = to + (level - to) * function(u / D)`.
+    """Fall along your own function: `factor(u) = to + (level - to) * function(u / D)`.
 
     Args:
         function (`Callable`): Takes an array of progress, 0 … 1, and returns what is left of the decay, normally from 1

@@ -66,18 +66,19 @@ class Plateau(ReactiveShape):
             value (`float`): The metric; NaN and infinity are no improvement.
             mode (`str`): `min` or `max`.
         """
-        best, bad, resting, scale = state["best"], state["num_bad_epochs"], state["cooldown_counter"], state["scale"]
+        best, num_bad, scale = state["best"], state["num_bad_epochs"], state["scale"]
+        cooldown = state["cooldown_counter"]
         gain = math.inf if best is None else (best - value if mode == "min" else value - best)
         needed = self.threshold * (abs(best or 0.0) if self.threshold_mode == "rel" else 1.0)
         if gain > needed and math.isfinite(value):
-            best, bad = value, 0
+            best, num_bad = value, 0
         else:
-            bad += 1
-        if resting:
-            resting, bad = resting - 1, 0
-        if bad > self.patience:
-            scale, resting, bad = max(scale * self.factor, min(max(self.to, _MIN_SCALE), scale)), self.cooldown, 0
-        return PlateauState(best=best, num_bad_epochs=bad, cooldown_counter=resting, scale=scale)
+            num_bad += 1
+        if cooldown:
+            cooldown, num_bad = cooldown - 1, 0
+        if num_bad > self.patience:
+            scale, cooldown, num_bad = max(scale * self.factor, min(max(self.to, _MIN_SCALE), scale)), self.cooldown, 0
+        return PlateauState(best=best, num_bad_epochs=num_bad, cooldown_counter=cooldown, scale=scale)
 
     def direction(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> str:
         """Return `min` or `max`: from `mode`, from the Trainer's `greater_is_better`, or from the metric's name.
