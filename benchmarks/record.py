@@ -34,7 +34,8 @@ import torch
 from report import Report, parser
 from transformers import PrinterCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_lrsched import LRLogger, RunRecorder, ScheduledTrainer, ScheduleLR, read_run
+from hf_lrsched import RunRecorder, ScheduledTrainer, ScheduleLR, read_run
+from hf_lrsched.callbacks.shared import shared
 
 SCHEDULE = "(warmup(6%) >> cosine(to=1%)) * plateau(factor=0.9, patience=1)"
 GROUPS = 28
@@ -65,7 +66,7 @@ def record_section(report: Report, args: argparse.Namespace, folder: Path) -> No
     for every in EVERY:
         name = f"a record each {every} updates" if every > 1 else "a record at each update"
         run = Loop(folder / f"every-{every}", args.updates, every, args.eval_steps)
-        microseconds = run.go(RunRecorder(run.logger)) / args.updates * 1e6
+        microseconds = run.go(RunRecorder()) / args.updates * 1e6
         sizes = {path.name: path.stat().st_size for path in (run.folder / "record").iterdir()}
         size = sum(sizes.values()) / args.updates
         run.compare()
@@ -93,7 +94,6 @@ class Loop:
 
     def __init__(self, folder: Path, updates: int, every: int, eval_steps: int):
         self.folder, self.updates, self.every, self.eval_steps = folder, updates, every, eval_steps
-        self.logger = LRLogger()
         self.args = TrainingArguments(str(folder), report_to=[], use_cpu=True)
         self.growth = 0
         source = random.Random(0)
@@ -130,14 +130,13 @@ class Loop:
             state.log_history = [{**logs, "step": state.global_step}]
             record(recorder.on_log, logs=logs)
 
-        self.logger.on_train_begin(self.args, state, control, **given)
         record(recorder.on_train_begin)
         for update in range(self.updates):
             record(recorder.on_step_begin)
             if update in self._watched:
                 self._used[self._watched[update]] = [group["lr"] for group in optimizer.param_groups]
-            self.logger.on_pre_optimizer_step(self.args, state, control, **given)
             record(recorder.on_pre_optimizer_step)
+            record(recorder.on_optimizer_step)
             optimizer._opt_called = True
             scheduler.step()
             state.global_step += 1
@@ -148,7 +147,7 @@ class Loop:
                 log({"loss": loss, "grad_norm": norm, "learning_rate": optimizer.param_groups[0]["lr"]})
             if state.global_step % self.eval_steps == 0:
                 logs = {"eval_loss": source.random(), "eval_accuracy": source.random(), "eval_runtime": 12.3456}
-                logs |= self.logger.entries(logs)
+                logs |= shared(state).used_lrs.evaluation_entries(logs)
                 log(logs)
                 scheduler.observe(logs)
                 record(recorder.on_evaluate)

@@ -33,8 +33,12 @@ class UsedLRs:
         if update == self._update:
             return
         self._update = update
-        # Tensor LRs are written in place: a reference to one would show the LR of the next update.
-        self._lrs = [lr.clone() if isinstance(lr := group["lr"], torch.Tensor) else lr for group in groups]
+        # Tensor LRs are written in place: a reference to one would show the LR of the next update. The first test is the faster
+        # one, and nearly always enough.
+        self._lrs = [
+            lr.clone() if type(lr := group["lr"]) is not float and isinstance(lr, torch.Tensor) else lr
+            for group in groups
+        ]
         if len(self._names) != len(groups):
             self._names, self.main = group_names(groups), main_group(groups)
             curves = [(float(group.get("initial_lr", group["lr"])), str(group.get("schedule"))) for group in groups]
