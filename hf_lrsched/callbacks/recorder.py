@@ -7,22 +7,10 @@ from typing import Any
 
 from transformers import TrainerState, TrainingArguments
 
+from ..runs.append_only import Appender, last_row
 from ..runs.columns import is_step_size
-from ..runs.record import (
-    EVALUATIONS,
-    EVENTS,
-    FILES,
-    FOLDER,
-    RUN,
-    SETFIT_LOSS,
-    STEPS,
-    TRAIN,
-    VERSION,
-    Appender,
-    Segment,
-    last_row,
-    read_rows,
-)
+from ..runs.record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, SETFIT_LOSS, STEPS, TRAIN, VERSION, Segment
+from ..runs.rows import Rows
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief
@@ -87,7 +75,7 @@ class RunRecorder(ReadsUsedLRs):
             **_segment(scheduler, state).to_row(),
         }
         # A kill during a save loses the rows of events that the checkpoint has.
-        recorded = read_rows(folder / EVENTS)
+        recorded = Rows.read(folder / EVENTS)
         lost = [event for event in row["events"] if not any(event.items() <= each.items() for each in recorded)]
         self._append(RUN, state, row)
         for event in lost:

@@ -11,13 +11,13 @@ import torch
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
 from hf_lrsched import LRLogger, RunRecorder, ScheduleCallback, ScheduledTrainer, ScheduleLR, get_scheduler, read_run
-from hf_lrsched.runs.record import read_rows
+from hf_lrsched.runs.rows import Rows
 
 SPEC = "warmup(2) >> cosine()"
 
 
 def rows(folder, name, record="record"):
-    return read_rows(folder / record / f"{name}.jsonl")
+    return list(Rows.read(folder / record / f"{name}.jsonl"))
 
 
 def recorded_lrs(folder, updates):

@@ -18,7 +18,8 @@ from hf_lrsched import (
     get_scheduler,
     read_run,
 )
-from hf_lrsched.runs.record import FILES, read_rows
+from hf_lrsched.runs.record import FILES
+from hf_lrsched.runs.rows import Rows
 
 # A drop of the plateau, early stopping that begins the cooldown, and a run that ends with it.
 SCHEDULE = "(warmup(2) >> hold() >> cooldown(4, shape=linear)) * plateau(factor=0.5, patience=0, metric=eval_loss)"
@@ -78,7 +79,7 @@ def observe(make_trainer, grouped, tmp_path):
             "lrs": trainer.recorder.groups,
             "weights": torch.cat([part.detach().ravel() for part in model.parameters()]).tolist(),
             "history": [without_times(row) for row in trainer.state.log_history],
-            "record": {name: [without_times(row) for row in read_rows(out / "record" / name)] for name in FILES},
+            "record": {name: [without_times(row) for row in Rows.read(out / "record" / name)] for name in FILES},
             "used": [lrs.tolist() for lrs in read_run(out).lrs(range(10)).values()],
         }
 

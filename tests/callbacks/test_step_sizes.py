@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import Trainer, TrainerCallback
 
 from hf_lrsched import RunRecorder, ScheduledTrainer, ScheduleError, StepSizes, read_run
-from hf_lrsched.runs.record import read_rows
+from hf_lrsched.runs.rows import Rows
 
 SPEC = "warmup(2) >> linear()"
 HOOKS = [name for name in vars(TrainerCallback) if name.startswith("on_")]
@@ -285,7 +285,7 @@ def test_history_stays_small_and_each_measured_update_has_a_record(run, tmp_path
     history = [row for row in trainer.state.log_history if "loss" in row]
     assert [row["step"] for row in history] == [4, 5, 8, 10, 12]
     assert not any("update_ratio" in key or "effective" in key for row in trainer.state.log_history for key in row)
-    train = read_rows(tmp_path / "out" / "record" / "train.jsonl")
+    train = Rows.read(tmp_path / "out" / "record" / "train.jsonl")
     assert not any("update_ratio" in key or "effective" in key for row in train for key in row)
 
 
@@ -316,7 +316,7 @@ def test_a_resume_leaves_out_the_rows_that_it_makes_again(run, tmp_path):
     assert [(row["step"], row["start"]) for row in rows] == [(2, 0), (4, 0), (6, 1), (8, 1), (10, 1), (12, 1)]
     for row, other in zip(rows, whole, strict=True):
         assert {**row, "start": 0} == other  # to the bit
-    assert len(read_rows(tmp_path / "out" / "record" / "steps.jsonl")) == 10
+    assert len(Rows.read(tmp_path / "out" / "record" / "steps.jsonl")) == 10
     run_again = read_run(tmp_path / "out")
     assert run_again.lrs([0]) is not None
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from hf_lrsched import read_run
-from hf_lrsched.runs.record import read_rows
+from hf_lrsched.runs.rows import Rows
 
 pytestmark = pytest.mark.slow
 
 
 def rows(folder, name):
-    return read_rows(folder / "record" / f"{name}.jsonl")
+    return list(Rows.read(folder / "record" / f"{name}.jsonl"))
 
 
 def recorded_lrs(folder, updates):

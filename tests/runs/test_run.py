@@ -5,7 +5,8 @@ import json
 import pytest
 
 from hf_lrsched import ScheduleError, read_run
-from hf_lrsched.runs.record import Appender, Segment
+from hf_lrsched.runs.append_only import Appender
+from hf_lrsched.runs.record import Segment
 from hf_lrsched.runs.run import run_from_history
 from hf_lrsched.schedules import Horizon
 from hf_lrsched.trajectory.settings import RunSettings
