@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ..schedules import ScheduleError
 from ..schedules.errors import nearest
 
@@ -73,23 +75,29 @@ def read_json(path: Path) -> dict[str, Any]:
     return _check_mapping(content, path)
 
 
-def read_yaml(path: Path, loader: Any = None) -> dict[str, Any]:
+class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
+    """Refuses a name that is set twice; YAML would use the last value."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ScheduleError(f"{name} is set twice; the second time {node.start_mark}.".replace("\n", " "))
+        return dict(super().construct_mapping(node, deep))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
     """Read the settings of a YAML file.
 
-    Args:
-        path (`Path`): The file.
-        loader (`type[yaml.Loader]`, *optional*): Another loader than `yaml.SafeLoader`.
-
     Raises:
-        ScheduleError: As [`read_text`], or the text is not YAML, is nested too deeply or is not a mapping.
+        ScheduleError: As [`read_text`], or the text is not YAML, is nested too deeply, is not a mapping, or sets a name
+            twice.
     """
-    import yaml
-
     text = read_text(path, MAX_CONFIG_BYTES)
     if _bracket_depth(text) > MAX_DEPTH:
         raise ScheduleError(f"{path} has more than {MAX_DEPTH} brackets within one another.")
     try:
-        content = yaml.load(text, loader or yaml.SafeLoader)
+        content = yaml.load(text, _StrictLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         if isinstance(error, ScheduleError):
             raise

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
-import yaml
 from transformers import HfArgumentParser
 
 from hf_lrsched.runs.files import read_yaml
@@ -74,21 +73,10 @@ def read_settings(parser: RecipeParser, argv: Sequence[str]) -> dict[str, Any]:
         path = Path(flags.pop(0))
         if path.suffix not in (".yaml", ".yml", ".json"):
             raise RecipeError(f"the first argument is a .yaml, .yml or .json file or a --flag, got {str(path)!r}.")
-        values = _typed(parser, read_yaml(path, _StrictLoader), path)  # JSON is YAML, too
+        values = _typed(parser, read_yaml(path), path)  # JSON is YAML, too
         for name in parser.settings_in("paths") & set(values):
             values[name] = _beside(values[name], path.parent)
     return values | _read_flags(parser, flags)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a setting that is set twice; YAML would use the last value."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise RecipeError(f"{name} is set twice; the second time {node.start_mark}.".replace("\n", " "))
-        return super().construct_mapping(node, deep)
 
 
 def _typed(parser: RecipeParser, content: dict[str, Any], path: Path) -> dict[str, Any]:

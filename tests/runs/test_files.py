@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.runs.files import (
@@ -93,9 +92,10 @@ def test_byte_order_mark_is_skipped(tmp_path):
     assert read_yaml(tmp_path / "a.yaml") == {"a": 1}
 
 
-def test_yaml_with_another_loader(tmp_path):
-    (tmp_path / "a.yaml").write_text("a: yes")
-    assert read_yaml(tmp_path / "a.yaml", yaml.BaseLoader) == {"a": "yes"}
+def test_yaml_with_a_name_set_twice(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: 1\nb: 2\na: 3")
+    with pytest.raises(ScheduleError, match="a is set twice"):
+        read_yaml(tmp_path / "a.yaml")
 
 
 def test_output_is_checked_before_it_is_written(tmp_path):
