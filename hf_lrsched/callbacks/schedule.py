@@ -8,7 +8,17 @@ from .clock import ClockDriver
 from .cooldown import CooldownDriver
 from .lr_check import LRCheck
 from .plateau import PlateauDriver
+from .reported_settings import SettingsReporter
 from .shared import shared
+
+
+def _call_parts(event: str) -> Any:
+    """Make the hook of that name, which calls those of all parts."""
+
+    def hook(self: "ScheduleCallback", args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
+        return self._call(event, args, state, control, **kwargs)
+
+    return hook
 
 
 class ScheduleCallback(TrainerCallback):
@@ -38,8 +48,9 @@ class ScheduleCallback(TrainerCallback):
     """
 
     def __init__(self) -> None:
-        self._check, self._clock = LRCheck(), ClockDriver()
-        self._cooldown, self._plateau = CooldownDriver(), PlateauDriver()
+        self._clock, self._cooldown = ClockDriver(), CooldownDriver()
+        # In this order: the position is corrected first, and a plateau sees an evaluation before it starts the cooldown.
+        self._parts = (SettingsReporter(), LRCheck(), self._clock, PlateauDriver(), self._cooldown)
         self._is_first = True
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -49,40 +60,23 @@ class ScheduleCallback(TrainerCallback):
         self._is_first = run.driver is self
         return self._call("on_train_begin", args, state, control, **kwargs)
 
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        self._call("on_epoch_begin", args, state, control, **kwargs)
-
-    def on_step_begin(self, args, state, control, **kwargs):
-        self._call("on_step_begin", args, state, control, **kwargs)
-
-    def on_pre_optimizer_step(self, args, state, control, **kwargs):
-        self._call("on_pre_optimizer_step", args, state, control, **kwargs)
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self._call("on_step_end", args, state, control, **kwargs)
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        self._call("on_epoch_end", args, state, control, **kwargs)
-
-    def on_prediction_step(self, args, state, control, **kwargs):
-        self._call("on_prediction_step", args, state, control, **kwargs)
-
-    def on_evaluate(self, args, state, control, **kwargs):
-        self._call("on_evaluate", args, state, control, **kwargs)
-
-    def on_save(self, args, state, control, **kwargs):
-        self._call("on_save", args, state, control, **kwargs)
-
-    def on_train_end(self, args, state, control, **kwargs):
-        self._call("on_train_end", args, state, control, **kwargs)
+    on_init_end = _call_parts("on_init_end")
+    on_epoch_begin = _call_parts("on_epoch_begin")
+    on_step_begin = _call_parts("on_step_begin")
+    on_pre_optimizer_step = _call_parts("on_pre_optimizer_step")
+    on_step_end = _call_parts("on_step_end")
+    on_epoch_end = _call_parts("on_epoch_end")
+    on_prediction_step = _call_parts("on_prediction_step")
+    on_evaluate = _call_parts("on_evaluate")
+    on_save = _call_parts("on_save")
+    on_train_end = _call_parts("on_train_end")
 
     def release(self) -> None:
         """Gives SIGTERM back its earlier handler, where a run ends without its `on_train_end`."""
         self._cooldown.release()
 
     def _call(self, event: str, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        # In this order: the position is corrected first, and a plateau sees an evaluation before it starts the cooldown.
-        for part in (self._check, self._clock, self._plateau, self._cooldown) if self._is_first else ():
+        for part in self._parts if self._is_first else ():
             if event == "on_evaluate" and part is self._cooldown and self._clock.is_over:
                 continue  # the clock's request to stop is not early stopping
             control = getattr(part, event)(args, state, control, **kwargs) or control

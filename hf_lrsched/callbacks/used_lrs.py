@@ -41,8 +41,7 @@ class UsedLRs:
         ]
         if len(self._names) != len(groups):
             self._names, self.main = group_names(groups), main_group(groups)
-            curves = [(float(group.get("initial_lr", group["lr"])), str(group.get("schedule"))) for group in groups]
-            self._same_as = [curves.index(curve) for curve in curves]
+            self._same_as = distinct_groups(groups)
 
     def show_evaluation(self, record: dict[str, Any]) -> None:
         """Shows the LRs of an earlier evaluation from here on, since its weights are those that are loaded.
@@ -98,6 +97,12 @@ def group_names(groups: list[dict[str, Any]]) -> list[str]:
             name = f"{name}/{index}"
         names.append(name)
     return names
+
+
+def distinct_groups(groups: list[dict[str, Any]]) -> list[int]:
+    """For each parameter group, the index of the first one with its peak LR and its schedule."""
+    curves = [(float(group.get("initial_lr", group["lr"])), str(group.get("schedule"))) for group in groups]
+    return [curves.index(curve) for curve in curves]
 
 
 def evaluation_prefix(record: dict[str, Any]) -> str | None:

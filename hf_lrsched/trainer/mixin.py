@@ -9,6 +9,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
 from ..callbacks import LossGuard, LossMonitor
+from ..callbacks.reported_settings import report_schedule, restore_settings
 from ..callbacks.shared import shared
 from ..console import print_text
 from ..groups import GroupArguments, apply_rule, check_rule
@@ -153,6 +154,7 @@ class ScheduleMixin(_Trainer):
             return super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
             release_callbacks(self)
+            restore_settings(self.args)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         check_schedule_is_used(self, self.lr_scheduler)
@@ -215,6 +217,7 @@ class ScheduleMixin(_Trainer):
             optimizer = self.optimizer if optimizer is None else optimizer
             scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self.clock)
             self.lr_scheduler = scheduler
+            report_schedule(self.args, scheduler)  # now, since the reporters come before this package's callbacks
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
                 print_text(explain_trainer(self, scheduler, num_training_steps))
@@ -266,7 +269,12 @@ class ScheduleMixin(_Trainer):
         if self._sums_before is not None and "train_loss" in logs:
             logs["train_loss"] = mean_over_the_run(self, logs["train_loss"])
         record = {**logs, **lrs, **for_reporters}
+        if (
+            self.lr_scheduler is None
+        ):  # an evaluation before the training, at which reporters store the settings already
+            report_schedule(self.args, self.schedule)
         super().log(record, *args, **kwargs)
+        restore_settings(self.args)
         # trainer_state.json is written anew at each checkpoint, so it does not keep what the record of the run has.
         for key in for_reporters:
             self.state.log_history[-1].pop(key, None)

@@ -1,4 +1,4 @@
-"""TensorBoard, trackio, MLflow and W&B, run offline: each stores the LRs next to the metrics."""
+"""TensorBoard, trackio, MLflow and W&B, run offline: each stores the schedule, and the LRs next to the metrics."""
 
 import json
 import os
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 RUN = """
 import importlib.util, sys, torch
 from transformers import Trainer, TrainingArguments
-from hf_lrsched import LRLogger, ScheduledTrainer, StepSizes, get_scheduler
+from hf_lrsched import LRLogger, ScheduleCallback, ScheduledTrainer, StepSizes, get_scheduler
 
 class Line(torch.nn.Module):
     def __init__(self):
@@ -37,7 +37,8 @@ optimizer, metrics = torch.optim.SGD(groups), lambda _: {"accuracy": 0.5}
 if stock:
     logger = LRLogger()
     trainer = Trainer(
-        model, args, train_dataset=data, eval_dataset=data, compute_metrics=logger.wrap(metrics), callbacks=[logger],
+        model, args, train_dataset=data, eval_dataset=data, compute_metrics=logger.wrap(metrics),
+        callbacks=[logger, ScheduleCallback()],
         optimizers=(optimizer, get_scheduler("linear()", optimizer, num_training_steps=9)),
     )
     trainer.callback_handler.callbacks.insert(0, StepSizes(every=5))
@@ -54,6 +55,13 @@ if "wandb" in reporters:
 
 #: The LR of the body at update u is 9e-3 * (9 - (u - 1)) / 9. The head's is twice that.
 BODY = {update: (10 - update) * 1e-3 for update in range(1, 10)}
+#: What each reporter stores among the settings of the run. Those of the optimizer hold, not `learning_rate=5e-5` of the arguments.
+SETTINGS = {
+    **dict.fromkeys(("schedule", "lr_scheduler_type"), "linear()"),
+    **dict.fromkeys(("learning_rate", "peak_learning_rate", "peak_lr/body"), 9e-3),
+    "peak_lr/head": 18e-3,
+    "num_updates": 9,
+}
 RECORDS, EVALUATIONS = (
     [2, 3, 4, 5, 6, 8, 9],
     [3, 6, 9],
@@ -118,6 +126,11 @@ def check(kind, stored, prefix="train/", evaluation="eval/"):
         assert set(stored[evaluation + name]) == {0, *EVALUATIONS}
 
 
+def check_settings(stored):
+    assert {name: stored.get(name) for name in SETTINGS} == SETTINGS
+    assert not {"warmup_steps", "warmup_ratio", "lr_scheduler_kwargs"} & set(stored)
+
+
 def by_name(rows, step="train/global_step"):
     """Return rows of values as name -> step -> value. A name that occurs twice at a step is an error."""
     stored = {}
@@ -136,6 +149,8 @@ def test_tensorboard(kind, folder):
     stored = {tag: {event.step: event.value for event in each} for tag, each in found.items()}
     assert all(len(stored[tag]) == len(found[tag]) for tag in found if not tag.endswith("epoch"))
     check(kind, stored)
+    (text,) = events.Tensors("args/text_summary")
+    check_settings(json.loads(text.tensor_proto.string_val[0]))
 
 
 def test_trackio(kind, folder):
@@ -143,8 +158,10 @@ def test_trackio(kind, folder):
     (path,) = (folder / "trackio").glob("*.db")
     with sqlite3.connect(path) as database:
         rows = [json.loads(row) for (row,) in database.execute("SELECT metrics FROM metrics ORDER BY step")]
+        ((settings,),) = database.execute("SELECT config FROM configs")
     assert len(rows) == len(RECORDS) + 1 + len(EVALUATIONS) + 1  # with the evaluation at the start and the summary
     check(kind, by_name(rows))
+    check_settings(json.loads(settings))
 
 
 def test_mlflow(kind, folder):
@@ -155,6 +172,9 @@ def test_mlflow(kind, folder):
     stored = {name: {metric.step: metric.value for metric in each} for name, each in found.items()}
     assert all(len(stored[name]) == len(found[name]) for name in found if name != "epoch")
     check(kind, stored, prefix="", evaluation="eval_")  # MLflow gets Trainer's own names
+    params = run.data.params  # all of them texts
+    check_settings({name: type(SETTINGS.get(name, ""))(value) for name, value in params.items()})
+    assert len(client.search_runs(["0"], "params.schedule = 'linear()'")) == 1
 
 
 def test_wandb(kind, folder):
@@ -162,14 +182,17 @@ def test_wandb(kind, folder):
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    rows = []
+    rows, settings = [], {}
     for content in _log_records(path.read_bytes()):
         record = Record.FromString(content)
         if record.WhichOneof("record_type") == "history":
             items = record.history.item
             rows.append({item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items})
+        updates = [*record.run.config.update, *record.config.update]
+        settings |= {each.key or "/".join(each.nested_key): json.loads(each.value_json) for each in updates}
     assert len(rows) == len(RECORDS) + 1 + len(EVALUATIONS) + 1
     check(kind, by_name(rows))
+    check_settings(settings)
 
 
 def _log_records(data):
