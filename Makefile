@@ -6,7 +6,7 @@ BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-fast test-oldest lint bench bench-long clean
+.PHONY: demo test test-fast test-oldest lint docs dist bench bench-long clean
 
 demo: .venv/demo
 	$(BIN)/python recipes/text_classification.py recipes/configs/demo.yaml --output_dir runs/demo-$$(date +%Y%m%d-%H%M%S)
@@ -27,6 +27,16 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The documentation site, in site/. A warning, such as a link that leads nowhere, is an error.
+docs: .venv/dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# Wheel and source distribution, checked, in dist/.
+dist: .venv/dev
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m twine check --strict dist/*
+
 # The benchmarks that finish in minutes. They write benchmarks/results and the figures of the README.
 bench: .venv/dev
 	$(BIN)/python benchmarks/run.py
@@ -42,7 +52,7 @@ bench-long: .venv/dev
 
 .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[dev,reporters,integrations]"
+	$(BIN)/python $(PIP_INSTALL) --constraint constraints.txt --editable ".[dev,docs,reporters,integrations]"
 	touch $@ .venv/demo
 
 .venv-oldest/dev: pyproject.toml constraints-oldest.txt
@@ -51,4 +61,4 @@ bench-long: .venv/dev
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf site .venv .venv-oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

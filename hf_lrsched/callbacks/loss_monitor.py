@@ -24,7 +24,7 @@ class LossMonitor(Watcher):
 
     It changes nothing. Its findings are in `monitor.findings`, are logged as warnings by the main process, and are events in
     the record and the report: what was observed, since which update, and what to change, as text that can be pasted. The kinds
-    of findings and their statistics are in [docs/monitor.md](docs/monitor.md).
+    of findings and their statistics are in docs/monitor.md.
 
     It reads the trained loss of every update without waiting for the device: see [`UpdateLosses`]. It needs the memory of a few
     hundred numbers, however long the run. A resumed run is judged by what is observed since.

@@ -1,6 +1,7 @@
 """The documentation: its examples run, its links exist, its catalogue equals the docstrings."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,15 @@ import pytest
 from transformers import optimization
 from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
 
+from hf_lrsched.cli.main import main
 from hf_lrsched.schedules import parser as language
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
-OTHER_PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")]
+PAGES = sorted(DOCS.rglob("*.md"))
+OTHER_PAGES = [
+    ROOT / name for name in ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
+]
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -39,7 +43,7 @@ def test_pages_exist():
     assert {"language.md", "schedules.md"} <= {page.name for page in PAGES}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_examples_run(page):
     run(Path(__file__).with_name("run_examples.py"), page)
 
@@ -54,6 +58,17 @@ def test_links_exist(page):
         assert linked.exists(), f"{page.name} links to {target}"
         if fragment:
             assert fragment in map(anchor, HEADING.findall(read(linked))), f"{page.name} links to {target}"
+
+
+PREVIEW = re.compile(r"^hf-lrsched (preview .*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "command", sorted({command for page in [*PAGES, *OTHER_PAGES] for command in PREVIEW.findall(read(page))})
+)
+def test_preview_commands_run(command, monkeypatch, capsys):
+    assert main(shlex.split(command, comments=True)) == 0
+    assert "lengths" in capsys.readouterr().out
 
 
 def test_grammar_on_the_page_equals_the_parser():
