@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 #: Of a box, of the height of its row.
 _HALF = 0.28
+_EDGE: dict[str, Any] = {"color": "#333333", "linewidth": 1.1}
+_MEDIAN: dict[str, Any] = {"color": "#D55E00", "linewidth": 2.2, "zorder": 3}
+_SEED: dict[str, Any] = {"color": "#0072B2", "markeredgecolor": "#FFFFFF", "markersize": 6, "zorder": 4}
 
 
 @style.house_style
@@ -59,28 +62,22 @@ def draw_boxes(
     values = {name: [float(value) for value in seeds if np.isfinite(value)] for name, seeds in metrics.items()}
     if not any(values.values()):
         raise ScheduleError("nothing to draw: no schedule has a finite value.")
-    figure = style.new_figure(9, 1.9 + 0.62 * len(values))
-    axes = figure.subplots()
+    figure, (axes,) = style.new_panels(9, 1.9 + 0.62 * len(values))
     labels = []
     for row, (name, seeds) in enumerate(values.items()):
         lines = textwrap.wrap(name, 44, break_on_hyphens=False, max_lines=3, placeholder=" …")
-        count = (
-            f"{len(seeds)} of {len(metrics[name])} seeds" if len(seeds) < len(metrics[name]) else f"n = {len(seeds)}"
-        )
+        total = len(metrics[name])
+        count = f"{len(seeds)} of {total} seeds" if len(seeds) < total else f"n = {total}"
         labels.append("\n".join([*map(style.plain, lines), f"({count})"]))
-        if len(seeds) > 1:
+        spread = np.zeros(len(seeds))
+        if len(seeds) > 1:  # not matplotlib's boxplot, whose word for "horizontal" changed from 3.9 to 3.11
             first, median, third = np.percentile(seeds, [25, 50, 75])
-            for low, high in ((min(seeds), first), (third, max(seeds))):
-                axes.plot([low, high], [row, row], color="#333333", linewidth=1.1, label="_", zorder=2)
-            axes.barh(
-                row, third - first, 2 * _HALF, left=first, color="#BBD5E8", edgecolor="#333333", linewidth=1.1, zorder=2
-            )
-            axes.plot(
-                [median] * 2, [row - _HALF, row + _HALF], color="#D55E00", linewidth=2.2, label="median", zorder=3
-            )
-        offsets = np.linspace(-0.5 * _HALF, 0.5 * _HALF, len(seeds)) if len(seeds) > 1 else [0.0]
-        look = {"color": "#0072B2", "markeredgecolor": "#FFFFFF", "markersize": 6, "linestyle": "none", "zorder": 4}
-        axes.plot(seeds, [row + offset for offset in offsets], "o", label="one seed", **look)  # type: ignore[arg-type]
+            for ends in ([min(seeds), first], [third, max(seeds)]):
+                axes.plot(ends, [row, row], label="_", **_EDGE, zorder=2)
+            axes.barh(row, third - first, 2 * _HALF, left=first, facecolor="#BBD5E8", edgecolor="#333333", zorder=2)
+            axes.plot([median] * 2, [row - _HALF, row + _HALF], label="median", **_MEDIAN)
+            spread = np.linspace(-0.5 * _HALF, 0.5 * _HALF, len(seeds))
+        axes.plot(seeds, row + spread, "o", label="one seed", **_SEED)
     if baseline is not None:
         label = f"{style.plain(baseline_name, 60)}: {baseline:.4g}"
         axes.axvline(baseline, color="#000000", linewidth=1.2, linestyle=(0, (4, 2)), label=label, zorder=1)
@@ -88,6 +85,5 @@ def draw_boxes(
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.set_xlabel(style.plain(display_name(metric), 80))
     style.draw_grid(axes, "x")
-    style.draw_legend(figure, [axes])
-    style.set_title(figure, f"{display_name(metric)} over seeds, by schedule" if title is None else title)
-    return style.save(figure, path)
+    title = f"{display_name(metric)} over seeds, by schedule" if title is None else title
+    return style.finish(figure, [axes], title, path)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: A group of biases and norms beside the weights of the same layer.
 _NO_DECAY = "/no_decay"
+#: An LR of 0.
+_ZERO: dict[str, Any] = {"facecolor": "#FFFFFF", "edgecolor": "#888888", "hatch": "////"}
 #: A plot has fewer pixels in a row.
 _COLUMNS = 2000
 #: Decades below the highest LR that have colours of their own.
@@ -56,7 +58,6 @@ def draw_heat_map(
     ```
     """
     from matplotlib.colors import LogNorm, Normalize
-    from matplotlib.patches import Patch
 
     run = lrs if isinstance(lrs, Run) else None
     edges, rows = _of_run(lrs) if isinstance(lrs, Run) else _of_mapping(lrs)
@@ -71,9 +72,8 @@ def draw_heat_map(
     norm: Any = LogNorm(low, high) if is_log else Normalize(0 if low == high else low, high)
 
     shown = min(len(rows), _ROWS)
-    figure = style.new_figure(9, 2.3 + 0.24 * max(shown, 6))
-    axes = figure.subplots()
-    axes.patch.set(facecolor="#FFFFFF", edgecolor="#888888", hatch="////")
+    figure, (axes,) = style.new_panels(9, 2.3 + 0.24 * max(shown, 6))
+    axes.patch.set(**_ZERO)
     mesh = axes.pcolormesh(
         edges,
         np.arange(len(rows) + 1),
@@ -98,18 +98,13 @@ def draw_heat_map(
     axes.set_yticks([tick + 0.5 for tick in ticks], [labels[tick] for tick in ticks], fontsize=8)
     axes.set_ylabel("parameter group, its highest LR")
     style.set_update_axis(axes, run.updates_per_epoch if run is not None else None)
-    handles: list[Any] = []
     if (values == 0).any():
-        handles.append(Patch(facecolor="#FFFFFF", edgecolor="#888888", hatch="////", label="LR 0"))
+        axes.fill_between([], [], label="LR 0", **_ZERO)
     if run is not None and run.segments and (done := RunView(run).done) < edges[-1]:
-        handles.append(
-            axes.axvline(done, color="#000000", linewidth=1.4, linestyle=(0, (3, 2)), label="planned from here on")
-        )
-    if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    named = ": ".join(filter(None, [run.name, run.schedule])) if run is not None else ""
-    style.set_title(figure, title if title is not None else named or "Learning rate of each group")
-    return style.save(figure, path)
+        axes.axvline(done, label="planned from here on", color="#000000", linewidth=1.4, linestyle=(0, (3, 2)))
+    if title is None:
+        title = ": ".join(filter(None, [run.name, run.schedule])) if run is not None else ""
+    return style.finish(figure, [axes], title or "Learning rate of each group", path)
 
 
 def _of_run(run: Run) -> tuple[Array, dict[str, Array]]:

@@ -14,7 +14,6 @@ from ..trajectory.trajectory import Trajectory
 from . import style
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _OLD, _NEW = style.COLOURS[:2]
@@ -81,31 +80,29 @@ def draw_resume(
     draw_resume(old, new, t=5, path="resume.png", on_resume="switch")
     ```
     """
-    peaks, horizon = after.settings.peaks, after.settings.horizon
-    dropped = [_drops_of(before, group, drops) for group in range(len(peaks))]
+    horizon, count = after.settings.horizon, len(after.settings.peaks)
+    count_before = len(before.settings.peaks if isinstance(before, Trajectory) else before)
+    if count_before != count:
+        raise ScheduleError(f"cannot draw a resume from {count_before} parameter groups to {count}.")
+    dropped = [_drops_of(before, group, drops) for group in range(count)]
     totals = [math.prod(factor for _, factor in each) for each in dropped]
-    was = [*map(float, before)] if not isinstance(before, Trajectory) else _scale(before.lrs_at(t), totals)
     scales = totals if scales is None else scales
-    now = _scale(after.lrs_at(t), scales)
-    if len(was) != len(now):
-        raise ScheduleError(f"cannot draw a resume from {len(was)} parameter groups to {len(now)}.")
+    was = np.multiply(before.lrs_at(t), totals) if isinstance(before, Trajectory) else before
+    now = np.multiply(after.lrs_at(t), scales)
     end = after.end() if end is None else end
     last = max(end, t + 1, before.end() if isinstance(before, Trajectory) else 0)
     groups = _groups_that_differ(before, after, last)
-    figure = style.new_figure(9, 3.4 + 1.9 * len(groups))
-    panels: list[Axes] = [*figure.subplots(len(groups), 1, sharex=True, squeeze=False)[:, 0]]
+    figure, panels = style.new_panels(9, 3.4 + 1.9 * len(groups), [1] * len(groups))
 
-    counts_updates = horizon.unit == "updates"
-    used = f"used up to update {t:g}" if counts_updates else f"used up to {t:g} {horizon.unit}"
-    onwards = f"from update {t + 1:g} on" if counts_updates else "from there on"
+    here = f"update {t:g}" if horizon.unit == "updates" else f"{t:g} {horizon.unit}"
     for axes, group in zip(panels, groups, strict=True):
         lines: list[tuple[tuple[Array, Array], str, dict[str, Any]]] = []
         if isinstance(before, Trajectory):
             planned = _points(before, group, since, before.end(), dropped[group])
             lines.append((planned, f"was planned: {_describe(before, group)}", _PLANNED))
-            lines.append((_points(before, group, since, t, dropped[group]), used, _USED))
+            lines.append((_points(before, group, since, t, dropped[group]), f"used up to {here}", _USED))
         to_come = _points(after, group, t, end, [(0.0, scales[group])])
-        lines.append((to_come, f"{onwards}: {_describe(after, group, end)}", _NEXT))
+        lines.append((to_come, f"from there on: {_describe(after, group, end)}", _NEXT))
         for points, label, look in lines:
             # The LR of update u holds from u - 1 to u, as in the other plots.
             axes.plot(*points, label=label, drawstyle="steps-post", **look)
@@ -113,25 +110,16 @@ def draw_resume(
         axes.plot([t], [was[group]], "o", markerfacecolor="none", markeredgewidth=1.6, color=_OLD, label=label, **_DOTS)
         axes.plot([t], [now[group]], "o", color=_NEW, **_DOTS)
         axes.axvline(t, color="#888888", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
-        name = "" if len(now) == 1 else f"{style.plain(names[group]) if names else f'group_{group}'}: "
-        which = f"LR of update {t + 1:g}" if counts_updates else "the next LR"
-        changed = f"{name}{which}: {style.format_lr(was[group])} was planned, {style.format_lr(now[group])} is used"
-        axes.set_title(changed, loc="left", fontsize=9.5)
+        name = "" if count == 1 else f"{style.plain(names[group]) if names else f'group_{group}'}: "
+        changed = f"{style.format_lr(was[group])} was planned, {style.format_lr(now[group])} is used"
+        axes.set_title(f"{name}next LR: {changed}", loc="left", fontsize=9.5)
         axes.set_ylabel("learning rate")
         style.set_lr_axis(axes)
         style.draw_grid(axes)
     panels[-1].set_xlim(-0.01 * last, 1.01 * last)
-    style.set_update_axis(panels[-1], horizon.updates_per_epoch, panels[0])
-    if not counts_updates:
-        panels[-1].set_xlabel(horizon.unit)
-    style.draw_legend(figure, panels, max_columns=1)
-    at = f"after update {t:g}" if counts_updates else f"after {t:g} {horizon.unit}"
-    figure.suptitle(f"Resumed {at}" + ("" if on_resume is None else f" with on_resume={on_resume!r}"))
-    return style.save(figure, path)
-
-
-def _scale(lrs: Sequence[float], scales: Sequence[float]) -> list[float]:
-    return [lr * scale for lr, scale in zip(lrs, scales, strict=False)]
+    style.set_update_axis(panels[-1], horizon.updates_per_epoch, panels[0], horizon.unit)
+    title = f"Resumed after {here}" + ("" if on_resume is None else f" with on_resume={on_resume!r}")
+    return style.finish(figure, panels, title, path, max_columns=1)
 
 
 def _drops_of(trajectory: Trajectory | Sequence[float], group: int, drops: Drops) -> Drops:

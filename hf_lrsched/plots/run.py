@@ -80,9 +80,7 @@ def draw_run(
         of = f" of {run.name}" if run.name else ""
         raise ScheduleError(f"nothing to draw{of}: there is neither an evaluation nor a training loss nor an LR.")
 
-    figure = style.new_figure(9, 6.2 if upper and has_losses else 4.6)
-    heights = (1.7, 1) if upper and has_losses else (1,)
-    panels: list[Axes] = [*figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]]
+    figure, panels = style.new_panels(9, 6.2, (1.7, 1)) if upper and has_losses else style.new_panels(9, 4.6)
     main, below = panels[0], panels[-1]
     if upper:
         _draw_metrics(main, run, upper)

@@ -59,8 +59,7 @@ def draw_runs(
     views = [RunView(run) for run in runs]
     lrs = [view.lrs() for view in views]
     heights = [2.6] * len(drawn) + [2.0] * any(each.lines for each in lrs)
-    figure = style.new_figure(9, sum(heights) + 1.4 + 0.2 * len(runs))
-    panels: list[Axes] = [*figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]]
+    figure, panels = style.new_panels(9, sum(heights) + 1.4 + 0.2 * len(runs), heights)
     for axes, metric in zip(panels, drawn, strict=False):
         _draw_metric(axes, metric, views, names, is_first=metric == drawn[0])
     if len(heights) > len(drawn):
@@ -72,15 +71,14 @@ def draw_runs(
     style.set_update_limits(panels)
     per_epoch = {run.updates_per_epoch for run in runs}
     style.set_update_axis(panels[-1], per_epoch.pop() if len(per_epoch) == 1 else None, panels[0])
-    count = "One run" if len(runs) == 1 else f"{len(runs)} runs"
-    style.set_title(figure, f"{count}: {', '.join(map(display_name, drawn))}" if title is None else title)
-    style.draw_legend(figure, panels)
+    if title is None:
+        count = "One run" if len(runs) == 1 else f"{len(runs)} runs"
+        title = f"{count}: {', '.join(map(display_name, drawn))}"
     notes = ["the runs have no evaluated metric in common"] if metrics is None and drawn == ["loss"] else []
     unknown = [name for name, each in zip(names, lrs, strict=True) if not each.lines]
     if unknown:
         notes.append(f"no learning rate in the records of {', '.join(unknown)}")
-    style.set_note(figure, notes)
-    return style.save(figure, path)
+    return style.finish(figure, panels, title, path, notes)
 
 
 def _choose(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[str] | None = None) -> list[str]:

@@ -36,8 +36,7 @@ def draw_schedules(
     draw_schedules([bert().resolve(345, 115), wsd().resolve(345, 115)], lr=2e-5, path="schedules.png")
     ```
     """
-    figure = style.new_figure(8, 4.2 + 0.22 * len(curves))
-    axes = figure.subplots()
+    figure, (axes,) = style.new_panels(8, 4.2 + 0.22 * len(curves))
     horizon = curves[0].horizon
     end = horizon.num_updates
     updates = np.arange(end) if updates is None else np.asarray(updates)
@@ -56,9 +55,5 @@ def draw_schedules(
     axes.set_xlim(0, end)
     style.set_lr_axis(axes)
     style.draw_grid(axes, "both")
-    style.set_update_axis(axes, horizon.updates_per_epoch)
-    if horizon.unit != "updates":
-        axes.set_xlabel(horizon.unit)
-    style.draw_legend(figure, [axes])
-    figure.suptitle("Learning rate before training", fontsize=11)
-    return style.save(figure, path)
+    style.set_update_axis(axes, horizon.updates_per_epoch, unit=horizon.unit)
+    return style.finish(figure, [axes], "Learning rate before training", path)

@@ -86,13 +86,35 @@ def _import_matplotlib() -> "type[Figure]":
     return Figure
 
 
-def new_figure(width: float, height: float) -> "Figure":
-    """Make a figure, which needs no display.
+def new_panels(width: float, height: float, ratios: Sequence[float] = (1,)) -> "tuple[Figure, list[Axes]]":
+    """Make a figure with panels above one another on one axis of updates. It needs no display.
+
+    Args:
+        width (`float`): Of the figure, in inches.
+        height (`float`): Of the figure, in inches.
+        ratios (`Sequence[float]`): The height of each panel, relative to the others.
 
     Raises:
         ImportError: Matplotlib is missing; with what to install.
     """
-    return _import_matplotlib()(figsize=(width, height), dpi=150, layout="constrained")
+    figure = _import_matplotlib()(figsize=(width, height), dpi=150, layout="constrained")
+    grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)
+    return figure, [*grid[:, 0]]
+
+
+def finish(
+    figure: "Figure",
+    panels: "Sequence[Axes]",
+    title: str,
+    path: str | Path | None,
+    notes: Sequence[str] = (),
+    max_columns: int = 3,
+) -> "Figure":
+    """Set title, legend and notes, and save the plot where a file is given."""
+    set_title(figure, title)
+    draw_legend(figure, panels, max_columns)
+    set_note(figure, notes)
+    return save(figure, path)
 
 
 def save(figure: "Figure", path: str | Path | None) -> "Figure":
@@ -185,17 +207,20 @@ def draw_grid(axes: "Axes", axis: Any = "y") -> None:
     axes.set_axisbelow(True)
 
 
-def set_update_axis(axes: "Axes", updates_per_epoch: float | None = None, top: "Axes | None" = None) -> None:
+def set_update_axis(
+    axes: "Axes", updates_per_epoch: float | None = None, top: "Axes | None" = None, unit: str = "updates"
+) -> None:
     """Label the axis of the updates: whole numbers below, epochs on top where they are known.
 
     Args:
         axes (`Axes`): The lowest panel.
         updates_per_epoch (`float`, *optional*): Updates in an epoch.
         top (`Axes`, *optional*): The highest panel. Defaults to `axes`.
+        unit (`str`, defaults to `updates`): What the schedule counts.
     """
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_xlabel(UPDATE)
+    axes.set_xlabel(UPDATE if unit == "updates" else unit)
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     if updates_per_epoch is not None:
@@ -227,9 +252,10 @@ def draw_legend(figure: "Figure", panels: "Sequence[Axes]", max_columns: int = 3
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    columns = min(max_columns, max(1, 120 // (8 + max(map(len, found), default=0))))
-    handles, labels = [*found.values()], [*found]
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
+    if found:
+        columns = min(max_columns, max(1, 120 // (8 + max(map(len, found)))))
+        look: Any = {"loc": "outside lower center", "frameon": False, "fontsize": 9}
+        figure.legend([*found.values()], [*found], ncols=columns, **look)
 
 
 def set_note(figure: "Figure", notes: Sequence[str]) -> None:

@@ -2,10 +2,8 @@
 
 import base64
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from .._version import __version__
 from ..runs.files import check_output, write_output
@@ -63,7 +61,13 @@ def _render(runs: Sequence[Run]) -> str:
     views = [RunView(run) for run in runs]
     for view in views:
         _check(view)
-    jinja2, plotly = _import_jinja2(), _read_plotly()
+    try:
+        import jinja2
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise ImportError('reports need Jinja2 and Plotly: pip install "hf-lrsched[report]"') from error
+    # The browser reads \r\n as \n; and the script's own text must not end its element.
+    plotly = str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")
     names, metric = distinct_names(runs), main_metric(runs)
     chart = (_HERE / "chart.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
@@ -73,15 +77,15 @@ def _render(runs: Sequence[Run]) -> str:
         lstrip_blocks=True,
         loader=jinja2.FileSystemLoader(_HERE),
     )
-    template = environment.get_template("page.html")
-    text: str = template.render(
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    text: str = environment.get_template("page.html").render(
         title=names[0] if len(names) == 1 else f"{len(names)} runs",
         version=__version__,
         policy=_policy(plotly, chart),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         plotly=plotly,
         chart=chart,
-        data=to_script(chart_data(views, names)),
+        data=chart_data(views, names),
         comparison=compare_runs(views, names, metric) if len(runs) > 1 else None,
         sections=[make_section(view, name, metric, len(runs)) for view, name in zip(views, names, strict=True)],
     )
@@ -112,37 +116,3 @@ def _policy(*scripts: str) -> str:
             "form-action 'none'",
         ]
     )
-
-
-def to_script(data: Any) -> str:
-    """Write JSON that can stand in a `<script>`: no text in it can end that, or begin anything.
-
-    Example:
-    ```python
-    >>> print(to_script("</script>"))
-    "\\u003c/script\\u003e"
-
-    ```
-    """
-    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
-def _import_jinja2() -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise ImportError('reports need Jinja2: pip install "hf-lrsched[report]"') from error
-    return jinja2
-
-
-def _read_plotly() -> str:
-    """Plotly's own script, which its package contains."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise ImportError('reports need Plotly: pip install "hf-lrsched[report]"') from error
-    # The browser reads \r\n as \n; and the script's own text must not end its element.
-    return str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")

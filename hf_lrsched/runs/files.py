@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -163,11 +164,6 @@ def _check_mapping(content: Any, path: Path) -> dict[str, Any]:
 
 def _bracket_depth(text: str) -> int:
     """Brackets that are open at once; those in quotes count, which no configuration has by the hundred."""
-    depth = deepest = 0
-    for character in text:
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth = max(0, depth - 1)
-    return deepest
+    steps = [(letter in "[{") - (letter in "]}") for letter in text]
+    depths = accumulate(steps, lambda depth, step: max(0, depth + step))
+    return max(depths, default=0)

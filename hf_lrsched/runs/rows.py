@@ -2,7 +2,9 @@
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -37,9 +39,8 @@ class Rows(Sequence[Row]):
 
     def __init__(self, rows: Iterable[Row] = ()):
         self._count = 0
-        self._blocks: dict[str, list[tuple[int, Array]]] = {}  # by column: the first row of each block, and its numbers
-        self._columns: dict[str, Array] = {}
-        self._is_whole: dict[str, bool] = {}
+        self._blocks: dict[str, list[Array]] = {}  # the numbers of each column
+        self._fractional: set[str] = set()
         #: By column and row: what is not a finite number, such as a text, a list, `None` or NaN.
         self.others: dict[str, dict[int, Any]] = {}
         #: Lines of the file that were no rows.
@@ -74,43 +75,43 @@ class Rows(Sequence[Row]):
 
     def column(self, key: str) -> Array:
         """Return the numbers of a column; NaN where a row has none."""
-        if key not in self._columns:
-            values = np.full(self._count, np.nan)
-            for first, block in self._blocks.pop(key, []):
-                values[first : first + len(block)] = block
-            self._columns[key], self._blocks[key] = values, [(0, values)]
-        return self._columns[key]
+        blocks = self._blocks.get(key) or [np.full(self._count, np.nan)]
+        if len(blocks) > 1:
+            blocks[:] = [np.concatenate(blocks)]
+        return blocks[0]
 
     def select(self, indices: Any) -> "Rows":
         """Return some of the rows, by their indices or by a mask."""
-        selected = Rows()
-        places = np.arange(self._count)[indices]
-        selected._count, selected.num_lost, selected._is_whole = len(places), self.num_lost, dict(self._is_whole)
-        new_places = {int(place): index for index, place in enumerate(places)} if self.others else {}
-        for key in self.names:
-            selected._blocks[key] = [(0, self.column(key)[places])]
-            others = {
-                new_places[place]: value for place, value in self.others.get(key, {}).items() if place in new_places
-            }
-            if others:
-                selected.others[key] = others
+        selected, places = Rows(), np.arange(self._count)[indices]
+        selected._count, selected.num_lost, selected._fractional = len(places), self.num_lost, self._fractional
+        selected._blocks = {key: [self.column(key)[places]] for key in self.names}
+        new = {place: index for index, place in enumerate(places.tolist())} if self.others else {}
+        for key, others in self.others.items():
+            selected.others[key] = {new[place]: value for place, value in others.items() if place in new}
         return selected
 
     def _extend(self, rows: list[Row]) -> None:
-        for key, values in _transpose(rows).items():
-            types = set(map(type, values))
-            numbers = np.array(values, dtype=np.float64) if types <= {int, float} else None
-            if numbers is None or not np.isfinite(numbers).all():  # rare: texts, NaN, or rows without this column
-                others = {index: value for index, value in enumerate(values) if not is_finite_number(value)}
-                types = {type(value) for index, value in enumerate(values) if index not in others}
-                numbers = np.array([math.nan if index in others else value for index, value in enumerate(values)])
-                for index, value in others.items():
-                    if value is not _ABSENT:
-                        self.others.setdefault(key, {})[self._count + index] = value
-            self._blocks.setdefault(key, []).append((self._count, numbers.astype(np.float64)))
-            self._columns.pop(key, None)
-            self._is_whole[key] = types <= {int} and self._is_whole.get(key, True)
+        columns = _transpose(rows)
+        for key in columns:
+            self._blocks.setdefault(key, [np.full(self._count, np.nan)])
+        for key, blocks in self._blocks.items():
+            absent = np.full(len(rows), np.nan)
+            blocks.append(self._read_numbers(key, columns[key]) if key in columns else absent)
         self._count += len(rows)
+
+    def _read_numbers(self, key: str, values: Sequence[Any]) -> Array:
+        types = set(map(type, values))
+        if float in types:
+            self._fractional.add(key)
+        with suppress(OverflowError):  # of a whole number beyond all floats
+            if types <= {int, float} and np.isfinite(numbers := np.array(values, dtype=np.float64)).all():
+                return numbers
+        # Rare: texts, NaN, or rows without this column.
+        numbers = np.array([value if _is_finite_float(value) else math.nan for value in values], dtype=np.float64)
+        for index in np.flatnonzero(np.isnan(numbers)).tolist():
+            if values[index] is not _ABSENT:
+                self.others.setdefault(key, {})[self._count + index] = values[index]
+        return numbers
 
     def __len__(self) -> int:
         return self._count
@@ -129,7 +130,7 @@ class Rows(Sequence[Row]):
             if place in others:
                 row[key] = others[place]
             elif not math.isnan(number):
-                row[key] = int(number) if self._is_whole[key] else number
+                row[key] = number if key in self._fractional else int(number)
         return row
 
     def __iter__(self) -> Iterator[Row]:
@@ -151,6 +152,10 @@ def parse_row(line: bytes) -> Row | None:
     except (ValueError, RecursionError):  # also of bytes that are no text
         return None
     return row if isinstance(row, dict) else None
+
+
+def _is_finite_float(value: object) -> bool:
+    return is_finite_number(value) and abs(value) <= sys.float_info.max
 
 
 def _transpose(rows: list[Row]) -> dict[str, Sequence[Any]]:

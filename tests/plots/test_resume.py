@@ -50,7 +50,7 @@ def test_planned_used_and_new_lrs(how, is_now, lrs):
     found = lines(axes)
     assert found[PLANNED] == ([0, 1, 2, 3, 4], [1, 0.75, 0.5, 0.25, 0.25])
     assert found["used up to update 2"] == ([0, 1, 2], [1, 0.75, 0.75])
-    updates, values = found[f"from update 3 on: {is_now}"]
+    updates, values = found[f"from there on: {is_now}"]
     assert updates == [2, 3, 4, 5, 6, 7, 8]
     assert values == pytest.approx(lrs, abs=1e-12)
     assert all(line.get_drawstyle() == "steps-post" for line in axes.get_lines() if len(line.get_xdata()) > 2)
@@ -62,7 +62,7 @@ def test_titles_and_labels():
     figure = drawn("switch")
     axes = figure.axes[0]
     assert figure.get_suptitle() == "Resumed after update 2 with on_resume='switch'"
-    assert axes.get_title(loc="left") == "LR of update 3: 5e-1 was planned, 7.5e-1 is used"
+    assert axes.get_title(loc="left") == "next LR: 5e-1 was planned, 7.5e-1 is used"
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("update (optimizer step)", "learning rate")
     assert [child.get_xlabel() for child in axes.child_axes] == ["epoch"]
     assert len(figure.legends[0].get_texts()) == 3
@@ -80,7 +80,7 @@ def lines_without_words(axes):
 def test_checkpoint_of_another_scheduler():
     found = lines(draw_resume([0.125], Trajectory(NEW), 4).axes[0])
     assert found["the checkpoint's LR, whose curve is not known"] == ([4], [0.125])
-    assert found["from update 5 on: linear() over 8 updates"] == ([4, 5, 6, 7, 8], [0.5, 0.375, 0.25, 0.125, 0.125])
+    assert found["from there on: linear() over 8 updates"] == ([4, 5, 6, 7, 8], [0.5, 0.375, 0.25, 0.125, 0.125])
     assert not any(label.startswith(("was planned", "used")) for label in found)
 
 
@@ -95,14 +95,14 @@ def test_drops_of_a_plateau():
     found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), 3, drops=[(1, 0.5)], scales=[0.5]).axes[0])
     assert found["used up to update 3"] == ([0, 1, 2, 3], [1, 0.375, 0.25, 0.25])
     assert found[PLANNED][1] == [1, 0.375, 0.25, 0.125, 0.125]
-    assert found["from update 4 on: linear() over 8 updates"][1][:2] == [0.5 * 5 / 8, 0.5 * 4 / 8]
+    assert found["from there on: linear() over 8 updates"][1][:2] == [0.5 * 5 / 8, 0.5 * 4 / 8]
 
 
 def test_drops_are_those_of_the_groups_with_the_plateau():
     own = ("linear()", None)
     old, new = (RunSettings("linear() * plateau()", Horizon(n), (1.0, 0.5), own) for n in (4, 8))
     figure = draw_resume(Trajectory(old), Trajectory(new), 2, drops=[(1, 0.5)], names=["embeddings", "encoder"])
-    assert figure.axes[0].get_title(loc="left") == "embeddings: LR of update 3: 5e-1 was planned, 7.5e-1 is used"
+    assert figure.axes[0].get_title(loc="left") == "embeddings: next LR: 5e-1 was planned, 7.5e-1 is used"
     assert lines(figure.axes[0])["used up to update 2"][1][:2] == [1, 0.75]
 
 
@@ -121,7 +121,7 @@ def test_schedule_that_counts_seconds():
 def test_at_the_beginning_at_the_end_and_past_it(t):
     found = lines(draw_resume(Trajectory(OLD), Trajectory(NEW), t).axes[0])
     assert found[f"used up to update {t}"][0] == ([*range(t + 1)] if t else [])
-    assert found[f"from update {t + 1} on: linear() over 8 updates"][0] == [*range(t, 9)]
+    assert found["from there on: linear() over 8 updates"][0] == [*range(t, 9)]
 
 
 def test_resume_at_the_end():
@@ -134,7 +134,7 @@ def test_groups_of_one_shape_are_drawn_once():
         Trajectory(settings("linear()", 4, **groups)), Trajectory(settings("linear()", 8, **groups)), 2
     )
     assert len(figure.axes) == 1
-    assert figure.axes[0].get_title(loc="left").startswith("group_0: LR of update 3")
+    assert figure.axes[0].get_title(loc="left").startswith("group_0: next LR")
 
 
 def test_up_to_three_groups_of_different_shapes():

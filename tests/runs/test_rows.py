@@ -38,6 +38,12 @@ def test_columns():
     assert Rows().column("step").tolist() == []
 
 
+def test_a_whole_number_beyond_all_floats_is_kept_as_it_is():
+    rows = Rows([{"step": 1, "loss": 10**400}, {"step": 2, "loss": 0.5}])
+    assert rows[0] == {"step": 1, "loss": 10**400} and rows.others == {"loss": {0: 10**400}}
+    np.testing.assert_array_equal(rows.column("loss"), [np.nan, 0.5])
+
+
 def test_selection():
     rows = Rows(ROWS)
     assert rows.select([3, 2]) == [ROWS[3], ROWS[2]]

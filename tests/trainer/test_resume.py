@@ -56,7 +56,7 @@ def test_the_plot_is_of_this_resume(resumed, tmp_path, monkeypatch):
     found = {line.get_label(): [*line.get_ydata()] for line in axes.get_lines()}
     peak = trainer.args.learning_rate
     assert found["was planned: linear() over 6 updates"] == pytest.approx([peak * k / 6 for k in (6, 5, 4, 3, 2, 1, 1)])
-    assert found["from update 4 on: linear() over 8 updates"][:-1] == pytest.approx(trainer.recorder.used)
+    assert found["from there on: linear() over 8 updates"][:-1] == pytest.approx(trainer.recorder.used)
     assert figures[0].get_suptitle() == "Resumed after update 3 with on_resume='switch'"
 
 
