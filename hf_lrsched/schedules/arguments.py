@@ -26,68 +26,37 @@ def is_list(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
-def as_factor(value: object, name: str) -> float:
-    """A factor: a finite number of at least 0, or a text in percent (`"1%"` is 0.01)."""
-    number = _number(value)
-    if number is None or number < 0:
-        raise ScheduleError(f"{name} must be a finite factor of at least 0, like 0.01 or 1%, got {brief(value)}.")
-    return number
+def number(allowed: str, accepts: Callable[[float], bool], percent: bool = True) -> Callable[[object, str], float]:
+    """Make the reader of a finite number, also from a text: `"1%"` is 0.01 where percent are allowed."""
+
+    def read(value: object, name: str) -> float:
+        found = _read_number(value, percent)
+        if found is None or not accepts(found):
+            raise ScheduleError(f"{name} must be {allowed}, got {brief(value)}.")
+        return found
+
+    return read
 
 
-def as_decay_factor(value: object, name: str) -> float:
-    """What one drop of a decay multiplies by: above 0, at most 1."""
-    number = _number(value)
-    if number is None or not 0 < number <= 1:
-        raise ScheduleError(
-            f"{name} must be above 0 and at most 1, got {brief(value)}: a decay multiplies the LR by it at every drop."
-        )
-    return number
+def whole_number(lowest: int) -> Callable[[object, str], int]:
+    """Make the reader of a whole number."""
+
+    def read(value: object, name: str) -> int:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
+            raise ScheduleError(f"{name} must be a whole number of at least {lowest}, got {brief(value)}.")
+        return int(value)
+
+    return read
 
 
-def as_lr(value: object, name: str) -> float:
-    """A learning rate: a finite number of at least 0."""
-    number = _number(value, percent=False)
-    if number is None or number < 0:
-        raise ScheduleError(f"{name} must be a finite learning rate of at least 0, like 1e-6, got {brief(value)}.")
-    return number
-
-
-def as_positive(value: object, name: str) -> float:
-    """A finite number above 0."""
-    number = _number(value)
-    if number is None or number <= 0:
-        raise ScheduleError(f"{name} must be a finite number above 0, got {brief(value)}.")
-    return number
-
-
-def as_number(value: object, name: str) -> float:
-    """A finite number."""
-    number = _number(value)
-    if number is None:
-        raise ScheduleError(f"{name} must be a finite number, got {brief(value)}.")
-    return number
-
-
-def as_count(value: object, name: str) -> int:
-    """A whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise ScheduleError(f"{name} must be a whole number of at least 1, got {brief(value)}.")
-    return int(value)
-
-
-def as_whole(value: object, name: str) -> int:
-    """A whole number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
-        raise ScheduleError(f"{name} must be a whole number of at least 0, got {brief(value)}.")
-    return int(value)
-
-
-def as_not_negative(value: object, name: str) -> float:
-    """A finite number of at least 0."""
-    number = _number(value)
-    if number is None or number < 0:
-        raise ScheduleError(f"{name} must be a finite number of at least 0, got {brief(value)}.")
-    return number
+as_factor = number("a finite factor of at least 0, like 0.01 or 1%", lambda x: x >= 0)
+as_decay_factor = number("above 0 and at most 1", lambda x: 0 < x <= 1)
+as_lr = number("a finite learning rate of at least 0, like 1e-6", lambda x: x >= 0, percent=False)
+as_positive = number("a finite number above 0", lambda x: x > 0)
+as_not_negative = number("a finite number of at least 0", lambda x: x >= 0)
+as_number = number("a finite number", lambda x: True)
+as_count = whole_number(1)
+as_whole = whole_number(0)
 
 
 def as_metric(value: object, name: str) -> str:
@@ -133,7 +102,7 @@ def as_inner_schedule(value: object, name: str) -> Schedule:
         raise ScheduleError(f"{name} must be a schedule like cosine(), got {brief(value)}.")
     if _reacts(value):
         raise ScheduleError(
-            f"{name} can't be {value}: what follows the run stands outside, e.g. floor(linear(), to=1%) * plateau()."
+            f"{name} cannot be {value}: what reacts to the run stands outside, e.g. floor(linear(), to=1%) * plateau()."
         )
     return value
 
@@ -177,23 +146,21 @@ DurationArgument: TypeAlias = Annotated[Any, as_duration]
 MilestonesArgument: TypeAlias = Annotated[Any, as_milestones]
 ScheduleArgument: TypeAlias = Annotated[Any, as_inner_schedule]
 PointsArgument: TypeAlias = Annotated[Any, as_points]
+OptionalFactor: TypeAlias = FactorArgument | None
+OptionalLR: TypeAlias = LRArgument | None
+OptionalLength: TypeAlias = LengthArgument | None
 
 
-def _number(value: object, percent: bool = True) -> float | None:
-    """A finite number, or `None`."""
-    if isinstance(value, str):
-        if "_" in value or not value.isascii():
-            return None  # Python's 1_0 is no number of this language
-        in_percent = percent and value.endswith("%")
-        try:
-            number = float(value[:-1]) / 100 if in_percent else float(value)
-        except ValueError:
+def _read_number(value: object, percent: bool) -> float | None:
+    """Return a finite number, or `None`."""
+    try:
+        # Python's 1_0 is no number of this language.
+        if isinstance(value, str) and value.isascii() and "_" not in value:
+            found = float(value[:-1]) / 100 if percent and value.endswith("%") else float(value)
+        elif not isinstance(value, bool) and isinstance(value, Real):
+            found = float(value)
+        else:
             return None
-    elif not isinstance(value, bool) and isinstance(value, Real):
-        try:
-            number = float(value)
-        except OverflowError:
-            return None
-    else:
+    except (ValueError, OverflowError):
         return None
-    return number + 0.0 if math.isfinite(number) else None  # + 0.0 makes -0.0 0.0
+    return found + 0.0 if math.isfinite(found) else None  # + 0.0 makes -0.0 0.0

@@ -1,5 +1,6 @@
 """The names that `transformers.get_scheduler` takes, as sentences of this language."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,7 @@ def from_transformers(
         raise ScheduleError(
             f"unknown name {brief(name)}; transformers' are {', '.join(_SENTENCES)}.{nearest(name, _SENTENCES)}"
         )
-    build, allowed = _SENTENCES[name]
+    allowed = allowed_arguments(name)
     for key in kwargs:
         if key not in allowed:
             raise ScheduleError(
@@ -64,23 +65,11 @@ def from_transformers(
         as_count(num_warmup_steps, "num_warmup_steps")
     if name not in WITHOUT_WARMUP and num_warmup_steps is None:
         raise ScheduleError(f"{name!r} needs num_warmup_steps; 0 for none.")
-    return build(num_warmup_steps or 0, num_training_steps, **kwargs)
+    return _SENTENCES[name](num_warmup_steps or 0, num_training_steps, **kwargs)
 
 
 def _warm(steps: int, schedule: Schedule, **kwargs: Any) -> Schedule:
     return schedule if steps == 0 else warmup(steps, **kwargs) >> schedule
-
-
-def _constant(steps: int, total: int | None) -> Schedule:
-    return hold()  # transformers' takes num_warmup_steps too, and does not use it
-
-
-def _constant_with_warmup(steps: int, total: int | None) -> Schedule:
-    return _warm(steps, hold())
-
-
-def _linear(steps: int, total: int | None) -> Schedule:
-    return _warm(steps, linear())
 
 
 def _cosine(steps: int, total: int | None, num_cycles: float = 0.5) -> Schedule:
@@ -159,12 +148,11 @@ def _warmup_stable_decay(
             raise ScheduleError(
                 f"num_warmup_steps and num_decay_steps are {steps} + {num_decay_steps} updates, but the run has {total}."
             )
-    decays = {
-        "linear": lambda: linear(to=min_lr_ratio, over=num_decay_steps),
-        "cosine": lambda: cosine(to=min_lr_ratio, cycles=num_cycles, over=num_decay_steps),
-        "1-sqrt": lambda: one_minus_sqrt(to=min_lr_ratio, over=num_decay_steps),
-    }
-    decay = decays[decay_type]()
+    decay = {
+        "linear": linear(to=min_lr_ratio, over=num_decay_steps),
+        "cosine": cosine(to=min_lr_ratio, cycles=num_cycles, over=num_decay_steps),
+        "1-sqrt": one_minus_sqrt(to=min_lr_ratio, over=num_decay_steps),
+    }[decay_type]
     held = decay if num_stable_steps == 0 else hold(num_stable_steps) >> decay
     return _warm(steps, held, start=min_lr_ratio, shape=_WSD_SHAPES[warmup_type])
 
@@ -192,16 +180,8 @@ def _reduce_lr_on_plateau(
         raise ScheduleError(
             f"min_lr={min_lr!r} is an LR, and plateau() ends at a factor: give to=min_lr / learning_rate."
         )
-    return hold() * plateau(
-        metric=metric,
-        mode=mode,
-        factor=factor,
-        patience=patience,
-        threshold=threshold,
-        threshold_mode=threshold_mode,
-        cooldown=cooldown,
-        to=to,
-    )
+    rule = {"factor": factor, "patience": patience, "cooldown": cooldown, "to": to}
+    return hold() * plateau(metric=metric, mode=mode, threshold=threshold, threshold_mode=threshold_mode, **rule)
 
 
 def _required(total: int | None, name: str) -> int:
@@ -210,25 +190,19 @@ def _required(total: int | None, name: str) -> int:
     return total
 
 
-_MIN_LR = ("num_cycles", "min_lr", "min_lr_rate")
-_SENTENCES: dict[str, tuple[Callable[..., Schedule], tuple[str, ...]]] = {
-    "linear": (_linear, ()),
-    "cosine": (_cosine, ("num_cycles",)),
-    "cosine_with_restarts": (_cosine_with_restarts, ("num_cycles",)),
-    "polynomial": (_polynomial, ("lr_end", "power")),
-    "constant": (_constant, ()),
-    "constant_with_warmup": (_constant_with_warmup, ()),
-    "inverse_sqrt": (_inverse_sqrt, ("timescale",)),
-    "cosine_with_min_lr": (_cosine_with_min_lr, _MIN_LR),
-    "cosine_warmup_with_min_lr": (_cosine_warmup_with_min_lr, (*_MIN_LR, "warmup_lr_rate")),
-    "warmup_stable_decay": (
-        _warmup_stable_decay,
-        ("num_decay_steps", "num_stable_steps", "warmup_type", "decay_type", "min_lr_ratio", "num_cycles"),
-    ),
-    "reduce_lr_on_plateau": (
-        _reduce_lr_on_plateau,
-        ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lr", "eps", "metric", "to"),
-    ),
+# Each name's function of the warmup, the updates of the run and what transformers takes for this name.
+_SENTENCES: dict[str, Callable[..., Schedule]] = {
+    "linear": lambda steps, total: _warm(steps, linear()),
+    "cosine": _cosine,
+    "cosine_with_restarts": _cosine_with_restarts,
+    "polynomial": _polynomial,
+    "constant": lambda steps, total: hold(),  # transformers' takes num_warmup_steps too, and does not use it
+    "constant_with_warmup": lambda steps, total: _warm(steps, hold()),
+    "inverse_sqrt": _inverse_sqrt,
+    "cosine_with_min_lr": _cosine_with_min_lr,
+    "cosine_warmup_with_min_lr": _cosine_warmup_with_min_lr,
+    "warmup_stable_decay": _warmup_stable_decay,
+    "reduce_lr_on_plateau": _reduce_lr_on_plateau,
 }
 
 #: The names whose curve follows from the updates alone.
@@ -245,4 +219,4 @@ def allowed_arguments(name: str) -> tuple[str, ...]:
 
     ```
     """
-    return _SENTENCES[name][1]
+    return tuple(inspect.signature(_SENTENCES[name]).parameters)[2:]

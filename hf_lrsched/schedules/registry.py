@@ -109,15 +109,14 @@ class _Definition:
 
     @functools.cached_property
     def parameters(self) -> dict[str, _Parameter]:
-        hints = typing.get_type_hints(self.function, include_extras=True)
         return {
             name: _Parameter(
-                _find_reader(hints.get(name)),
+                _find_reader(parameter.annotation),
                 parameter.default,
-                types.NoneType in typing.get_args(hints.get(name)),
+                types.NoneType in typing.get_args(parameter.annotation),
                 parameter.kind is parameter.POSITIONAL_OR_KEYWORD,
             )
-            for name, parameter in inspect.signature(self.function).parameters.items()
+            for name, parameter in inspect.signature(self.function, eval_str=True).parameters.items()
         }
 
     @functools.cached_property
@@ -166,6 +165,9 @@ class _Definition:
         for name in self.parameters:
             if name not in values:
                 raise ScheduleError(f"{self.name}() needs {name!r}.")
+        for name, lr in ((name, values.get(f"{name}_lr")) for name in self.parameters):
+            if lr is not None and values[name] != self.defaults[name]:
+                raise ScheduleError(f"{self.name}() has both {name}={values[name]:g} and {name}_lr={lr:g}; give one.")
         return {name: values[name] for name in self.parameters}
 
     def _hint(self, name: str) -> str:
@@ -209,8 +211,9 @@ NAMES: dict[str, Callable[..., Schedule]] = {}
 def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
     """Make a phase of the language from a function that takes arguments and returns a shape.
 
-    The annotations of the arguments say how they are read ([`LengthArgument`], [`FactorArgument`], …); the argument
-    `over` is the length of the phase. The function is called when a phase is made, and refuses invalid arguments.
+    The annotations of the arguments say how they are read ([`LengthArgument`], [`FactorArgument`], …). The argument `over` is
+    the length of the phase; of `x` and `x_lr`, such as `to` and `to_lr`, a user may give one. The function is called when a
+    phase is made, and refuses invalid arguments.
 
     Raises:
         ScheduleError: The name is taken.

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 from numbers import Integral, Rational, Real
 
@@ -285,16 +286,8 @@ def _checked(length: Length, name: str, written: object) -> Length:
 
 def _decimal(value: Fraction) -> str:
     """Write a fraction as an exact decimal number."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    twos = fives = 0
-    rest = value.denominator
-    while rest % 2 == 0:
-        rest, twos = rest // 2, twos + 1
-    while rest % 5 == 0:
-        rest, fives = rest // 5, fives + 1
-    if rest != 1:
-        raise ScheduleError(f"{value} has no finite decimal form.")
-    places = max(twos, fives)
-    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
-    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+    exact = Context(prec=200, traps=[Inexact])
+    try:
+        return f"{exact.divide(Decimal(value.numerator), Decimal(value.denominator)).normalize(exact):f}"
+    except Inexact:
+        raise ScheduleError(f"{value} has no finite decimal form.") from None

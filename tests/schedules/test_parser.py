@@ -183,7 +183,7 @@ BAD = [
     ("repeat(linear(), ¦cycles=1.5)", ["cycles of repeat() must be a whole number", "1.5"]),
     ("repeat(linear(), cycles=2, ¦growth=0)", ["growth of repeat()", "above 0"]),
     ("repeat(¦5, cycles=2)", ["schedule of repeat() must be a schedule like cosine(), got 5"]),
-    ("cosine(¦to=0.1, to_lr=1e-6)", ["two ends", "give one"]),
+    ("cosine(¦to=0.1, to_lr=1e-6)", ["has both to=0.1 and to_lr=1e-06", "give one"]),
     ("rex(¦d=1)", ["d of rex()", "below 1"]),
     ("hold(1) >> tanh(¦lb=3, ub=2)", ["lb of tanh() must be below ub"]),
     ("custom(¦nowhere)", ["function of custom()", "'nowhere'"]),

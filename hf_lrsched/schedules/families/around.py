@@ -7,17 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..arguments import FactorArgument, LengthArgument, LRArgument, ScheduleArgument
+from ..arguments import FactorArgument, LengthArgument, OptionalLength, OptionalLR, ScheduleArgument
 from ..curve import Piece, Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape, Sized
 from ..shapes import Function
-from .ends import refuse_two_ends
+from .ends import lowest_level
 
 
 @phase
-def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: LRArgument | None = None) -> Shape:
+def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: OptionalLR = None) -> Shape:
     """Keep a schedule above a floor, its warmup included: `factor(t) = max(to, schedule(t))`.
 
     Args:
@@ -40,12 +40,9 @@ def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: LRArgu
 
     ```
     """
-    refuse_two_ends(to, to_lr, "floor")
 
     def build(span: Span) -> Function:
-        lowest = span.factor(to, to_lr)
-        if lowest > span.level:
-            raise ScheduleError(f"the floor of {span.text}, {lowest:g}, is above its peak, {span.level:g}.")
+        lowest = lowest_level(span, to, to_lr)
         factors = _from_update_0(schedule.build(span), span)
         return lambda u: np.maximum(lowest, factors(u))
 
@@ -118,7 +115,7 @@ def from_start(schedule: ScheduleArgument) -> Shape:
 
 
 @phase
-def planned(schedule: ScheduleArgument, *, length: LengthArgument, over: LengthArgument | None = None) -> Shape:
+def planned(schedule: ScheduleArgument, *, length: LengthArgument, over: OptionalLength = None) -> Shape:
     """Plan a schedule for a run of another length; the end of this run cuts it off.
 
     Everything in the schedule is as in a run of `length`: its `10%` is a tenth of that. If the run is longer, the LR stays

@@ -9,13 +9,12 @@ from typing import Annotated
 import numpy as np
 
 from .. import shapes
-from ..arguments import FactorArgument, LengthArgument, LRArgument, one_of
+from ..arguments import FactorArgument, LengthArgument, OptionalFactor, OptionalLength, OptionalLR, one_of
 from ..curve import Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape, Sized
 from ..shapes import Function
-from .ends import refuse_two_ends
 
 WARMUP_SHAPES = (*shapes.BY_NAME, "exponential", "constant")
 
@@ -24,10 +23,10 @@ WARMUP_SHAPES = (*shapes.BY_NAME, "exponential", "constant")
 def warmup(
     over: LengthArgument,
     *,
-    start: FactorArgument | None = None,
-    start_lr: LRArgument | None = None,
+    start: OptionalFactor = None,
+    start_lr: OptionalLR = None,
     to: FactorArgument = 1.0,
-    to_lr: LRArgument | None = None,
+    to_lr: OptionalLR = None,
     shape: Annotated[str, one_of(*WARMUP_SHAPES)] = "linear",
 ) -> Shape:
     """Climb, by default in a straight line: `factor(u) = start + (to - start) * u / W`, u = 0 … W-1 of W updates.
@@ -64,8 +63,6 @@ def warmup(
     ```
     """
 
-    refuse_two_ends(start, start_lr, "warmup", "start")
-    refuse_two_ends(to if to != 1 else None, to_lr, "warmup")
     whole_run = over.unit == "%" and over.amount == 1
 
     def build(span: Span) -> Function:
@@ -94,9 +91,7 @@ def warmup(
 
 
 @phase
-def hold(
-    over: LengthArgument | None = None, *, to: FactorArgument | None = None, to_lr: LRArgument | None = None
-) -> Shape:
+def hold(over: OptionalLength = None, *, to: OptionalFactor = None, to_lr: OptionalLR = None) -> Shape:
     """Stay where the phase before it ended: `factor(u) = level`, or 1, the peak, at the start of the run.
 
     Args:
@@ -117,7 +112,6 @@ def hold(
 
     ```
     """
-    refuse_two_ends(to, to_lr, "hold")
 
     def build(span: Span) -> Function:
         level = span.level if to is None and to_lr is None else span.factor(to or 0.0, to_lr)
@@ -127,7 +121,7 @@ def hold(
 
 
 @phase
-def jump(to: FactorArgument | None = None, *, to_lr: LRArgument | None = None) -> Shape:
+def jump(to: OptionalFactor = None, *, to_lr: OptionalLR = None) -> Shape:
     """Jump to a level between two phases, without an update of its own: the next phase starts there.
 
     Args:
@@ -147,7 +141,6 @@ def jump(to: FactorArgument | None = None, *, to_lr: LRArgument | None = None) -
 
     ```
     """
-    refuse_two_ends(to, to_lr, "jump")
 
     def build(span: Span) -> Function:
         level = span.factor(1.0 if to is None else to, to_lr)
@@ -157,7 +150,7 @@ def jump(to: FactorArgument | None = None, *, to_lr: LRArgument | None = None) -
 
 
 @phase
-def freeze(over: LengthArgument | None = None) -> Shape:
+def freeze(over: OptionalLength = None) -> Shape:
     """Set the LR to 0, then go on from the level before: `factor(u) = 0` for u < D, and `level` at u = D.
 
     As a phase it freezes a parameter group first: `freeze(1ep) >> linear()`. As a factor it is a mask,

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 import numpy as np
 
 from .. import shapes
-from ..arguments import DurationArgument, FactorArgument, LengthArgument, LRArgument, one_of, subset_of
+from ..arguments import DurationArgument, FactorArgument, LengthArgument, OptionalLR, one_of, subset_of
 from ..curve import Curve, ReactivePart, ReactiveShape, Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
 from ..units import Duration
-from .ends import end_level, refuse_two_ends
+from .ends import end_level
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,6 @@ class Cooldown(ReactiveShape):
     on: tuple[str, ...]
     time_limit: Duration | None
 
-    def __post_init__(self) -> None:
-        refuse_two_ends(self.to, self.to_lr, "cooldown")
-
     def __call__(self, span: Span) -> Function:
         end = end_level(span, self.to, self.to_lr)
         return lambda u: end + (span.level - end) * shapes.BY_NAME[self.shape](u / span.size)
@@ -43,7 +40,7 @@ def cooldown(
     *,
     shape: Annotated[str, one_of(*shapes.BY_NAME)] = "one_minus_sqrt",
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
+    to_lr: OptionalLR = None,
     on: Annotated[Any, subset_of("early_stopping", "sigterm")] = ("early_stopping", "sigterm"),
     time_limit: DurationArgument | None = None,
 ) -> Shape:

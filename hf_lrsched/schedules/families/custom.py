@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from .. import shapes
-from ..arguments import FactorArgument, LengthArgument, LRArgument, PointsArgument, one_of
+from ..arguments import FactorArgument, OptionalLength, OptionalLR, PointsArgument, one_of
 from ..curve import Span
 from ..errors import ScheduleError, brief
 from ..registry import is_same_definition, phase
@@ -21,7 +21,7 @@ def piecewise(
     *,
     points: PointsArgument,
     shape: Annotated[str, one_of("linear", "cosine", "constant")] = "linear",
-    over: LengthArgument | None = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Go from point to point: `factor(t) = f_i + (f_j - f_i) * (t - t_i) / (t_j - t_i)` between neighbours i and j.
 
@@ -98,8 +98,8 @@ def custom(
     function: Annotated[Any, _read_function],
     *,
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    to_lr: OptionalLR = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Fall along your own function: `factor(u) = to + (level - to) * function(u / D)`.
 

@@ -13,7 +13,8 @@ from ..arguments import (
     DecayFactorArgument,
     FactorArgument,
     LengthArgument,
-    LRArgument,
+    OptionalLength,
+    OptionalLR,
     PositiveArgument,
     ScheduleArgument,
     one_of,
@@ -24,7 +25,7 @@ from ..registry import phase
 from ..schedule import Schedule, Shape
 from ..shapes import Array, Function
 from ..units import Horizon, Length
-from .ends import refuse_two_ends
+from .ends import lowest_level
 
 _MAX_CYCLES = 10_000
 
@@ -34,12 +35,12 @@ def repeat(
     schedule: ScheduleArgument,
     *,
     cycles: CountArgument | None = None,
-    first: LengthArgument | None = None,
+    first: OptionalLength = None,
     growth: PositiveArgument = 1.0,
     decay: DecayFactorArgument = 1.0,
     floor: FactorArgument = 0.0,
-    floor_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    floor_lr: OptionalLR = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Repeat a schedule: warm restarts of any shape.
 
@@ -77,7 +78,6 @@ def repeat(
 
     ```
     """
-    refuse_two_ends(floor, floor_lr, "repeat", "floor")
     return _Repeat(schedule, cycles, first, growth, decay, floor, floor_lr)
 
 
@@ -135,9 +135,7 @@ class _Repeat:
                 f"the length of a cycle of {span.text} is not known; give cycles=3, first=1ep, or the schedule a length."
             )
         ends = self._ends_within(first, total)
-        floor = span.factor(self.floor, self.floor_lr, "floor_lr")
-        if floor > span.level:
-            raise ScheduleError(f"the floor of {span.text}, {floor:g}, is above its peak, {span.level:g}.")
+        floor = lowest_level(span, self.floor, self.floor_lr, "floor_lr")
         pieces: list[Piece] = []
         for index, (start, end) in enumerate(zip([Fraction(0), *ends], ends, strict=False)):
             if end - start < 1:
@@ -179,12 +177,12 @@ def _scale(piece: Piece, scale: float, floor: float) -> Piece:
 def triangular(
     *,
     up: LengthArgument,
-    down: LengthArgument | None = None,
+    down: OptionalLength = None,
     to: FactorArgument = 0.1,
-    to_lr: LRArgument | None = None,
+    to_lr: OptionalLR = None,
     decay: DecayFactorArgument = 1.0,
     gamma: DecayFactorArgument = 1.0,
-    over: LengthArgument | None = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Climb from `to` to the peak and fall back, in triangles: `factor(u) = to + (level - to) * s * decay ** c * gamma ** u`.
 
@@ -214,12 +212,8 @@ def triangular(
     ```
     """
 
-    refuse_two_ends(to if to != 0.1 else None, to_lr, "triangular")
-
     def build(span: Span) -> Function:
-        low = span.factor(to, to_lr)
-        if low > span.level:
-            raise ScheduleError(f"the lowest factor of {span.text}, {low:g}, is above its peak, {span.level:g}.")
+        low = lowest_level(span, to, to_lr)
         rise = float(span.updates(up))
         cycle = rise + float(span.updates(down or up))
 
@@ -242,7 +236,7 @@ def one_cycle(
     start: FactorArgument = 0.04,
     to: FactorArgument = 4e-6,
     shape: Annotated[str, one_of("cosine", "linear")] = "cosine",
-    over: LengthArgument | None = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Climb once, from `start` to the peak at `peak_at` of the phase, then fall to `to` at its last update.
 

@@ -7,17 +7,25 @@ from typing import Annotated
 import numpy as np
 
 from .. import shapes
-from ..arguments import FactorArgument, LengthArgument, LRArgument, NumberArgument, PositiveArgument, one_of
+from ..arguments import (
+    FactorArgument,
+    LengthArgument,
+    NumberArgument,
+    OptionalLength,
+    OptionalLR,
+    PositiveArgument,
+    one_of,
+)
 from ..curve import Span
 from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
-from .ends import decay_along, decay_by, end_level, refuse_two_ends
+from .ends import decay_along, decay_by, end_level
 
 
 @phase
-def linear(*, to: FactorArgument = 0.0, to_lr: LRArgument | None = None, over: LengthArgument | None = None) -> Shape:
+def linear(*, to: FactorArgument = 0.0, to_lr: OptionalLR = None, over: OptionalLength = None) -> Shape:
     """Fall in a straight line: `factor(u) = to + (level - to) * (1 - u / D)`, u = 0 … D-1 of D updates.
 
     `level` is where the phase before it ended, 1 at the start of the run. The last update of the run has `level / D`
@@ -44,17 +52,17 @@ def linear(*, to: FactorArgument = 0.0, to_lr: LRArgument | None = None, over: L
 
     ```
     """
-    return decay_along("linear", shapes.linear, to, to_lr)
+    return decay_along(shapes.linear, to, to_lr)
 
 
 @phase
 def cosine(
     *,
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
+    to_lr: OptionalLR = None,
     cycles: PositiveArgument = 0.5,
     k: PositiveArgument = 1.0,
-    over: LengthArgument | None = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Fall along half a cosine: `factor(u) = to + (level - to) * (1 + cos(2 pi cycles (u / D) ** k)) / 2`.
 
@@ -84,7 +92,7 @@ def cosine(
 
     ```
     """
-    return decay_along("cosine", lambda p: shapes.cosine(p, cycles, k), to, to_lr)
+    return decay_along(lambda p: shapes.cosine(p, cycles, k), to, to_lr)
 
 
 @phase
@@ -93,8 +101,8 @@ def polynomial(
     power: PositiveArgument = 1.0,
     of: Annotated[str, one_of("left", "progress")] = "left",
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    to_lr: OptionalLR = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Fall as a power of what is left: `factor(u) = to + (level - to) * (1 - u / D) ** power`.
 
@@ -121,7 +129,7 @@ def polynomial(
     ```
     """
     shape = shapes.polynomial if of == "left" else shapes.one_minus_power
-    return decay_along("polynomial", lambda p: shape(p, power), to, to_lr)
+    return decay_along(lambda p: shape(p, power), to, to_lr)
 
 
 @phase
@@ -130,8 +138,8 @@ def exponential(
     rate: PositiveArgument | None = None,
     per: LengthArgument = "1ep",
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    to_lr: OptionalLR = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Fall by the same ratio in the same time.
 
@@ -166,8 +174,6 @@ def exponential(
     if rate is None and to == 0 and not to_lr:
         raise ScheduleError("exponential() needs a rate, or an end above 0: e.g. rate=0.1 (per epoch) or to=1%.")
 
-    refuse_two_ends(to, to_lr, "exponential")
-
     def build_to_end(span: Span) -> Function:
         end = end_level(span, to, to_lr)
         return lambda u: span.level * (end / span.level) ** (u / span.size)
@@ -179,16 +185,12 @@ def exponential(
         unit = float(per.updates(span.horizon))
         return lambda u: np.exp(-rate * (u / unit))
 
-    return decay_by("exponential", build_ratio, to, to_lr)
+    return decay_by(build_ratio, to, to_lr)
 
 
 @phase
 def inverse_sqrt(
-    *,
-    timescale: LengthArgument | None = None,
-    to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    *, timescale: OptionalLength = None, to: FactorArgument = 0.0, to_lr: OptionalLR = None, over: OptionalLength = None
 ) -> Shape:
     """Fall with the root of time: `factor(u) = max(to, level * sqrt(s / (u + s)))`.
 
@@ -220,7 +222,7 @@ def inverse_sqrt(
         scale = float(timescale.updates(span.horizon)) if timescale else float(span.start or 10_000)
         return lambda u: np.sqrt(scale / (u + scale))
 
-    return decay_by("inverse_sqrt", build_ratio, to, to_lr)
+    return decay_by(build_ratio, to, to_lr)
 
 
 @phase
@@ -229,8 +231,8 @@ def power(
     timescale: LengthArgument,
     exponent: PositiveArgument = 0.51,
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    to_lr: OptionalLR = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Fall by a power law of the time in the run: `factor(t) = max(to, level * min(1, (t / s) ** -exponent))`.
 
@@ -263,13 +265,11 @@ def power(
         scale, offset = float(timescale.updates(span.horizon)), float(span.start)
         return lambda u: (np.maximum(u + offset, scale) / scale) ** -exponent
 
-    return decay_by("power", build_ratio, to, to_lr)
+    return decay_by(build_ratio, to, to_lr)
 
 
 @phase
-def one_minus_sqrt(
-    *, to: FactorArgument = 0.0, to_lr: LRArgument | None = None, over: LengthArgument | None = None
-) -> Shape:
+def one_minus_sqrt(*, to: FactorArgument = 0.0, to_lr: OptionalLR = None, over: OptionalLength = None) -> Shape:
     """Fall fast at first, as a cooldown: `factor(u) = to + (level - to) * (1 - sqrt(u / D))`.
 
     Args:
@@ -291,16 +291,12 @@ def one_minus_sqrt(
 
     ```
     """
-    return decay_along("one_minus_sqrt", shapes.one_minus_sqrt, to, to_lr)
+    return decay_along(shapes.one_minus_sqrt, to, to_lr)
 
 
 @phase
 def rex(
-    *,
-    d: NumberArgument = 0.5,
-    to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    *, d: NumberArgument = 0.5, to: FactorArgument = 0.0, to_lr: OptionalLR = None, over: OptionalLength = None
 ) -> Shape:
     """Stay high and fall late: `factor(u) = to + (level - to) * z / ((1 - d) + d z)` with z = 1 - u / D.
 
@@ -327,7 +323,7 @@ def rex(
     """
     if not 0 <= d < 1:
         raise ScheduleError(f"d of rex() must be at least 0 and below 1, got {d:g}.")
-    return decay_along("rex", lambda p: shapes.rex(p, d), to, to_lr)
+    return decay_along(lambda p: shapes.rex(p, d), to, to_lr)
 
 
 @phase
@@ -336,8 +332,8 @@ def tanh(
     lb: NumberArgument = -7.0,
     ub: NumberArgument = 3.0,
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    to_lr: OptionalLR = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Fall along a hyperbolic tangent: `factor(u) = to + (level - to) * (1 - tanh(lb (1 - p) + ub p)) / 2`, p = u / D.
 
@@ -366,4 +362,4 @@ def tanh(
     """
     if lb >= ub:
         raise ScheduleError(f"lb of tanh() must be below ub, got lb={lb:g} and ub={ub:g}; it would rise.")
-    return decay_along("tanh", lambda p: shapes.tanh(p, lb, ub), to, to_lr)
+    return decay_along(lambda p: shapes.tanh(p, lb, ub), to, to_lr)

@@ -10,9 +10,8 @@ from ..schedule import Shape
 from ..shapes import Function
 
 
-def decay_along(name: str, shape: Function, to: float, to_lr: float | None) -> Shape:
+def decay_along(shape: Function, to: float, to_lr: float | None) -> Shape:
     """Make a decay to its end along a shape: `factor(u) = to + (level - to) * shape(u / D)`."""
-    refuse_two_ends(to, to_lr, name)
 
     def build(span: Span) -> Function:
         end = end_level(span, to, to_lr)
@@ -21,9 +20,8 @@ def decay_along(name: str, shape: Function, to: float, to_lr: float | None) -> S
     return build
 
 
-def decay_by(name: str, build_ratio: Shape, to: float, to_lr: float | None) -> Shape:
+def decay_by(build_ratio: Shape, to: float, to_lr: float | None) -> Shape:
     """Make a decay by a ratio, never below its end: `factor(u) = max(to, level * ratio(u))`."""
-    refuse_two_ends(to, to_lr, name)
 
     def build(span: Span) -> Function:
         end, ratio = end_level(span, to, to_lr), build_ratio(span)
@@ -32,11 +30,12 @@ def decay_by(name: str, build_ratio: Shape, to: float, to_lr: float | None) -> S
     return build
 
 
-def refuse_two_ends(to: float | None, to_lr: float | None, name: str, argument: str = "to") -> None:
-    """Refuse a level that is given both as a factor and as an LR."""
-    if to and to_lr is not None:
-        what = "ends" if argument == "to" else f"{argument}s"
-        raise ScheduleError(f"{name}() has two {what}, {argument}={to:g} and {argument}_lr={to_lr:g}; give one.")
+def lowest_level(span: Span, to: float, to_lr: float | None, name: str = "to_lr") -> float:
+    """Return a floor as a factor, which must not be above where the phase starts."""
+    lowest = span.factor(to, to_lr, name)
+    if lowest > span.level:
+        raise ScheduleError(f"the floor of {span.text}, {lowest:g}, is above its peak, {span.level:g}.")
+    return lowest
 
 
 def end_level(span: Span, to: float, to_lr: float | None) -> float:

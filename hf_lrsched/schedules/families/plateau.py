@@ -8,14 +8,7 @@ from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
-from ..arguments import (
-    DecayFactorArgument,
-    FactorArgument,
-    as_metric,
-    as_not_negative,
-    as_whole,
-    one_of,
-)
+from ..arguments import DecayFactorArgument, FactorArgument, as_metric, as_not_negative, as_whole, one_of
 from ..curve import ReactiveShape, Span
 from ..errors import ScheduleError, nearest
 from ..metric_names import metric_direction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..arguments import FactorArgument, LengthArgument, LRArgument, MilestonesArgument, PositiveArgument
+from ..arguments import FactorArgument, LengthArgument, MilestonesArgument, OptionalLength, OptionalLR, PositiveArgument
 from ..curve import Span
 from ..errors import ScheduleError
 from ..registry import phase
@@ -19,8 +19,8 @@ def step(
     every: LengthArgument,
     factor: PositiveArgument = 0.1,
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    to_lr: OptionalLR = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Fall in steps: `factor(u) = max(to, level * factor ** floor(u / every))`.
 
@@ -59,7 +59,7 @@ def step(
         top, bottom = float(min(size.numerator, 2**52)), float(size.denominator)
         return lambda u: factor ** np.floor(u * bottom / top)
 
-    return decay_by("step", build_ratio, to, to_lr)
+    return decay_by(build_ratio, to, to_lr)
 
 
 @phase
@@ -68,8 +68,8 @@ def multistep(
     at: MilestonesArgument,
     factor: PositiveArgument = 0.1,
     to: FactorArgument = 0.0,
-    to_lr: LRArgument | None = None,
-    over: LengthArgument | None = None,
+    to_lr: OptionalLR = None,
+    over: OptionalLength = None,
 ) -> Shape:
     """Fall at milestones: `factor(t) = max(to, level * factor ** #{milestones <= t})`.
 
@@ -111,4 +111,4 @@ def multistep(
         offset = float(span.start)
         return lambda u: factor ** np.searchsorted(drops, u + offset, side="right")
 
-    return decay_by("multistep", build_ratio, to, to_lr)
+    return decay_by(build_ratio, to, to_lr)

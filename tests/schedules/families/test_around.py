@@ -39,7 +39,7 @@ def test_floor_of_restarts_as_an_lr():
     assert [curve(t) for t in (0, 4, 8)] == pytest.approx([1, 0.1 + 0.9 * 0.5, 0.1], rel=1e-12)
     with pytest.raises(ScheduleError, match=r"the floor of repeat.* is above its peak, 1"):
         parse("repeat(cosine(), cycles=2, floor=2)").resolve(8)
-    with pytest.raises(ScheduleError, match=r"two floors, floor=0.1 and floor_lr=1e-06"):
+    with pytest.raises(ScheduleError, match=r"repeat.. has both floor=0.1 and floor_lr=1e-06"):
         parse("repeat(cosine(), cycles=2, floor=0.1, floor_lr=1e-6)")
 
 
