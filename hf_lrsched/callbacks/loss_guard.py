@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 
 from ..console import print_text
@@ -94,6 +95,7 @@ class LossGuard(TrainerCallback):
         self.recorder = recorder
         self.events: list[dict[str, Any]] = []
         self._losses = UpdateLosses()
+        self._norm: torch.Tensor | None = None
         self._rollback: Rollback | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -118,9 +120,14 @@ class LossGuard(TrainerCallback):
         """Add the loss of a micro-batch, as `training_step` returned it: [`ScheduledTrainer`] calls this."""
         self._losses.add_trained(loss)
 
+    def add_norm(self, norm: Any) -> None:
+        """Add the norm of an update's gradients before they were clipped: [`ScheduledTrainer`] calls this."""
+        self._norm = norm if type(norm) is torch.Tensor else None
+
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
         is_clipped = args.max_grad_norm is not None and args.max_grad_norm > 0
-        self._gradients.before_step(state.global_step + 1, kwargs["optimizer"], is_clipped)
+        norm, self._norm = self._norm, None
+        self._gradients.before_step(state.global_step + 1, kwargs["optimizer"], is_clipped, norm)
 
     def on_optimizer_step(self, args, state, control, **kwargs):
         self._gradients.after_step(kwargs["optimizer"])
@@ -132,12 +139,7 @@ class LossGuard(TrainerCallback):
         # Trainer itself waits for the device there.
         waits = control.should_log or control.should_save or update >= state.max_steps
         dropped = self._gradients.get_dropped(wait=waits)
-        trouble = None
-        for found in self._detector.check_dropped(dropped, self._gradients.is_scaled, self._weights.are_finite):
-            if found.needs_action:
-                trouble = found
-                break
-            self._report(found.text, state)
+        trouble = self._check_dropped(dropped, state) if dropped else None
         trouble = trouble or self._detector.check_losses(update, args.world_size)
         if trouble is not None:
             self._respond(trouble, args, state, control)
@@ -172,8 +174,16 @@ class LossGuard(TrainerCallback):
     def _add_losses(self, wait: bool) -> None:
         for update, loss in self._losses.get(wait):
             self._detector.add_loss(update, loss)
-        if self._detector.start is not None:
-            self._kept["start"] = self._detector.start
+            if self._detector.start is not None:
+                self._kept["start"] = self._detector.start
+
+    def _check_dropped(self, dropped: list[int], state: Any) -> Trouble | None:
+        """Report the dropped updates that are tolerated; return the first trouble that needs an action."""
+        for found in self._detector.check_dropped(dropped, self._gradients.is_scaled, self._weights.are_finite):
+            if found.needs_action:
+                return found
+            self._report(found.text, state)
+        return None
 
     def _respond(self, trouble: Trouble, args: Any, state: Any, control: Any) -> None:
         self._detector.reset(state.global_step)

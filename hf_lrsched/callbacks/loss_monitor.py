@@ -95,6 +95,10 @@ class LossMonitor(Watcher):
         )
         self._diagnosis = Diagnosis(run)
         self._is_training = True
+        self._lr_scheduler = scheduler if hasattr(scheduler, "get_last_lr") else None
+        self._lrs: list[float] = []
+        self._has_clock = is_ours and scheduler.run_state.horizon.unit != "updates"
+        self._may_end_early = self._has_clock or (is_ours and scheduler.run_state.cooldown is not None)
         self._losses.attach(kwargs.get("model"), args.gradient_accumulation_steps, args.world_size)
 
     def add_loss(self, loss: Any) -> None:
@@ -104,15 +108,14 @@ class LossMonitor(Watcher):
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
         # From the scheduler, whose LRs are plain numbers: reading one from a device would make the update wait for it.
-        scheduler: Any = kwargs.get("lr_scheduler")
-        if self._diagnosis is None or not hasattr(scheduler, "get_last_lr"):
+        if self._diagnosis is None or self._lr_scheduler is None:
             return
-        self._diagnosis.lr = _get_highest_share(scheduler.get_last_lr(), self._peaks)
+        lrs = self._lr_scheduler.get_last_lr()
+        if lrs != self._lrs:
+            self._lrs, self._diagnosis.lr = lrs, _get_highest_share(lrs, self._peaks)
         # Tokens, time or an early cooldown may end the run before its last update.
-        if isinstance(scheduler, ScheduleLR) and (
-            scheduler.run_state.horizon.unit != "updates" or scheduler.run_state.is_cooling
-        ):
-            self._diagnosis.history.clock_share = scheduler.position / scheduler.end
+        if self._may_end_early and (self._has_clock or self._lr_scheduler.run_state.is_cooling):
+            self._diagnosis.history.clock_share = self._lr_scheduler.position / self._lr_scheduler.end
 
     def on_step_end(self, args, state, control, **kwargs):
         if self._diagnosis is not None:

@@ -66,6 +66,8 @@ class Diagnosis:
             return self._keep_new([not_finite(self.history, self.run, update, f"the training loss is {loss:g}")])
         ends_block = self.history.add_loss(update, loss, self.lr if lr is None else lr)
         jump = self._spikes.add(update, loss)
+        if jump is None and not ends_block:
+            return []
         found = [] if jump is None else [spike(self.history, self.run, jump)]
         symptoms = AT_BLOCK if ends_block and self.is_long else ()
         return self._keep_new([*found, *(symptom(self.history, self.run) for symptom in symptoms)])

@@ -78,10 +78,9 @@ class LossHistory:
     _lr_sum: float = 0.0
     _count: int = 0
 
-    @property
-    def block_size(self) -> int:
-        """Updates of a block."""
-        return max(_MIN_UPDATES, -(-self.num_updates // NUM_BLOCKS))
+    def __post_init__(self) -> None:
+        #: Updates of a block.
+        self.block_size = max(_MIN_UPDATES, -(-self.num_updates // NUM_BLOCKS))
 
     def add_loss(self, update: int, loss: float, lr: float) -> bool:
         """Add the loss of an update and its LR as a share of the peak; return whether it completes a block."""

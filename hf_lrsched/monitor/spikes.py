@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass
 
@@ -102,6 +103,7 @@ class SpikeTest:
         self.high = high
         self.dense = dense
         self._window: deque[float] = deque(maxlen=window)
+        self._sorted: list[float] = []
         # The losses since the first high one, and the high ones among them.
         self._row: list[float] = []
         self._high: list[float] = []
@@ -118,6 +120,7 @@ class SpikeTest:
     def reset(self) -> None:
         """Take the level from the next losses, as after a rollback; `start` stays."""
         self._window.clear()
+        self._sorted.clear()
         self._row, self._high = [], []
 
     def add(self, update: int, loss: float) -> Spike | None:
@@ -131,13 +134,16 @@ class SpikeTest:
             self._first.append(loss)
             self._start = statistics.median(self._first)
         if len(self._window) < _MIN_LOSSES:
-            self._window.append(loss)
+            self._keep(loss)
             return None
-        level = statistics.median(self._window)
+        level = _median_of_sorted(self._sorted)
+        if not self._high and not loss - level > self._bound_rise(level):
+            self._keep(loss)  # most losses are surely not high
+            return None
         rise, progress = self._measure(level)
         is_high = loss - level > rise  # inf - inf is not
         if not is_high and not self._high:
-            self._window.append(loss)
+            self._keep(loss)
             return None
         if not self._high:
             self._since = update
@@ -145,7 +151,8 @@ class SpikeTest:
         if is_high:
             self._high.append(loss)
         if len(self._high) < self.dense * len(self._row) or len(self._row) > _MAX_ROW:
-            self._window.extend(self._row)
+            for each in self._row:
+                self._keep(each)
             self._row, self._high = [], []
             return None
         expected = (1 + sum(each - level > rise for each in self._window)) / (1 + len(self._window))
@@ -154,6 +161,19 @@ class SpikeTest:
             return None
         high = statistics.median(self._high)
         return Spike(self._since, len(self._high), high, level, (high - level) / progress if progress else None, chance)
+
+    def _keep(self, loss: float) -> None:
+        """Add a loss to the window, in the place of the oldest one."""
+        if len(self._window) == self._window.maxlen:
+            del self._sorted[bisect_left(self._sorted, self._window[0])]
+        self._window.append(loss)
+        insort(self._sorted, loss)
+
+    def _bound_rise(self, level: float) -> float:
+        """Return less than how far a high loss lies above the level: the deviation is not below the distance to the nearer quartile."""
+        quarter = len(self._sorted) // 4
+        below, above = level - self._sorted[quarter], self._sorted[-1 - quarter] - level
+        return max(self.setback * (self._start - level), min(_NOISE, self.high) * MAD_TO_SIGMA * min(below, above))
 
     def _measure(self, level: float) -> tuple[float, float]:
         """Return how far a high loss lies above the level, and the run's progress, 0 if it has made none."""
@@ -164,6 +184,11 @@ class SpikeTest:
         if progress > _PROGRESS * sigma:
             return max(self.setback * progress, _NOISE * sigma), progress
         return self.high * sigma or math.inf, 0.0  # equal losses have no scale
+
+
+def _median_of_sorted(values: list[float]) -> float:
+    half = len(values) // 2
+    return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
 
 
 def _binomial_tail(count: int, n: int, p: float) -> float:

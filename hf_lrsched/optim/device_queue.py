@@ -33,14 +33,15 @@ class DeviceQueue:
     def __init__(self, delay: int | None = None):
         self.delay = delay
         self._waiting: deque[tuple[int, torch.Tensor, Any]] = deque()
+        # Pinned memory and CUDA events to use again: to make them takes longer than the copy.
+        self._free: list[tuple[torch.Tensor, Any]] = []
 
     def put(self, update: int, value: torch.Tensor) -> None:
         """Add the number of an update, a tensor with one element; from a CUDA device its copy to the host begins."""
         arrival = None
         if value.device.type == "cuda":
-            host = torch.empty((), dtype=value.dtype, pin_memory=True)
+            host, arrival = self._free.pop() if self._free else _make_slot()
             host.copy_(value, non_blocking=True)
-            arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrival.record()
             value = host
         self._waiting.append((update, value, arrival))
@@ -51,8 +52,10 @@ class DeviceQueue:
         Args:
             wait (`bool`, defaults to `False`): Read everything, as where Trainer itself waits for the device.
         """
-        arrived = []
-        latest = self._waiting[-1][0] if self._waiting else 0
+        arrived: list[tuple[int, float]] = []
+        if not self._waiting:
+            return arrived
+        latest = self._waiting[-1][0]
         while self._waiting:
             update, value, arrival = self._waiting[0]
             if self.delay is not None and not wait and update > latest - self.delay:
@@ -65,4 +68,10 @@ class DeviceQueue:
                 arrival.synchronize()
             arrived.append((update, value.item()))
             self._waiting.popleft()
+            if arrival is not None:
+                self._free.append((value, arrival))
         return arrived
+
+
+def _make_slot() -> tuple[torch.Tensor, Any]:
+    return torch.empty((), dtype=torch.float32, pin_memory=True), torch.cuda.Event()  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """Gradients that are not finite: found before the optimizer steps, and kept away from the weights."""
 
+import math
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -39,29 +40,43 @@ class GradientFilter:
         self._dropped: list[int] = []
         self._flags = DeviceQueue(_DELAY if PartialState().num_processes > 1 else None)
 
-    def before_step(self, update: int, optimizer: Any, is_clipped: bool) -> None:
+    def before_step(self, update: int, optimizer: Any, is_clipped: bool, norm: torch.Tensor | None = None) -> None:
         """Look at the gradients of an update, and drop it if they are not finite.
 
         Args:
             update (`int`): The update that the optimizer is about to make.
             optimizer (`torch.optim.Optimizer`): The optimizer, with its wrappers.
             is_clipped (`bool`): Whether all gradients were multiplied by one number to clip their norm.
+            norm (`torch.Tensor`, *optional*): The norm before that, if it is known: then no clipped gradient is looked at.
         """
         self.is_scaled = getattr(optimizer, "scaler", None) is not None
-        if self.reads_gradients and is_clipped and are_surely_finite(get_gradients(self._smallest)):
+        norm = norm if is_clipped else None  # without clipping, a hook may have changed single gradients since
+        if self.reads_gradients and self._are_finite(is_clipped, norm):
             return
-        gradients = list(get_gradients(self._parameters))
-        if not gradients:
-            return
-        flag = has_nonfinite_norm(gradients)
-        if not self.reads_gradients:
-            if not self.is_scaled:
-                drop_if(flag, optimizer, gradients)
-            self._flags.put(update, flag)
-        elif flag:
+        if self.reads_gradients:
             self._dropped.append(update)
             for parameter in () if self.is_scaled else self._parameters:
                 parameter.grad = None  # so that the optimizer leaves it alone, its moments included
+            return
+        if norm is None:
+            gradients = list(get_gradients(self._parameters))
+            if not gradients:
+                return
+            flag = has_nonfinite_norm(gradients)
+        else:
+            flag = ~norm.isfinite()
+        if not self.is_scaled:
+            drop_if(flag, optimizer, self._parameters)
+        self._flags.put(update, flag)
+
+    def _are_finite(self, is_clipped: bool, norm: torch.Tensor | None) -> bool:
+        """Look at the gradients, or at what is enough of them."""
+        if norm is not None:
+            return math.isfinite(norm.item())
+        if is_clipped and are_surely_finite(get_gradients(self._smallest)):
+            return True
+        gradients = list(get_gradients(self._parameters))
+        return not gradients or not has_nonfinite_norm(gradients)
 
     def after_step(self, optimizer: Any) -> None:
         """Take the flag away from a fused optimizer."""
@@ -98,9 +113,10 @@ def has_nonfinite_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
 
     ```
     """
-    norms = torch._foreach_norm(gradients)
-    device = norms[0].device
-    return ~torch.stack([norm.to(device, torch.float32) for norm in norms]).isfinite().all()
+    norms = list(torch._foreach_norm(gradients))
+    if len({(norm.device, norm.dtype) for norm in norms}) > 1:
+        norms = [norm.to(norms[0].device, torch.float32) for norm in norms]
+    return ~torch.stack(norms).isfinite().all()
 
 
 def are_surely_finite(smallest: Iterable[torch.Tensor]) -> bool:
@@ -127,8 +143,8 @@ def are_surely_finite(smallest: Iterable[torch.Tensor]) -> bool:
     return any(0 < gradient.norm().item() < torch.inf for gradient in islice(smallest, _NUM_SMALLEST))
 
 
-def drop_if(flag: torch.Tensor, optimizer: Any, gradients: list[torch.Tensor]) -> None:
-    """Make the next step do nothing with these gradients where the flag is true, without waiting for the device.
+def drop_if(flag: torch.Tensor, optimizer: Any, parameters: list[nn.Parameter]) -> None:
+    """Make the next step do nothing with the gradients where the flag is true, without waiting for the device.
 
     A fused optimizer takes the flag itself, as `torch.amp.GradScaler` gives it one, and then leaves weights and moments as
     they are. For other optimizers the gradients become 0.
@@ -137,5 +153,5 @@ def drop_if(flag: torch.Tensor, optimizer: Any, gradients: list[torch.Tensor]) -
     if getattr(inner, "_step_supports_amp_scaling", False):
         inner.found_inf = flag.float()
         return
-    for gradient in gradients:
+    for gradient in get_gradients(parameters):
         gradient.masked_fill_(flag.to(gradient.device), 0)

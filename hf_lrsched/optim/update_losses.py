@@ -50,8 +50,8 @@ class UpdateLosses:
         return type(self), ()
 
     def _reset(self) -> None:
-        self._sum: torch.Tensor | None = None
-        self._count = 0
+        # Of the micro-batches of the present update.
+        self._losses: list[torch.Tensor] = []
         self._queue = DeviceQueue()
         self._is_trained = False
         self._scales: tuple[float, ...] = ()
@@ -90,27 +90,25 @@ class UpdateLosses:
             return
         loss = outputs.get("loss") if isinstance(outputs, dict) else getattr(outputs, "loss", None)
         if isinstance(loss, torch.Tensor) and loss.requires_grad:
-            loss.register_hook(lambda _: self._add(loss.detach()))  # type: ignore[no-untyped-call]
+            loss.register_hook(lambda _: self._losses.append(loss.detach()))  # type: ignore[no-untyped-call]
 
     def add_trained(self, loss: torch.Tensor) -> None:
         """Add what Trainer's `training_step` returned; the model's own loss does not count any more."""
         if not self._is_trained:
             self.detach()
-            self._is_trained, self._sum, self._count = True, None, 0
-        self._add(loss.detach())
-
-    def _add(self, loss: torch.Tensor) -> None:
-        value = loss.float().mean()  # several numbers of data parallel replicas
-        if self._sum is not None and value.device != self._sum.device:
-            value = value.to(self._sum.device, non_blocking=True)
-        self._sum = value if self._sum is None else self._sum + value
-        self._count += 1
+            self._is_trained, self._losses = True, []
+        self._losses.append(loss.detach())
 
     def end_update(self, update: int) -> None:
         """Take the micro-batches since the last call as this update: their mean, of trained losses their sum."""
-        if self._sum is not None:
-            self._queue.put(update, self._sum / (1 if self._is_trained else self._count))
-            self._sum, self._count = None, 0
+        losses, self._losses = self._losses, []
+        if not losses:
+            return
+        # A loss may be several numbers of data parallel replicas.
+        first, *others = (loss if loss.ndim == 0 else loss.float().mean() for loss in losses)
+        for loss in others:
+            first = first.float() + loss.to(first.device, non_blocking=True)
+        self._queue.put(update, first if self._is_trained or not others else first / len(losses))
 
     def get(self, wait: bool = False) -> list[tuple[int, float]]:
         """Return the losses that can be read now, as `(update, loss)`, each once and in order.

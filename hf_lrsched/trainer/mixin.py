@@ -168,6 +168,13 @@ class ScheduleMixin(_Trainer):
         drop_frozen_gradients(self.lr_scheduler.optimizer)  # before the norm of the gradients is taken
         return loss
 
+    def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
+        norm = super()._get_grad_norm(*args, **kwargs)  # type: ignore[no-untyped-call]
+        guard = find_callback(self, LossGuard)
+        if guard is not None and type(self)._clip_grad_norm is Trainer._clip_grad_norm:
+            guard.add_norm(norm)
+        return norm
+
     def set_initial_training_values(self, args: TrainingArguments, dataloader: Any, *rest: Any, **kwargs: Any) -> Any:
         values = super().set_initial_training_values(args, dataloader, *rest, **kwargs)
         # Without a length Trainer calls the whole run one epoch; here an epoch then has no meaning.

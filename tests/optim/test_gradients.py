@@ -46,6 +46,19 @@ def test_each_dropped_update_is_returned_once():
     assert gradients.get_dropped() == []
 
 
+@pytest.mark.parametrize("reads_gradients", [True, False])
+def test_a_known_norm_of_clipped_gradients_is_enough(reads_gradients):
+    weight = nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.SGD([weight], lr=0.5)
+    gradients = GradientFilter(optimizer, reads_gradients)
+    for update, norm in enumerate([1.0, torch.nan, torch.inf], 1):
+        weight.grad = torch.ones(2)
+        gradients.before_step(update, optimizer, is_clipped=True, norm=torch.tensor(norm))
+        optimizer.step()
+    assert gradients.get_dropped(wait=True) == [2, 3]
+    assert weight.tolist() == [-0.5, -0.5]
+
+
 def test_which_gradients_prove_that_all_are_finite():
     assert are_surely_finite([torch.ones(2)])
     for value in (0.0, torch.nan, torch.inf):
