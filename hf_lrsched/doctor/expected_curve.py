@@ -59,6 +59,15 @@ class ExpectedCurve:
         """The factor of one update."""
         return float(self.factor(np.array([float(update)]))[0])
 
+    @property
+    def has_no_peak(self) -> bool:
+        """Whether the run ends within its warmup."""
+        return self.peak_update >= self.num_updates
+
+    def matches(self, step: int, factor: float, tolerance: float) -> bool:
+        """Whether a log's factor at a step is this curve's: transformers 5 logs the last update's LR, 4.57 the next one's."""
+        return any(abs(self.at(max(0, t)) - factor) <= tolerance for t in (step - 1, step))
+
     def lowest_after_peak(self) -> float:
         """The lowest factor from the peak to the end of the run."""
         points = _sample_updates(self.num_updates)
@@ -104,7 +113,7 @@ def resolve_curve(facts: "Facts") -> ExpectedCurve | None:
         curve,
         peak_update=int(points[np.argmax(factors >= 0.999 * peak_factor)]),
         peak_factor=peak_factor,
-        notes=() if facts.schedule is None else curve.notes,
+        notes=curve.notes,
         rules=tuple(reaction.shape for reaction in curve.reactive_parts),
     )
 
@@ -142,9 +151,11 @@ def iterate_phases(schedule: Schedule) -> Iterator[Phase]:
                     yield from iterate_phases(each)
 
 
-def count_updates_per_epoch(total: int, epochs: float | None) -> int | None:
-    """Divide all updates by the epochs, or return None where the epochs are unknown."""
-    if epochs is None or not 1e-9 < epochs < 1e9:  # for data without a length Trainer counts endless epochs
+def count_updates_per_epoch(total: int | None, epochs: float | None) -> int | None:
+    """Divide updates by their epochs, or return None where either is unknown."""
+    if (
+        not total or epochs is None or not 1e-9 < epochs < 1e9
+    ):  # for data without a length Trainer counts endless epochs
         return None
     return max(1, math.ceil(total / epochs))
 

@@ -39,7 +39,7 @@ class SchedulerFacts:
         next_lrs (`tuple[float, ...]`): The LRs that it says are next.
         optimizer_lrs (`tuple[float, ...]`): The LRs in the optimizer's state.
         drives_other_optimizer (`bool`): Whether it is bound to another optimizer than the one that will train.
-        events (`tuple[Mapping, ...]`): Events that this package's scheduler has recorded.
+        cooled_down (`bool`): Whether `cooldown()` has begun, so that the run may end early.
     """
 
     name: str
@@ -49,7 +49,7 @@ class SchedulerFacts:
     next_lrs: tuple[float, ...] = ()
     optimizer_lrs: tuple[float, ...] = ()
     drives_other_optimizer: bool = False
-    events: tuple[Mapping[str, Any], ...] = ()
+    cooled_down: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,6 @@ class Facts:
         updates_done (`int`, *optional*): Updates that are over.
         is_over (`bool`): Whether the run has ended, early or not.
         deepspeed (`Mapping`, *optional*): DeepSpeed's configuration.
-        flattens_groups (`bool`): Whether FSDP flattens parameters of several groups into one.
         drops_optimizers (`bool`): Whether Trainer would drop what was passed in `optimizers=`.
         earlier_stages (`tuple[Facts, ...]`): What was saved in this run before, oldest first.
         foreign_checkpoints (`tuple[str, ...]`): Checkpoints in the folder that belong to another run.
@@ -133,7 +132,6 @@ class Facts:
     scheduler: SchedulerFacts | None = None
     launch: LaunchFacts | None = None
     deepspeed: Mapping[str, Any] | None = None
-    flattens_groups: bool = False
     drops_optimizers: bool = False
     log_history: tuple[Mapping[str, Any], ...] = ()
     updates_done: int | None = None

@@ -10,7 +10,8 @@ from ..schedules import ScheduleError
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, LaunchFacts
 from .from_run_folder import facts_from_run_folder, facts_from_trainer_state, is_run_folder
-from .from_settings import GivenSettings, facts_from_settings, training_argument_names
+from .from_settings import facts_from_settings, training_argument_names
+from .given_settings import GivenSettings
 from .safe_pickle import Inert, read_pickle
 
 #: Settings by which a configuration of a training is recognised.
@@ -115,17 +116,16 @@ def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:
 
 def _facts_from_accelerate(content: Mapping[str, Any], path: Path) -> Facts:
     settings = GivenSettings(content, str(path))
-    processes = settings.whole("num_processes")
-    mpi = settings.mapping("mpirun_config") or {}
-    deepspeed = settings.mapping("deepspeed_config") or None
-    named = str((deepspeed or {}).get("deepspeed_config_file", ""))
+    processes, kind = settings.get("num_processes", "whole"), settings.get("distributed_type", "text")
+    deepspeed, mpi = (settings.get(name, "mapping") or {} for name in ("deepspeed_config", "mpirun_config"))
+    named = str(deepspeed.get("deepspeed_config_file", ""))
     for file in (Path(named), path.parent / named):
         if named and "\0" not in named and file.is_file():
             deepspeed = read_json(file)
             break
     launch = LaunchFacts(
         1 if processes is None else processes,
-        str(settings.text("distributed_type") or "NO").upper(),
-        uses_mpirun=bool(mpi.get("mpirun_hostfile") or settings.get("mpirun_hostfile")),
+        (kind or "no").upper(),
+        uses_mpirun=bool(mpi.get("mpirun_hostfile") or content.get("mpirun_hostfile")),
     )
     return Facts(str(path), launch=launch, deepspeed=deepspeed)

@@ -8,12 +8,14 @@ from typing import Any
 
 from ..runs.checkpoints import TRAINER_STATE, list_checkpoints
 from ..runs.files import read_json
-from ..runs.record import FOLDER, RUN, Record
+from ..runs.record import RUN, Record
+from ..runs.run import list_records
 from ..schedules import ScheduleError
 from ..schedules.numbers import is_number
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, ModelFacts, SchedulerFacts
-from .from_settings import GivenSettings, facts_from_settings
+from .from_settings import facts_from_settings
+from .given_settings import GivenSettings
 from .loss_scaling import architecture_averages_per_batch
 from .safe_pickle import Inert, read_pickle
 
@@ -23,7 +25,7 @@ _ARGUMENTS = "training_args.bin"
 def is_run_folder(folder: Path) -> bool:
     """Whether a Trainer wrote into a folder."""
     has_file = any((folder / name).is_file() for name in (TRAINER_STATE, _ARGUMENTS))
-    return has_file or bool(_list_checkpoints(folder)) or _find_record(folder) is not None
+    return has_file or bool(_list_stages(folder) or list_records(folder))
 
 
 def facts_from_run_folder(folder: Path) -> Facts:
@@ -38,9 +40,8 @@ def facts_from_run_folder(folder: Path) -> Facts:
         raise ScheduleError(
             f"{folder} is not a run folder: it has no {TRAINER_STATE}, no {_ARGUMENTS}, no checkpoint and no record.{hint}"
         )
-    folders = [*_list_checkpoints(folder), *([folder] if (folder / TRAINER_STATE).is_file() else [])] or [folder]
     stages: list[Facts] = []
-    for each in folders:
+    for each in _list_stages(folder) or [folder]:
         stages.append(_facts_from_stage(each, stages[-1] if stages else None))
     *older, newest = stages
     foreign = [facts for facts in older if not _is_beginning(facts.log_history, newest.log_history)]
@@ -54,31 +55,29 @@ def facts_from_run_folder(folder: Path) -> Facts:
         uses_our_trainer=newest.uses_our_trainer or any(facts.uses_our_trainer for facts in earlier),
         earlier_stages=earlier,
         foreign_checkpoints=tuple(Path(facts.source).name for facts in foreign),
-        unreadable=tuple(dict.fromkeys(each for facts in (*older, newest) for each in facts.unreadable)),
+        unreadable=tuple(dict.fromkeys(each for facts in stages for each in facts.unreadable)),
     )
 
 
 def facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
     """Add what a `trainer_state.json` says to the facts of the run's settings."""
-    state = GivenSettings(content, facts.source)
-    history = content.get("log_history")
+    get, history = GivenSettings(content, facts.source).get, content.get("log_history")
     if not isinstance(history, list) or not all(isinstance(record, dict) for record in history):
         raise ScheduleError(f"{facts.source}: log_history must be a list of records.")
-    max_steps, done = state.whole("max_steps"), state.whole("global_step")
-    epoch, epochs, logging_steps = (state.length(name) for name in ("epoch", "num_train_epochs", "logging_steps"))
-    total = max_steps if max_steps is not None and max_steps > 0 else facts.num_updates
+    done, total = get("global_step", "whole"), get("max_steps", "whole") or 0
+    total = total if total > 0 else facts.num_updates
+    epoch, epochs = get("epoch", "length"), get("num_train_epochs", "length")
+    per_epoch = count_updates_per_epoch(done, epoch) or count_updates_per_epoch(total, epochs)
     return replace(
         facts,
         num_updates=total,
         num_train_epochs=epochs if epochs and epochs < 1e9 else None,
-        updates_per_epoch=count_updates_per_epoch(done, epoch)
-        if done and epoch
-        else count_updates_per_epoch(total or 0, epochs if total else None),
+        updates_per_epoch=per_epoch,
         has_length=True,
         log_history=tuple(history),
         updates_done=done,
         is_over=any("train_runtime" in record for record in history) or _was_stopped(content),
-        logging_steps=logging_steps if facts.logging_steps is None else facts.logging_steps,
+        logging_steps=get("logging_steps", "length") if facts.logging_steps is None else facts.logging_steps,
     )
 
 
@@ -86,8 +85,8 @@ def _facts_from_stage(folder: Path, before: Facts | None) -> Facts:
     """The facts of one checkpoint, or of the end of the run, which has the settings of the last checkpoint."""
     arguments, state = folder / _ARGUMENTS, folder / TRAINER_STATE
     facts = Facts(str(folder)) if before is None else replace(before, scheduler=None, unreadable=())
-    if not state.is_file() and (record := _find_record(folder)) is not None:
-        return _facts_from_record(record, str(folder))
+    if not state.is_file() and (records := list_records(folder)):
+        return _facts_from_record(records[-1], str(folder))
     if arguments.is_file():
         found = read_pickle(arguments)
         if not isinstance(found, Inert) or "learning_rate" not in found.__dict__:
@@ -95,8 +94,7 @@ def _facts_from_stage(folder: Path, before: Facts | None) -> Facts:
         facts = facts_from_settings(found.__dict__, str(folder), folder)
     if state.is_file():
         facts = facts_from_trainer_state(replace(facts, source=str(state)), read_json(state))
-    facts = replace(facts, source=str(folder), model=_model(folder, facts))
-    return _with_scheduler(facts, folder)
+    return _with_scheduler(replace(facts, source=str(folder), model=_model(folder, facts)), folder)
 
 
 def _facts_from_record(folder: Path, source: str) -> Facts:
@@ -104,32 +102,43 @@ def _facts_from_record(folder: Path, source: str) -> Facts:
     record = Record.read(folder)
     if not record.starts:
         raise ScheduleError(f"{folder / RUN} has no readable row: the run ended before its first update.")
-    last = record.starts[-1]
-    settings = last.get("settings")
-    facts = facts_from_settings(settings if isinstance(settings, dict) else {}, source)
-    peaks = _numbers(last.get("peaks"))
-    schedule, per_epoch, total = (last.get(name) for name in ("schedule", "updates_per_epoch", "num_updates"))
+    start = GivenSettings(record.starts[-1], str(folder / RUN))
+    facts = facts_from_settings(start.get("settings", "mapping") or {}, source)
+    name = start.get("model", "text")
     # JSON has no NaN: a row has null instead.
     rows = [{key: math.nan if value is None else value for key, value in row.items()} for row in record.train]
     history = sorted([*rows, *record.evaluations], key=lambda row: int(row.get("step", 0)))
-    name = last.get("model")
-    return replace(
+    facts = replace(
         facts,
-        uses_our_trainer=schedule is not None,
-        schedule=None if schedule is None else str(schedule),
-        clock=str(last.get("clock", "updates")),
-        lr_scheduler_type=None,
-        optim=str(last["optimizer"]).lower() if "optimizer" in last else facts.optim,
-        learning_rate=peaks[0] if peaks else facts.learning_rate,
-        group_lrs=peaks,
-        num_updates=total if isinstance(total, int) and total > 0 else facts.num_updates,
-        updates_per_epoch=per_epoch if isinstance(per_epoch, int) else None,
+        optim=(start.get("optimizer", "text") or facts.optim).lower(),
+        num_updates=start.get("num_updates", "whole") or facts.num_updates,
+        updates_per_epoch=start.get("updates_per_epoch", "whole"),
         eval_strategy=None,
-        model=ModelFacts(name, is_pretrained=True) if isinstance(name, str) else facts.model,
-        scheduler=SchedulerFacts("ScheduleLR", events=tuple(record.events)) if schedule is not None else None,
+        model=ModelFacts(name, is_pretrained=True) if name else facts.model,
         log_history=tuple(history),
         updates_done=max((int(row.get("step", 0)) for row in history), default=None),
     )
+    scheduler = SchedulerFacts("ScheduleLR", cooled_down=_has_cooldown(record.events))
+    return _with_schedule(facts, start, scheduler)
+
+
+def _with_schedule(facts: Facts, settings: GivenSettings, scheduler: SchedulerFacts) -> Facts:
+    """Add this package's schedule, from the record or from a checkpoint."""
+    peaks, schedule = _numbers(settings.values.get("peaks")), settings.get("schedule", "text")
+    return replace(
+        facts,
+        uses_our_trainer=schedule is not None,
+        schedule=schedule,
+        clock=settings.get("clock", "text") or "updates",
+        lr_scheduler_type=None,
+        learning_rate=peaks[0] if peaks else facts.learning_rate,
+        group_lrs=peaks,
+        scheduler=None if schedule is None else scheduler,
+    )
+
+
+def _has_cooldown(events: Any) -> bool:
+    return isinstance(events, list) and any(isinstance(e, dict) and e.get("kind") == "cooldown" for e in events)
 
 
 def _was_stopped(content: Mapping[str, Any]) -> bool:
@@ -141,17 +150,28 @@ def _was_stopped(content: Mapping[str, Any]) -> bool:
 
 
 def _with_scheduler(facts: Facts, folder: Path) -> Facts:
-    if not (folder / "scheduler.pt").is_file():
-        return facts
-    state, facts = _read_state_dict(facts, folder / "scheduler.pt")
+    """Add the states of a checkpoint's scheduler and optimizer; a file that cannot be read is listed in the facts."""
+    states: dict[str, dict[str, Any]] = {}
+    for name in ("scheduler.pt", "optimizer.pt"):
+        if (folder / name).is_file() and (not states or "base_lrs" in states["scheduler.pt"]):
+            try:
+                found = read_pickle(folder / name)
+                if not isinstance(found, dict):
+                    raise ScheduleError(f"{folder / name} holds {type(found).__name__}, not a state dict.")
+                states[name] = found
+            except ScheduleError as error:
+                facts = replace(facts, unreadable=(*facts.unreadable, str(error)))
+    state = states.get("scheduler.pt")
     if not state:
         return facts
-    if "version" in state and isinstance(state.get("settings"), dict):
-        return _with_our_scheduler(facts, state)
-    optimizer: Mapping[str, Any] = {}
-    if (folder / "optimizer.pt").is_file():
-        optimizer, facts = _read_state_dict(facts, folder / "optimizer.pt")
-    groups = optimizer.get("param_groups")
+    settings = state.get("settings")
+    if "version" in state and isinstance(settings, dict):
+        counts_updates = settings.get("unit", "updates") == "updates"
+        total = _whole(settings.get("num_updates")) if counts_updates else None
+        events = _has_cooldown(state.get("events"))
+        scheduler = SchedulerFacts("ScheduleLR", _whole(state.get("update")), total, cooled_down=events)
+        return _with_schedule(facts, GivenSettings(settings, str(folder / "scheduler.pt")), scheduler)
+    groups = states.get("optimizer.pt", {}).get("param_groups")
     groups = [group for group in groups if isinstance(group, dict)] if isinstance(groups, list) else []
     if facts.optim.startswith("adam") and any("betas" not in group for group in groups):  # another one was passed
         facts = replace(facts, optim="sgd" if "nesterov" in groups[0] else "this optimizer")
@@ -164,39 +184,6 @@ def _with_scheduler(facts: Facts, folder: Path) -> Facts:
         optimizer_lrs=_numbers([group.get("lr") for group in groups]),
     )
     return replace(facts, scheduler=scheduler, group_lrs=_numbers(state.get("base_lrs")) or facts.group_lrs)
-
-
-def _read_state_dict(facts: Facts, path: Path) -> tuple[dict[str, Any], Facts]:
-    """Read a `.pt` file; a file that cannot be read is listed in the facts."""
-    try:
-        state = read_pickle(path)
-    except ScheduleError as error:
-        return {}, replace(facts, unreadable=(*facts.unreadable, str(error)))
-    if isinstance(state, dict):
-        return state, facts
-    return {}, replace(facts, unreadable=(*facts.unreadable, f"{path} holds {type(state).__name__}, not a state dict."))
-
-
-def _with_our_scheduler(facts: Facts, state: Mapping[str, Any]) -> Facts:
-    settings, events = state["settings"], state.get("events")
-    counts_updates = settings.get("unit", "updates") == "updates"
-    scheduler = SchedulerFacts(
-        "ScheduleLR",
-        _whole(state.get("update")),
-        _whole(settings.get("num_updates")) if counts_updates else None,
-        events=tuple(event for event in events if isinstance(event, dict)) if isinstance(events, list) else (),
-    )
-    peaks = _numbers(settings.get("peaks"))
-    return replace(
-        facts,
-        uses_our_trainer=True,
-        schedule=str(settings.get("schedule")),
-        clock=str(settings.get("clock", "updates")),
-        lr_scheduler_type=None,
-        learning_rate=peaks[0] if peaks else facts.learning_rate,
-        group_lrs=peaks,
-        scheduler=scheduler,
-    )
 
 
 def _model(folder: Path, facts: Facts) -> ModelFacts:
@@ -214,23 +201,17 @@ def _model(folder: Path, facts: Facts) -> ModelFacts:
 
 def _numbers(values: Any) -> tuple[float, ...]:
     """A list of numbers, or nothing where one of them is no number, such as a tensor that is not read."""
-    if not isinstance(values, list) or not all(map(is_number, values)):
-        return ()
-    return tuple(map(float, values))
+    return tuple(map(float, values)) if isinstance(values, list) and all(map(is_number, values)) else ()
 
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _find_record(folder: Path) -> Path | None:
-    """The newest record of this package's Trainer."""
-    found = [path for path in folder.glob(f"{FOLDER}*") if (path / RUN).is_file()]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]) if "-" in path.name else 1, default=None)
-
-
-def _list_checkpoints(folder: Path) -> list[Path]:
-    return [path for path in list_checkpoints(folder).values() if (path / TRAINER_STATE).is_file()]
+def _list_stages(folder: Path) -> list[Path]:
+    """The folders with a Trainer's state: the checkpoints, the earliest first, and the end of the run."""
+    folders = (*list_checkpoints(folder).values(), folder)
+    return [each for each in folders if (each / TRAINER_STATE).is_file()]
 
 
 def _is_beginning(log: tuple[Mapping[str, Any], ...], later: tuple[Mapping[str, Any], ...]) -> bool:

@@ -48,7 +48,6 @@ def facts_from_trainer(trainer: Any, num_updates: int | None = None, updates_per
         model=_model(trainer),
         launch=_launch(args),
         deepspeed=_deepspeed(trainer),
-        flattens_groups=_flattens_groups(trainer),
         group_lrs=_group_lrs(trainer.optimizer),
     )
     schedule = getattr(trainer, "schedule", None)
@@ -117,11 +116,6 @@ def _launch(args: Any) -> LaunchFacts | None:
 def _deepspeed(trainer: Any) -> dict[str, Any] | None:
     plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None) if trainer.is_deepspeed_enabled else None
     return dict(plugin.deepspeed_config) if plugin is not None else None
-
-
-def _flattens_groups(trainer: Any) -> bool:
-    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
-    return plugin is not None and getattr(plugin, "fsdp_version", 1) == 1 and plugin.use_orig_params is False
 
 
 def _group_lrs(optimizer: Any) -> tuple[float, ...]:

@@ -67,20 +67,6 @@ def architecture_averages_per_batch(architecture: str) -> bool | None:
     return class_averages_per_batch(model_class) if hasattr(model_class, "forward") else None
 
 
-def classifier_averages_per_batch(name: str) -> bool | None:
-    """The same for a model that will classify texts or tokens, by its name, such as `google-bert/bert-base-uncased`.
-
-    Returns:
-        `bool`, *optional*: None where the name does not say which model it is.
-    """
-    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES as CLASSES
-
-    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
-    # The longest name is the right one: roberta has bert in it.
-    kind = max((kind for kind in CLASSES if kind in last), key=len, default=None)
-    return None if kind is None else architecture_averages_per_batch(CLASSES[kind])
-
-
 def _called_name(call: ast.Call) -> str:
     function = call.func
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")

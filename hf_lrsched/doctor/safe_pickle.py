@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ _CONTAINERS: dict[tuple[str, str], type] = {
     ("collections", "OrderedDict"): dict,
     ("collections", "Counter"): dict,
 }
-#: NumPy's names of number types, for `struct`.
-_NUMBERS = {"f8": "<d", "f4": "<f", "f2": "<e", "i8": "<q", "i4": "<i"}
 #: How torch.save began before it made zip archives: this number, a version and the machine, then the content.
 _OLD_MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -74,7 +71,7 @@ def read_pickle(path: Path) -> Any:
 
 
 def to_plain(value: Any) -> Any:
-    """Replace the stand-in of an enum or a NumPy scalar by its value.
+    """Replace the stand-in of an enum by its value, and any other stand-in by None.
 
     Example:
     ```python
@@ -85,23 +82,10 @@ def to_plain(value: Any) -> Any:
     """
     if not isinstance(value, Inert):
         return value
-    arguments = value.__dict__.get("_arguments")
-    if type(value).__name__ == "scalar":
-        return _read_numpy_number(arguments)
-    if isinstance(arguments, tuple) and len(arguments) == 1 and isinstance(arguments[0], str | int | float):
-        return arguments[0]
+    match value.__dict__.get("_arguments"):
+        case (str() | int() | float() as argument,):
+            return argument
     return None
-
-
-def _read_numpy_number(arguments: Any) -> float | None:
-    """A sweep over np.logspace leaves NumPy scalars in the arguments: their type and their bytes."""
-    try:
-        kind, content = arguments
-        ((name, *_), (text, _)) = kind.__dict__["_arguments"], content.__dict__["_arguments"]
-        (number,) = struct.unpack(_NUMBERS[name], text.encode("latin1"))
-    except (AttributeError, KeyError, TypeError, ValueError, struct.error):
-        return None
-    return float(number)
 
 
 class _Reader(pickle._Unpickler):

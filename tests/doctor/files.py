@@ -8,8 +8,9 @@ import zipfile
 from hf_lrsched import diagnose
 
 
-def checks_of(path, updates=None):
-    return {finding.check for finding in diagnose(path, updates) if finding.is_wrong}
+def checks_of(subject, updates=None):
+    """The checks that find something wrong with a path or a Trainer."""
+    return {finding.check for finding in diagnose(subject, updates) if finding.is_wrong}
 
 
 def archive(path, content, name="archive/data.pkl"):

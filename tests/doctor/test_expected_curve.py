@@ -1,6 +1,5 @@
 """The curve that settings ask for is the one that transformers trains with; its arguments are those that it takes."""
 
-import inspect
 import math
 
 import numpy as np
@@ -9,7 +8,6 @@ import torch
 import transformers
 from transformers import TrainingArguments, get_scheduler
 
-from hf_lrsched.doctor.checks.arguments import GREEDY_ARGUMENTS, GREEDY_FLOOR, PLATEAU_ARGUMENTS
 from hf_lrsched.doctor.expected_curve import count_stock_warmup, resolve_curve
 from hf_lrsched.doctor.facts import Facts
 
@@ -68,16 +66,6 @@ def test_warmup_equals_trainer(warmup, total, tmp_path):
     settings = {"warmup_ratio": warmup} if is_share and not IS_FIVE else {"warmup_steps": warmup}
     args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", **settings)
     assert count_stock_warmup(Facts("", lr_scheduler_type="linear", **settings), total) == args.get_warmup_steps(total)
-
-
-def test_arguments_of_metric_driven_schedules():
-    plateau = set(inspect.signature(torch.optim.lr_scheduler.ReduceLROnPlateau).parameters) - {"optimizer"}
-    assert plateau <= set(PLATEAU_ARGUMENTS) <= plateau | {"verbose"}  # which older versions of torch have
-    greedy = getattr(transformers.optimization, "GreedyLR", None)
-    if greedy is not None:
-        parameters = inspect.signature(greedy).parameters
-        assert set(parameters) - {"optimizer"} == set(GREEDY_ARGUMENTS)
-        assert parameters["min_lr"].default == GREEDY_FLOOR
 
 
 def test_unknown_length_uses_shares_only():

@@ -25,9 +25,9 @@ from tests.doctor.files import checks_of
         ("a.yaml", "learning_rate: true", "learning_rate must be a number"),
         ("a.yaml", "max_steps: 1.5", "whole number"),
         ("a.yaml", "warmup_steps: .inf", "warmup_steps must be a finite number"),
-        ("a.yaml", "warmup_steps: -5", "warmup_steps must be at least 0"),
+        ("a.yaml", "warmup_steps: -5", "warmup_steps must be a finite number of at least 0"),
         ("a.yaml", "lr_scheduler_kwargs: 3\nlearning_rate: 1e-5", "mapping"),
-        ("a.yaml", "lr_scheduler_kwargs: '{'\nlearning_rate: 1e-5", "is not JSON"),
+        ("a.yaml", "lr_scheduler_kwargs: '{'\nlearning_rate: 1e-5", "lr_scheduler_kwargs must be a mapping, got '{'"),
         ("a.yaml", "fp16: maybe\nlearning_rate: 1e-5", "true or false"),
         ("a.yaml", "schedule: [a]\n", "must be a text"),
         ("a.json", '{"learning_rate": 1e-5, "max_st', "not JSON"),
@@ -38,7 +38,7 @@ from tests.doctor.files import checks_of
         ("a.bin", "no pickle", "corrupted"),
         ("trainer_state.json", '{"log_history": 3}', "list of records"),
         ("trainer_state.json", '{"log_history": [3]}', "list of records"),
-        ("trainer_state.json", '{"log_history": [], "max_steps": "many"}', "max_steps must be a finite number"),
+        ("trainer_state.json", '{"log_history": [], "max_steps": "many"}', "max_steps must be a whole number"),
     ],
 )
 def test_invalid_file_is_one_clear_error(name, content, says, tmp_path):

@@ -9,7 +9,7 @@ import torch
 from hf_lrsched import ScheduledTrainer, diagnose
 from hf_lrsched.doctor import get_facts
 from tests.doctor.configurations import NAN, Run, Stage, lambda_state, linear_log, write_json, write_yaml
-from tests.doctor.files import archive, checks_of, evils
+from tests.doctor.files import archive, checks_of
 
 
 def test_state_without_arguments_is_checked(tmp_path):
@@ -24,17 +24,6 @@ def test_optimizer_is_read_without_tensors(tmp_path):
     content = zipfile.ZipFile(path).read("optimizer/data.pkl")
     archive(path, content, "optimizer/data.pkl")  # without the tensors' data
     assert checks_of(run) == {"scheduler_of_other_optimizer"}
-
-
-def test_unreadable_scheduler_is_a_note(tmp_path):
-    run = Run(Stage(40, 80, scheduler=lambda_state(40, 2.5e-5))).write(tmp_path)
-    mark = tmp_path / "executed"
-    (run / "checkpoint-40" / "scheduler.pt").write_bytes(dict(evils(mark))["os.system"])
-    findings = diagnose(run)
-    assert [(finding.severity, finding.check) for finding in findings] == [("note", "unreadable_file")]
-    assert "system" in findings[0].why and not mark.exists()
-    (run / "checkpoint-40" / "scheduler.pt").write_bytes(b"PK\x03\x04")
-    assert [finding.check for finding in diagnose(run)] == ["unreadable_file"]
 
 
 def test_checkpoint_named_in_a_config_is_checked(tmp_path):

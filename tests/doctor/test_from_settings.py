@@ -4,7 +4,6 @@ import dataclasses
 import io
 import sys
 
-import numpy as np
 import pytest
 import torch
 from transformers import Seq2SeqTrainingArguments, TrainingArguments
@@ -13,7 +12,7 @@ from hf_lrsched import ScheduleArguments, diagnose
 from hf_lrsched.doctor import get_facts
 from hf_lrsched.doctor.from_settings import facts_from_settings
 from hf_lrsched.doctor.safe_pickle import read_pickle
-from tests.doctor.configurations import write_json, write_yaml
+from tests.doctor.configurations import write_json
 from tests.doctor.files import checks_of
 
 
@@ -78,13 +77,6 @@ def test_custom_subclass_with_schedule(tmp_path):
     assert checks_of(tmp_path / "training_args.bin") == {"long_warmup"}
 
 
-@pytest.mark.parametrize("kind", [np.float64, np.float32, np.float16, np.int64])
-def test_numpy_numbers_in_saved_arguments(kind, tmp_path):
-    args = TrainingArguments(str(tmp_path), learning_rate=kind(2), max_steps=10, use_cpu=True, report_to="none")
-    torch.save(args, tmp_path / "training_args.bin")
-    assert get_facts(tmp_path / "training_args.bin").learning_rate == 2
-
-
 def test_unreadable_lr_is_not_the_default(tmp_path):
     args = TrainingArguments(str(tmp_path), learning_rate=1e-5, max_steps=10, use_cpu=True, report_to="none")
     args.learning_rate = torch.tensor(1e-5)
@@ -107,21 +99,3 @@ def saved(folder, content):
     path = folder / "training_args.bin"
     path.write_bytes(content.getvalue())
     return path
-
-
-def test_misspelled_settings_are_notes(tmp_path):
-    path = write_yaml(
-        tmp_path / "a.yaml",
-        {"learning_rate": 2e-5, "warmup_step": 500, "max_steps": 400, "lr_schedular_type": "cosine"},
-    )
-    notes = [finding for finding in diagnose(path) if finding.check == "misspelled_setting"]
-    assert {(note.severity, note.what.split()[0], note.fix) for note in notes} == {
-        ("note", "warmup_step", "Did you mean warmup_steps?"),
-        ("note", "lr_schedular_type", "Did you mean lr_scheduler_type?"),
-    }
-
-
-def test_no_training_argument_counts_as_misspelled(tmp_path):
-    names = {field.name for field in dataclasses.fields(Seq2SeqTrainingArguments)}
-    path = write_yaml(tmp_path / "a.yaml", dict.fromkeys(sorted(names), None) | {"learning_rate": 2e-5})
-    assert [finding.what for finding in diagnose(path) if finding.check == "misspelled_setting"] == []

@@ -39,7 +39,6 @@ TEXTS = {
     "optim": ["adamw_torch", "sgd", "schedule_free_adamw", "x"],
     "model_name_or_path": ["bert-base-uncased", "x"],
     "deepspeed": ["x", {"scheduler": {"type": "WarmupLR", "params": {"warmup_max_lr": 1}}}, {"scheduler": "x"}],
-    "fsdp": ["full_shard", ["auto_wrap"]],
 }
 WHOLES = ("max_steps", "per_device_train_batch_size", "gradient_accumulation_steps")
 FLAGS = (
@@ -60,7 +59,6 @@ SETTINGS = st.fixed_dictionaries(
         **dict.fromkeys(FLAGS, st.booleans()),
         **dict.fromkeys((*NUMERIC, "head_learning_rate"), NUMBERS),
         "lr_scheduler_kwargs": KWARGS,
-        "fsdp_config": st.sampled_from([{"use_orig_params": False}, {"version": 1, "use_orig_params": "false"}]),
     },
 )
 RECORDS = st.fixed_dictionaries(

@@ -5,14 +5,9 @@ import torch
 import transformers
 from transformers import Trainer, TrainerCallback
 
-from hf_lrsched import diagnose
-from tests.doctor.configurations import BERT, Run, Stage, linear_log, write_json, write_yaml
+from tests.doctor.files import checks_of
 
 IS_FIVE = int(transformers.__version__.partition(".")[0]) >= 5
-
-
-def wrong(trainer, num_updates=None):
-    return {finding.check for finding in diagnose(trainer, num_updates) if finding.is_wrong}
 
 
 class Losses(TrainerCallback):
@@ -34,7 +29,7 @@ def first_loss(make_trainer, model, texts, **settings):
         learning_rate=2e-5,
         **settings,
     )
-    found = wrong(trainer)
+    found = checks_of(trainer)
     trainer.train()
     return found, float(losses.first)
 
@@ -87,45 +82,11 @@ def test_custom_loss_is_not_checked(make_trainer, bert, texts):
             return super().compute_loss(*args, **kwargs)
 
     settings = {"gradient_accumulation_steps": 4, "learning_rate": 2e-5, "logging_steps": 1}
-    assert wrong(make_trainer(Own, model=bert, data=texts, **settings)) == set()
+    assert checks_of(make_trainer(Own, model=bert, data=texts, **settings)) == set()
     by_function = make_trainer(
         model=bert, data=texts, extra={"compute_loss_func": lambda *args, **kwargs: 0}, **settings
     )
-    assert wrong(by_function) == set()
-
-
-@pytest.mark.skipif(not IS_FIVE, reason="4.57 does not multiply")
-def test_config_and_run_folder(tmp_path):
-    """The same from a model's name, and from a run's folder, where the log has to show it."""
-    settings = {**BERT, "gradient_accumulation_steps": 4}
-    config = write_yaml(tmp_path / "config.yaml", {**settings, "task_name": "rte"})
-    assert wrong(config, 345) == {"loss_multiplied"}
-    sound = {
-        "alone": BERT,
-        "llama": {**settings, "model_name_or_path": "meta-llama/Llama-3.2-1B", "label_smoothing_factor": 0.1},
-        "answers": {**settings, "doc_stride": 128},
-        "ours": {**settings, "schedule": "bert()"},
-        "unknown": {**settings, "model_name_or_path": "somebody/something"},
-    }
-    for name, each in sound.items():
-        assert wrong(write_yaml(tmp_path / f"{name}.yaml", each), 345) == set(), name
-    for name, loss in {"multiplied": 2.8, "right": 0.7}.items():
-        history = [*linear_log(40, 80), {"step": 40, "loss": loss}, {"step": 40, "eval_loss": 0.69}]
-        folder = tmp_path / name
-        folder.mkdir()
-        run = Run(Stage(40, 80, gradient_accumulation_steps=4, history=history)).write(folder)
-        write_json(run / "checkpoint-40" / "config.json", {"architectures": ["BertForSequenceClassification"]})
-        assert wrong(run) == ({"loss_multiplied"} if name == "multiplied" else set())
-
-
-@pytest.mark.skipif(not IS_FIVE, reason="4.57 does not multiply")
-@pytest.mark.parametrize(
-    "name", ["Qwen/Qwen2.5-0.5B", "openai-community/gpt2", "google-t5/t5-small", "google-bert/bert-base-cased"]
-)
-def test_model_name_alone_is_not_checked(name, tmp_path):
-    settings = {**BERT, "model_name_or_path": name, "gradient_accumulation_steps": 4}
-    (finding,) = diagnose(write_yaml(tmp_path / "config.yaml", settings), 345)
-    assert (finding.severity, finding.check) == ("note", "loss_multiplied") and "not checked" in finding.what
+    assert checks_of(by_function) == set()
 
 
 TINY = {"vocab_size": 20, "num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 16, "pad_token_id": 0}

@@ -76,3 +76,6 @@ def _is_nonfinite(record: Mapping[str, Any], fp16: bool) -> bool:
         return True
     # Under fp16 an update whose gradients overflow is skipped, so its norm is harmless.
     return not math.isfinite(values.get("grad_norm", 0)) and (values.get("loss") == 0 or not fp16)
+
+
+CHECKS = (no_lr_logged, hidden_nan)

@@ -90,3 +90,6 @@ def _count_evaluations(facts: Facts) -> int | None:
     if facts.eval_strategy != "steps" or total is None:
         return None
     return int(total // (every if every >= 1 else math.ceil(total * every)))
+
+
+CHECKS = (plateau_direction, plateau_without_evaluation)

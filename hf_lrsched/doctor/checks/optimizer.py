@@ -7,34 +7,28 @@ from ..facts import Facts
 from ..finding import Finding
 from .format import error, note, warning
 
-#: LRs that models were trained with, by the beginning of an optimizer's name: the lowest, the highest for a pretrained
-#: model, and the highest for any. Adam: 2e-5 to 5e-5 for BERT (Devlin et al. 2018, https://arxiv.org/abs/1810.04805), up to
+#: LRs that pretrained models were trained with, the lowest and the highest, by the beginning of an optimizer's name. Adam: 2e-5 to 5e-5 for BERT (Devlin et al. 2018, https://arxiv.org/abs/1810.04805), up to
 #: 1e-3 for LoRA (Hu et al. 2021, https://arxiv.org/abs/2106.09685), 1e-4 to 1e-3 from scratch. Adafactor: 1e-3 for T5 (Raffel
 #: et al. 2019, https://arxiv.org/abs/1910.10683). Lion: three to ten times less than Adam (Chen et al. 2023,
 #: https://arxiv.org/abs/2302.06675). Schedule-free Adam: one to ten times more (Defazio et al. 2024,
 #: https://arxiv.org/abs/2405.15682). GaLore, APOLLO: 1e-2 (Zhao et al. 2024, https://arxiv.org/abs/2403.03507).
+_ADAM = (1e-7, 1e-3)
 LR_RANGES = {
-    "adafactor": (1e-7, 1e-2, 1e-1),
-    "adagrad": (1e-6, 1e-1, 1.0),
-    "adalomo": (1e-6, 1e-2, 1e-1),
-    "adam": (1e-7, 1e-3, 1e-2),
-    "ademamix": (1e-7, 1e-3, 1e-2),
-    "apollo": (1e-6, 5e-2, 5e-1),
-    "galore": (1e-6, 5e-2, 5e-1),
-    "grokadamw": (1e-7, 1e-3, 1e-2),
-    "lion": (1e-8, 3e-4, 3e-3),
-    "lomo": (1e-5, 1e-1, 1.0),
-    "paged_ad": (1e-7, 1e-3, 1e-2),
-    "paged_lion": (1e-8, 3e-4, 3e-3),
-    "rmsprop": (1e-7, 1e-3, 1e-2),
-    "schedule_free_adam": (1e-6, 1e-2, 1e-1),
-    "schedule_free_radam": (1e-6, 1e-2, 1e-1),
-    "schedule_free_sgd": (1e-4, 1e1, 1e2),
-    "sgd": (1e-5, 1.0, 1e1),
-    "stable_adam": (1e-7, 1e-3, 1e-2),
+    "adafactor": (1e-7, 1e-2),
+    "adagrad": (1e-6, 1e-1),
+    "adalomo": (1e-6, 1e-2),
+    "lomo": (1e-5, 1e-1),
+    "schedule_free_sgd": (1e-4, 1e1),
+    "sgd": (1e-5, 1.0),
+    **dict.fromkeys(("adam", "ademamix", "grokadamw", "paged_ad", "rmsprop", "stable_adam"), _ADAM),
+    **dict.fromkeys(("apollo", "galore"), (1e-6, 5e-2)),
+    **dict.fromkeys(("lion", "paged_lion"), (1e-8, 3e-4)),
+    **dict.fromkeys(("schedule_free_adam", "schedule_free_radam"), (1e-6, 1e-2)),
 }
 #: An adapter takes so many times the LR.
 _ADAPTER = 5
+#: A model from scratch takes so many times the LR of a pretrained one.
+_FROM_SCRATCH = 10
 
 
 def lr_out_of_range(facts: Facts) -> Iterator[Finding]:
@@ -43,17 +37,15 @@ def lr_out_of_range(facts: Facts) -> Iterator[Finding]:
     Toy models and the higher LRs of adapters draw no warning. An unknown optimizer is not checked.
     """
     lrs = [lr for lr in facts.group_lrs if lr > 0] or ([] if facts.learning_rate is None else [facts.learning_rate])
-    for lr in lrs:
-        if not (math.isfinite(lr) and lr > 0):
-            yield error(
-                f"the learning rate is {lr:g}",
-                "The weights stay as they are, or become NaN",
-                "Set a finite number above 0; 2e-5 is a good start for BERT",
-            )
-            return
-    name = facts.optim
-    if name.endswith("schedulefree"):  # the class, in place of Trainer's name
-        name = f"schedule_free_{name}"
+    if invalid := [lr for lr in lrs if not (math.isfinite(lr) and lr > 0)]:
+        yield error(
+            f"the learning rate is {invalid[0]:g}",
+            "The weights stay as they are, or become NaN",
+            "Set a finite number above 0; 2e-5 is a good start for BERT",
+        )
+        return
+    # A class of schedulefree stands in place of Trainer's name.
+    name = f"schedule_free_{facts.optim}" if facts.optim.endswith("schedulefree") else facts.optim
     key = max((prefix for prefix in LR_RANGES if name.startswith(prefix)), key=len, default=None)
     if not lrs or facts.model.is_pretrained is False:
         return
@@ -64,23 +56,24 @@ def lr_out_of_range(facts: Facts) -> Iterator[Finding]:
             "Compare it with a run that trained well",
         )
         return
-    lowest, pretrained, highest = LR_RANGES[key]
-    is_pretrained, is_adam = facts.model.is_pretrained is True, key == "adam"
-    allowed = pretrained * (_ADAPTER if facts.model.has_adapter else 1) if is_pretrained else highest
-    usual = "2e-5 to 5e-5 for BERT, up to 1e-3 for LoRA" if is_adam else f"{lowest:g} to {pretrained:g}"
-    start = "Start from 2e-5" if is_adam else f"Start from {math.sqrt(lowest * pretrained):.0e}"
+    lowest, usual = LR_RANGES[key]
+    highest = usual * _FROM_SCRATCH
+    allowed = usual * (_ADAPTER if facts.model.has_adapter else 1) if facts.model.is_pretrained else highest
+    lr_range, start = f"{lowest:g} to {usual:g}", f"Start from {math.sqrt(lowest * usual):.0e}"
+    if key == "adam":
+        lr_range, start = "2e-5 to 5e-5 for BERT, up to 1e-3 for LoRA", "Start from 2e-5"
     if min(lrs) >= highest or min(lrs) > allowed:
-        report = error if min(lrs) >= highest and is_pretrained else warning
+        report = error if min(lrs) >= highest and facts.model.is_pretrained else warning
         yield report(
             f"the learning rate of {min(lrs):g} is far above the usual range of {name}",
-            f"Fine-tuning uses {usual}; at {min(lrs) / pretrained:.3g} times the highest of these a pretrained model forgets what "
+            f"Fine-tuning uses {lr_range}. At {min(lrs) / usual:.3g} times the highest of these a pretrained model forgets what "
             "it learned, or its loss becomes NaN",
             f"{start}, and raise it while the validation metric improves",
         )
     elif max(lrs) < lowest:
         yield warning(
             f"the learning rate of {max(lrs):g} is far below the usual range of {name}",
-            f"Fine-tuning uses {usual}; with this one the weights hardly move",
+            f"Fine-tuning uses {lr_range}. With this one the weights hardly move",
             start,
         )
 
@@ -91,7 +84,7 @@ def schedule_free_optimizer(facts: Facts) -> Iterator[Finding]:
     https://github.com/huggingface/transformers/issues/30079; Defazio et al. 2024, https://arxiv.org/abs/2405.15682.
     """
     curve, name = facts.curve, facts.optim.replace("_", "").lower()
-    if "schedulefree" not in name or curve is None or curve.peak_update >= curve.num_updates:
+    if "schedulefree" not in name or curve is None or curve.has_no_peak:
         return
     lowest = curve.lowest_after_peak()
     if lowest < 0.9 * curve.peak_factor:
@@ -152,3 +145,6 @@ def reused_scheduler(facts: Facts) -> Iterator[Finding]:
             "Trainer does not reset it: a second train() would start at the end of its schedule",
             fix,
         )
+
+
+CHECKS = (lr_out_of_range, schedule_free_optimizer, scheduler_of_other_optimizer, reused_scheduler)

@@ -66,7 +66,7 @@ def single_process(facts: Facts) -> Iterator[Finding]:
 
 
 def engine_ignores_schedule(facts: Facts) -> Iterator[Finding]:
-    """DeepSpeed or FSDP that ignores the schedule, the optimizer or the LRs of the groups.
+    """DeepSpeed that ignores the schedule or the optimizer.
 
     https://github.com/huggingface/transformers/issues/10330, /issues/22751, https://github.com/huggingface/accelerate/issues/2124.
     """
@@ -83,13 +83,6 @@ def engine_ignores_schedule(facts: Facts) -> Iterator[Finding]:
             "under DeepSpeed, Trainer drops what is passed in optimizers=",
             "It makes another optimizer and another schedule from the training arguments, without an error",
             "Leave out optimizers=: set learning_rate, optim and lr_scheduler_type, or use ScheduledTrainer(schedule=...)",
-        )
-    lrs = sorted({lr for lr in facts.group_lrs if lr > 0})
-    if facts.flattens_groups and len(lrs) > 1:
-        yield warning(
-            "FSDP with use_orig_params=false flattens the parameters of several groups into one",
-            f"The groups of {lrs[0]:.3g} to {lrs[-1]:.3g} lose their LRs",
-            "Set use_orig_params: true in fsdp_config, or fsdp_version 2",
         )
 
 
@@ -112,3 +105,6 @@ def _describe_numbers(section: Mapping[str, Any], facts: Facts) -> str:
     given = ", ".join(f"{name}={value:g}" for name, value in numbers.items())
     instead = "" if facts.learning_rate is None else f" instead of learning_rate={facts.learning_rate:.3g}"
     return f"It trains with {given}{instead}" if given else ""
+
+
+CHECKS = (loss_multiplied, single_process, engine_ignores_schedule)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...schedules.numbers import is_finite_number, is_number
+from ...schedules.numbers import is_finite_number
 from ..expected_curve import ExpectedCurve
 from ..facts import Facts
 from ..finding import Finding
@@ -25,8 +25,7 @@ def resume_changes_curve(facts: Facts) -> Iterator[Finding]:
 
     https://github.com/huggingface/transformers/issues/34053, /issues/27749, /issues/23099 and /issues/9099.
     """
-    found = [*_from_events(facts), *_from_stages(facts)]
-    yield from found or _from_log(facts)
+    yield from list(_from_stages(facts)) or _from_log(facts)
 
 
 def mixed_runs(facts: Facts) -> Iterator[Finding]:
@@ -45,23 +44,6 @@ def unreadable_file(facts: Facts) -> Iterator[Finding]:
     for reason in facts.unreadable:
         yield note(
             "a file could not be read", reason.rstrip("."), "Before you resume the run, try whether torch loads it"
-        )
-
-
-def _from_events(facts: Facts) -> Iterator[Finding]:
-    """Resumes that this package's scheduler recorded: the user chose how they change the curve."""
-    for event in () if facts.scheduler is None else facts.scheduler.events:
-        before, after = _first(event.get("lr_before")), _first(event.get("lr_after"))
-        if event.get("kind") != "resume" or before is None or after is None:
-            continue
-        jumps = not math.isclose(before, after, rel_tol=_TOLERANCE, abs_tol=1e-12)
-        report = warning if jumps else note
-        yield report(
-            f"a resume after update {event.get('t')} changed the curve: on_resume={event.get('how')}",
-            f"The next LR was {after:.3g} instead of {before:.3g}",
-            "To avoid the jump, resume with on_resume=stretch, keep or rewarm(5%)"
-            if jumps
-            else "No change is needed if this was intended",
         )
 
 
@@ -102,8 +84,7 @@ def _from_log(facts: Facts) -> Iterator[Finding]:
         for record in facts.log_history
         if is_finite_number(record.get("learning_rate")) and isinstance(record.get("step"), int) and record["step"] > 0
     ]
-    # transformers 5 logs the LR of the update that is over, 4.57 the next one's.
-    fits = [any(abs(lr / peak - curve.at(t)) <= _TOLERANCE for t in (step - 1, step)) for step, lr in records]
+    fits = [curve.matches(step, lr / peak, _TOLERANCE) for step, lr in records]
     last = max((index for index, fit in enumerate(fits) if not fit), default=None)
     # Curves of any kind may meet at 0; the log must follow this one while its LR is still high.
     if last is None or sum(curve.at(step - 1) > _LOW for step, _ in records[last + 1 :]) < 2:
@@ -124,6 +105,4 @@ def _first_difference(old: ExpectedCurve, new: ExpectedCurve, done: int) -> int 
     return int(different[0]) if different.size else None
 
 
-def _first(lrs: object) -> float | None:
-    value = lrs[0] if isinstance(lrs, list | tuple) and lrs else lrs
-    return float(value) if is_number(value) else None
+CHECKS = (resume_changes_curve, mixed_runs, unreadable_file)

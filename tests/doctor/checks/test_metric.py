@@ -1,0 +1,71 @@
+"""Checks of schedules that follow a metric: each broken configuration is found by the right check alone, each sound one draws no warning."""
+
+import pytest
+
+from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases
+from tests.doctor.configurations import GLUE, Config
+
+BROKEN = {
+    "plateau_direction": [
+        Config(
+            345,
+            **GLUE,
+            lr_scheduler_type="reduce_lr_on_plateau",
+            metric_for_best_model="accuracy",
+            eval_strategy="steps",
+            eval_steps=10,
+        ),
+        Config(
+            345,
+            **GLUE,
+            lr_scheduler_type="reduce_lr_on_plateau",
+            lr_scheduler_kwargs={"mode": "max"},
+            eval_strategy="steps",
+            eval_steps=10,
+        ),
+        Config(345, schedule="linear() * plateau(metric=accuracy, mode=min, patience=1)", eval_strategy="epoch"),
+        Config(345, schedule="linear() * plateau(metric=flow, patience=1)", eval_strategy="epoch"),
+    ],
+    "plateau_without_evaluation": [
+        Config(345, **GLUE, lr_scheduler_type="reduce_lr_on_plateau"),
+        Config(345, **GLUE, lr_scheduler_type="reduce_lr_on_plateau", eval_strategy="epoch"),
+        Config(345, schedule="linear() * plateau(patience=2)", eval_strategy=False),
+        Config(345, schedule="linear() * plateau(patience=2)", eval_strategy="steps", eval_steps=100),
+    ],
+}
+
+SOUND = {
+    "plateau_direction": [
+        Config(
+            345,
+            **GLUE,
+            lr_scheduler_type="reduce_lr_on_plateau",
+            lr_scheduler_kwargs={"mode": "max", "patience": 1},
+            metric_for_best_model="accuracy",
+            eval_strategy="epoch",
+        ),
+        Config(
+            345,
+            **GLUE,
+            lr_scheduler_type="reduce_lr_on_plateau",
+            lr_scheduler_kwargs={"patience": 1},
+            metric_for_best_model="eval_loss",
+            eval_strategy="epoch",
+        ),
+        Config(345, schedule="linear() * plateau(metric=accuracy, patience=1)", eval_strategy="epoch"),
+    ],
+    "plateau_without_evaluation": [
+        Config(345, schedule="linear() * plateau(patience=1)", eval_strategy="epoch"),
+        Config(345, schedule="linear() * plateau(patience=2)", eval_strategy="steps", eval_steps=0.1),
+    ],
+}
+
+
+@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
+def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
+    assert_found(check, case, tmp_path)
+
+
+@pytest.mark.parametrize(("check", "case"), cases(SOUND))
+def test_sound_configuration_draws_no_warning(check, case, tmp_path):
+    assert_nothing_wrong(case, tmp_path)
