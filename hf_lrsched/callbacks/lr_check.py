@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from ..optim.wrappers import unwrap_optimizer
+from ..optim.wrappers import find_module, unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 
@@ -28,7 +28,7 @@ class LRCheck(TrainerCallback):
         self._reported: set[Any] = set()
         self._lag = 0
 
-    def on_train_begin(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
+    def on_train_begin(self, args, state, control, model=None, optimizer=None, lr_scheduler=None, **kwargs):
         self._reported = set()
         position = _updates_counted(lr_scheduler, state.global_step)
         self._lag = state.global_step - position
@@ -49,6 +49,8 @@ class LRCheck(TrainerCallback):
                 f"the {type(lr_scheduler).__name__} belongs to another optimizer than the one that trains: the log would show "
                 "its LRs while the real ones stay constant. Pass its optimizer too: optimizers=(optimizer, scheduler)."
             )
+        if isinstance(lr_scheduler, ScheduleLR) and (module := find_module(model)) is not None:
+            lr_scheduler.name_parameters(module)
 
     def on_pre_optimizer_step(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
         if not isinstance(lr_scheduler, ScheduleLR):

@@ -19,15 +19,15 @@ def drop_frozen_gradients(optimizer: Any) -> None:
                 parameter.grad = None
 
 
-def freeze_at_zero(optimizer: Any) -> None:
-    """Drop the gradients of frozen groups before each step of the optimizer, if a group has a schedule of its own."""
+def add_freezing_hook(optimizer: Any) -> list[Any]:
+    """Drop the gradients of frozen groups before each step of the optimizer, if a group has a schedule of its own.
+
+    Returns the hook's handle, in a list.
+    """
     inner = unwrap_optimizer(optimizer)
-    earlier = getattr(inner, "_hf_lrsched_hook", None)
-    if earlier is not None:  # of an earlier scheduler
-        earlier.remove()
-        inner._hf_lrsched_hook = None
-    if any(group.get("schedule") is not None for group in inner.param_groups):
-        inner._hf_lrsched_hook = inner.register_step_pre_hook(_before_step)
+    if all(group.get("schedule") is None for group in inner.param_groups):
+        return []
+    return [inner.register_step_pre_hook(_before_step)]
 
 
 def _before_step(optimizer: Any, args: Any, kwargs: Any) -> None:

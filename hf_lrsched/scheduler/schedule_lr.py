@@ -6,6 +6,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..optim.wrappers import unwrap_optimizer
 from ..schedules import Curve, Horizon, Schedule, ScheduleError
 from ..schedules.parser import as_schedule
 from ..trajectory.clocks import Clock, as_clock
@@ -13,7 +14,8 @@ from ..trajectory.resume import check_on_resume
 from ..trajectory.resume_state import Resume, resume_state
 from ..trajectory.settings import RunSettings
 from ..trajectory.state import RunState
-from .frozen_groups import freeze_at_zero
+from .frozen_groups import add_freezing_hook
+from .saved_optimizer import SavedOptimizer
 from .step_order import StepOrder
 from .supported_optimizers import check_optimizer
 
@@ -90,8 +92,12 @@ class ScheduleLR(LRScheduler):
         #: The outcome of the latest `load_state_dict`.
         self.last_resume: Resume | None = None
         self.step_order = StepOrder()
+        self._saved_optimizer = SavedOptimizer(optimizer, on_resume)
         super().__init__(optimizer)
-        freeze_at_zero(optimizer)
+        inner = unwrap_optimizer(optimizer)
+        for handle in getattr(inner, "_hf_lrsched_hooks", ()):  # of an earlier scheduler
+            handle.remove()
+        inner._hf_lrsched_hooks = [*add_freezing_hook(optimizer), *self._saved_optimizer.add_hooks(optimizer)]
 
     @property
     def last_epoch(self) -> int:
@@ -238,9 +244,19 @@ class ScheduleLR(LRScheduler):
         self._write()
         return event
 
+    def name_parameters(self, model: torch.nn.Module) -> None:
+        """Save the names of the parameters with the optimizer's state, so that a resume can compare them.
+
+        A [`ScheduledTrainer`] and `ScheduleCallback` call it.
+
+        Raises:
+            ScheduleError: The optimizer has been resumed, and its parameters were others.
+        """
+        self._saved_optimizer.name_parameters(model, self.optimizer.param_groups)
+
     def state_dict(self) -> dict[str, Any]:
         """Plain data, which `torch.load(weights_only=True)` reads."""
-        return self.run_state.to_data()
+        return {**self.run_state.to_data(), "optimizer": self._saved_optimizer.to_data()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint stopped: to the bit if the settings are the same, else as `on_resume` says.
@@ -252,7 +268,8 @@ class ScheduleLR(LRScheduler):
             ScheduleError: The settings differ and `on_resume` does not allow it, or the state is corrupted. Nothing is changed
                 then.
         """
-        self.last_resume = resume_state(self.run_state, state_dict, self.on_resume)
+        order = self._saved_optimizer.compare(state_dict.get("optimizer"), self.optimizer.param_groups)
+        self.last_resume = resume_state(self.run_state, state_dict, self.on_resume, order)
         self.run_state = self.last_resume.state
         self._step_count = self.run_state.update + 1
         settings = self.run_state.trajectory.settings

@@ -223,6 +223,7 @@ class ScheduleMixin(_Trainer):
             horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
             optimizer = self.optimizer if optimizer is None else optimizer
             scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self.clock)
+            scheduler.name_parameters(self.model)
             self.lr_scheduler = scheduler
             report_schedule(self.args, scheduler)  # now, since the reporters come before this package's callbacks
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()

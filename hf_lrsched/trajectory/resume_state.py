@@ -1,6 +1,7 @@
 """Resuming a run: the state of a checkpoint under the settings of the run that goes on."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,13 +31,14 @@ class Resume:
     how: str = "same"
 
 
-def resume_state(state: RunState, saved: dict[str, Any], on_resume: str) -> Resume:
+def resume_state(state: RunState, saved: dict[str, Any], on_resume: str, order: Sequence[int] | None = None) -> Resume:
     """Continue under the settings of this run where a checkpoint stopped.
 
     Args:
         state ([`RunState`]): The state of this run before the resume. It is not changed.
         saved (`dict[str, Any]`): The checkpoint's: [`RunState.to_data`], or the state of a scheduler of torch.
         on_resume (`str`): One of [`RESUME_CHOICES`], for a checkpoint with other settings.
+        order (`Sequence[int]`, *optional*): The position of each group in the checkpoint. Defaults to the same order.
 
     Raises:
         ScheduleError: The saved state is corrupted, or `on_resume` does not allow what differs.
@@ -54,6 +56,8 @@ def resume_state(state: RunState, saved: dict[str, Any], on_resume: str) -> Resu
     if "version" not in saved:
         return _take_over(state, saved, on_resume)
     old = read_state(saved)
+    if order is not None:
+        old = _reorder_groups(old, order)
     if old.settings == state.settings:
         return Resume(_copy(state, old, old.trajectory, old.position))
     is_plain = replace(old.trajectory, cooldown_at=None) == Trajectory(old.settings)
@@ -122,6 +126,16 @@ def explain_resume(state: RunState) -> str:
     before = format_lrs(latest["lr_before"])
     how = "at the same place in the data" if latest["how"] == "epochs" else f"with on_resume={latest['how']!r}"
     return f"resumed after update {state.update} {how}: the next LR was to be {before} and is {now}"
+
+
+def _reorder_groups(state: RunState, order: Sequence[int]) -> RunState:
+    """The state with its groups in another order."""
+    new = replace(state, settings=state.settings.reorder(order), trajectory=state.trajectory.reorder(order))
+    schedules = new.trajectory.settings.schedules
+    in_order = sorted(state.plateaus, key=lambda plateau: schedules.index(plateau.schedule))
+    for plateau, same in zip(new.plateaus, in_order, strict=True):
+        plateau.state = same.state
+    return new
 
 
 def _copy(state: RunState, old: RunState, trajectory: Trajectory, position: float) -> RunState:

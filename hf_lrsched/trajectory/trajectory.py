@@ -1,5 +1,6 @@
 """Trajectory: the LR of every update of a run, resumes with other settings included."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -110,6 +111,11 @@ class Trajectory:
             np.where(within, start + (goal - start) * p, lr)
             for lr, start, goal in zip(lrs, rewarm.lrs, goals, strict=True)
         ]
+
+    def reorder(self, order: Sequence[int]) -> "Trajectory":
+        """The trajectory with the groups in another order: their positions here."""
+        climb = self.rewarm and replace(self.rewarm, lrs=tuple(self.rewarm.lrs[index] for index in order))
+        return replace(self, settings=self.settings.reorder(order), rewarm=climb)
 
     def to_data(self) -> dict[str, Any]:
         """Plain data, from which [`from_data`] makes an equal trajectory."""
