@@ -88,6 +88,7 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
     if "output_dir" not in given:
         raise RecipeError("--output_dir is required, e.g. --output_dir runs/first.")
     _refuse_stock_schedule(given)
+    given = data_arguments.defaults(given) | given
     with errors_as("settings", ValueError, TypeError, ImportError):
         arguments = RecipeArguments(*parser.parse_dict(_defaults(given) | given))
     training = arguments.training

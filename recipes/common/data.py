@@ -1,7 +1,8 @@
-"""Read the splits of a dataset from CSV and JSON files or from the Hub, and find and check their columns."""
+"""Read the splits of a dataset from files or from the Hub, and find and check their columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,12 +10,10 @@ import datasets
 import numpy as np
 from datasets import ClassLabel, Dataset
 
-from hf_lrsched.runs.files import check_is_file
 from hf_lrsched.schedules.errors import nearest
 
 from .errors import RecipeError, errors_as
-
-_READERS = {".csv": ("csv", {}), ".tsv": ("csv", {"sep": "\t"}), ".json": ("json", {}), ".jsonl": ("json", {})}
+from .files import TABLES, FileOptions, Part, Reader, find_paths, read_part
 
 
 @dataclass
@@ -24,6 +23,8 @@ class DataArguments:
     #: Settings that are paths, and settings that take several values.
     paths: ClassVar[tuple[str, ...]] = ("dataset_name", "train_file", "validation_file", "test_file")
     lists: ClassVar[tuple[str, ...]] = ()
+    #: The formats of files by their endings.
+    readers: ClassVar[Mapping[str, Reader]] = TABLES
 
     dataset_name: str | None = field(default=None, metadata={"help": "A dataset on the Hub, or a folder with one."})
     dataset_config_name: str | None = field(default=None, metadata={"help": "Its configuration, e.g. sst2 of glue."})
@@ -32,9 +33,18 @@ class DataArguments:
     test_split_name: str | None = field(
         default=None, metadata={"help": "Its split to test on at the end; needs labels."}
     )
-    train_file: str | None = field(default=None, metadata={"help": "A .csv, .tsv, .json or .jsonl file to train on."})
-    validation_file: str | None = field(default=None, metadata={"help": "A file to evaluate on."})
-    test_file: str | None = field(default=None, metadata={"help": "A file to test on at the end; needs labels."})
+    train_file: str | None = field(
+        default=None,
+        metadata={"help": "A file to train on, a pattern such as 'data/*.csv', or a folder of Dataset.save_to_disk."},
+    )
+    validation_file: str | None = field(default=None, metadata={"help": "The same to evaluate on."})
+    test_file: str | None = field(default=None, metadata={"help": "The same to test on at the end; needs labels."})
+    encoding: str | None = field(
+        default=None, metadata={"help": "The encoding of text files, e.g. gb18030 or latin-1. Defaults to UTF-8."}
+    )
+    delimiter: str | None = field(
+        default=None, metadata={"help": "comma, semicolon, tab or |. Guessed from the first rows by default."}
+    )
     max_seq_length: int | None = field(
         default=None,
         metadata={"help": "Texts are cut after this many tokens. Defaults to 128, or to the model's limit if lower."},
@@ -59,28 +69,63 @@ class DataArguments:
             if value is not None and value < 1:
                 raise RecipeError(f"--{name} must be at least 1, got {value}.")
 
+    @classmethod
+    def defaults(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return defaults of any settings that follow from the given ones."""
+        return {}
+
     @property
     def has_validation(self) -> bool:
         """Whether there is a split to evaluate on."""
         return self.dataset_name is not None or self.validation_file is not None
 
-    def source(self, split: str) -> str:
-        """Return what an error calls a split: its file, or the Hub dataset's split."""
-        if self.dataset_name is None:
-            return str(getattr(self, f"{split}_file"))
-        return f"{getattr(self, f'{split}_split_name')} of {self.dataset_name}"
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of a split, and the files that they are from.
+
+    Args:
+        name (`str`): `train`, `validation` or `test`.
+        parts (`tuple[Part, ...]`): The rows of each file.
+    """
+
+    name: str
+    parts: tuple[Part, ...]
+
+    @cached_property
+    def rows(self) -> Dataset:
+        """All rows."""
+        return datasets.concatenate_datasets([part.rows for part in self.parts])
+
+    @property
+    def source(self) -> str:
+        """What an error calls the split: its file or files, or the Hub dataset's split."""
+        first, *others = self.parts
+        return f"{first.path} and {len(others)} other files" if others else first.path
+
+    def at(self, index: int) -> str:
+        """Return what an error calls a row: `train.csv, row 3`."""
+        for part in self.parts:
+            if index < len(part.rows):
+                return part.at(index)
+            index -= len(part.rows)
+        raise IndexError(index)
+
+    def values(self, column: str) -> list[Any]:
+        """Return a column's values."""
+        return self.rows[column][:]
 
 
-def read_splits(args: DataArguments, cache_dir: str | None = None, token: str | None = None) -> dict[str, Dataset]:
+def read_splits(args: DataArguments, cache_dir: str | None = None, token: str | None = None) -> dict[str, Split]:
     """Read the splits `train` and, where they are given, `validation` and `test`.
 
     Raises:
         RecipeError: A file or a split is missing, empty or invalid.
     """
     splits = _read_files(args, cache_dir) if args.dataset_name is None else _read_hub(args, cache_dir, token)
-    for name, split in splits.items():
-        if not len(split):
-            raise RecipeError(f"the {name} split ({args.source(name)}) is empty.")
+    for split in splits.values():
+        if not len(split.rows):
+            raise RecipeError(f"the {split.name} split ({split.source}) is empty.")
     return splits
 
 
@@ -93,22 +138,31 @@ def limited_rows(args: DataArguments, split: str, num_rows: int) -> Sequence[int
     return rows[:limit]
 
 
-def check_column(split: Dataset, column: str, source: str) -> None:
+def select_rows(args: DataArguments, split: Split) -> Dataset:
+    """Return the rows that [`limited_rows`] leaves."""
+    return split.rows.select(limited_rows(args, split.name, len(split.rows)))
+
+
+def check_column(split: Split, column: str) -> None:
     """Raise a RecipeError if a split has no such column."""
-    if column not in split.column_names:
-        hint = nearest(column, split.column_names)
-        raise RecipeError(f"no column {column!r} in {source}; it has {', '.join(split.column_names)}.{hint}")
+    columns = split.rows.column_names
+    if column not in columns:
+        raise RecipeError(
+            f"no column {column!r} in the {split.name} split ({split.source}); it has {', '.join(columns)}."
+            f"{nearest(column, columns)}"
+        )
 
 
-def check_texts(split: Dataset, columns: Iterable[str], source: str) -> None:
+def check_texts(split: Split, columns: Iterable[str]) -> None:
     """Raise a RecipeError if a column does not hold a text in each row."""
     for column in columns:
-        feature = split.features[column]
+        check_column(split, column)
+        feature = split.rows.features[column]
         if not is_text(feature):
-            raise RecipeError(f"{source}: column {column!r} holds {getattr(feature, 'dtype', feature)}, not text.")
-        missing = [row for row, text in enumerate(split[column][:], start=1) if text is None]
+            raise RecipeError(f"{split.source}: column {column!r} holds {_dtype(feature)}, not text.")
+        missing = [row for row, text in enumerate(split.values(column)) if text is None]
         if missing:
-            raise RecipeError(f"{source}: no text in column {column!r} of row {missing[0]} ({len(missing)} such rows).")
+            raise RecipeError(f"{split.at(missing[0])}: no text in column {column!r} ({len(missing)} such rows).")
 
 
 def is_text(feature: Any) -> bool:
@@ -116,28 +170,81 @@ def is_text(feature: Any) -> bool:
     return getattr(feature, "dtype", None) in ("string", "large_string") and not isinstance(feature, ClassLabel)
 
 
-def _read_files(args: DataArguments, cache_dir: str | None) -> dict[str, Dataset]:
+def split_names(text: str) -> tuple[str, ...]:
+    """Split names at commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def find_empty_texts(split: Split, columns: Sequence[str]) -> list[str]:
+    """Return a note for each column with empty texts."""
+    notes = []
+    for column in columns:
+        empty = [row for row, text in enumerate(split.values(column)) if not text.strip()]
+        if empty:
+            notes.append(f"{split.name}: {len(empty)} texts in {column!r} are empty, the first in {split.at(empty[0])}")
+    return notes
+
+
+def find_column(split: Split, given: str | None, candidates: Iterable[str], setting: str) -> str:
+    """Return the given column, or the first of the candidates that a split has.
+
+    Raises:
+        RecipeError: The split does not have it.
+    """
+    columns = split.rows.column_names
+    column = given or next((name for name in candidates if name in columns), None)
+    if column is None:
+        raise RecipeError(f"{split.source}: set --{setting}; the columns are {', '.join(columns)}.")
+    check_column(split, column)
+    return column
+
+
+def describe_sizes(splits: Mapping[str, Dataset]) -> str:
+    """Return the number of rows of each split as a text."""
+    return ", ".join(f"{name} {len(split)}" for name, split in splits.items())
+
+
+def _read_files(args: DataArguments, cache_dir: str | None) -> dict[str, Split]:
     files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
-    return {name: _read_file(Path(path).expanduser(), cache_dir) for name, path in files.items() if path is not None}
+    options = FileOptions(args.encoding, args.delimiter, cache_dir)
+    splits = {}
+    for name, pattern in files.items():
+        if pattern is None:
+            continue
+        parts = tuple(read_part(path, options, args.readers) for path in find_paths(pattern))
+        for part in parts[1:]:
+            _check_same_columns(part, parts[0])
+        splits[name] = Split(name, parts)
+    return splits
 
 
-def _read_file(path: Path, cache_dir: str | None) -> Dataset:
-    if path.suffix not in _READERS:
-        raise RecipeError(f"{path}: a data file ends with {', '.join(_READERS)}.")
-    check_is_file(path)
-    if not path.read_bytes().strip():
-        raise RecipeError(f"{path} is empty.")
-    reader, options = _READERS[path.suffix]
-    if reader == "csv":
-        options = options | {"keep_default_na": False}  # a text or label "None" or "NA" is that word
-    with errors_as(f"{path} can't be read", Exception):
-        # One file at a time: splits may differ in unused columns and in the type of their labels.
-        return datasets.load_dataset(reader, data_files=str(path), split="train", cache_dir=cache_dir, **options)
+def _check_same_columns(part: Part, first: Part) -> None:
+    """Refuse files of one split whose columns differ in name or type: the rows would get empty cells, or fail later."""
+    mine, others = part.rows.features, first.rows.features
+    for column in [*others, *mine]:
+        if column not in mine or column not in others:
+            lacking = part.path if column not in mine else first.path
+            raise RecipeError(f"{part.path} and {first.path} have different columns: {lacking} has no {column!r}.")
+        if mine[column] != others[column] and "null" not in (_dtype(mine[column]), _dtype(others[column])):
+            raise RecipeError(
+                f"{part.path} and {first.path} differ in column {column!r}: it holds "
+                f"{_dtype(mine[column])} and {_dtype(others[column])}."
+            )
 
 
-def _read_hub(args: DataArguments, cache_dir: str | None, token: str | None) -> dict[str, Dataset]:
+def _dtype(feature: Any) -> str:
+    return str(getattr(feature, "dtype", feature))
+
+
+def _read_hub(args: DataArguments, cache_dir: str | None, token: str | None) -> dict[str, Split]:
+    folder = Path(args.dataset_name).expanduser()
     with errors_as(f"the dataset {args.dataset_name!r} can't be loaded", Exception):
-        found = datasets.load_dataset(args.dataset_name, args.dataset_config_name, cache_dir=cache_dir, token=token)
+        if (folder / "dataset_dict.json").is_file():
+            found = datasets.load_from_disk(str(folder))
+        elif (folder / "state.json").is_file():
+            raise RecipeError(f"{folder} holds one split. Give it as --train_file.")
+        else:
+            found = datasets.load_dataset(args.dataset_name, args.dataset_config_name, cache_dir=cache_dir, token=token)
     wanted = {"train": args.train_split_name, "validation": args.validation_split_name, "test": args.test_split_name}
     for role, split in wanted.items():
         if split is not None and split not in found:
@@ -145,4 +252,8 @@ def _read_hub(args: DataArguments, cache_dir: str | None, token: str | None) -> 
                 f"{args.dataset_name} has no split {split!r}; it has {', '.join(found)}. Set --{role}_split_name."
                 f"{nearest(split, found)}"
             )
-    return {role: found[split] for role, split in wanted.items() if split is not None}
+    return {
+        role: Split(role, (Part(f"{split} of {args.dataset_name}", found[split]),))
+        for role, split in wanted.items()
+        if split is not None
+    }

@@ -1,54 +1,101 @@
-"""Metrics of label numbers as `evaluate` metrics that need no network, on top of scikit-learn."""
+"""Metrics as `evaluate` metrics that need no network, on top of scikit-learn and SciPy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import datasets
 import evaluate
+import numpy as np
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+#: What a prediction is, by the type of its values.
+LABEL, NUMBER = datasets.Value("int64"), datasets.Value("float64")
+LABELS, TAGS = datasets.Sequence(LABEL), datasets.Sequence(datasets.Value("string"))
 
-class _LabelMetric(evaluate.Metric):
-    """A metric of predicted and true label numbers. `evaluate.load` would fetch its script from the Hub."""
 
-    def __init__(self, **kwargs: Any):
-        super().__init__(keep_in_memory=True, **kwargs)  # processes that share a cache folder would wait for each other
+class LocalMetric(evaluate.Metric):
+    """A metric from a function. `evaluate.load` would fetch a script from the Hub.
+
+    Args:
+        function (`Callable`): Computes the metrics of references and predictions.
+        feature (`datasets.Value` or `datasets.Sequence`): What one reference and one prediction is.
+    """
+
+    def __init__(self, function: Callable[[Sequence[Any], Sequence[Any]], dict[str, float]], feature: Any):
+        self.function, self.feature = function, feature
+        super().__init__(keep_in_memory=True)  # processes that share a cache folder would wait for each other
 
     def _info(self) -> evaluate.MetricInfo:
-        numbers = datasets.Value("int64")
         return evaluate.MetricInfo(
-            description=type(self).__doc__,
+            description=self.function.__doc__ or "",
             citation="",
-            inputs_description="Label numbers.",
-            features=datasets.Features({"predictions": numbers, "references": numbers}),
+            inputs_description="",
+            features=datasets.Features({"predictions": self.feature, "references": self.feature}),
         )
 
+    def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
+        return self.function(references, predictions)
 
-class Accuracy(_LabelMetric):
+
+def classification_metrics(num_labels: int) -> evaluate.CombinedEvaluations:
+    """Return accuracy, F1 (of label 1 of two, else the mean of all labels that occur) and Matthews' correlation."""
+    f1 = partial(_f1, average="binary" if num_labels == 2 else "macro")
+    return evaluate.combine([LocalMetric(function, LABEL) for function in (_accuracy, f1, _matthews)])
+
+
+def regression_metrics() -> evaluate.CombinedEvaluations:
+    """Return the mean squared error, and Pearson's and Spearman's correlation."""
+    return evaluate.combine([LocalMetric(function, NUMBER) for function in (_mean_squared_error, _pearson, _spearman)])
+
+
+def multi_label_metrics() -> evaluate.CombinedEvaluations:
+    """Return micro and macro F1, and the share of rows with all labels correct."""
+    return evaluate.combine([LocalMetric(_multi_label, LABELS)])
+
+
+def _accuracy(references: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
     """The share of correct predictions."""
-
-    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
-        return {"accuracy": float(accuracy_score(references, predictions))}
+    return {"accuracy": float(accuracy_score(references, predictions))}
 
 
-class F1(_LabelMetric):
+def _f1(references: Sequence[int], predictions: Sequence[int], average: str) -> dict[str, float]:
     """The F1 of label 1 (`binary`), or the mean F1 of all labels that occur (`macro`)."""
-
-    def __init__(self, average: str, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.average = average
-
-    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
-        return {"f1": float(f1_score(references, predictions, average=self.average, zero_division=0.0))}
+    return {"f1": float(f1_score(references, predictions, average=average, zero_division=0.0))}
 
 
-class Matthews(_LabelMetric):
+def _matthews(references: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
     """Matthews' correlation: 1 if all predictions are correct, 0 for guesses and for a constant prediction."""
-
-    def _compute(self, predictions: Sequence[int], references: Sequence[int]) -> dict[str, float]:
-        return {"matthews_correlation": float(matthews_corrcoef(references, predictions))}
+    return {"matthews_correlation": float(matthews_corrcoef(references, predictions))}
 
 
-def combine(*metrics: evaluate.Metric) -> evaluate.CombinedEvaluations:
-    """Combine metrics that are computed from the same predictions."""
-    return evaluate.combine(list(metrics))
+def _mean_squared_error(references: Sequence[float], predictions: Sequence[float]) -> dict[str, float]:
+    """The mean squared difference."""
+    return {"mse": float(np.mean((np.asarray(references) - np.asarray(predictions)) ** 2))}
+
+
+def _pearson(references: Sequence[float], predictions: Sequence[float]) -> dict[str, float]:
+    """Pearson's correlation; 0 where one side is constant."""
+    return {"pearson": _correlation(pearsonr, references, predictions)}
+
+
+def _spearman(references: Sequence[float], predictions: Sequence[float]) -> dict[str, float]:
+    """Spearman's correlation of ranks; 0 where one side is constant."""
+    return {"spearmanr": _correlation(spearmanr, references, predictions)}
+
+
+def _correlation(function: Callable[..., Any], references: Sequence[float], predictions: Sequence[float]) -> float:
+    if np.ptp(references) == 0 or np.ptp(predictions) == 0:
+        return 0.0
+    return float(function(references, predictions).statistic)
+
+
+def _multi_label(references: Sequence[Sequence[int]], predictions: Sequence[Sequence[int]]) -> dict[str, float]:
+    """F1 over all decisions (`micro`), mean F1 of the labels (`macro`), and the share of rows without an error."""
+    true, said = np.asarray(references), np.asarray(predictions)
+    return {
+        "f1_micro": float(f1_score(true, said, average="micro", zero_division=0.0)),
+        "f1_macro": float(f1_score(true, said, average="macro", zero_division=0.0)),
+        "subset_accuracy": float(np.mean((true == said).all(axis=1))),
+    }

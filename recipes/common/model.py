@@ -1,9 +1,11 @@
 """Load a configuration, a tokenizer and a model from the Hub, a folder or a package."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer
 
 from hf_lrsched.schedules.errors import nearest
@@ -11,6 +13,7 @@ from hf_lrsched.schedules.errors import nearest
 from .arguments import ModelArguments
 from .errors import RecipeError, errors_as
 from .package_model import find_package_model
+from .trainer import count_tokens
 
 
 def load_config_and_tokenizer(args: ModelArguments) -> tuple[Any, Any]:
@@ -33,10 +36,16 @@ def load_model(auto_class: Any, args: ModelArguments, config: Any) -> Any:
         RecipeError: The model can't be loaded, for one since its head has another size.
     """
     name = locate_model(args.model_name_or_path)
-    with errors_as(f"the model {args.model_name_or_path!r} can't be loaded", OSError, ValueError, RuntimeError):
-        model = auto_class.from_pretrained(
-            name, config=config, ignore_mismatched_sizes=args.ignore_mismatched_sizes, **_options(args)
-        )
+    with errors_as(f"the model {args.model_name_or_path!r} can't be loaded", OSError, ValueError):
+        try:
+            model = auto_class.from_pretrained(
+                name, config=config, ignore_mismatched_sizes=args.ignore_mismatched_sizes, **_options(args)
+            )
+        except RuntimeError as error:
+            raise RecipeError(
+                f"the weights of {args.model_name_or_path!r} do not fit. If its head has another number of labels than the data "
+                f"({config.num_labels}), --ignore_mismatched_sizes true starts with a new head."
+            ) from error
     # BERT's forward takes any keyword, so Trainer 5 concludes that the model averages the loss over the whole update. It
     # does not: loss and gradients would be multiplied by gradient accumulation x processes.
     model.accepts_loss_kwargs = False
@@ -64,6 +73,16 @@ def max_length(max_seq_length: int | None, config: Any, tokenizer: Any) -> int:
     if max_seq_length is not None and max_seq_length > limit:
         raise RecipeError(f"--max_seq_length {max_seq_length} is more than the model takes: at most {limit} tokens.")
     return min(128, limit) if max_seq_length is None else max_seq_length
+
+
+def count_cut_texts(splits: Mapping[str, Dataset], max_seq_length: int) -> list[str]:
+    """Return a line for each split with texts that reach the limit of tokens."""
+    counts = {name: int((count_tokens(split) >= max_seq_length).sum()) for name, split in splits.items()}
+    return [
+        f"{name}: {count} of {len(splits[name])} texts reach the limit of {max_seq_length} tokens; longer ones are cut"
+        for name, count in counts.items()
+        if count
+    ]
 
 
 def _options(args: ModelArguments) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
 from .output_folder import OutputFolder, count_updates, settings_of
 from .results import save_results
-from .sampler import RecipeTrainer
 from .summary import mean_loss
+from .trainer import RecipeTrainer, first_output
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,23 @@ class Task:
         tokenizer (`PreTrainedTokenizerBase`): The tokenizer; it is saved with the model.
         splits (`dict[str, Dataset]`): The tokenized splits: `train`, and `validation` and `test` where they are given.
         collator (`Callable`): Makes a batch from samples.
-        compute_metrics (`Callable`): Trainer's `compute_metrics`.
+        compute_metrics (`Callable`): Computes the metrics of all predictions of a split: `compute_metrics(prediction, split)`,
+            where `prediction` is Trainer's `EvalPrediction` in the order of the rows and `split` is `validation` or `test`. Its
+            `loss`, if it has one, replaces the loss that Trainer measures.
         description (`list[str]`): Lines that are printed before the first update.
+        preprocess_logits (`Callable`, *optional*): Trainer's `preprocess_logits_for_metrics`: what is kept of each batch.
+            Defaults to the first of several outputs.
+        compute_loss (`Callable`, *optional*): Trainer's `compute_loss_func`, in place of the model's loss.
     """
 
     model: Any
     tokenizer: Any
     splits: dict[str, Dataset]
     collator: Callable[[list[Any]], dict[str, Any]]
-    compute_metrics: Callable[[Any], dict[str, float]]
+    compute_metrics: Callable[[Any, str], dict[str, float]]
     description: list[str]
+    preprocess_logits: Callable[[Any, Any], Any] = first_output
+    compute_loss: Callable[..., Any] | None = None
 
 
 def run_recipe(
@@ -166,5 +173,7 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
             processing_class=task.tokenizer,
             data_collator=task.collator,
             compute_metrics=task.compute_metrics,
+            compute_loss_func=task.compute_loss,
+            preprocess_logits_for_metrics=task.preprocess_logits,
             callbacks=stopping,
         )

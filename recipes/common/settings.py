@@ -1,6 +1,7 @@
 """Read settings from a YAML or JSON file and from flags, which override the file, for HfArgumentParser."""
 
 import dataclasses
+import glob
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -128,6 +129,11 @@ def _suggest(name: str, known: list[str], dashes: str = "") -> str:
 
 def _beside(value: str, folder: Path) -> str:
     path = Path(value).expanduser()
-    if path.is_absolute() or path.exists() or not (folder / path).exists():
+    if path.is_absolute() or _exists(path) or not _exists(folder / path):
         return value
     return str(folder / path)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a path, or a file that matches the pattern."""
+    return path.exists() or bool(glob.glob(str(path), recursive=True))  # noqa: PTH207

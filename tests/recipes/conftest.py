@@ -49,6 +49,7 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     for seed, (name, count) in enumerate({"train": 32, "validation": 13, "test": 9}.items()):
         write_rows(folder / f"{name}.csv", reviews(count, seed))
+    write_rows(folder / "scores.csv", [(text, 0.5 + index / 8) for index, (text, _) in enumerate(reviews(16, 3))])
     return folder
 
 

@@ -123,12 +123,15 @@ def test_results_are_those_of_the_best_model(recipe, flags):
 
 @pytest.mark.parametrize(("labels", "f1"), [(2, 2 / 3), (3, (2 / 3 + 1 / 2 + 0) / 3)])
 def test_metrics_equal_hand_counts(labels, f1):
+    from common.problem_types import SingleLabel
     from text_classification import make_compute_metrics
 
+    problem = SingleLabel.__new__(SingleLabel)
+    problem.names = tuple("abc"[:labels])
     true = np.array([0, 0, 1, 1, 1, 0]) if labels == 2 else np.array([0, 0, 1, 1, 2])
     said = np.array([0, 1, 1, 1, 0, 0]) if labels == 2 else np.array([0, 0, 1, 0, 1])
     prediction = type("Prediction", (), {"predictions": np.eye(labels)[said], "label_ids": true})
-    found = make_compute_metrics(labels)(prediction)
+    found = make_compute_metrics(problem)(prediction, "validation")
     assert found["accuracy"] == pytest.approx((true == said).mean())
     # binary: 2 of 3 found, 2 of 3 right; macro: label 0 has 2 of 2 and 2 of 3, label 1 has 1 of 2 and 1 of 2, 2 has none
     assert found["f1"] == pytest.approx(f1 if labels == 2 else (0.8 + 0.5 + 0) / 3)
@@ -144,7 +147,10 @@ def test_order_of_labels(tmp_path, given, order):
     from text_classification import TextClassificationArguments, load_data
 
     file = write_rows(tmp_path / "train.csv", [("good film", given[0]), ("bad film", given[1])])
-    assert list(load_data(TextClassificationArguments(train_file=str(file)), cache_dir=str(tmp_path)).names) == order
+    assert (
+        list(load_data(TextClassificationArguments(train_file=str(file)), cache_dir=str(tmp_path)).problem.names)
+        == order
+    )
 
 
 def test_rows_keep_their_labels_when_shuffled(tmp_path):
@@ -185,6 +191,16 @@ INVALID_SETTINGS = {
     "no updates": ({"max_train_samples": 0}, "max_train_samples must be at least 1"),
     "no checkpoint": ({"resume_from_checkpoint": "true"}, "no complete checkpoint"),
     "not a checkpoint": ({"resume_from_checkpoint": "{data}"}, "is no checkpoint"),
+    "fractions as labels": (
+        {"problem_type": "single_label_classification", "train_file": "{data}/scores.csv", "validation_file": None},
+        r"scores.csv, row 1: the label is 0.5; .* --problem_type regression",
+    ),
+    "labels as numbers": ({"problem_type": "regression"}, "train.csv, row 1: 'bad' in column 'label' is not a number"),
+    "unknown problem type": ({"problem_type": "ranking"}, "--problem_type is one of .*, got 'ranking'"),
+    "unknown task": ({"task_name": "stsx"}, "--task_name is one of cola, .*, got 'stsx'"),
+    "threshold of 1": ({"label_threshold": 1}, "a probability between 0 and 1, got 1"),
+    "weight of no label": ({"class_weights": "god=2"}, "no label 'god' .* Did you mean 'good'"),
+    "weight of 0": ({"class_weights": "good=0"}, "must be numbers above 0"),
     "no training data": ({"train_file": None}, "training data comes from --train_file or from --dataset_name"),
     "two sources": ({"dataset_name": "x/y"}, "both are given"),
     "validation without data": ({"validation_file": None, "eval_strategy": "epoch"}, "needs --validation_file"),
@@ -205,7 +221,7 @@ def test_invalid_settings(case, recipe, flags, data_folder, capfd):
 INVALID_DATA = {
     "empty file": ("", "is empty"),
     "empty split": ("text,label\n", "empty"),
-    "missing label": ("text,label\ngood film,good\nbad film,\n", "no label in column 'label' of row 2"),
+    "missing label": ("text,label\ngood film,good\nbad film,\n", "validation.csv, row 2: no label in column 'label'"),
     "new label": (
         "text,label\ngood film,god\n",
         "has the label 'god' .1 rows., but the training split .* Did you mean 'good'",
@@ -228,7 +244,7 @@ def test_invalid_data(case, recipe, flags, tmp_path, capfd):
     ("rows", "message"),
     [
         ([("good film", "good"), ("bad film", "good")], "only one label, 'good'"),
-        ([("good film", 0.5), ("bad film", 1.5)], "the label of row 1 is 0.5"),
+        ([("good film", 0), ("bad film", "")], "labels.csv, row 2: no label in column 'label'"),
     ],
 )
 def test_invalid_labels(recipe, flags, tmp_path, capfd, rows, message):
@@ -241,6 +257,148 @@ def test_error_is_one_line_and_status_2(flags):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert sum("error:" in line for line in done.stderr.splitlines()) == 1
+
+
+def test_regression_is_guessed_from_fractions(recipe, flags, data_folder):
+    from scipy.stats import pearsonr, spearmanr
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    files = dict.fromkeys(("train_file", "validation_file"), data_folder / "scores.csv")
+    new_head = {"ignore_mismatched_sizes": "true"}  # the tiny model has one for two labels
+    assert recipe({**flags, **files, **new_head, "learning_rate": 1e-2, "metric_for_best_model": "pearson"}) == 0
+    folder = Path(flags["output_dir"])
+    assert json.loads((folder / "config.json").read_text())["problem_type"] == "regression"
+    model, tokenizer = (kind.from_pretrained(folder) for kind in (AutoModelForSequenceClassification, AutoTokenizer))
+    with (data_folder / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    inputs = tokenizer([row["text"] for row in rows], padding=True, return_tensors="pt")
+    said = model.eval()(**inputs).logits[:, 0].detach().numpy()
+    true = np.array([float(row["label"]) for row in rows])
+    last = json.loads((folder / "metrics.json").read_text())[-1]
+    expected = {"mse": ((said - true) ** 2).mean(), "pearson": pearsonr(said, true)[0]}
+    expected |= {"spearmanr": spearmanr(said, true)[0]}
+    assert {name: last[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    assert last["validation_loss"] == last["mse"]
+
+
+@pytest.mark.parametrize("form", ["columns", "lists"])
+def test_several_labels(recipe, flags, data_folder, tmp_path, form):
+    with (data_folder / "train.csv").open() as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    applies = {"has a": ["a" in text.split() for text in texts], "good": ["good" in text.split() for text in texts]}
+    if form == "columns":
+        file = tmp_path / "rows.csv"
+        with file.open("w", newline="") as opened:
+            rows = zip(texts, *(map(int, values) for values in applies.values()), strict=True)
+            csv.writer(opened).writerows([("text", *applies), *rows])
+        columns = {"label_column_name": "has a,good"}
+    else:
+        file, columns = tmp_path / "rows.jsonl", {}
+        sets = [[name for name in applies if applies[name][row]] for row in range(len(texts))]
+        file.write_text("\n".join(json.dumps({"text": t, "labels": s}) for t, s in zip(texts, sets, strict=True)))
+    settings = {**flags, **columns, "train_file": file, "validation_file": file, "label_threshold": 0.4}
+    assert recipe({**settings, "max_steps": 4, "class_weights": "balanced"}) == 0
+    config = json.loads(Path(flags["output_dir"], "config.json").read_text())
+    assert config["problem_type"] == "multi_label_classification" and set(config["label2id"]) == set(applies)
+    (*_, last) = json.loads(Path(flags["output_dir"], "metrics.json").read_text())
+    assert {"f1_micro", "f1_macro", "subset_accuracy"} <= set(last)
+
+
+def test_metrics_of_several_labels_equal_hand_counts():
+    from common.problem_types import MultiLabel
+    from text_classification import make_compute_metrics
+
+    problem = MultiLabel.__new__(MultiLabel)
+    logits = np.array([[2.0, -2.0], [-0.5, 1.0], [0.1, -3.0]])
+    true = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    prediction = type("Prediction", (), {"predictions": logits, "label_ids": true})
+    # said [1,0] [0,1] [1,0]: label 0 has TP 1, FP 1, FN 1; label 1 has TP 1, FP 0, FN 1
+    found = make_compute_metrics(problem)(prediction, "validation")
+    assert found["f1_micro"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 2))
+    assert found["f1_macro"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert found["subset_accuracy"] == pytest.approx(1 / 3)
+    p = 1 / (1 + np.exp(-logits))
+    assert found["loss"] == pytest.approx(-(true * np.log(p) + (1 - true) * np.log(1 - p)).mean())
+    # at a threshold of 0.3, -0.5 (0.38) counts, too: TP 2, FP 1, FN 0 of label 0
+    found = make_compute_metrics(problem, threshold=0.3)(prediction, "validation")
+    assert found["f1_macro"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+
+
+def test_class_weights_do_not_depend_on_accumulation(recipe, flags, tmp_path):
+    found = []
+    for batch, accumulation in ((32, 1), (8, 4)):
+        settings = {**flags, "per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
+        settings |= {"num_train_epochs": 1, "output_dir": tmp_path / f"{batch}", "schedule": "linear()"}
+        settings |= {"class_weights": "good=3"}
+        assert recipe({**settings, "save_strategy": "no"}) == 0
+        record = state_of(tmp_path / f"{batch}")["log_history"][0]
+        found.append((record["loss"], record["grad_norm"]))
+    assert found[1] == pytest.approx(found[0], rel=2e-4)
+    assert found[0][0] == pytest.approx(2 * math.log(2), rel=0.1)  # half of the rows with weight 1, half with 3
+
+
+@pytest.mark.parametrize("task", ["stsb", "sst2"])
+def test_glue_task_sets_columns_and_metric(recipe, flags, tmp_path, task):
+    rows = [
+        {
+            "sentence": text,
+            "sentence1": text,
+            "sentence2": "good film",
+            "label": index / 9 if task == "stsb" else index % 2,
+        }
+        for index, (text, _) in enumerate(reviews(16, 0))
+    ]
+    file = tmp_path / "glue.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    settings = {**flags, "task_name": task, "train_file": file, "validation_file": file, "max_steps": 2}
+    assert recipe({**settings, "ignore_mismatched_sizes": "true"}) == 0
+    (last,) = json.loads(Path(flags["output_dir"], "metrics.json").read_text())
+    assert ("pearson" if task == "stsb" else "accuracy") in last
+    state = state_of(flags["output_dir"])
+    assert state["best_metric"] == last["pearson" if task == "stsb" else "accuracy"]
+
+
+def test_glue_task_from_the_hub_by_name(flags):
+    from common.arguments import read_arguments
+    from text_classification import TextClassificationArguments
+
+    settings = [
+        "--task_name",
+        "mnli",
+        "--output_dir",
+        flags["output_dir"],
+        "--use_cpu",
+        "true",
+        "--label_column_name",
+        "y",
+    ]
+    arguments = read_arguments(settings, TextClassificationArguments)
+    data = arguments.data
+    assert (data.dataset_name, data.dataset_config_name) == ("nyu-mll/glue", "mnli")
+    assert (data.text_column_names, data.label_column_name) == ("premise,hypothesis", "y")  # a flag overrides the task
+    assert data.validation_split_name == "validation_matched"
+    assert arguments.training.metric_for_best_model == "accuracy"
+    assert arguments.training.eval_strategy == "epoch"
+
+
+def test_checkpoint_with_other_labels(recipe, flags, tmp_path, capfd):
+    import shutil
+
+    model = Path(shutil.copytree(flags["model_name_or_path"], tmp_path / "trained"))
+    config = json.loads((model / "config.json").read_text())
+    names = {"id2label": {"0": "negative", "1": "positive"}, "label2id": {"negative": 0, "positive": 1}}
+    (model / "config.json").write_text(json.dumps(config | names))
+    settings = {**flags, "model_name_or_path": model, "max_steps": 2}
+    assert recipe(settings) == 2
+    error = capfd.readouterr().err
+    assert "the checkpoint knows the labels negative, positive, but the data has bad, good" in error
+    assert recipe({**settings, "ignore_mismatched_sizes": "true"}) == 0
+
+
+def test_empty_texts_are_noted(recipe, flags, tmp_path, capfd):
+    file = write_rows(tmp_path / "train.csv", [("good film", "good"), ("", "bad"), ("bad film", "bad")])
+    assert recipe({**flags, "train_file": file, "max_steps": 2}) == 0
+    assert f"train: 1 texts in 'text' are empty, the first in {file}, row 2" in capfd.readouterr().out
 
 
 def test_other_runs_are_not_overwritten(recipe, flags, capfd):

@@ -1,0 +1,248 @@
+"""Read one data file, as people have them: its format, encoding, delimiter; errors name the file, the row and the fix."""
+
+import codecs
+import csv
+import glob
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+from datasets import Dataset
+
+from hf_lrsched.runs.files import check_is_file
+
+from .errors import RecipeError, errors_as
+
+#: The beginning of a file in one of these encodings. The first one is not needed to read UTF-8, only to drop the mark.
+_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_DELIMITERS = {",": ",", ";": ";", "\t": "\t", "|": "|", "comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t"}
+_BLOCK = 1 << 22
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are read.
+
+    Args:
+        encoding (`str`, *optional*): Their encoding. Defaults to UTF-8, or to the one that a byte-order mark names.
+        delimiter (`str`, *optional*): What separates the cells of a CSV file. Guessed from its first rows by default.
+        cache_dir (`str`, *optional*): The folder for what `datasets` prepares.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    cache_dir: str | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one file.
+
+    Args:
+        path (`str`): The file, or what an error calls the place of the rows.
+        rows (`Dataset`): The rows.
+        lines (`Sequence[int]`, *optional*): The line on which each row begins, if the file has no header and no cells.
+    """
+
+    path: str
+    rows: Dataset
+    lines: Sequence[int] | None = None
+
+    def at(self, index: int) -> str:
+        """Return what an error calls a row: `train.csv, row 3`."""
+        return f"{self.path}, row {index + 1}" if self.lines is None else f"{self.path}, line {self.lines[index]}"
+
+
+#: Reads a file.
+Reader = Callable[[Path, FileOptions], Part]
+
+
+def find_paths(pattern: str) -> list[Path]:
+    """Return the files of a pattern such as `data/part-*.csv` in natural order, or the one path that it is.
+
+    Raises:
+        RecipeError: No file matches the pattern.
+    """
+    path = Path(pattern).expanduser()
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    found = sorted(map(Path, glob.glob(str(path), recursive=True)), key=natural_order)  # noqa: PTH207
+    if not found:
+        raise RecipeError(f"no file matches {pattern}.")
+    return found
+
+
+def natural_order(name: object) -> list[Any]:
+    """A key that sorts part-2 before part-10."""
+    return [(int(text), "") if text.isdecimal() else (-1, text) for text in re.split(r"(\d+)", str(name))]
+
+
+def read_part(path: Path, options: FileOptions, readers: Mapping[str, Reader]) -> Part:
+    """Read a file by its ending, or a folder that `Dataset.save_to_disk` wrote.
+
+    Raises:
+        RecipeError: The file is missing, empty or invalid, or its ending is unknown.
+    """
+    if path.is_dir():
+        return _read_saved_folder(path)
+    if path.suffix.lower() not in readers:
+        raise RecipeError(f"{path}: a data file ends with {', '.join(readers)}.")
+    check_is_file(path)
+    if not path.stat().st_size or (path.stat().st_size < _BLOCK and not path.read_bytes().strip()):
+        raise RecipeError(f"{path} is empty.")
+    return readers[path.suffix.lower()](path, options)
+
+
+def read_text(path: Path, encoding: str | None) -> str:
+    """Read a text file with its lines separated by `\\n`.
+
+    Raises:
+        RecipeError: The text is not in that encoding.
+    """
+    return path.read_text(encoding=find_encoding(path, encoding))
+
+
+def find_encoding(path: Path, encoding: str | None) -> str:
+    """Return the encoding of a text file, after reading all of it: the given one, that of its byte-order mark, or UTF-8.
+
+    Raises:
+        RecipeError: The encoding is unknown, or the text is not in it.
+    """
+    with path.open("rb") as file:
+        start = file.read(4)
+    found = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    chosen = encoding or found or "utf-8"
+    if found == "utf-8-sig" and chosen.lower().replace("_", "-") in ("utf-8", "utf8"):
+        chosen = found
+    try:
+        decoder = codecs.getincrementaldecoder(chosen)()
+    except LookupError:
+        raise RecipeError(
+            f"--encoding {encoding!r} is unknown. Known are utf-8, gb18030, latin-1, cp1252, utf-16, …"
+        ) from None
+    line = 1
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            try:
+                line += decoder.decode(block).count("\n")
+            except UnicodeDecodeError as error:
+                line += block[: max(error.start, 0)].count(b"\n")
+                raise RecipeError(
+                    f"{path}, line {line}: not {chosen.removesuffix('-sig').upper()} (byte 0x{error.object[error.start]:02x}). "
+                    f"{_suggest_encoding(error.object[error.start - 2000 if error.start > 2000 else 0 : error.start + 2000])}"
+                ) from None
+    return chosen
+
+
+def _suggest_encoding(sample: bytes) -> str:
+    """Name the encoding that a text is probably in. GB18030 writes Chinese in pairs of bytes above 0x7f."""
+    text = sample.decode("gb18030", errors="replace")
+    chinese = sum("\u4e00" <= character <= "\u9fff" for character in text)
+    other = sum(ord(character) > 0x7F for character in text) - chinese
+    name = "gb18030" if chinese > other else "latin-1"
+    return f"If the file is in another encoding, set it, e.g. --encoding {name}."
+
+
+def read_csv(path: Path, options: FileOptions) -> Part:
+    """Read a CSV file with a header line. Its words `None` and `NA` stay words; an empty cell is an empty text."""
+    encoding = find_encoding(path, options.encoding)
+    delimiter = find_delimiter(path, encoding, options.delimiter)
+    with errors_as(f"{path} can't be read", Exception), warnings.catch_warnings():
+        # Rows with more cells than the header would lose the last, or shift the columns.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            rows = _load("csv", path, options, sep=delimiter, encoding=encoding, keep_default_na=False, index_col=False)
+        except Exception as error:
+            raise RecipeError(f"{path} can't be read: {_explain(error, path, encoding, delimiter)}") from error
+    return Part(str(path), rows)
+
+
+def _explain(error: BaseException, path: Path, encoding: str, delimiter: str) -> str:
+    """Name the first row that has more cells than the header, or which is never closed."""
+    with path.open(encoding=encoding, newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter)
+        header = next(rows)
+        for number, row in enumerate(rows, start=1):
+            if len(row) > len(header):
+                return (
+                    f"row {number} (line {rows.line_num}) has {len(row)} cells, and the header has {len(header)}. Put quotes around "
+                    "cells with a delimiter in them, or set --delimiter."
+                )
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{' '.join(str(error).split())} Is a quote never closed?" if "EOF" in str(error) else str(error)
+
+
+def find_delimiter(path: Path, encoding: str, given: str | None) -> str:
+    """Return the delimiter: the given one, a tab for `.tsv`, else the one that splits the first rows most evenly."""
+    if given is not None:
+        if given not in _DELIMITERS:
+            raise RecipeError(f"--delimiter is comma, semicolon, tab or |, got {given!r}.")
+        return _DELIMITERS[given]
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    with path.open(encoding=encoding, newline="") as file:
+        sample = list(islice(file, 50))
+    best, most = ",", 1
+    for delimiter in (",", ";", "\t", "|"):
+        counts = [len(row) for row in csv.reader(sample, delimiter=delimiter) if row]
+        even = sum(count == counts[0] for count in counts[:-1]) if counts else 0  # the last row may be cut off
+        if counts and counts[0] > most and even >= 0.9 * (len(counts) - 1):
+            best, most = delimiter, counts[0]
+    return best
+
+
+def read_json(path: Path, options: FileOptions) -> Part:
+    """Read a JSON file with a list of rows, or with one row on each line."""
+    encoding = find_encoding(path, options.encoding)
+    with errors_as(f"{path} can't be read", Exception):
+        return Part(str(path), _load("json", path, options, encoding=encoding))
+
+
+def read_arrow(path: Path, options: FileOptions) -> Part:
+    """Read an Arrow or a Parquet file."""
+    kind = "parquet" if path.suffix.lower() == ".parquet" else "arrow"
+    with errors_as(f"{path} can't be read", Exception):
+        return Part(str(path), _load(kind, path, options))
+
+
+def read_lines(path: Path, options: FileOptions) -> Part:
+    """Read a text file whose lines are the rows of a column `text`. Empty lines are no rows."""
+    lines = read_text(path, options.encoding).split("\n")
+    kept = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    return Part(str(path), Dataset.from_dict({"text": [lines[number - 1].strip() for number in kept]}), kept)
+
+
+def _load(kind: str, path: Path, options: FileOptions, **more: Any) -> Dataset:
+    # One file at a time: splits may differ in unused columns and in the type of their labels.
+    files = glob.escape(str(path))
+    return datasets.load_dataset(kind, data_files=files, split="train", cache_dir=options.cache_dir, **more)
+
+
+def _read_saved_folder(path: Path) -> Part:
+    if (path / "dataset_dict.json").is_file():
+        raise RecipeError(f"{path} holds several splits. Give it as --dataset_name.")
+    if not (path / "state.json").is_file():
+        raise RecipeError(
+            f"{path} is a folder, but not one that Dataset.save_to_disk wrote. For all files in it give a pattern: {path}/*.csv"
+        )
+    with errors_as(f"{path} can't be read", Exception):
+        found = datasets.load_from_disk(str(path))
+    return Part(str(path), found)
+
+
+#: Readers by the ending of a file, which every recipe has.
+TABLES: dict[str, Reader] = {
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".json": read_json,
+    ".jsonl": read_json,
+    ".parquet": read_arrow,
+    ".arrow": read_arrow,
+}
