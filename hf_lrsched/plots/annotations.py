@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..runs.timeline import PhaseInterval, RunEvent
+from ..runs.timeline import RunEvent
+from ..trajectory.phases import PhaseInterval
 from .style import plain
 
 if TYPE_CHECKING:

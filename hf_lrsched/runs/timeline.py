@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..schedules import Curve
-from ..schedules.families.cooldown import find_cooldown
 from ..schedules.metric_names import metric_direction
 from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
+from ..trajectory.phases import PhaseInterval, find_phases
 from ..trajectory.trajectory import Trajectory
 from .downsample import MAX_POINTS, select_points
 from .metrics import resolve_metric
@@ -74,16 +74,6 @@ class LRs:
         if not here.any():
             return line.updates[here], line.lrs[here]
         return np.append(line.updates[here], float(end)), np.append(line.lrs[here], line.lrs[here][-1])
-
-
-@dataclass(frozen=True)
-class PhaseInterval:
-    """Where a phase of the schedule was in the run: from an update (counted from 0) to the one after its last."""
-
-    text: str
-    start: float
-    end: float
-    lengths: str = ""
 
 
 @dataclass(frozen=True)
@@ -166,7 +156,7 @@ class RunView:
         segments = self.run.segments
         ends = [*(segment.start for segment in segments[1:]), self.end]
         for segment, segment_end in zip(segments, ends, strict=False):
-            for phase in _phases_of(segment, self.curves[segment.trajectory][0]):
+            for phase in find_phases(segment.trajectory, self.curves[segment.trajectory][0], segment.offset):
                 start, end = max(phase.start, segment.start), min(phase.end, segment_end)
                 if start >= end:
                     continue
@@ -276,37 +266,6 @@ def _distinct_groups(segments: Sequence[Segment]) -> list[list[int]]:
             keys.append((settings.schedules[index], settings.peaks[index], segment.scales[index], lr))
         found.setdefault(tuple(keys), []).append(index)
     return list(found.values())
-
-
-def _phases_of(segment: Segment, curve: Curve) -> list[PhaseInterval]:
-    trajectory = segment.trajectory
-    placed = []
-    for part in curve.parts:
-        start, end = _update_at(trajectory, part.start), _update_at(trajectory, part.end)
-        placed.append(PhaseInterval(part.text, start, end, "; ".join(part.arithmetic)))
-    rewarm, planned = trajectory.rewarm, find_cooldown(curve)
-    if rewarm is not None:
-        placed = _insert(placed, PhaseInterval("rewarm", rewarm.at, rewarm.at + rewarm.over))
-    if trajectory.cooldown_at is not None and planned is not None:
-        cooldown = PhaseInterval(str(planned.phase), trajectory.cooldown_at, trajectory.end())
-        placed = [each for each in _insert(placed, cooldown) if each.start < cooldown.end]
-    offset = segment.offset
-    return [PhaseInterval(each.text, each.start - offset, each.end - offset, each.lengths) for each in placed]
-
-
-def _insert(placed: list[PhaseInterval], new: PhaseInterval) -> list[PhaseInterval]:
-    before = [PhaseInterval(each.text, each.start, min(each.end, new.start), each.lengths) for each in placed]
-    after = [PhaseInterval(each.text, max(each.start, new.end), each.end, each.lengths) for each in placed]
-    return [each for each in (*before, new, *after) if each.end > each.start]
-
-
-def _update_at(trajectory: Trajectory, position: float) -> float:
-    """The update at which a trajectory is at a position of its curve: what `Trajectory.to_curve_position` does, backwards."""
-    for stretch in reversed(trajectory.stretches):
-        if position > stretch.at:
-            longer = (stretch.new_end - stretch.at) / (stretch.old_end - stretch.at)
-            position = stretch.at + (position - stretch.at) * longer
-    return position
 
 
 def _read_event(row: Row) -> RunEvent:

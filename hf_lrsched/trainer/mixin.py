@@ -110,7 +110,7 @@ class ScheduleMixin(_Trainer):
         self._updates_per_epoch: int | None = None
         self._samples_per_update: int | None = None
         self._sums_before: dict[str, float] | None = None
-        self._has_continued = False
+        self._has_continued = self._is_resumed = False
         refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
         if self.is_deepspeed_enabled:
             refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
@@ -150,6 +150,7 @@ class ScheduleMixin(_Trainer):
             wanted, folder = resume_from_checkpoint, str(self.args.output_dir)
             checkpoint = on_main_process(lambda: resolve_checkpoint(wanted, folder))
             resume_from_checkpoint = True if checkpoint is None else str(checkpoint)
+        self._is_resumed = bool(resume_from_checkpoint)
         try:
             return super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
@@ -221,6 +222,7 @@ class ScheduleMixin(_Trainer):
                 )
             refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
             horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
+            self._horizon = horizon
             optimizer = self.optimizer if optimizer is None else optimizer
             scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self.clock)
             scheduler.name_parameters(self.model)
@@ -228,7 +230,8 @@ class ScheduleMixin(_Trainer):
             report_schedule(self.args, scheduler)  # now, since the reporters come before this package's callbacks
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero():
-                print_text(explain_trainer(self, scheduler, num_training_steps))
+                if not self._is_resumed:  # a resume may change the curve, and explains it then
+                    print_text(explain_trainer(self, scheduler))
                 log_findings(self, num_training_steps, self._updates_per_epoch, self._logged_findings, logger)
         return self.lr_scheduler
 
@@ -263,6 +266,8 @@ class ScheduleMixin(_Trainer):
             return
         load_scheduler(self, scheduler, checkpoint, super()._load_optimizer_and_scheduler)
         self._sums_before = scheduler.run_state.owners.get(MEAN_LOSSES)
+        if self.is_world_process_zero():
+            print_text(explain_trainer(self, scheduler))
 
     def _get_learning_rate(self) -> float:
         scheduler: Any = self.lr_scheduler
@@ -295,4 +300,4 @@ class ScheduleMixin(_Trainer):
             super().create_model_card(*args, **kwargs)
         card = Path(str(self.args.output_dir), "README.md")
         if self.is_world_process_zero() and card.exists():
-            card.write_text(name_schedule(card.read_text(encoding="utf-8"), self.schedule), encoding="utf-8")
+            card.write_text(name_schedule(card.read_text(encoding="utf-8"), self), encoding="utf-8")

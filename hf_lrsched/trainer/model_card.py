@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..schedules import Schedule
+from ..callbacks.reported_settings import schedule_settings
+from ..scheduler.schedule_lr import ScheduleLR
+from .summary import explain_schedule
 
 # A table with more columns of groups than this is not readable: the record and the report have them all.
 _MAX_GROUPS = 5
@@ -37,7 +39,34 @@ def _with_texts(record: dict[str, Any], shown: set[str], groups: set[str]) -> di
     return rest | {key: "No log" if lr is None else f"{lr:.4g}" for key, lr in lrs.items()}
 
 
-def name_schedule(card: str, schedule: Schedule) -> str:
-    """Returns a model card with the schedule in place of `lr_scheduler_type` and `lr_scheduler_warmup_steps`."""
-    line = f"- learning_rate_schedule: `{schedule}`"
-    return re.sub(r"^- lr_scheduler_type: .*$", lambda _: line, card, count=1, flags=re.MULTILINE)
+def name_schedule(card: str, trainer: Any) -> str:
+    """Return a model card that names the schedule, the peak LRs and the length of the run.
+
+    In Trainer's card they stand in place of `lr_scheduler_type` and `lr_scheduler_warmup_steps`. TRL's card lists no
+    settings and gets a section. That of sentence-transformers has them already: see [`SettingsWithSchedule`].
+
+    Args:
+        card (`str`): The card.
+        trainer ([`ScheduledTrainer`]): The trainer, also before its first `train()`.
+    """
+    settings = {"learning_rate_schedule": f"`{explain_schedule(trainer)}`"}
+    if isinstance(trainer.lr_scheduler, ScheduleLR):
+        used = schedule_settings(trainer.lr_scheduler)
+        peaks = {name: f"{value:.4g}" for name, value in used.items() if name.startswith("peak_lr/")}
+        settings = {
+            "learning_rate": f"{used['peak_learning_rate']:.4g}",
+            **settings,
+            **(peaks if len(peaks) <= _MAX_GROUPS else {}),
+            **({"num_updates": f"{used['num_updates']:,}"} if "num_updates" in used else {}),
+        }
+        card = re.sub(
+            r"^- learning_rate: .*\n", "", card, count=1, flags=re.MULTILINE
+        )  # the arguments', not the optimizer's
+    lines = "\n".join(f"- {name}: {value}" for name, value in settings.items())
+    named = re.sub(r"^- lr_scheduler_type: .*$", lambda _: lines, card, count=1, flags=re.MULTILINE)
+    if named != card:
+        return named
+    if "lr_scheduler_type" in card:
+        return card
+    before, heading, after = card.partition("\n### Framework versions")
+    return f"{before.rstrip()}\n\n### Learning rate\n\n{lines}\n{heading}{after}"

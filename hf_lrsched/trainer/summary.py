@@ -10,6 +10,7 @@ from ..groups import explain_groups
 from ..plots.preview import Preview
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon
+from ..trajectory.phases import explain_followed, followed_curve, unused_settings
 
 _WIDTH, _HEIGHT = 88, 9
 
@@ -37,7 +38,7 @@ class Batch:
         return f"{samples:,} samples per update = {self.per_device} per device x {self.accumulated} accumulated x {processes}"
 
 
-def explain_trainer(trainer: Any, scheduler: ScheduleLR, num_updates: int) -> str:
+def explain_trainer(trainer: Any, scheduler: ScheduleLR) -> str:
     """Returns the summary of the run that a [`ScheduledTrainer`] is about to begin. See [`explain_run`]."""
     batch = None
     per_device = trainer._train_batch_size // max(1, trainer.args.n_gpu)  # auto_find_batch_size may have changed it
@@ -45,8 +46,14 @@ def explain_trainer(trainer: Any, scheduler: ScheduleLR, num_updates: int) -> st
     processes, rest = divmod(trainer._samples_per_update or 0, per_device * accumulated)
     if processes and not rest:
         batch = Batch(per_device, accumulated, processes)
-    run, has_groups = Horizon(num_updates, trainer._updates_per_epoch), trainer.groups is not None
-    return explain_run(scheduler, run, batch, trainer.model, all_groups=has_groups, draw=can_draw())
+    has_groups = trainer.groups is not None
+    return explain_run(scheduler, trainer._horizon, batch, trainer.model, all_groups=has_groups, draw=can_draw())
+
+
+def explain_schedule(trainer: Any) -> str:
+    """Return the schedule that a [`ScheduledTrainer`] follows in one line: see [`explain_followed`]."""
+    scheduler = trainer.lr_scheduler
+    return explain_followed(scheduler.run_state) if isinstance(scheduler, ScheduleLR) else str(trainer.schedule)
 
 
 def explain_run(
@@ -80,17 +87,29 @@ def explain_run(
 
     ```
     """
-    curve, peaks = scheduler.curves[0], scheduler.run_state.peaks
-    differ = len(set(scheduler.run_state.settings.schedules)) > 1 or len(set(peaks)) > 1
+    state = scheduler.run_state
+    curve, peaks = followed_curve(state), state.peaks
+    differ = len(set(state.trajectory.settings.schedules)) > 1 or len(set(peaks)) > 1
     peak = f"peak LRs {min(peaks):.4g} to {max(peaks):.4g}" if len(set(peaks)) > 1 else f"peak LR {peaks[0]:.4g}"
-    by_clock = scheduler.run_state.horizon.unit != "updates"
+    by_clock = state.horizon.unit != "updates"
     lines = [f"{'at most ' if by_clock else ''}{_length(run)}; {peak}", *([str(batch)] if batch else [])]
-    lines += [curve.explain(), *_other_notes(scheduler)]
+    phases = curve.explain().splitlines()
+    if state.trajectory.settings != state.settings or state.trajectory.rewarm is not None:
+        phases[0] = explain_followed(state)
+        phases += _unused(scheduler)
+    lines += [*phases, *_other_notes(scheduler)]
     if draw:
         lines += _drawing(Preview([curve], peaks[0]))
     if differ or all_groups:
         lines.append(explain_groups(scheduler.optimizer, model))
     return "\n".join(lines)
+
+
+def _unused(scheduler: ScheduleLR) -> list[str]:
+    unused = unused_settings(scheduler.run_state)
+    if not unused:
+        return []
+    return [f"  without effect, since the checkpoint's curve is followed: {'; '.join(unused)}"]
 
 
 def can_draw() -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from hf_lrsched import ScheduledTrainer, read_run
 from hf_lrsched.console import print_text
 from hf_lrsched.plots import draw_run
+from hf_lrsched.trainer.summary import explain_schedule
 
 from .arguments import RecipeArguments
 from .package_model import HUB_NAME, LICENSE
@@ -42,7 +43,7 @@ def save_results(
     draw_plot(trainer, folder / PLOT)
     trainer.create_model_card(**card_entries(arguments, task))
     caption = f"LR used: by the update before the evaluation\nloss monitor: {trainer.monitor.summary}"
-    show_table(table, title=f"{folder.name}: {trainer.schedule}", caption=caption)
+    show_table(table, title=f"{folder.name}: {explain_schedule(trainer)}", caption=caption)
     for split in ("train", "test"):
         if results.get(split):
             trainer.log_metrics(split, results[split])

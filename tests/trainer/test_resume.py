@@ -8,6 +8,7 @@ from transformers import EarlyStoppingCallback, Trainer
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.trainer import resume as module
+from hf_lrsched.trainer.summary import explain_schedule
 
 pytest.importorskip("matplotlib")
 
@@ -171,3 +172,30 @@ def test_a_count_of_early_stopping_that_is_not_restored_is_reported(make_trainer
     resumed = make(restore_callback_states_from_checkpoint=is_restored)
     resumed.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
     assert ("EarlyStoppingCallback starts to count again" in caplog.text) == (not is_restored)
+
+
+@pytest.mark.parametrize(
+    ("how", "line"),
+    [
+        ("keep", "linear() over 6 updates, 6 per epoch, then its last LR to update 8"),
+        ("stretch", "linear() over 6 updates, 6 per epoch, its rest from update 3 on stretched to update 8"),
+    ],
+)
+def test_the_summary_and_the_card_show_what_trains(resumed, capsys, how, line):
+    trainer = resumed("warmup(2) >> cosine()", on_resume=how, learning_rate=5e-3)
+    out = capsys.readouterr().out
+    summary = out[out.rindex("8 updates") :].splitlines()
+    assert summary[0] == "8 updates = 1.333 epochs of 6; peak LR 0.001"
+    assert line in summary and explain_schedule(trainer) == line
+    unused = "schedule='warmup(2) >> cosine()'; peak LR 0.005"
+    assert f"  without effect, since the checkpoint's curve is followed: {unused}" in summary
+    assert "cosine() over" not in out
+    trainer.create_model_card(model_name="tiny")
+    card = Path(trainer.args.output_dir, "README.md").read_text(encoding="utf-8")
+    assert f"- learning_rate_schedule: `{line}`" in card and "- learning_rate: 0.001\n" in card
+    assert "cosine" not in card and "0.005" not in card
+
+
+def test_the_summary_of_the_same_settings(resumed, capsys):
+    resumed(max_steps=6)
+    assert capsys.readouterr().out.count("linear() over 6 updates, 6 per epoch\n") == 2  # of both runs

@@ -1,0 +1,94 @@
+"""The curve and the phases that a run follows after a resume: they are those of the LRs that it uses."""
+
+import numpy as np
+import pytest
+
+from hf_lrsched import Horizon
+from hf_lrsched.trajectory.phases import explain_followed, find_phases, followed_curve, unused_settings
+from hf_lrsched.trajectory.resume_state import resume_state
+from hf_lrsched.trajectory.settings import RunSettings
+from hf_lrsched.trajectory.state import RunState
+
+HOWS = ("keep", "stretch", "switch", "rewarm(3)")
+
+
+def make(schedule="warmup(2) >> linear()", updates=10, peak=1e-3, clock="updates"):
+    return RunState.start(RunSettings(schedule, Horizon(updates), peaks=(peak,), clock=clock))
+
+
+def resumed(how, updates=16, done=4):
+    old = make()
+    old.advance_to(done)
+    return resume_state(make("warmup(4) >> cosine()", updates, peak=2e-3), old.to_data(), how).state
+
+
+def test_without_a_resume_it_is_the_curve():
+    state = make()
+    assert followed_curve(state) is state.curves[0]
+    assert explain_followed(state) == "warmup(2) >> linear()"
+    assert unused_settings(state) == []
+
+
+@pytest.mark.parametrize("updates", [8, 10, 16])
+@pytest.mark.parametrize("how", HOWS)
+def test_the_curve_has_the_lrs_that_are_used(how, updates):
+    state = resumed(how, updates)
+    curve = followed_curve(state)
+    ahead = np.arange(4, updates)
+    planned = state.peaks[0] * curve(ahead)
+    used = []
+    for update in ahead:
+        state.advance_to(int(update))
+        used.append(state.lrs()[0])
+    assert planned.tolist() == pytest.approx(used, rel=1e-12, abs=1e-18)
+    assert curve.horizon.num_updates == updates
+    bounds = [(part.start, part.end) for part in curve.parts]
+    assert [start for start, _ in bounds] == [0, *(end for _, end in bounds[:-1])] and bounds[-1][1] == updates
+
+
+@pytest.mark.parametrize(
+    ("how", "line", "unused"),
+    [
+        ("keep", "warmup(2) >> linear() over 10 updates, then its last LR to update 16", True),
+        ("stretch", "warmup(2) >> linear() over 10 updates, its rest from update 4 on stretched to update 16", True),
+        ("switch", "warmup(4) >> cosine()", False),
+        ("rewarm(3)", "warmup(4) >> cosine(), from update 4 on reached in a straight line of 3 updates", False),
+    ],
+)
+def test_one_line(how, line, unused):
+    state = resumed(how)
+    assert explain_followed(state) == line
+    assert unused_settings(state) == (["schedule='warmup(4) >> cosine()'", "peak LR 0.002"] if unused else [])
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ("keep", [("warmup(2)", 0, 2), ("linear()", 2, 10), ("the last LR", 10, 16)]),
+        ("stretch", [("warmup(2)", 0, 2), ("linear()", 2, 16)]),
+        ("rewarm(3)", [("warmup(4)", 0, 4), ("rewarm", 4, 7), ("cosine()", 7, 16)]),
+    ],
+)
+def test_parts(how, expected):
+    assert [(part.text, part.start, part.end) for part in followed_curve(resumed(how)).parts] == expected
+
+
+def test_an_early_cooldown():
+    state = make("hold() >> cooldown(4)", 20)
+    state.advance_to(5)
+    state.start_cooldown()
+    curve = followed_curve(state)
+    assert [(part.text, part.start, part.end) for part in curve.parts] == [("hold()", 0, 5), ("cooldown(4)", 5, 9)]
+    assert explain_followed(state) == "hold() >> cooldown(4), its cooldown from update 5 on"
+    assert (state.peaks[0] * curve(6), curve(8) > curve(9)) == (pytest.approx(_lr_at(state, 6)), True)
+
+
+def _lr_at(state, update):
+    state.advance_to(update)
+    return state.lrs()[0]
+
+
+def test_phases_are_moved_by_the_offset():
+    state = make()
+    found = find_phases(state.trajectory, state.curves[0], offset=1.0)
+    assert [(phase.start, phase.end) for phase in found] == [(-1, 1), (1, 9)]
