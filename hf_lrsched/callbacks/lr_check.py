@@ -50,7 +50,7 @@ class LRCheck(TrainerCallback):
                 "its LRs while the real ones stay constant. Pass its optimizer too: optimizers=(optimizer, scheduler)."
             )
         if isinstance(lr_scheduler, ScheduleLR) and (module := find_module(model)) is not None:
-            lr_scheduler.name_parameters(module)
+            lr_scheduler.saved_optimizer.name_parameters(module, optimizer)
 
     def on_pre_optimizer_step(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
         if not isinstance(lr_scheduler, ScheduleLR):

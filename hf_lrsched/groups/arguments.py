@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from transformers import TrainingArguments
+
+from ..base_order import check_base_order
 from .layerwise import CHECKS, LayerwiseGroups
 
 # Flags whose names differ from the fields of the rule.
@@ -58,6 +61,10 @@ class GroupArguments:
     freeze: list[str] | None = field(
         default=None, metadata={"help": "Groups that are not trained: embeddings layer_0 …"}
     )
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_base_order(cls, GroupArguments, TrainingArguments, "its checks are skipped")
 
     def __post_init__(self) -> None:
         for name, value in self._given().items():

@@ -66,14 +66,14 @@ class SavedOptimizer:
         groups = [{"name": group["name"], "options": dict(group["options"])} for group in self._data["groups"]]
         return {**self._data, "groups": groups}
 
-    def name_parameters(self, model: torch.nn.Module, groups: Sequence[Data]) -> None:
-        """Take the names of the parameters from the model.
+    def name_parameters(self, model: torch.nn.Module, optimizer: Any) -> None:
+        """Take the names of the optimizer's parameters from the model.
 
         Raises:
             ScheduleError: The optimizer has loaded its state already, and its parameters have other names there.
         """
         names = {id(parameter): name for name, parameter in model.named_parameters()}
-        for described, group in zip(self._data["groups"], groups, strict=True):
+        for described, group in zip(self._data["groups"], optimizer.param_groups, strict=False):
             known = [names.get(id(parameter)) for parameter in group["params"]]
             described["names"] = described["names"] or (None if None in known else known)
         loaded, self._loaded = self._loaded, None
@@ -85,12 +85,12 @@ class SavedOptimizer:
                     f"Restore their order, or {_NEW_RUN}."
                 )
 
-    def compare(self, saved: Data | None, groups: Sequence[Data]) -> list[int] | None:
+    def compare(self, saved: Data | None, optimizer: Any) -> list[int] | None:
         """Compare with what a checkpoint's scheduler kept, if the optimizer has not compared its own state.
 
         Args:
             saved (`dict`, *optional*): What [`to_data`] returned.
-            groups (`Sequence[dict]`): The optimizer's groups. Options of this run are written there where they hold.
+            optimizer (`torch.optim.Optimizer`): Options of this run are written into its groups where they hold.
 
         Returns:
             `list[int]`, *optional*: The position of each group in the checkpoint; `None` if no group has moved.
@@ -107,7 +107,7 @@ class SavedOptimizer:
                     "cannot resume: the parameter groups are in another order than in the checkpoint, and the optimizer has not "
                     "loaded its state. Load the optimizer's state before the scheduler's."
                 )
-            self._choose_options(saved, order, groups)
+            self._choose_options(saved, order, optimizer.param_groups)
         return None if order is None or order == sorted(order) else order
 
     def _before_load(self, optimizer: torch.optim.Optimizer, state: Data) -> Data:

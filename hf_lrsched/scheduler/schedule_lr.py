@@ -92,12 +92,13 @@ class ScheduleLR(LRScheduler):
         #: The outcome of the latest `load_state_dict`.
         self.last_resume: Resume | None = None
         self.step_order = StepOrder()
-        self._saved_optimizer = SavedOptimizer(optimizer, on_resume)
+        #: What a checkpoint keeps of the optimizer.
+        self.saved_optimizer = SavedOptimizer(optimizer, on_resume)
         super().__init__(optimizer)
         inner = unwrap_optimizer(optimizer)
         for handle in getattr(inner, "_hf_lrsched_hooks", ()):  # of an earlier scheduler
             handle.remove()
-        inner._hf_lrsched_hooks = [*add_freezing_hook(optimizer), *self._saved_optimizer.add_hooks(optimizer)]
+        inner._hf_lrsched_hooks = [*add_freezing_hook(optimizer), *self.saved_optimizer.add_hooks(optimizer)]
 
     @property
     def last_epoch(self) -> int:
@@ -244,19 +245,9 @@ class ScheduleLR(LRScheduler):
         self._write()
         return event
 
-    def name_parameters(self, model: torch.nn.Module) -> None:
-        """Save the names of the parameters with the optimizer's state, so that a resume can compare them.
-
-        A [`ScheduledTrainer`] and `ScheduleCallback` call it.
-
-        Raises:
-            ScheduleError: The optimizer has been resumed, and its parameters were others.
-        """
-        self._saved_optimizer.name_parameters(model, self.optimizer.param_groups)
-
     def state_dict(self) -> dict[str, Any]:
         """Plain data, which `torch.load(weights_only=True)` reads."""
-        return {**self.run_state.to_data(), "optimizer": self._saved_optimizer.to_data()}
+        return {**self.run_state.to_data(), "optimizer": self.saved_optimizer.to_data()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a checkpoint stopped: to the bit if the settings are the same, else as `on_resume` says.
@@ -268,7 +259,7 @@ class ScheduleLR(LRScheduler):
             ScheduleError: The settings differ and `on_resume` does not allow it, or the state is corrupted. Nothing is changed
                 then.
         """
-        order = self._saved_optimizer.compare(state_dict.get("optimizer"), self.optimizer.param_groups)
+        order = self.saved_optimizer.compare(state_dict.get("optimizer"), self.optimizer)
         self.last_resume = resume_state(self.run_state, state_dict, self.on_resume, order)
         self.run_state = self.last_resume.state
         self._step_count = self.run_state.update + 1

@@ -5,6 +5,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from ..base_order import check_base_order
 from ..schedules import parse
 from ..schedules.registry import import_names
 from ..trajectory.clocks import as_clock
@@ -63,13 +64,7 @@ class ScheduleArguments:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        bases = cls.__mro__
-        if issubclass(cls, TrainingArguments) and bases.index(ScheduleArguments) > bases.index(TrainingArguments):
-            others = ", ".join(base.__name__ for base in cls.__bases__ if base is not ScheduleArguments)
-            raise TypeError(
-                f"{cls.__name__}: ScheduleArguments must stand before the training arguments, which would skip its checks: "
-                f"class {cls.__name__}(ScheduleArguments, {others})."
-            )
+        check_base_order(cls, ScheduleArguments, TrainingArguments, "its checks are skipped")
 
     def __post_init__(self) -> None:
         if self.schedule_module is not None:

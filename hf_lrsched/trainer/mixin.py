@@ -8,6 +8,7 @@ from transformers import Trainer, TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
+from ..base_order import check_base_order
 from ..callbacks import LossGuard, LossMonitor
 from ..callbacks.reported_settings import report_schedule, restore_settings
 from ..callbacks.shared import shared
@@ -80,12 +81,7 @@ class ScheduleMixin(_Trainer):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if issubclass(cls, Trainer) and cls.__mro__.index(ScheduleMixin) > cls.__mro__.index(Trainer):
-            others = ", ".join(base.__name__ for base in cls.__bases__ if base is not ScheduleMixin)
-            raise TypeError(
-                f"{cls.__name__}: ScheduleMixin must stand before the Trainer, or its schedule is never used: "
-                f"class {cls.__name__}(ScheduleMixin, {others})."
-            )
+        check_base_order(cls, ScheduleMixin, Trainer, "its schedule is never used")
 
     def __init__(
         self,
@@ -225,7 +221,7 @@ class ScheduleMixin(_Trainer):
             self._horizon = horizon
             optimizer = self.optimizer if optimizer is None else optimizer
             scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self.clock)
-            scheduler.name_parameters(self.model)
+            scheduler.saved_optimizer.name_parameters(self.model, optimizer)
             self.lr_scheduler = scheduler
             report_schedule(self.args, scheduler)  # now, since the reporters come before this package's callbacks
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()

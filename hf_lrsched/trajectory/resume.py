@@ -91,16 +91,22 @@ def resume_trajectory(old: Trajectory, was: RunSettings, new: RunSettings, t: fl
     if choice == "strict":
         where = _format_position(t, new.horizon.unit)
         raise ScheduleError(explain_refusal(was.differences(new), where, old.lrs_at(t), fresh.lrs_at(t)))
+    if t >= new.horizon.num_updates:
+        raise ScheduleError(
+            f"on_resume={on_resume!r}: nothing is left to train, since the checkpoint is at {_format_position(t, new.horizon.unit)} "
+            f"and the new run has {new.horizon.num_updates} {new.horizon.unit}. Was the data meant to be smaller? Train for more "
+            "epochs or updates, or resume with the checkpoint's settings."
+        )
     if choice == "keep":
         return old
     if choice == "switch":
         return fresh
     if choice == "stretch":
         old_end = old.stretches[0].new_end if old.stretches else old.settings.horizon.num_updates
-        if t >= min(old_end, new.horizon.num_updates):
+        if t >= old_end:
             raise ScheduleError(
                 f"on_resume='stretch': at {_format_position(t, new.horizon.unit)} nothing is left of the old curve's {old_end} "
-                f"{new.horizon.unit} or of the new run's {new.horizon.num_updates}. Choose 'keep' or 'switch'."
+                f"{new.horizon.unit}. Choose 'keep' or 'switch'."
             )
         return replace(old, stretches=(Stretch(t, old_end, new.horizon.num_updates), *old.stretches))
     return rewarm(new, t, old.lrs_at(t), over or "5%")

@@ -77,3 +77,39 @@ def test_flags_as_base_of_training_arguments(tmp_path):
     assert args.rule == LayerwiseGroups(decay=0.9)
     assert args.device.type == "cpu"  # TrainingArguments' own __post_init__ has run
     assert re.search(r'"layer_decay": 0.9', args.to_json_string())
+
+
+@dataclass
+class MethodConfig(TrainingArguments):
+    """As TRL's configurations: training arguments with a `__post_init__` of their own."""
+
+    beta: float = 0.1
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.has_own_checks = True
+
+
+def test_every_check_runs_or_the_order_is_refused(tmp_path):
+    @dataclass
+    class Args(GroupArguments, MethodConfig):
+        pass
+
+    assert Args(output_dir=str(tmp_path), use_cpu=True, layer_decay="0.9").layer_decay == 0.9
+    assert Args(output_dir=str(tmp_path), use_cpu=True).has_own_checks
+    with pytest.raises(ScheduleError, match="layer_decay must be"):
+        Args(output_dir=str(tmp_path), use_cpu=True, layer_decay=1.5)
+    with pytest.raises(TypeError, match=r"its checks are skipped: class Skips\(GroupArguments, MethodConfig\)"):
+
+        @dataclass
+        class Skips(MethodConfig, GroupArguments):
+            pass
+
+
+def test_order_of_bases_with_trl(tmp_path):
+    config = pytest.importorskip("trl").SFTConfig
+    args = dataclass(type("Args", (GroupArguments, config), {}))
+    with pytest.raises(ScheduleError, match="layer_decay must be"):
+        args(output_dir=str(tmp_path), layer_decay=1.5)
+    with pytest.raises(TypeError, match=r"class Args\(GroupArguments, SFTConfig\)"):
+        type("Args", (config, GroupArguments), {})

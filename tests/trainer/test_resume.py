@@ -155,6 +155,19 @@ def test_an_error_of_drawing_warns_and_trains(resumed, tmp_path, monkeypatch, ca
     assert "could not be drawn: ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("how", ["keep", "stretch", "switch", "rewarm(25%)"])
+def test_data_that_shrank_below_the_updates_done(make_trainer, tmp_path, how):
+    """Trainer itself would train nothing, without a word."""
+    epochs = {"num_train_epochs": 2, "save_strategy": "steps", "save_steps": 6}
+    make_trainer("linear()", train=24, **epochs).train()
+    trainer = make_trainer("linear()", train=8, **epochs)
+    trainer._on_resume = how
+    with pytest.raises(
+        ScheduleError, match="nothing is left to train, since the checkpoint is at update 6 and the new run has 4"
+    ):
+        trainer.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-6"))
+
+
 @pytest.mark.parametrize("is_restored", [False, True])
 def test_a_count_of_early_stopping_that_is_not_restored_is_reported(make_trainer, tmp_path, caplog, is_restored):
     def make(**kwargs):
