@@ -34,14 +34,7 @@ from .schedules import (
 )
 
 if TYPE_CHECKING:
-    from .callbacks import (
-        LossGuard,
-        LossMonitor,
-        LRLogger,
-        RunRecorder,
-        ScheduleCallback,
-        StepSizes,
-    )
+    from .callbacks import LossGuard, LossMonitor, LRLogger, RunRecorder, ScheduleCallback, StepSizes
     from .doctor import diagnose
     from .groups import GroupArguments, freeze_groups, gradual_unfreezing, layerwise_groups, regex_groups
     from .integrations.accelerate import prepare_schedule

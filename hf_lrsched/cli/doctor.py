@@ -19,13 +19,14 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "there is an error or a warning.",
         epilog="example: hf-lrsched doctor config.yaml --updates 6315",
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "path",
         metavar="PATH",
-        help="a recipe's YAML, training_args.bin, saved TrainingArguments as JSON, accelerate's YAML, or a run folder",
+        help="a recipe's YAML, training_args.bin, saved TrainingArguments as JSON, or a run folder",
     )
-    parser.add_argument("--updates", type=int, metavar="N", help="all updates of the run, if PATH does not say")
-    parser.add_argument("--json", action="store_true", help="print the findings as a JSON list and nothing else")
+    add("--updates", type=int, metavar="N", help="all updates of the run, if PATH does not say")
+    add("--json", action="store_true", help="print the findings as a JSON list and nothing else")
     return parser
 
 

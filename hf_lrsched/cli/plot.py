@@ -35,27 +35,18 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         epilog="examples: hf-lrsched plot runs/first; hf-lrsched plot out/checkpoint-500/trainer_state.json --metric f1; "
         "hf-lrsched plot runs/linear runs/cosine --output compared.svg",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder, a checkpoint or a trainer_state.json")
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        help="a .png, .svg or .pdf; default: the run's name with .png, in the working directory",
-    )
-    parser.add_argument(
-        "--metric", action="append", metavar="NAME", help="a metric to plot, e.g. accuracy; may be given several times"
-    )
-    parser.add_argument(
-        "--heat-map", action="store_true", help="plot the LR of each parameter group of one run instead"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="a run folder, a checkpoint or a trainer_state.json")
+    add("--output", metavar="FILE", help="a .png, .svg or .pdf file; default: the run's name with .png")
+    add("--metric", action="append", metavar="NAME", help="a metric to plot, e.g. accuracy; may be given several times")
+    add("--heat-map", action="store_true", help="plot the LR of each parameter group of one run instead")
+    add(
         "--boxes",
         choices=("last", "best"),
-        help="plot a box for each schedule over its runs (seeds) instead: of the last evaluations, or of the best",
+        help="plot a box for each schedule: of the last evaluations, or of the best",
     )
-    parser.add_argument(
-        "--baseline", type=float, metavar="VALUE", help="with --boxes: a line, e.g. the majority class's"
-    )
-    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    add("--baseline", type=float, metavar="VALUE", help="with --boxes: a line, e.g. the majority class's")
+    add("--force", action="store_true", help="replace an existing file")
     return parser
 
 

@@ -19,13 +19,10 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "into, phases, events, parameter groups, configuration and warnings. It needs a browser and no network.",
         epilog="examples: hf-lrsched report runs/first; hf-lrsched report runs/linear runs/cosine --output compared.html",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="a run folder, a checkpoint or a trainer_state.json")
-    parser.add_argument(
-        "--output",
-        metavar="FILE",
-        help="an .html file; default: the run's name, or report.html for several runs, in the working directory",
-    )
-    parser.add_argument("--force", action="store_true", help="replace an existing file")
+    add = parser.add_argument
+    add("runs", nargs="+", metavar="RUN", help="a run folder, a checkpoint or a trainer_state.json")
+    add("--output", metavar="FILE", help="an .html file; default: the run's name, or report.html for several runs")
+    add("--force", action="store_true", help="replace an existing file")
     return parser
 
 

@@ -1,15 +1,14 @@
 """The LR curve that a run's settings ask for, of this package's Trainer or the stock Trainer."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..schedules import Horizon, Phase, Schedule, from_transformers, parse
+from ..schedules import Horizon, from_transformers, parse
 from ..schedules.curve import ReactiveShape
-from ..schedules.schedule import Product, Sequence
 from ..schedules.shapes import Array
 from ..trajectory.clocks import Time, Tokens, as_clock
 
@@ -96,12 +95,9 @@ def resolve_curve(facts: "Facts") -> ExpectedCurve | None:
             return ExpectedCurve(text, total, "updates", is_nominal, lambda t: t / warmup, warmup, (total - 1) / warmup)
         kwargs = {} if name in WITHOUT_ARGUMENTS else facts.lr_scheduler_kwargs
         schedule = from_transformers(name, warmup, total, **kwargs)
-    peak = facts.learning_rate
-    if peak is None or not (math.isfinite(peak) and peak > 0):
-        if any("to_lr" in dict(phase.arguments) for phase in iterate_phases(schedule)):
-            return None
-        peak = None
-    curve = schedule.resolve(horizon, peak=peak)
+    lr = facts.learning_rate
+    # Beside the peak of 1 of an unknown or invalid LR an absolute floor is next to 0.
+    curve = schedule.resolve(horizon, peak=lr if lr is not None and 0 < lr < math.inf else 1.0)
     points = _sample_updates(horizon.num_updates)
     factors = curve(points)
     peak_factor = float(factors.max())
@@ -138,24 +134,9 @@ def count_stock_warmup(facts: "Facts", total: int) -> int:
     return math.ceil(total * (facts.warmup_steps or facts.warmup_ratio))
 
 
-def iterate_phases(schedule: Schedule) -> Iterator[Phase]:
-    """Yield the phases of a schedule, nested ones included."""
-    if isinstance(schedule, Sequence | Product):
-        for part in schedule.parts:
-            yield from iterate_phases(part)
-    elif isinstance(schedule, Phase):
-        yield schedule
-        for _, value in schedule.arguments:
-            for each in value if isinstance(value, tuple) else (value,):
-                if isinstance(each, Schedule):
-                    yield from iterate_phases(each)
-
-
 def count_updates_per_epoch(total: int | None, epochs: float | None) -> int | None:
     """Divide updates by their epochs, or return None where either is unknown."""
-    if (
-        not total or epochs is None or not 1e-9 < epochs < 1e9
-    ):  # for data without a length Trainer counts endless epochs
+    if not total or epochs is None or not 1e-9 < epochs < 1e9:  # Trainer counts endless epochs of data without a length
         return None
     return max(1, math.ceil(total / epochs))
 

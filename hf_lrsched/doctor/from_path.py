@@ -9,10 +9,9 @@ from ..runs.files import check_is_file, read_json, read_settings
 from ..schedules import ScheduleError
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, LaunchFacts
-from .from_run_folder import facts_from_run_folder, facts_from_trainer_state, is_run_folder
+from .from_run_folder import facts_from_arguments, facts_from_run_folder, facts_from_trainer_state, is_run_folder
 from .from_settings import facts_from_settings, training_argument_names
 from .given_settings import GivenSettings
-from .safe_pickle import Inert, read_pickle
 
 #: Settings by which a configuration of a training is recognised.
 _SETTINGS = (
@@ -71,20 +70,10 @@ def _facts_from_file(path: Path) -> Facts:
     with path.open("rb") as file:
         start = file.read(4)
     if start == b"PK\x03\x04" or start[:1] == b"\x80" or path.suffix in (".bin", ".pt", ".pkl"):
-        return _facts_from_arguments(path)
+        return facts_from_arguments(path)
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise ScheduleError(f"{path} is not a file that the doctor knows. It checks {_SUPPORTED}.")
     return _facts_from_mapping(read_settings(path), path)
-
-
-def _facts_from_arguments(path: Path) -> Facts:
-    found = read_pickle(path)
-    values = found.__dict__ if isinstance(found, Inert) else {}
-    if "learning_rate" not in values or "output_dir" not in values:
-        kind = found if isinstance(found, type) else type(found)
-        name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
-        raise ScheduleError(f"{path} holds {name}, not training arguments. The doctor checks {_SUPPORTED}.")
-    return facts_from_settings(values, str(path), path.parent)
 
 
 def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:

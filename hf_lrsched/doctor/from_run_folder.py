@@ -59,6 +59,20 @@ def facts_from_run_folder(folder: Path) -> Facts:
     )
 
 
+def facts_from_arguments(path: Path) -> Facts:
+    """Collect the facts of a `training_args.bin`.
+
+    Raises:
+        ScheduleError: The file is corrupted, or holds something else.
+    """
+    found = read_pickle(path)
+    values = found.__dict__ if isinstance(found, Inert) else {}
+    if "learning_rate" not in values or "output_dir" not in values:
+        kind = found if isinstance(found, type) else type(found)
+        raise ScheduleError(f"{path} holds {kind.__module__}.{kind.__qualname__}, not training arguments.")
+    return facts_from_settings(values, str(path), path.parent)
+
+
 def facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
     """Add what a `trainer_state.json` says to the facts of the run's settings."""
     get, history = GivenSettings(content, facts.source).get, content.get("log_history")
@@ -88,10 +102,7 @@ def _facts_from_stage(folder: Path, before: Facts | None) -> Facts:
     if not state.is_file() and (records := list_records(folder)):
         return _facts_from_record(records[-1], str(folder))
     if arguments.is_file():
-        found = read_pickle(arguments)
-        if not isinstance(found, Inert) or "learning_rate" not in found.__dict__:
-            raise ScheduleError(f"{arguments} holds no training arguments.")
-        facts = facts_from_settings(found.__dict__, str(folder), folder)
+        facts = facts_from_arguments(arguments)
     if state.is_file():
         facts = facts_from_trainer_state(replace(facts, source=str(state)), read_json(state))
     return _with_scheduler(replace(facts, source=str(folder), model=_model(folder, facts)), folder)

@@ -34,7 +34,7 @@ def facts_from_trainer(trainer: Any, num_updates: int | None = None, updates_per
     """
     args = trainer.args
     values = {name: getattr(value, "value", value) for name, value in vars(args).items()}
-    facts = facts_from_settings(values, type(trainer).__name__)
+    facts, world = facts_from_settings(values, type(trainer).__name__), os.environ.get("WORLD_SIZE", "")
     total, per_epoch, has_length = _count_updates(trainer, args)
     accumulation, processes = max(1, args.gradient_accumulation_steps), max(1, args.world_size)
     facts = replace(
@@ -46,7 +46,7 @@ def facts_from_trainer(trainer: Any, num_updates: int | None = None, updates_per
         num_processes=processes,
         samples_per_update=int(args.train_batch_size) * accumulation * processes,
         model=_model(trainer),
-        launch=_launch(args),
+        launch=LaunchFacts(int(world), trainer_processes=args.world_size) if world.isdigit() else None,
         deepspeed=_deepspeed(trainer),
         group_lrs=_group_lrs(trainer.optimizer),
     )
@@ -82,19 +82,15 @@ def _model(trainer: Any) -> ModelFacts:
     if adapters is not None and hasattr(model, "get_base_model"):
         model = model.get_base_model()
     config = getattr(model, "config", None)
-    is_large = sum(parameter.numel() for parameter in model.parameters()) >= _MIN_PRETRAINED
-    is_pretrained: bool | None = False
     # The LRs of soft prompts are a thousand times those of weights.
-    if is_large and getattr(config, "model_type", "") and not _trains_prompts(adapters):
-        is_pretrained = True if getattr(config, "_name_or_path", "") else None  # None: from scratch, as far as is known
-    name = type(model).__name__
-    return ModelFacts(name, is_pretrained, _averages_per_batch(trainer, model), has_adapter=adapters is not None)
-
-
-def _trains_prompts(adapters: Any) -> bool:
-    configs = adapters.values() if isinstance(adapters, dict) else ()
-    kinds = [str(getattr(config, "peft_type", "")).upper() for config in configs]
-    return any("PROMPT" in kind or "TUNING" in kind for kind in kinds)
+    kinds = [str(getattr(each, "peft_type", "")).upper() for each in getattr(adapters, "values", tuple)()]
+    trains_prompts = any("PROMPT" in kind or "TUNING" in kind for kind in kinds)
+    is_small = sum(parameter.numel() for parameter in model.parameters()) < _MIN_PRETRAINED
+    is_pretrained: bool | None = True if getattr(config, "_name_or_path", "") else None  # None: perhaps from scratch
+    if is_small or trains_prompts or not getattr(config, "model_type", ""):
+        is_pretrained = False
+    averages = _averages_per_batch(trainer, model)
+    return ModelFacts(type(model).__name__, is_pretrained, averages, has_adapter=adapters is not None)
 
 
 def _averages_per_batch(trainer: Any, model: Any) -> bool | None:
@@ -104,13 +100,6 @@ def _averages_per_batch(trainer: Any, model: Any) -> bool | None:
     if is_custom or getattr(trainer, "loss_is_scaled_for_ga", None) is False:
         return None  # what a loss function of the user's does is unknown
     return class_averages_per_batch(type(model))
-
-
-def _launch(args: Any) -> LaunchFacts | None:
-    world = os.environ.get("WORLD_SIZE", "")
-    if not world.isdigit() or int(world) < 2:
-        return None
-    return LaunchFacts(int(world), trainer_processes=args.world_size)
 
 
 def _deepspeed(trainer: Any) -> dict[str, Any] | None:

@@ -20,37 +20,29 @@ def no_lr_logged(facts: Facts) -> Iterator[Finding]:
     https://github.com/wandb/wandb/issues/1534, https://github.com/Lightning-AI/pytorch-lightning/issues/4375. A run below
     500 updates with the default is a note: it trains as intended.
     """
-    fix = "Set logging_steps: {}, or train with ScheduledTrainer, which logs the LR at each evaluation"
+    total, names = facts.num_updates, {name for record in facts.log_history for name in record}
+    every = _DEFAULT if facts.logging_steps is None else facts.logging_steps
+    report, what = warning, None
     if facts.log_history:
-        names = {name for record in facts.log_history for name in record}
         has_begun = facts.is_over or not names.isdisjoint({"loss", "eval_loss"})
         if has_begun and names.isdisjoint({"learning_rate", "eval_learning_rate"}):
-            yield warning(
-                f"no LR was logged: none of {len(facts.log_history)} records has one",
-                "The log does not show which LRs this run was trained with",
-                fix.format(max(1, (facts.updates_done or 100) // 10)),
-            )
+            what = f"no LR was logged: none of {len(facts.log_history)} records has one"
+    elif facts.uses_our_trainer or facts.learning_rate is None or facts.logging_first_step:
         return
-    if facts.uses_our_trainer or facts.learning_rate is None or facts.logging_first_step:
-        return
-    if facts.logging_strategy == "no":
-        yield warning(
-            "no LR will be logged: logging_strategy is 'no'",
-            "The log will show neither the loss nor the LR of any update",
-            fix.replace("Set ", "Set logging_strategy: steps and ").format(10),
+    elif facts.logging_strategy == "no":
+        what = "no LR will be logged: logging_strategy is 'no'"
+    elif total is not None and facts.logging_strategy == "steps" and every > max(total, 1):
+        report = note if every == _DEFAULT else warning
+        default = " (the default)" if every == _DEFAULT else ""
+        what = f"no LR will be logged: logging_steps is {every:g}{default}, but the run has only {total} updates"
+    if what is not None:
+        strategy = "logging_strategy: steps and " if facts.logging_strategy == "no" else ""
+        yield report(
+            what,
+            "The log does not show with which LRs the run trains",
+            f"Set {strategy}logging_steps: {max(1, (total or 200) // 20)}, or train with ScheduledTrainer, which logs the LR at "
+            "each evaluation",
         )
-        return
-    total, every = facts.num_updates, _DEFAULT if facts.logging_steps is None else facts.logging_steps
-    if total is None or facts.logging_strategy != "steps" or every < 1 or every <= total:
-        return
-    is_default = every == _DEFAULT
-    report = note if is_default else warning
-    yield report(
-        f"no LR will be logged: logging_steps is {every:g}{' (the default)' if is_default else ''}, but the run has only "
-        f"{total} updates",
-        "The log will show neither the loss nor the LR of any update",
-        fix.format(max(1, total // 20)),
-    )
 
 
 def hidden_nan(facts: Facts) -> Iterator[Finding]:

@@ -126,24 +126,17 @@ def reused_scheduler(facts: Facts) -> Iterator[Finding]:
     if scheduler is None:
         return
     update, done = scheduler.update or 0, facts.updates_done or 0
-    fix = "Make a scheduler for each train(), or use ScheduledTrainer, which does"
     if update > done and (scheduler.is_passed or facts.updates_done is not None):
         yield error(
             f"the {scheduler.name} is at update {update}, but the training is at {done}: an earlier train() has used it",
             "The schedule continues from there, without its beginning and its warmup",
-            fix,
+            "Make a scheduler for each train(), or use ScheduledTrainer, which does",
         )
     elif scheduler.is_passed and facts.auto_find_batch_size:
         yield warning(
             f"auto_find_batch_size restarts the training after each failure, but not the {scheduler.name} in optimizers=",
             "Each further try continues a schedule that is partly used up and was made for fewer updates",
             "Set per_device_train_batch_size by hand, or use ScheduledTrainer, which makes a scheduler for each try",
-        )
-    elif scheduler.is_passed and not scheduler.drives_other_optimizer:
-        yield note(
-            f"the {scheduler.name} in optimizers= serves one train()",
-            "Trainer does not reset it: a second train() would start at the end of its schedule",
-            fix,
         )
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...schedules.errors import brief
 from ...schedules.numbers import is_finite_number
 from ..facts import Facts
 from ..finding import Finding
@@ -74,8 +75,8 @@ def engine_ignores_schedule(facts: Facts) -> Iterator[Finding]:
     if isinstance(section, Mapping):
         ignored = facts.schedule or facts.lr_scheduler_type or "the schedule of the training arguments"
         yield error(
-            f'DeepSpeed uses its own schedule, "scheduler": {{"type": "{section.get("type")}"}}, and ignores {ignored}',
-            _describe_numbers(section, facts) or "The schedule settings of the training arguments have no effect",
+            f"DeepSpeed uses its own schedule and ignores {ignored}",
+            f"It trains with the section scheduler of its configuration, {brief(dict(section))}, not with the training arguments",
             "Delete the section scheduler from the DeepSpeed configuration",
         )
     if facts.drops_optimizers:
@@ -95,16 +96,6 @@ def _loss_ratio(history: tuple[Mapping[str, Any], ...]) -> float | None:
         if training is not None and is_finite_number(evaluation) and evaluation > 0:
             ratio = training / evaluation
     return ratio
-
-
-def _describe_numbers(section: Mapping[str, Any], facts: Facts) -> str:
-    params = section.get("params")
-    numbers = (
-        {name: each for name, each in params.items() if is_finite_number(each)} if isinstance(params, dict) else {}
-    )
-    given = ", ".join(f"{name}={value:g}" for name, value in numbers.items())
-    instead = "" if facts.learning_rate is None else f" instead of learning_rate={facts.learning_rate:.3g}"
-    return f"It trains with {given}{instead}" if given else ""
 
 
 CHECKS = (loss_multiplied, single_process, engine_ignores_schedule)

@@ -86,7 +86,7 @@ def test_deepspeed_drops_optimizers_and_uses_its_own_schedule(make_trainer):
     own = SimpleNamespace(deepspeed_config={"scheduler": {"type": "WarmupLR", "params": {"warmup_num_steps": 7}}})
     findings = diagnose(with_plugins(make_trainer(), deepspeed_plugin=own))
     (finding,) = [finding for finding in findings if finding.is_wrong]
-    assert finding.check == "engine_ignores_schedule" and "warmup_num_steps=7" in finding.why
+    assert finding.check == "engine_ignores_schedule" and "'warmup_num_steps': 7" in finding.why
 
 
 def test_independent_processes(make_trainer, monkeypatch):
