@@ -61,9 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     content = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", DeprecationWarning)  # between matplotlib and what it uses
+        warnings.filterwarnings("ignore", message="Glyph ")  # house_style warns once of all letters that no font has
         _draw(runs, arguments).savefig(content, format=path.suffix.lower().removeprefix("."))
     write_output(path, content.getvalue(), arguments.force)
-    for message in dict.fromkeys(str(warning.message) for warning in caught):  # of letters that no font has, once each
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
         print_text(f"hf-lrsched plot: {message}", sys.stderr)
     print_written(path)
     return 0

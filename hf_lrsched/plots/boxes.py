@@ -83,7 +83,8 @@ def draw_boxes(
         axes.axvline(baseline, color="#000000", linewidth=1.2, linestyle=(0, (4, 2)), label=label, zorder=1)
     axes.set_yticks(range(len(values)), labels, fontsize=9)
     axes.set_ylim(len(values) - 0.5, -0.5)
-    axes.set_xlabel(style.plain(display_name(metric), 80))
+    # Beside long names the axes are narrow, and a longer line would leave the plot.
+    axes.set_xlabel("\n".join(textwrap.wrap(style.plain(display_name(metric), 80), 40)))
     style.draw_grid(axes, "x")
     title = f"{display_name(metric)} over seeds, by schedule" if title is None else title
     return style.finish(figure, [axes], title, path)

@@ -7,9 +7,11 @@ grey print.
 import functools
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 Points = tuple[Array, Array]
 
 _P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish.
 LR_COLOUR = "#D55E00"
@@ -57,25 +58,61 @@ _MAX_CJK_FONTS = 6
 _MANY = 400
 
 
-def house_style(draw: Callable[_P, _T]) -> Callable[_P, _T]:
+def house_style(draw: "Callable[_P, Figure]") -> "Callable[_P, Figure]":
     """Draw in matplotlib's own style, whatever the user's settings: dark lines cannot be seen on a dark background.
 
-    The user's fonts stay. Behind them come fonts for Chinese, Japanese and Korean names, where there are any.
+    The user's fonts stay. Behind them come fonts for Chinese, Japanese and Korean names, where there are any. A warning
+    names the letters that no font has.
     """
 
     @functools.wraps(draw)
-    def styled(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+    def styled(*args: _P.args, **kwargs: _P.kwargs) -> "Figure":
         _import_matplotlib()
         import matplotlib
-        from matplotlib import font_manager
 
         ours = {name: value for name, value in matplotlib.rcParamsDefault.items() if name.startswith(_LOOKS)}
-        known = sorted({font.name for font in font_manager.fontManager.ttflist if _CJK_FONTS.search(font.name)})
-        fonts = [*matplotlib.rcParams["font.family"], *known[:_MAX_CJK_FONTS]]
-        with matplotlib.rc_context({**ours, "font.family": fonts}):
-            return draw(*args, **kwargs)
+        fonts = [*matplotlib.rcParams["font.family"], *_find_cjk_fonts()]
+        with matplotlib.rc_context({**ours, "font.family": fonts}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph ")  # one for each letter
+            figure = draw(*args, **kwargs)
+        if missing := _find_missing_letters(figure, fonts):
+            warnings.warn(
+                f"no font of this machine has the letters {missing}, which are drawn as boxes. Install a font that has "
+                "them, e.g. Noto Sans CJK for Chinese, Japanese and Korean (on Debian: apt install fonts-noto-cjk).",
+                stacklevel=2,
+            )
+        return figure
 
     return styled
+
+
+def _find_cjk_fonts() -> list[str]:
+    """Find the names of fonts for Chinese, Japanese and Korean; also of fonts that are newer than matplotlib's list."""
+    from matplotlib import font_manager
+
+    listed = font_manager.fontManager.ttflist
+    if not any(_CJK_FONTS.search(font.name) for font in listed):
+        for path in set(font_manager.findSystemFonts()).difference(font.fname for font in listed):
+            with suppress(Exception):  # a file that is no font
+                font_manager.fontManager.addfont(path)
+    return sorted({font.name for font in font_manager.fontManager.ttflist if _CJK_FONTS.search(font.name)})[
+        :_MAX_CJK_FONTS
+    ]
+
+
+def _find_missing_letters(figure: "Figure", fonts: Sequence[str]) -> str:
+    """Find the letters of a plot that none of the fonts has."""
+    from matplotlib import font_manager, rcParams
+    from matplotlib.text import Text
+
+    families: Any = rcParams
+    letters = {letter for text in figure.findobj(Text) for letter in text.get_text() if ord(letter) > 0x2FF}
+    for name in fonts if letters else ():
+        for member in families.get(f"font.{name}", [name]):  # a family such as sans-serif has several
+            with suppress(ValueError):  # there is no such font
+                path = font_manager.findfont(font_manager.FontProperties([member]), fallback_to_default=False)
+                letters -= {letter for letter in letters if font_manager.get_font(path).get_char_index(ord(letter))}
+    return "".join(sorted(letters))
 
 
 def _import_matplotlib() -> "type[Figure]":

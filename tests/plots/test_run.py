@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 import matplotlib
-from matplotlib import cbook, font_manager
+from matplotlib import cbook
 from matplotlib.colors import to_hex
 
 from hf_lrsched import ScheduleError
@@ -385,15 +385,6 @@ def test_updates_are_ticked_in_whole_numbers():
     figure.draw_without_rendering()
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert ticks and all(tick.lstrip("-−").isdigit() for tick in ticks)
-
-
-def test_chinese_names_get_a_font_that_has_them(monkeypatch):
-    """Where such a font is installed: here, matplotlib's own plays one."""
-    path = font_manager.findfont("DejaVu Sans")
-    fonts = [*font_manager.fontManager.ttflist, font_manager.FontEntry(fname=path, name="Noto Sans CJK SC")]
-    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
-    figure = draw_run(HISTORY, title="学习率")
-    assert figure._suptitle.get_fontfamily()[-1] == "Noto Sans CJK SC"
 
 
 UGLY = {name: name for name in ("$x^2$", "a$b", "\\$", "_hidden", "<b>bold</b>", "naïve 名", "back\\slash")}
