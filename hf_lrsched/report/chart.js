@@ -323,7 +323,7 @@
   function annotations(found) {
     const made = found.map((panel) => ({
       text: plain(panel.title), xref: "paper", yref: "paper", x: 0, xanchor: "left", y: panel.top, yanchor: "bottom",
-      showarrow: false, font: { size: 13, color: colours.text }, align: "left",
+      showarrow: false, font: { size: 13, color: colours.text }, align: "left", bgcolor: colours.ground, // no event's line crosses it
     }));
     const width = plotWidth();
     const pixels = (update) => pixelOf(update) - MARGIN.l;

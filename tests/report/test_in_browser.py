@@ -381,7 +381,17 @@ def test_on_a_phone(opened, name):
         assert box["x"] >= 0 and box["x"] + box["width"] <= 360
         inner = page.locator("#tip table").bounding_box()
         assert inner["x"] + inner["width"] <= box["x"] + box["width"] + 1  # nothing is cut off
+        # A note may have names of any length.
+        page.evaluate("document.querySelectorAll('.note').forEach(note => (note.textContent += 'x'.repeat(300)))")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_no_line_of_an_event_crosses_the_title_of_a_panel(opened):
+    with opened("plateau", **PHONE) as page:
+        titles = page.locator("#chart .annotation", has_text=re.compile("^(accuracy|loss|learning rate used)$"))
+        boxes = [title.locator("rect.bg") for title in titles.all()]
+        assert len(boxes) == 3
+        assert {box.evaluate("box => getComputedStyle(box).fillOpacity") for box in boxes} == {"1"}
 
 
 def test_a_finger_scrolls_over_the_chart(opened):
