@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .integrations.accelerate import prepare_schedule
     from .runs import Run, read_run
     from .scheduler import ScheduleLR, get_scheduler
+    from .search import LRSearch, find_lr
     from .trainer import ScheduleArguments, ScheduledTrainer, ScheduleMixin, scheduled
 
 # These rooms need torch or transformers: their names are imported on first use, so that schedules alone stay light.
@@ -50,6 +51,7 @@ _LAZY_ROOMS = {
     "integrations.accelerate": ("prepare_schedule",),
     "runs": ("Run", "read_run"),
     "scheduler": ("ScheduleLR", "get_scheduler"),
+    "search": ("LRSearch", "find_lr"),
     "trainer": ("ScheduleArguments", "ScheduleMixin", "ScheduledTrainer", "scheduled"),
 }
 _ROOM_OF_NAME = {name: room for room, names in _LAZY_ROOMS.items() for name in names}
@@ -58,6 +60,7 @@ __all__ = [
     "GroupArguments",
     "Horizon",
     "LRLogger",
+    "LRSearch",
     "LossGuard",
     "LossMonitor",
     "Run",
@@ -75,6 +78,7 @@ __all__ = [
     "custom",
     "diagnose",
     "exponential",
+    "find_lr",
     "freeze",
     "freeze_groups",
     "get_scheduler",

@@ -79,6 +79,9 @@ class ScheduleMixin(_Trainer):
     ```
     """
 
+    #: Whether this is a copy that `find_lr` trains: it prints nothing.
+    is_probe = False
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_base_order(cls, ScheduleMixin, Trainer, "its schedule is never used")
@@ -225,7 +228,7 @@ class ScheduleMixin(_Trainer):
             self.lr_scheduler = scheduler
             report_schedule(self.args, scheduler)  # now, since the reporters come before this package's callbacks
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
-            if self.is_world_process_zero():
+            if self.is_world_process_zero() and not self.is_probe:
                 if not self._is_resumed:  # a resume may change the curve, and explains it then
                     print_text(explain_trainer(self, scheduler))
                 log_findings(self, num_training_steps, self._updates_per_epoch, self._logged_findings, logger)

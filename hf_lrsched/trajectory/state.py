@@ -35,6 +35,7 @@ class RunState:
             checkpoint's, and so are `schedule`, `peaks` and `horizon`.
         update (`int`, defaults to 0): Updates done.
         offset (`float`, defaults to 0): From the updates done to the position; not 0 after a resume with another batch size.
+        stride (`float`, defaults to 1): Positions for each update; above 1 in a probe, which runs through a curve in fewer updates.
         clock_position (`float`, defaults to 0): The position of a clock that does not count updates: tokens or seconds.
         scale (`float`, defaults to 1): What [`rescale`] made of all LRs.
         seconds (`float`, defaults to 0): Seconds of training, resumes included.
@@ -57,6 +58,7 @@ class RunState:
     trajectory: Trajectory
     update: int = 0
     offset: float = 0.0
+    stride: float = 1.0
     clock_position: float = 0.0
     scale: float = 1.0
     seconds: float = 0.0
@@ -104,12 +106,12 @@ class RunState:
     @property
     def position(self) -> float:
         """The position of the next update on the trajectory: updates done, or what else the clock counts."""
-        return self.update + self.offset if self.counts_updates else self.clock_position
+        return self.update * self.stride + self.offset if self.counts_updates else self.clock_position
 
     @position.setter
     def position(self, position: float) -> None:
         if self.counts_updates:
-            self.offset = position - self.update
+            self.offset = position - self.update * self.stride
         else:
             self.clock_position = position
         self._forget_block()
@@ -147,7 +149,7 @@ class RunState:
         scales = np.array(self.scales)
         updates = range(self.update, self.update + _BLOCK)
         if self.counts_updates:
-            positions = np.maximum(np.arange(updates.start, updates.stop) + self.offset, 0.0)
+            positions = np.maximum(np.arange(updates.start, updates.stop) * self.stride + self.offset, 0.0)
             lrs = np.stack(self.trajectory.lrs(positions, self.curves), axis=1)
             self._block = dict(zip(updates, (lrs * scales).tolist(), strict=True))
         else:  # the position stays the same until the clock moves

@@ -1,0 +1,177 @@
+"""LRSearch: the outcome of a search for the peak LR, with its evidence."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..plots.lr_search import draw_lr_search
+from ..schedules import ScheduleError
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One run of the whole schedule, shortened.
+
+    Args:
+        lr (`float`): Its peak LR.
+        updates (`int`): Its length.
+        loss (`float`): The held-out loss after it; not finite if the run diverged.
+        metric (`float`, *optional*): The metric after it, if one was asked for.
+        seed (`int`, defaults to 0): The number of the seed, from 0.
+        seconds (`float`, defaults to 0): What it took, with its evaluation.
+    """
+
+    lr: float
+    updates: int
+    loss: float
+    metric: float | None = None
+    seed: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class LRSearch:
+    """The outcome of [`find_lr`]: a peak LR for the whole run, and the probes that it rests on.
+
+    Args:
+        suggestion (`float`, *optional*): The peak LR. `None` if the search was interrupted before its first probe.
+        low (`float`, *optional*), high (`float`, *optional*): The best LR lies between these in about four of five cases.
+        total (`int`): The updates of the whole run.
+        reference (`float`): The LR that the Trainer had. All peaks are scaled by `suggestion / reference`.
+        probes (`tuple[Probe, ...]`): The probes, in the order of their runs.
+        valleys (`tuple[dict, ...]`): The best LR of each horizon: `updates`, `lr`, `std` in octaves, and `edge`.
+        exponent (`float`, *optional*): The best LR falls with the horizon to this power.
+        start_loss (`float`): The held-out loss before training.
+        held_out (`str`): What the loss was measured on.
+        metric (`str`, *optional*): The name of the probes' metric.
+        notes (`tuple[str, ...]`): What makes the suggestion uncertain, as sentences.
+
+    Example:
+    ```python
+    >>> search = LRSearch(4e-4, 2e-4, 8e-4, 1600, 5e-5, (Probe(5e-4, 100, 0.6, seconds=2.0),), start_loss=0.7)
+    >>> print(search)
+    peak LR 0.0004 for 1,600 updates; plausible from 0.0002 to 0.0008
+    found by 1 probe: 100 updates = 0.0625 of the run, 2 s
+      updates    peak LR  held-out loss
+          100     0.0005            0.6
+    >>> LRSearch.from_json(search.to_json()) == search
+    True
+
+    ```
+    """
+
+    suggestion: float | None
+    low: float | None
+    high: float | None
+    total: int
+    reference: float
+    probes: tuple[Probe, ...] = ()
+    valleys: tuple[dict[str, Any], ...] = ()
+    exponent: float | None = None
+    start_loss: float = math.nan
+    held_out: str = ""
+    metric: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def updates(self) -> int:
+        """The updates of all probes."""
+        return sum(probe.updates for probe in self.probes)
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of all probes."""
+        return sum(probe.seconds for probe in self.probes)
+
+    @property
+    def cost(self) -> float:
+        """The updates of all probes as a multiple of those of the run."""
+        return self.updates / self.total
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary(), *self._table(), *(f"note: {note}" for note in self.notes)])
+
+    def summary(self) -> str:
+        """Two lines: the suggestion with its range, and the cost."""
+        if self.suggestion is None:
+            first = f"no peak LR found for {self.total:,} updates"
+        else:
+            first = f"peak LR {self.suggestion:.3g} for {self.total:,} updates; plausible from {self.low:.3g} to {self.high:.3g}"
+        probes = f"{len(self.probes)} probe{'' if len(self.probes) == 1 else 's'}"
+        cost = f"{self.updates:,} updates = {self.cost:.3g} of the run, {self.seconds:.3g} s"
+        where = f", scored on {self.held_out}" if self.held_out else ""
+        return f"{first}\nfound by {probes}: {cost}{where}"
+
+    def _table(self) -> list[str]:
+        heads = ["  updates    peak LR  held-out loss", *([self.metric] if self.metric else [])]
+        rows = [
+            f"  {probe.updates:7}  {probe.lr:9.3g}  {probe.loss:13.5g}"
+            + ("" if probe.metric is None else f"  {probe.metric:.5g}")
+            for probe in sorted(self.probes, key=lambda probe: (probe.updates, probe.lr, probe.seed))
+        ]
+        return ["  ".join(heads), *rows]
+
+    def plot(self) -> Any:
+        """Draw the losses against the LRs for each horizon, the valleys, the suggestion and its range.
+
+        Returns:
+            `matplotlib.figure.Figure`
+
+        Raises:
+            ImportError: matplotlib is not installed.
+        """
+        return draw_lr_search(self.to_data())
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain data. Losses that are not finite are `None`."""
+        return {"version": _VERSION, **_plain(dataclasses.asdict(self))}
+
+    def to_json(self) -> str:
+        """Text for [`from_json`]."""
+        return json.dumps(self.to_data())
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> "LRSearch":
+        """Read what [`to_data`] returned.
+
+        Raises:
+            ScheduleError: The data is corrupted, or of another version.
+        """
+        try:
+            if data["version"] != _VERSION:
+                raise ScheduleError(
+                    f"the search has version {data['version']!r}; this version of hf-lrsched reads version {_VERSION}."
+                )
+            values = {each.name: data[each.name] for each in dataclasses.fields(cls)}
+            probes = [Probe(**{**probe, "loss": _number(probe["loss"])}) for probe in values["probes"]]
+            values |= {"probes": tuple(probes), "start_loss": _number(values["start_loss"])}
+            return cls(**{**values, "valleys": tuple(values["valleys"]), "notes": tuple(values["notes"])})
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ScheduleError):
+                raise
+            raise ScheduleError(f"the data of the search is corrupted: {error!r}.") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> "LRSearch":
+        """Read what [`to_json`] returned. Invalid text is a [`ScheduleError`]."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ScheduleError(f"the data of the search is not JSON: {error}.") from error
+        return cls.from_data(data)
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
