@@ -32,8 +32,7 @@ def draw_lr_search(search: Mapping[str, Any], path: str | Path | None = None) ->
     Raises:
         ImportError: Matplotlib is missing.
     """
-    figure = style.new_figure(8, 4.6)
-    axes = figure.subplots()
+    figure, (axes,) = style.new_panels(8, 4.6)
     axes.set_xscale("log")
     probes, total = search["probes"], search["total"]
     losses = [probe["loss"] for probe in probes if probe["loss"] is not None]
@@ -68,6 +67,4 @@ def draw_lr_search(search: Mapping[str, Any], path: str | Path | None = None) ->
     axes.set_ylabel("held-out loss")
     style.draw_grid(axes, "both")
     cost = f"{len(probes)} probes, {sum(probe['updates'] for probe in probes) / total:.2g} of the run"
-    style.set_title(figure, f"Search for the peak learning rate: {cost}")
-    style.draw_legend(figure, [axes], max_columns=1)
-    return style.save(figure, path)
+    return style.finish(figure, [axes], f"Search for the peak learning rate: {cost}", path, max_columns=1)

@@ -151,6 +151,16 @@ def resolve_checkpoint(wanted: bool | str | os.PathLike[str], output_dir: str | 
     return complete
 
 
+def mark_incomplete(folder: Path) -> None:
+    """Remove the state and the checksums of a checkpoint that is about to be written anew.
+
+    A run that is resumed from an older checkpoint may find a folder of this name. Its state, which is written last, must
+    not make the folder look complete while its other files are replaced one by one.
+    """
+    for name in (TRAINER_STATE, CHECKSUMS):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_checksums(folder: str | os.PathLike[str]) -> None:
     """Write the checksums of a checkpoint's safetensors files beside them; `torch.save` writes its own.
 

@@ -123,7 +123,7 @@ def _conclude(
         "probes": tuple(probes),
         "start_loss": start_loss,
     }
-    known |= {"held_out": held_out, "metric": metric}
+    known |= {"held_out": held_out, "metric": metric, "is_complete": not was_interrupted}
     if was_interrupted and not any(math.isfinite(point.loss) for point in points):
         return LRSearch(None, None, None, notes=tuple(notes), **known)
     found = estimate(points, plan, start_loss=start_loss)

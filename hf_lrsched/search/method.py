@@ -185,7 +185,7 @@ def _next_lr(points: Iterable[Point], start: float, step: float, plan: Plan) -> 
     losses = {math.log2(point.lr): point.loss for point in points}
     low, high = math.log2(plan.low), math.log2(plan.high)
     if not losses:
-        return 2.0 ** min(max(math.log2(start), low), high)
+        return min(max(start, plan.low), plan.high)
     octaves, values = _sorted_losses(losses)
     best = octaves[int(values.argmin())]
     sides = []
@@ -196,7 +196,7 @@ def _next_lr(points: Iterable[Point], start: float, step: float, plan: Plan) -> 
         if nearest > step + _SAME and abs(wanted - best) > _SAME:
             sides.append((len(beyond) > 0, wanted))
     # A side without any neighbour first; of two, the higher LR, whose loss differs more.
-    return 2.0 ** min(sides, key=lambda each: (each[0], -each[1]))[1] if sides else None
+    return float(2.0 ** min(sides, key=lambda each: (each[0], -each[1]))[1]) if sides else None
 
 
 def _sorted_losses(losses: dict[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -288,7 +288,7 @@ def _explain(by_horizon: list[list[Point]], plan: Plan, start_loss: float) -> li
     longest = by_horizon[-1]
     valley = find_valley(longest)
     notes = []
-    if valley.edge:
+    if valley.edge and len({find_valley(group).edge for group in by_horizon}) == 1:
         side, end, name = ("below", plan.low, "low") if valley.edge < 0 else ("above", plan.high, "high")
         is_bound = abs(math.log2(valley.lr / end)) < _SAME
         advice = f"widen it with {name}=" if is_bound else f"raise budget= or give start={valley.lr:.2g}"

@@ -49,6 +49,7 @@ class LRSearch:
         held_out (`str`): What the loss was measured on.
         metric (`str`, *optional*): The name of the probes' metric.
         notes (`tuple[str, ...]`): What makes the suggestion uncertain, as sentences.
+        is_complete (`bool`, defaults to `True`): Whether the search came to its end; `False` after Ctrl-C.
 
     Example:
     ```python
@@ -76,6 +77,7 @@ class LRSearch:
     held_out: str = ""
     metric: str | None = None
     notes: tuple[str, ...] = field(default=())
+    is_complete: bool = True
 
     @property
     def updates(self) -> int:

@@ -53,9 +53,8 @@ def make_trial(trainer: Any) -> Any:
     trial.state, trial.control = TrainerState(), TrainerControl()
     for name in ("is_local_process_zero", "is_world_process_zero"):
         setattr(trial.state, name, getattr(trainer, name)())
-    trial.callback_handler = CallbackHandler(
-        [DefaultFlowCallback()], trainer.model, trainer.processing_class, None, None
-    )
+    handler: Any = CallbackHandler
+    trial.callback_handler = handler([DefaultFlowCallback()], trainer.model, trainer.processing_class, None, None)
     trial.is_probe = True
     trial.log = lambda *args, **kwargs: None
     return trial
@@ -116,6 +115,13 @@ def describe_run(trainer: Any) -> tuple[Run, Any]:
     peaks = tuple(map(_peak, optimizer.param_groups))
     reference = float(trainer.args.learning_rate) if trainer.optimizer is None else peaks[main_group(optimizer)]
     return Run(total, reference, peaks), optimizer
+
+
+def get_peaks(trainer: Any, lr: float) -> list[float]:
+    """Return the peak LR of each group of the optimizer that a Trainer would make with a learning rate."""
+    trial = make_trial(trainer)
+    trial.args.learning_rate = lr
+    return [*map(_peak, trial.create_optimizer().param_groups)]
 
 
 def scale_fixed_peaks(groups: Sequence[dict[str, Any]], before: Sequence[float], factor: float) -> None:

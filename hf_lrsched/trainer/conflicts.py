@@ -6,6 +6,28 @@ from transformers import TrainingArguments
 
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Schedule, ScheduleError
+from ..schedules.parser import as_schedule
+
+
+def choose_schedule(name: str, given: Schedule | None, in_args: Schedule | str | None) -> Schedule:
+    """Return the one schedule of a Trainer.
+
+    Args:
+        name (`str`): The Trainer's class.
+        given ([`Schedule`], *optional*): Its `schedule=`.
+        in_args ([`Schedule`] or `str`, *optional*): `args.schedule`.
+
+    Raises:
+        ScheduleError: There is none, or there are two.
+    """
+    found = [as_schedule(schedule) for schedule in (given, in_args) if schedule is not None]
+    if not found:
+        raise ScheduleError(
+            f"{name} needs a schedule, e.g. schedule='warmup(10%) >> linear()'; the stock Trainer is for runs without one."
+        )
+    if found[0] != found[-1]:
+        raise ScheduleError(f"two schedules: schedule={str(given)!r} and args.schedule={str(in_args)!r}. Give one.")
+    return found[0]
 
 
 def refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import has_length
 
 from ..base_order import check_base_order
@@ -21,18 +20,20 @@ from ..integrations.deepspeed import (
     released,
 )
 from ..integrations.distributed import on_main_process
-from ..runs.checkpoints import CHECKSUMS, resolve_checkpoint, write_checksums
+from ..runs.checkpoints import mark_incomplete, resolve_checkpoint, write_checksums
 from ..scheduler.frozen_groups import drop_frozen_gradients
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon, Schedule, ScheduleError
 from ..schedules.parser import as_schedule
+from ..search import LRSearch
 from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.resume import check_on_resume
 from .callback_stack import add_callbacks, connect_record, find_callback, release_callbacks
-from .conflicts import check_schedule_is_used, check_search_space, refuse_second_schedule
+from .conflicts import check_schedule_is_used, check_search_space, choose_schedule, refuse_second_schedule
 from .mean_losses import OWNER as MEAN_LOSSES
 from .mean_losses import continue_mean_losses, mean_over_the_run, save_mean_losses
 from .model_card import name_schedule, readable_lrs
+from .peak_search import PeakSearch, renew_peaks
 from .preflight import log_findings
 from .resume import load_scheduler
 from .summary import explain_trainer
@@ -66,6 +67,8 @@ class ScheduleMixin(_Trainer):
             it, [`GroupArguments`] among the bases of the training arguments are used.
         clock ([`Clock`] or `str`, *optional*): What the schedule counts: `updates` (default), `epochs`, for a run that may
             be resumed with another batch size, `tokens(2_000_000)` or `time("30min")`, after which the run ends.
+        find_lr (`bool` or `dict[str, Any]`, defaults to `False`): Search the peak LR before the first update, instead of
+            `args.learning_rate`: see [`find_lr`], whose arguments may be given as a dict. A resumed run does not search again.
 
     Raises:
         ScheduleError: No schedule is given; or it contradicts `lr_scheduler_type`, `warmup_steps`, `warmup_ratio`,
@@ -93,6 +96,7 @@ class ScheduleMixin(_Trainer):
         on_resume: str | None = None,
         groups: Any = None,
         clock: Clock | str | None = None,
+        find_lr: bool | dict[str, Any] = False,
         **kwargs: Any,
     ):
         given = None if schedule is None else as_schedule(schedule)
@@ -117,6 +121,9 @@ class ScheduleMixin(_Trainer):
         self.clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._logged_findings: set[Any] = set()
         add_callbacks(self)
+        self._search = PeakSearch(find_lr, self)
+        #: The search for the peak LR; `None` before the first `train()` with `find_lr`, and in a run that was resumed.
+        self.lr_search: LRSearch | None = None
         #: The callback that watches the losses of the run, with its `findings`.
         self.monitor: LossMonitor = find_callback(self, LossMonitor)
 
@@ -133,16 +140,7 @@ class ScheduleMixin(_Trainer):
     @property
     def schedule(self) -> Schedule:
         """The schedule of the next `train()`."""
-        given, in_args = self._given_schedule, getattr(self.args, "schedule", None)
-        found = [as_schedule(schedule) for schedule in (given, in_args) if schedule is not None]
-        if not found:
-            raise ScheduleError(
-                f"{type(self).__name__} needs a schedule, e.g. schedule='warmup(10%) >> linear()'; the stock Trainer is "
-                "for runs without one."
-            )
-        if found[0] != found[-1]:
-            raise ScheduleError(f"two schedules: schedule={str(given)!r} and args.schedule={str(in_args)!r}. Give one.")
-        return found[0]
+        return choose_schedule(type(self).__name__, self._given_schedule, getattr(self.args, "schedule", None))
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         if resume_from_checkpoint:
@@ -150,6 +148,7 @@ class ScheduleMixin(_Trainer):
             checkpoint = on_main_process(lambda: resolve_checkpoint(wanted, folder))
             resume_from_checkpoint = True if checkpoint is None else str(checkpoint)
         self._is_resumed = bool(resume_from_checkpoint)
+        self._search.run(self, resume_from_checkpoint)
         try:
             return super().train(resume_from_checkpoint, *args, **kwargs)
         finally:
@@ -195,9 +194,7 @@ class ScheduleMixin(_Trainer):
         is_new = self.optimizer is None
         optimizer: Any = super().create_optimizer(*args, **kwargs)
         if not is_new and self._optimizer_lr not in (None, self.args.learning_rate) and self.groups is None:
-            for group in optimizer.param_groups:  # args.learning_rate was changed since an earlier train()
-                if float(group.get("initial_lr", -1.0)) == self._optimizer_lr:
-                    group["initial_lr"] = self.args.learning_rate
+            renew_peaks(optimizer.param_groups, self._optimizer_lr, self.args.learning_rate)
         self._optimizer_lr = self.args.learning_rate if is_new or self._optimizer_lr is not None else None
         if self.groups is not None and (is_new or self._has_own_groups):
             given = args[0] if args else kwargs.get("model")
@@ -209,6 +206,8 @@ class ScheduleMixin(_Trainer):
                 self.optimizer = None if is_new else self.optimizer  # a second try must not train with the stock groups
                 raise
             self._has_own_groups = True
+        if is_new:
+            self._search.scale(optimizer.param_groups)
         return optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -226,6 +225,7 @@ class ScheduleMixin(_Trainer):
             scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self.clock)
             scheduler.saved_optimizer.name_parameters(self.model, optimizer)
             self.lr_scheduler = scheduler
+            self._search.keep(scheduler.run_state)
             report_schedule(self.args, scheduler)  # now, since the reporters come before this package's callbacks
             self._created_lr_scheduler = True  # so that Trainer drops it at the next train()
             if self.is_world_process_zero() and not self.is_probe:
@@ -237,14 +237,12 @@ class ScheduleMixin(_Trainer):
     def _hp_search_setup(self, trial: Any) -> None:
         super()._hp_search_setup(trial)
         check_search_space(self.args, trial)
+        self._search.refuse_trial(trial)
 
     def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:
-        # A run that is resumed from an older checkpoint may find a folder of this name. Its state, which is written last,
-        # must not make the folder look complete while its other files are replaced one by one.
+        folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
         if self.args.should_save:
-            folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
-            for name in (TRAINER_STATE_NAME, CHECKSUMS):
-                (folder / name).unlink(missing_ok=True)
+            mark_incomplete(folder)
         if isinstance(self.lr_scheduler, ScheduleLR):
             save_mean_losses(self)
         super()._save_checkpoint(model, trial, *args, **kwargs)

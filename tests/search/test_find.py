@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import Trainer
 
-from hf_lrsched import ScheduledTrainer, find_lr
+from hf_lrsched import ScheduledTrainer, ScheduleError, find_lr
 
 SCHEDULE = "warmup(10%) >> linear()"
 
@@ -39,12 +39,28 @@ def searchable(make_trainer, data):
 class Grouped(ScheduledTrainer):
     """A Trainer with two groups: the encoder follows `learning_rate`, the head has an LR of its own."""
 
+    head_lr = 5e-3
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs, groups=self.split)
 
     def split(self, model, groups):
         encoder, head = [*model.encoder.parameters()], [*model.head.parameters()]
-        return [{"params": encoder, "lr": self.args.learning_rate / 2}, {"params": head, "lr": 5e-3}]
+        return [{"params": encoder}, {"params": head, "lr": self.head_lr}]
+
+
+class Found(ScheduledTrainer):
+    """A Trainer that searches its peak LR."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs, find_lr=True)
+
+
+class FoundGrouped(Grouped):
+    """A Trainer with two groups that searches its peak LR."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs, find_lr=True)
 
 
 KINDS = {
@@ -70,3 +86,40 @@ def test_run_after_a_search_is_that_of_a_run_with_the_lr_given(searchable, kind,
     given.train()
     assert digest(trainer.model) == digest(given.model)
     assert trainer.state.log_history[-1]["train_loss"] == given.state.log_history[-1]["train_loss"]
+
+
+@pytest.mark.parametrize("kind", ["scheduled", "grouped"])
+def test_search_before_training(searchable, kind, capsys):
+    trainer = searchable(cls={"scheduled": Found, "grouped": FoundGrouped}[kind], save_strategy="epoch")
+    trainer.train()
+    search = trainer.lr_search
+    assert str(search) in capsys.readouterr().out
+    assert trainer.args.learning_rate == search.suggestion
+
+    # What a run with all peaks scaled by hand does.
+    factor = search.suggestion / 1e-3
+    given = searchable(cls={"scheduled": ScheduledTrainer, "grouped": Grouped}[kind], learning_rate=search.suggestion)
+    if kind == "grouped":
+        given.head_lr = 5e-3 * factor
+    given.train()
+    assert digest(trainer.model) == digest(given.model)
+    assert trainer.recorder.groups == given.recorder.groups
+
+
+def test_resumed_run_does_not_search_again(searchable, monkeypatch):
+    whole = searchable(cls=FoundGrouped, save_strategy="epoch")
+    whole.train()
+    monkeypatch.setattr("hf_lrsched.trainer.peak_search.find_lr", None)
+    resumed = searchable(cls=FoundGrouped, save_strategy="epoch")
+    resumed.train(resume_from_checkpoint=f"{resumed.args.output_dir}/checkpoint-16")
+    assert resumed.lr_search is None
+    assert digest(resumed.model) == digest(whole.model)
+    assert resumed.recorder.groups == whole.recorder.groups[16:]
+    assert resumed.lr_scheduler.run_state.owners["lr_search"] == whole.lr_scheduler.run_state.owners["lr_search"]
+
+
+def test_resume_of_a_run_that_did_not_search(searchable):
+    searchable(save_strategy="epoch").train()
+    trainer = searchable(cls=Found)
+    with pytest.raises(ScheduleError, match="its run has not searched for its peak LR"):
+        trainer.train(resume_from_checkpoint=True)

@@ -50,7 +50,7 @@ def test_horizons(total, horizons):
 
 
 def test_short_run_has_no_horizon():
-    with pytest.raises(ScheduleError, match="the run has 20 updates.*24 updates or more"):
+    with pytest.raises(ScheduleError, match=r"the run has 20 updates.*24 updates or more"):
         choose_horizons(20)
 
 
