@@ -206,9 +206,7 @@ class ScheduleMixin(_Trainer):
                 self.optimizer = None if is_new else self.optimizer  # a second try must not train with the stock groups
                 raise
             self._has_own_groups = True
-        if is_new:
-            self._search.scale(optimizer.param_groups)
-        return optimizer
+        return self._search.scale(optimizer) if is_new else optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         connect_record(self)

@@ -63,10 +63,11 @@ class PeakSearch:
             self._peaks = get_peaks(trainer, self.kept["reference"])
         trainer.args.learning_rate = self.kept["lr"]
 
-    def scale(self, groups: list[dict[str, Any]]) -> None:
-        """Scale the groups of a new optimizer whose LR does not follow `args.learning_rate`."""
+    def scale(self, optimizer: Any) -> Any:
+        """Scale the groups of a new optimizer whose LR does not follow `args.learning_rate`, and return it."""
         if self._peaks:
-            scale_fixed_peaks(groups, self._peaks, self.kept["lr"] / self.kept["reference"])
+            scale_fixed_peaks(optimizer.param_groups, self._peaks, self.kept["lr"] / self.kept["reference"])
+        return optimizer
 
     def keep(self, state: RunState) -> None:
         """Keep the numbers of the search in the state of a new scheduler, for a resume."""
