@@ -1,6 +1,7 @@
 """Learning-rate schedules for Hugging Face Trainer: the one that you drew is the one that your Trainer used."""
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__ as __version__
@@ -117,3 +118,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_ROOM_OF_NAME])
+
+
+def _register_displays() -> None:
+    """In a notebook, let schedules, curves and runs be drawn."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is not None:
+        from .plots.notebook import register_displays
+
+        register_displays(shell)
+
+
+_register_displays()

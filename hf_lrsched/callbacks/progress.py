@@ -33,14 +33,8 @@ class ScheduleProgressCallback(ProgressCallback):
         self._used = ""
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
-        # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
-        scheduler: Any = kwargs.get("lr_scheduler")
-        if state.is_world_process_zero and hasattr(scheduler, "get_last_lr"):
-            lrs = [*map(float, scheduler.get_last_lr())]
-            low, high = min(lrs), max(lrs)
-            self._used = f"lr {high:.3g}" if low == high else f"lr {low:.3g} to {high:.3g}"
-            if isinstance(scheduler, ScheduleLR):
-                self._used += f", {phase_of(scheduler)}"
+        if state.is_world_process_zero:
+            self._used = describe_lr(kwargs.get("lr_scheduler"))
 
     def on_step_end(self, args, state, control, **kwargs):
         if self.training_bar is not None:
@@ -67,6 +61,17 @@ def for_terminal(logs: dict[str, Any] | None) -> dict[str, Any]:
     """Leave out what is for reporters only, and escape names of groups that standard output cannot show."""
     encoding = getattr(sys.stdout, "encoding", None)
     return {to_printable(key, encoding): value for key, value in (logs or {}).items() if not is_step_size(key)}
+
+
+def describe_lr(scheduler: Any) -> str:
+    """The LR of the next update as a progress bar shows it, and its phase: `lr 1.34e-05, linear()`."""
+    # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
+    if not hasattr(scheduler, "get_last_lr"):
+        return ""
+    lrs = [*map(float, scheduler.get_last_lr())]
+    low, high = min(lrs), max(lrs)
+    text = f"lr {high:.3g}" if low == high else f"lr {low:.3g} to {high:.3g}"
+    return f"{text}, {phase_of(scheduler)}" if isinstance(scheduler, ScheduleLR) else text
 
 
 def phase_of(scheduler: ScheduleLR) -> str:

@@ -21,6 +21,10 @@ def _replace_display(callback: Any) -> Any:
     """Give the place of Trainer's own progress bar or printer to this package's."""
     if type(callback) is ProgressCallback:
         return ScheduleProgressCallback(callback.max_str_len)
+    if type(callback).__name__ == "NotebookProgressCallback":  # importing its class needs IPython
+        from ..callbacks.notebook import ScheduleNotebookCallback
+
+        return ScheduleNotebookCallback()
     return SchedulePrinterCallback() if type(callback) is PrinterCallback else callback
 
 

@@ -73,6 +73,19 @@ def check_schedule_is_used(trainer: Any, scheduler: Any) -> None:
         )
 
 
+def check_groups_are_used(groups: Any, are_used: bool) -> None:
+    """Refuses a run whose optimizer was made without the rule for its groups.
+
+    Raises:
+        ScheduleError: There is a rule, and `are_used` is false.
+    """
+    if groups is not None and not are_used:
+        raise ScheduleError(
+            "groups= had no effect: the optimizer was not made by Trainer's create_optimizer. Take the optimizer out of "
+            "DeepSpeed's configuration, or leave create_optimizer as it is."
+        )
+
+
 def check_search_space(args: TrainingArguments, trial: Any) -> None:
     """Refuses a search over settings that the training arguments do not have: every trial would be the same run.
 

@@ -23,13 +23,19 @@ from ..integrations.distributed import on_main_process
 from ..runs.checkpoints import mark_incomplete, resolve_checkpoint, write_checksums
 from ..scheduler.frozen_groups import drop_frozen_gradients
 from ..scheduler.schedule_lr import ScheduleLR
-from ..schedules import Horizon, Schedule, ScheduleError
+from ..schedules import Horizon, Schedule
 from ..schedules.parser import as_schedule
 from ..search import LRSearch
 from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.resume import check_on_resume
 from .callback_stack import add_callbacks, connect_record, find_callback, release_callbacks
-from .conflicts import check_schedule_is_used, check_search_space, choose_schedule, refuse_second_schedule
+from .conflicts import (
+    check_groups_are_used,
+    check_schedule_is_used,
+    check_search_space,
+    choose_schedule,
+    refuse_second_schedule,
+)
 from .mean_losses import OWNER as MEAN_LOSSES
 from .mean_losses import continue_mean_losses, mean_over_the_run, save_mean_losses
 from .model_card import name_schedule, readable_lrs
@@ -211,11 +217,7 @@ class ScheduleMixin(_Trainer):
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         connect_record(self)
         if self.lr_scheduler is None:
-            if self.groups is not None and not self._has_own_groups:
-                raise ScheduleError(
-                    "groups= had no effect: the optimizer was not made by Trainer's create_optimizer. Take the optimizer out of "
-                    "DeepSpeed's configuration, or leave create_optimizer as it is."
-                )
+            check_groups_are_used(self.groups, self._has_own_groups)
             refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
             horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
             self._horizon = horizon
@@ -293,6 +295,5 @@ class ScheduleMixin(_Trainer):
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         with readable_lrs(self.state):
             super().create_model_card(*args, **kwargs)
-        card = Path(str(self.args.output_dir), "README.md")
-        if self.is_world_process_zero() and card.exists():
-            card.write_text(name_schedule(card.read_text(encoding="utf-8"), self), encoding="utf-8")
+        if self.is_world_process_zero():
+            name_schedule(self)

@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from ..callbacks.reported_settings import schedule_settings
@@ -39,16 +40,21 @@ def _with_texts(record: dict[str, Any], shown: set[str], groups: set[str]) -> di
     return rest | {key: "No log" if lr is None else f"{lr:.4g}" for key, lr in lrs.items()}
 
 
-def name_schedule(card: str, trainer: Any) -> str:
-    """Return a model card that names the schedule, the peak LRs and the length of the run.
+def name_schedule(trainer: Any) -> None:
+    """Name the schedule, the peak LRs and the length of the run in the model card in the output folder.
 
     In Trainer's card they stand in place of `lr_scheduler_type` and `lr_scheduler_warmup_steps`. TRL's card lists no
     settings and gets a section. That of sentence-transformers has them already: see [`SettingsWithSchedule`].
 
     Args:
-        card (`str`): The card.
         trainer ([`ScheduledTrainer`]): The trainer, also before its first `train()`.
     """
+    path = Path(str(trainer.args.output_dir), "README.md")
+    if path.exists():
+        path.write_text(_add_schedule(path.read_text(encoding="utf-8"), trainer), encoding="utf-8")
+
+
+def _add_schedule(card: str, trainer: Any) -> str:
     settings = {"learning_rate_schedule": f"`{explain_schedule(trainer)}`"}
     if isinstance(trainer.lr_scheduler, ScheduleLR):
         used = schedule_settings(trainer.lr_scheduler)

@@ -1,0 +1,84 @@
+"""A notebook, executed: the LR in Trainer's table and progress bar, and pictures of schedules, curves and runs."""
+
+import re
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="needs nbclient: pip install .[integrations]")
+nbclient = pytest.importorskip("nbclient", reason="needs nbclient: pip install .[integrations]")
+pytest.importorskip("ipykernel", reason="needs ipykernel: pip install .[integrations]")
+pytest.importorskip("matplotlib")
+
+pytestmark = pytest.mark.slow
+
+TRAIN = """
+from transformers import Trainer, TrainingArguments
+from hf_lrsched import *
+from tests.conftest import Net, samples
+
+def run(cls=ScheduledTrainer, folder="out", **settings):
+    args = TrainingArguments(
+        folder, use_cpu=True, report_to="none", max_steps=6, per_device_train_batch_size=4, save_strategy="no",
+        learning_rate=5e-5, **settings,
+    )
+    more = {"schedule": "warmup(2) >> linear()"} if cls is ScheduledTrainer else {}
+    trainer = cls(model=Net(), args=args, train_dataset=samples(24), eval_dataset=samples(8), **more)
+    trainer.train()
+"""
+CELLS = [
+    TRAIN,
+    'run(eval_strategy="steps", eval_steps=2)',
+    'run(logging_steps=2, folder="without")',
+    'run(eval_strategy="epoch", eval_on_start=True, folder="epochs")',
+    'parse("warmup(10%) >> cosine()")',
+    'parse("warmup(10%) >> cosine()").resolve(345)',
+    'read_run("out")',
+]
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """The outputs of each cell, by their types."""
+    folder = tmp_path_factory.mktemp("notebook")
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}})
+    client.execute()
+    return [[output.get("data", {}) for output in cell.outputs] for cell in notebook.cells]
+
+
+def read_table(outputs):
+    (html,) = [data["text/html"] for data in outputs if "<table" in data.get("text/html", "")]
+    columns = re.findall(r"<th.*?>(.*?)</th>", html)
+    cells = re.findall(r"<td>(.*?)</td>", html)
+    rows = [dict(zip(columns, cells[at : at + len(columns)], strict=True)) for at in range(0, len(cells), len(columns))]
+    return columns, rows, html
+
+
+def test_the_table_of_evaluations_and_the_bar(outputs):
+    columns, rows, html = read_table(outputs[1])
+    assert columns[:2] == ["Step", "Learning Rate"] and "Validation Loss" in columns
+    assert {row["Step"]: row["Learning Rate"] for row in rows} == {"2": "2.5e-05", "4": "3.75e-05", "6": "1.25e-05"}
+    assert re.search(r"\[6/6 .*, Epoch 1/1, lr 1\.25e-05, linear\(\)\]", html)
+
+
+def test_the_table_without_evaluations(outputs):
+    columns, rows, _ = read_table(outputs[2])
+    assert columns == ["Step", "Learning Rate", "Training Loss"]
+    assert [row["Learning Rate"] for row in rows] == ["2.5e-05", "3.75e-05", "1.25e-05"]
+
+
+def test_the_table_with_an_evaluation_before_the_first_update(outputs):
+    columns, rows, _ = read_table(outputs[3])
+    assert columns[:2] == ["Epoch", "Learning Rate"]
+    assert [row["Learning Rate"] for row in rows] == ["No log", "1.25e-05"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [(4, "warmup(10%) >> cosine()"), (5, "warmup(10%) >> cosine() over 345 updates"), (6, "run out: 6 updates done")],
+)
+def test_pictures(outputs, cell, text):
+    (data,) = [data for data in outputs[cell] if "image/png" in data]
+    assert data["image/png"].startswith("iVBORw0KGgo")  # a PNG file in base64
+    assert text in data["text/plain"]
