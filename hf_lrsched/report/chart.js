@@ -199,7 +199,7 @@
     const lines = [];
     if (run.training.x.length) {
       const style = { line: { color: many ? colourOf(run) : colours.training, width: 1.2, dash: dashOf(run) } };
-      if (run.training.x.length === 1) style.mode = "markers";
+      if (run.training.x.length === 1) Object.assign(style, { mode: "lines+markers", marker: { size: 5 } });
       lines.push(line(run, "training loss", run.training, { ...style, opacity: many ? 0.65 : 1 }));
     }
     [...run.losses].forEach(([name, points], index) => {

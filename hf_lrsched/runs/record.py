@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
 from ..trajectory.trajectory import Trajectory
 from .rows import Row, Rows
@@ -25,6 +26,9 @@ FOLDER = "record"
 RUN, TRAIN, EVALUATIONS, EVENTS = "run.jsonl", "train.jsonl", "evaluations.jsonl", "events.jsonl"
 STEPS = "steps.jsonl"
 FILES = (RUN, TRAIN, EVALUATIONS, EVENTS, STEPS)
+
+#: Larger counts are damage: no run comes so far.
+_MAX_COUNT = 2**53
 
 #: What SetFit calls its training loss; in a record it is `loss`.
 SETFIT_LOSS = "embedding_loss"
@@ -97,10 +101,12 @@ class Record:
     def read(cls, folder: Path) -> "Record":
         """Read a record's folder, also of a run that is under way, or that was killed at any byte."""
         rows = {name: Rows.read(folder / name) for name in FILES}
-        starts = list(rows[RUN])
+        starts, events = (list(filter(_is_dated, rows[name])) for name in (RUN, EVENTS))
         train, evaluations, steps = (_drop_repeated(rows[name], starts) for name in (TRAIN, EVALUATIONS, STEPS))
-        events = [row for row in rows[EVENTS] if not any(_is_repeated(row, start) for start in starts)]
-        return cls(starts, train, evaluations, events, steps, sum(each.num_lost for each in rows.values()))
+        num_lost = len(rows[RUN]) - len(starts) + len(rows[EVENTS]) - len(events)
+        num_lost += sum(each.num_lost for each in rows.values())
+        events = [row for row in events if not any(_is_repeated(row, start) for start in starts)]
+        return cls(starts, train, evaluations, events, steps, num_lost)
 
     def segments(self) -> list[Segment] | None:
         """What the LR of every update follows from; `None` where that is not known.
@@ -121,13 +127,19 @@ class Record:
         return [Segment.from_row(row) for row in sorted(rows, key=lambda row: (row["step"], row.get("start", 0)))]
 
 
+def _is_dated(row: Row) -> bool:
+    """Whether a row's counts are counts: a failing disk may leave any bytes."""
+    counts = (row.get(key, 0) for key in ("start", "step", "t"))
+    return all(is_finite_number(count) and 0 <= count <= _MAX_COUNT for count in counts)
+
+
 def _drop_repeated(rows: Rows, starts: list[Row]) -> Rows:
     """Without the rows after the update from which a later start resumed: that start made them again."""
     starts_of, steps = np.nan_to_num(rows.column("start")), np.nan_to_num(rows.column("step"))
-    is_repeated = np.zeros(len(rows), dtype=bool)
+    is_dropped = (steps < 0) | (steps > _MAX_COUNT)
     for start in starts:
-        is_repeated |= (starts_of < start.get("start", 0)) & (steps > start.get("step", 0))
-    return rows.select(~is_repeated) if is_repeated.any() else rows
+        is_dropped |= (starts_of < start.get("start", 0)) & (steps > start.get("step", 0))
+    return rows.select(~is_dropped) if is_dropped.any() else rows
 
 
 def _is_repeated(row: Row, start: Row) -> bool:

@@ -305,6 +305,6 @@ def _merge_rows(from_state: list[Row], recorded: Rows | None = None) -> Rows:
         return _sort_rows(recorded)
     found: dict[int, Row] = {}
     for row in (*from_state, *recorded):
-        if isinstance(row.get("step"), int):
-            found.setdefault(row["step"], {}).update(row)
+        if is_finite_number(step := row.get("step")):  # one damaged step makes a float of each step of its column
+            found.setdefault(int(step), {}).update(row | {"step": int(step)})
     return Rows(found[step] for step in sorted(found))

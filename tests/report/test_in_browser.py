@@ -10,6 +10,7 @@ import pytest
 
 from hf_lrsched.report import write_report
 from hf_lrsched.runs import read_run
+from tests.plots.drawn import write_state
 
 playwright = pytest.importorskip("playwright.sync_api")
 
@@ -49,6 +50,7 @@ def pages(tmp_path_factory, trained, ugly, huge):
         "ugly": [ugly],
         "huge": [huge],
         "mixed": [ugly, runs / "plateau"],
+        "one record": [write_state(folder / "one", [{"step": 5, "loss": 0.5, "learning_rate": 1e-5, "epoch": 1.0}])],
     }
     for name, folders in wanted.items():
         write_report([read_run(each) for each in folders], folder / f"{name}.html")
@@ -149,6 +151,12 @@ def test_it_draws(opened, name, lines):
         assert page.locator("#chart path.js-line").count() == lines
         assert all(width > 0 for panel in range(3) for width in drawn(page, panel)[::2])
         assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
+def test_a_run_of_one_record_is_drawn_as_points(opened):
+    with opened("one record") as page:
+        assert page.locator("#chart .trace .point").count() == 2
+        assert page.locator("#legend li").all_inner_texts() == ["training loss", "LR"]
 
 
 def test_the_first_updates_lr_is_drawn_from_its_beginning(opened):

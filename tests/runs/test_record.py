@@ -85,6 +85,18 @@ def test_lrs_are_unknown_without_the_schedule_of_the_latest_start(record):
     assert record(run=[start(0, 0), {"start": 1, "step": 3, "schedule": None}]).segments() is None
 
 
+@pytest.mark.parametrize("step", [-1, 10**20, 1e308])
+def test_rows_of_updates_that_cannot_be_are_left_out(record, step):
+    assert record(run=[start(0, 0)], train=at(0, 2, step, 4)).train == at(0, 2, 4)
+
+
+@pytest.mark.parametrize("damage", [{"start": None}, {"step": "x"}, {"t": 1e300}, {"step": -1}, {"start": [0]}])
+def test_events_and_starts_without_counts_are_lost(record, damage):
+    event = {"start": 0, "step": 2, "t": 2, "kind": "plateau"}
+    found = record(run=[start(0, 0), start(1, 4) | damage], events=[event, event | damage])
+    assert (len(found.starts), found.events, found.num_lost) == (1, [event], 2)
+
+
 def test_a_record_that_is_not_there(tmp_path):
     found = Record.read(tmp_path / "nothing")
     assert found == Record([], Rows(), Rows(), [], Rows()) and found.segments() is None

@@ -67,6 +67,11 @@ def test_evaluation_sets_at_one_update_are_one_evaluation(record, tmp_path):
     assert run.series("eval_b_loss") == ([5], [2.0])
 
 
+def test_one_damaged_step_costs_no_other_evaluation(record, tmp_path):
+    record("record", evaluations=[{"step": step, "eval_loss": 1.0} for step in (5, 2.5, 10)])
+    assert read_run(tmp_path).series("eval_loss") == ([2, 5, 10], [1.0, 1.0, 1.0])
+
+
 def test_without_a_record_the_newest_checkpoints_state(state, tmp_path):
     for step in (9, 10, 100):
         rows = [{"step": step, "loss": 0.5, "learning_rate": 1e-5, "epoch": step / 50}]
