@@ -85,6 +85,7 @@ SECTIONS = {
             told="evaluated twice an epoch; the loss was no better at 1 ep and at 2 ep",
             losses=(0.5, 0.51, 0.4, 0.42, 0.35, 0.3),
         ),
+        Entry("momentum", "one_cycle() * momentum()"),
         Entry(
             "cooldown",
             "warmup(10%) >> hold() >> cooldown(20%)",

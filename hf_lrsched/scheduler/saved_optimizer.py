@@ -18,7 +18,7 @@ Data = dict[str, Any]
 # Where the optimizer's state keeps the data.
 _KEY = "hf_lrsched"
 # The schedule's own state has the LRs, and the flags from `foreach` on do not change what an optimizer computes.
-_NOT_COMPARED = {"params", "param_names", "name", "lr", "initial_lr", "schedule"}
+_NOT_COMPARED = {"params", "param_names", "name", "lr", "initial_lr", "initial_momentum", "schedule"}
 _NOT_COMPARED |= {"foreach", "fused", "capturable", "differentiable"}
 
 _NEW_RUN = "start a new run from its weights, with from_pretrained(checkpoint)"
@@ -162,6 +162,8 @@ class SavedOptimizer:
             for index in indices:
                 if takes_new:
                     groups[index][option] = self._options[index][option]
+                    if option in ("betas", "momentum"):
+                        groups[index].pop("initial_momentum", None)  # what the checkpoint's momentum() began from
                 else:
                     mine[index]["options"][option] = saved["groups"][order[index]]["options"][option]
         whose = "those of this run" if takes_new else "those of the checkpoint"

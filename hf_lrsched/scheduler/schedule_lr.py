@@ -15,6 +15,7 @@ from ..trajectory.resume_state import Resume, resume_state
 from ..trajectory.settings import RunSettings
 from ..trajectory.state import RunState
 from .frozen_groups import add_freezing_hook
+from .momentum import check_momentum, write_momenta
 from .saved_optimizer import SavedOptimizer
 from .step_order import StepOrder
 from .supported_optimizers import check_optimizer
@@ -89,6 +90,7 @@ class ScheduleLR(LRScheduler):
         )
         #: Where the run is on its schedule, and everything that a resume needs.
         self.run_state = RunState.start(settings)
+        check_momentum(optimizer, self.run_state.momenta())
         #: The outcome of the latest `load_state_dict`.
         self.last_resume: Resume | None = None
         self.step_order = StepOrder()
@@ -161,7 +163,7 @@ class ScheduleLR(LRScheduler):
             if self._step_count == 1:
                 self.step_order.warn_of_undriven(self.run_state)
             super().step(epoch)  # torch checks the order of calls in the first steps
-            self._last_lr = self.run_state.lrs()  # type: ignore[assignment]
+            self._write()
             return
         self.step_order.check(self.optimizer)
         self._step_count += 1
@@ -183,6 +185,8 @@ class ScheduleLR(LRScheduler):
                 group["lr"].fill_(lr)
             else:
                 group["lr"] = lr
+        if self.run_state.momentum_curves:
+            write_momenta(self.optimizer, self.run_state.momenta())
 
     def declare_driven(self, *parts: str) -> None:
         """Declare that something drives reactive parts of the schedule. Without it the first step warns.
@@ -270,4 +274,5 @@ class ScheduleLR(LRScheduler):
             group.pop("schedule", None)
             if schedule is not None:
                 group["schedule"] = schedule
+        write_momenta(self.optimizer, self.run_state.momenta())
         self._write()

@@ -18,6 +18,7 @@ from .families.cooldown import cooldown
 from .families.custom import custom, piecewise
 from .families.cycles import one_cycle, repeat, triangular
 from .families.decays import cosine, exponential, inverse_sqrt, linear, one_minus_sqrt, polynomial, power, rex, tanh
+from .families.momentum import momentum
 from .families.plateau import plateau
 from .families.steps import multistep, step
 from .from_transformers import from_transformers
@@ -73,6 +74,7 @@ __all__ = [
     "inverse_sqrt",
     "jump",
     "linear",
+    "momentum",
     "multistep",
     "named",
     "noam",

@@ -39,7 +39,7 @@ class Part(NamedTuple):
 
 
 class ReactiveShape:
-    """The shape of a phase that also reacts to events of the run, such as that of `plateau()`."""
+    """The shape of a phase that does more than scale the LR: it reacts to the run, as `plateau()` does, or sets the momentum."""
 
     #: Whether it only scales its neighbours in a product, and takes their length.
     only_scales = False

@@ -190,7 +190,12 @@ _ARGUMENT_HINTS = {
     "num_cycles": ("cycles",),
     "pct_start": ("peak_at",),
     "T_0": ("first",),
-    "T_mult": ("growth",),
+    **dict.fromkeys(["T_mult", "cycle_mul", "t_mul"], ("growth",)),
+    "cycle_decay": ("peak_decay",),
+    "cycle_limit": ("cycles",),
+    "m_mul": ("decay",),
+    "max_momentum": ("high",),
+    "base_momentum": ("low",),
     "min_delta": ("threshold",),
 }
 

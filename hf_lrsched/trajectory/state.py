@@ -9,6 +9,7 @@ import numpy as np
 from ..schedules import Curve, Horizon, ScheduleError
 from ..schedules.curve import ReactivePart
 from ..schedules.families.cooldown import find_cooldown
+from ..schedules.families.momentum import get_momentum
 from .plateaus import PlateauTracker, get_scales, track_plateaus
 from .settings import RunSettings
 from .trajectory import Trajectory
@@ -68,12 +69,17 @@ class RunState:
     best_metric: tuple[str | None, bool | None] = (None, None)
 
     def __post_init__(self) -> None:
-        #: The curve of each parameter group.
-        self.curves: list[Curve] = self.trajectory.curves()
+        self._resolve()
         #: What each `plateau()` has observed.
         self.plateaus: list[PlateauTracker] = track_plateaus(self.curves, self.trajectory.settings.schedules)
-        self._block: dict[int, list[float]]  # the LRs of all groups, by update
-        self._forget_block()
+
+    def _resolve(self) -> None:
+        #: The curve of each parameter group.
+        self.curves: list[Curve] = self.trajectory.curves()
+        found = {curve: get_momentum(curve) for curve in set(self.curves)}
+        #: The momentum that belongs to a curve, where its schedule has `momentum()`.
+        self.momentum_curves = {curve: momentum for curve, momentum in found.items() if momentum is not None}
+        self._block: dict[int, list[float]] = {}  # the LRs of all groups, by update
 
     @classmethod
     def start(cls, settings: RunSettings) -> "RunState":
@@ -82,11 +88,13 @@ class RunState:
 
     def __getstate__(self) -> dict[str, Any]:
         # Curves are functions, which cannot be pickled.
-        return {name: value for name, value in vars(self).items() if name not in ("curves", "_block")}
+        return {
+            name: value for name, value in vars(self).items() if name not in ("curves", "momentum_curves", "_block")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, curves=state["trajectory"].curves())
-        self._forget_block()
+        vars(self).update(state)
+        self._resolve()
 
     @property
     def horizon(self) -> Horizon:
@@ -114,7 +122,7 @@ class RunState:
             self.offset = position - self.update * self.stride
         else:
             self.clock_position = position
-        self._forget_block()
+        self._block = {}
 
     @property
     def end(self) -> float:
@@ -134,31 +142,22 @@ class RunState:
     @property
     def is_cooling(self) -> bool:
         """Whether the cooldown has begun, early or as planned."""
-        planned = self.cooldown
-        return planned is not None and (
-            self.trajectory.cooldown_at is not None or self.trajectory.to_curve_position(self.position) >= planned.start
-        )
+        begun_early, planned = self.trajectory.cooldown_at is not None, self.cooldown
+        return planned is not None and (begun_early or self._curve_position >= planned.start)
 
     def lrs(self) -> list[float]:
         """The LR of each group for the next update. The list is shared: copy it before you change it."""
         lrs = self._block.get(self.update)
-        return self._compute_block() if lrs is None else lrs
+        if lrs is None:
+            self._block = _compute_lrs(self)
+            lrs = self._block[self.update]
+        return lrs
 
-    def _compute_block(self) -> list[float]:
-        """Compute the LRs of the updates that follow, and return those of the next one."""
-        scales = np.array(self.scales)
-        updates = range(self.update, self.update + _BLOCK)
-        if self.counts_updates:
-            positions = np.maximum(np.arange(updates.start, updates.stop) * self.stride + self.offset, 0.0)
-            lrs = np.stack(self.trajectory.lrs(positions, self.curves), axis=1)
-            self._block = dict(zip(updates, (lrs * scales).tolist(), strict=True))
-        else:  # the position stays the same until the clock moves
-            at_position = np.array(self.trajectory.lrs_at(self.position, self.curves))
-            self._block = dict.fromkeys(updates, (at_position * scales).tolist())
-        return self._block[self.update]
-
-    def _forget_block(self) -> None:
-        self._block = {}
+    def momenta(self) -> list[float | None]:
+        """The momentum of each group for the next update; `None` where the schedule has no `momentum()`."""
+        position = np.array([self._curve_position])
+        values = {curve: float(momentum(position)[0]) for curve, momentum in self.momentum_curves.items()}
+        return [values.get(curve) for curve in self.curves]
 
     def advance_to(self, update: int) -> None:
         """Go to a number of updates done, those included whose optimizer step was skipped."""
@@ -187,9 +186,13 @@ class RunState:
         for plateau in self.plateaus:
             plateau.rule.direction(*self.best_metric)
 
+    @property
+    def _curve_position(self) -> float:
+        return self.trajectory.to_curve_position(self.position)
+
     def _active_plateaus(self) -> list[PlateauTracker]:
-        position = self.trajectory.to_curve_position(self.position)
-        return [plateau for plateau in self.plateaus if plateau.reaction.start < position <= plateau.reaction.end]
+        at = self._curve_position
+        return [plateau for plateau in self.plateaus if plateau.reaction.start < at <= plateau.reaction.end]
 
     def required_metrics(self) -> list[str]:
         """The metrics that an evaluation at this position must have."""
@@ -215,7 +218,8 @@ class RunState:
             if after["scale"] != before["scale"]:
                 best = "no best so far" if before["best"] is None else f"the best was {before['best']:.6g}"
                 cause = f"{plateau.rule.metric} {value:.6g}, {best}"
-                events.append(self._record_scale("plateau", cause, before["scale"], after["scale"], lrs))
+                scales = {"scale_before": before["scale"], "scale_after": after["scale"]}
+                events.append(self._record("plateau", cause, lrs, **scales))
         return events
 
     def rescale(self, factor: float, cause: str) -> dict[str, Any]:
@@ -229,7 +233,7 @@ class RunState:
             raise ScheduleError(f"the factor of rescale() must be a finite number above 0, got {factor!r}.")
         before, lrs = self.scale, self.lrs()
         self.scale *= factor
-        return self._record_scale("scale", cause, before, self.scale, lrs)
+        return self._record("scale", cause, lrs, scale_before=before, scale_after=self.scale)
 
     def start_cooldown(self, cause: str = "start_cooldown()") -> dict[str, Any] | None:
         """Begin the schedule's `cooldown()` now. The run is over at [`end`].
@@ -246,14 +250,12 @@ class RunState:
             return None
         lrs = self.lrs()
         self.trajectory = replace(self.trajectory, cooldown_at=self.position)
-        return self._record({"kind": "cooldown", "cause": cause, "planned": planned.start}, lrs)
+        return self._record("cooldown", cause, lrs, planned=planned.start)
 
-    def _record_scale(self, kind: str, cause: str, before: float, after: float, lrs: list[float]) -> dict[str, Any]:
-        return self._record({"kind": kind, "cause": cause, "scale_before": before, "scale_after": after}, lrs)
-
-    def _record(self, event: dict[str, Any], lrs_before: list[float]) -> dict[str, Any]:
-        self._forget_block()
-        event |= {"t": self.update, "lr_before": lrs_before[0], "lr_after": self.lrs()[0]}
+    def _record(self, kind: str, cause: str, lrs_before: list[float], **details: float) -> dict[str, Any]:
+        self._block = {}
+        event = {"kind": kind, "cause": cause, **details, "t": self.update}
+        event |= {"lr_before": lrs_before[0], "lr_after": self.lrs()[0]}
         self.events = [*self.events, event][-MAX_EVENTS:]
         self.num_events += 1
         return event
@@ -272,3 +274,15 @@ class RunState:
             "events": [dict(event) for event in self.events],
             "owners": {name: dict(values) for name, values in self.owners.items()},
         }
+
+
+def _compute_lrs(state: RunState) -> dict[int, list[float]]:
+    """Compute the LRs of all groups for each of the updates that follow."""
+    scales = np.array(state.scales)
+    updates = range(state.update, state.update + _BLOCK)
+    if not state.counts_updates:  # the position stays the same until the clock moves
+        at_position = np.array(state.trajectory.lrs_at(state.position, state.curves))
+        return dict.fromkeys(updates, (at_position * scales).tolist())
+    positions = np.maximum(np.arange(updates.start, updates.stop) * state.stride + state.offset, 0.0)
+    lrs = np.stack(state.trajectory.lrs(positions, state.curves), axis=1)
+    return dict(zip(updates, (lrs * scales).tolist(), strict=True))

@@ -24,6 +24,14 @@ def cosine(p: float, low: float = 0.0) -> float:
     return low + (1 - low) * (1 + math.cos(math.pi * p)) / 2
 
 
+def timm_cycles(t: int, t_initial: int, lr_min: float, cycle_mul: float, cycle_decay: float) -> float:
+    """The LR of timm's CosineLRScheduler for a peak LR of 1, as its `_get_lr` computes it."""
+    i = math.floor(math.log(1 - t / t_initial * (1 - cycle_mul), cycle_mul) + 1e-9)
+    t_i = cycle_mul**i * t_initial
+    t_curr = t - (1 - cycle_mul**i) / (1 - cycle_mul) * t_initial
+    return lr_min + 0.5 * (cycle_decay**i - lr_min) * (1 + math.cos(math.pi * t_curr / t_i))
+
+
 #: The factor of update t + 1, t = 0 … 99, in a run of 100 updates, as the library documents it.
 CLOSED_FORMS = {
     "CosineLRScheduler(optimizer, t_initial=100, lr_min=0.01)": lambda t: cosine(t / 100, 0.01),
@@ -32,6 +40,9 @@ CLOSED_FORMS = {
         lambda t: t / 10 if t < 10 else cosine((t - 10) / 90)
     ),
     "CosineLRScheduler(optimizer, t_initial=25, cycle_limit=4)": lambda t: cosine(t % 25 / 25),
+    "CosineLRScheduler(optimizer, t_initial=10, lr_min=0.01, cycle_mul=2, cycle_decay=0.5, cycle_limit=4)": (
+        lambda t: timm_cycles(t, 10, 0.01, 2, 0.5)
+    ),
     "PolyLRScheduler(optimizer, t_initial=100, power=2.0)": lambda t: (1 - t / 100) ** 2,
     "StepLRScheduler(optimizer, decay_t=30, decay_rate=0.1)": lambda t: 0.1 ** (t // 30),
     "MultiStepLRScheduler(optimizer, decay_t=[50, 80], decay_rate=0.1)": lambda t: 0.1 ** ((t >= 50) + (t >= 80)),
@@ -65,7 +76,7 @@ def test_schedule_equals_the_closed_form(theirs, ours):
 
 
 def make_optimizer() -> torch.optim.Optimizer:
-    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))], lr=1.0)
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))], lr=1.0, momentum=0.9)
 
 
 @pytest.mark.parametrize(("theirs", "ours"), read_rows("From torch"))
@@ -79,6 +90,10 @@ def test_schedule_equals_torch(theirs, ours):
     losses = [1.0, 0.8, 0.8, 0.8, 0.8, 0.7, 0.7, 0.7, 0.7, 0.7]
     for update in range(UPDATES):
         assert mine.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-12), update
+        if (
+            "OneCycleLR" not in code or update < UPDATES - 1
+        ):  # torch's is at its end, and its momentum too, one step earlier
+            assert mine.param_groups[0]["momentum"] == pytest.approx(optimizer.param_groups[0]["momentum"]), update
         for stepped in (optimizer, mine):
             stepped.step()
         same.step()

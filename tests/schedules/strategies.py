@@ -88,16 +88,20 @@ phases = st.one_of(
         time_limit=st.none() | st.sampled_from(["90s", "30min", "1.5h"]),
     ),
     _with("triangular", {"up": lengths, "to": factors, "decay": above_0, "gamma": above_0}, down=lengths),
+    st.builds(ls.momentum) | st.builds(ls.momentum, st.floats(0.5, 0.99), st.floats(0, 0.5)),
     _with("one_cycle", {"peak_at": st.floats(0.01, 0.99), "start": factors, "to": factors}),
 )
 
 
 def _grow(inner):
-    unmoved = inner.filter(lambda schedule: not any(f"{name}(" in str(schedule) for name in ("plateau", "cooldown")))
+    unmoved = inner.filter(
+        lambda schedule: not any(f"{name}(" in str(schedule) for name in ("plateau", "cooldown", "momentum"))
+    )
     return st.one_of(
         st.builds(lambda a, b: a >> b, inner, inner),
         st.builds(lambda a, b: a * b, inner, inner),
         st.builds(ls.repeat, unmoved, cycles=st.none() | st.integers(1, 9), growth=st.floats(0.1, 4), decay=above_0),
+        st.builds(ls.repeat, unmoved, cycles=st.integers(1, 9), peak_decay=above_0),
         st.builds(ls.repeat, unmoved, first=lengths, over=st.none() | lengths),
         st.builds(ls.floor, unmoved, to=factors),
         st.builds(ls.floor, unmoved, to_lr=lrs),

@@ -208,6 +208,10 @@ FULL = [
     # -- repeat above a floor
     ("repeat(linear(), cycles=2, decay=0.5, floor=0.2)", 4, [1, 0.5, 0.6, 0.35, 0.1]),
     ("repeat(linear(to=0.2), cycles=2, decay=0.5, floor=0.2)", 4, [1, 0.6, 0.6, 0.4, 0.2]),
+    ("repeat(linear(to=0.2), cycles=2, peak_decay=0.5)", 4, [1, 0.6, 0.5, 0.35, 0.2]),
+    # -- momentum: the LR is as without it
+    ("one_cycle(peak_at=0.5, start=0.2, to=0, shape=linear) * momentum()", 6, [0.2, 0.6, 1, 2 / 3, 1 / 3, 0, 0]),
+    ("hold(2) * momentum() >> linear()", 4, [1, 1, 1, 0.5, 0]),
     # -- polynomial of the progress
     ("polynomial(power=2, of=progress)", 4, [1, 0.9375, 0.75, 0.4375, 0]),
     ("polynomial(power=0.5, of=progress, to=0.2)", 4, [1, 0.6, 0.43431457505076194, 0.3071796769724491, 0.2]),

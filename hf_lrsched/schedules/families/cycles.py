@@ -38,6 +38,7 @@ def repeat(
     first: OptionalLength = None,
     growth: PositiveArgument = 1.0,
     decay: DecayFactorArgument = 1.0,
+    peak_decay: DecayFactorArgument = 1.0,
     floor: FactorArgument = 0.0,
     floor_lr: OptionalLR = None,
     over: OptionalLength = None,
@@ -55,6 +56,8 @@ def repeat(
             is left, the cycles share the time.
         growth (`float`, defaults to 1): What each cycle's length is multiplied by for the next one; above 0.
         decay (factor, defaults to 1): What each cycle's factors, above the floor, are multiplied by for the next one.
+        peak_decay (factor, defaults to 1): What the level at which each cycle starts is multiplied by for the next one; the end
+            of the cycle stays. A cycle that begins with a warmup climbs to that warmup's own `to`.
         floor (factor, defaults to 0): The level towards which the cycles decay: `repeat(cosine(to=10%), cycles=3,
             decay=0.5, floor=10%)` ends each cycle at 10%.
         floor_lr (LR, *optional*): The same as an LR, for each group by itself.
@@ -68,7 +71,8 @@ def repeat(
     best only at the end of a cycle.
 
     Source: Loshchilov & Hutter 2016, SGDR, https://arxiv.org/abs/1608.03983 (`growth` is its T_mult);
-    `decay` and `floor` are `m_mul` and `alpha` of Keras' `CosineDecayRestarts`.
+    `decay` and `floor` are `m_mul` and `alpha` of Keras' `CosineDecayRestarts`; `growth` and `peak_decay` are `cycle_mul` and
+    `cycle_decay` of timm's schedulers.
 
     Example:
     ```python
@@ -78,7 +82,7 @@ def repeat(
 
     ```
     """
-    return _Repeat(schedule, cycles, first, growth, decay, floor, floor_lr)
+    return _Repeat(schedule, cycles, first, growth, decay, peak_decay, floor, floor_lr)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class _Repeat:
     first: Length | None
     growth: float
     decay: float
+    peak_decay: float
     floor: float
     floor_lr: float | None
 
@@ -149,7 +154,8 @@ class _Repeat:
             previous = span.previous
             if index:
                 previous = floor + (pieces[-1].level_at_end() - floor) / scale if scale else floor
-            cycle = replace(span, start=span.start + start, end=span.start + end, previous=previous, restart=span.level)
+            restart = span.level * self.peak_decay**index
+            cycle = replace(span, start=span.start + start, end=span.start + end, previous=previous, restart=restart)
             pieces.append(_scale(self.schedule.build(cycle), scale, floor))
         joined = join(pieces)
         offset, size = float(span.start), float(total)
@@ -258,7 +264,7 @@ def one_cycle(
     same with two numbers fewer.
 
     Source: torch's `OneCycleLR`, whose two phases are fastai's form of Smith & Topin 2017,
-    https://arxiv.org/abs/1708.07120. torch also cycles the momentum; this does not.
+    https://arxiv.org/abs/1708.07120. Both also cycle the momentum: `one_cycle() * momentum()`.
 
     Example:
     ```python
