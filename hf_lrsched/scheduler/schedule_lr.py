@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..optim.wrappers import unwrap_optimizer
 from ..schedules import Curve, Horizon, Schedule, ScheduleError
 from ..schedules.parser import as_schedule
+from ..schedules.units import as_horizon
 from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.resume import check_on_resume
 from ..trajectory.resume_state import Resume, resume_state
@@ -73,17 +74,11 @@ class ScheduleLR(LRScheduler):
         check_on_resume(on_resume)
         self.on_resume = on_resume
         self.clock = as_clock(clock)
-        if not isinstance(num_training_steps, Horizon):
-            horizon = Horizon(num_training_steps, updates_per_epoch)
-        elif updates_per_epoch is None:
-            horizon = num_training_steps
-        else:
-            raise ScheduleError("give updates_per_epoch in the Horizon or beside a number of updates, not both.")
         check_optimizer(optimizer)
         groups = optimizer.param_groups
         settings = RunSettings.build(
             as_schedule(schedule),
-            self.clock.horizon(horizon),
+            self.clock.horizon(as_horizon(num_training_steps, updates_per_epoch)),
             [float(group.get("initial_lr", group["lr"])) for group in groups],
             [None if group.get("schedule") is None else as_schedule(group["schedule"]) for group in groups],
             str(self.clock),
@@ -179,9 +174,8 @@ class ScheduleLR(LRScheduler):
                 "known. Add groups before the scheduler is made, e.g. as frozen ones with gradual_unfreezing(...)."
             )
         for group, lr in zip(groups, lrs):  # noqa: B905  # their lengths were compared, and strict= costs time
-            if type(group["lr"]) is not float and isinstance(
-                group["lr"], torch.Tensor
-            ):  # the first test is the faster one
+            # The first test is the faster one.
+            if type(group["lr"]) is not float and isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(lr)
             else:
                 group["lr"] = lr

@@ -14,7 +14,7 @@ import numpy as np
 from .curve import Curve, Part, Piece, Span, join
 from .errors import ScheduleError, brief
 from .shapes import Array, Function
-from .units import Horizon
+from .units import Horizon, as_horizon
 
 #: What a phase is made of: for its place in a run, the factor as a function of the updates since its start.
 Shape: TypeAlias = Callable[[Span], Function]
@@ -89,12 +89,7 @@ class Schedule:
         """
         if peak is not None and not (isinstance(peak, int | float) and math.isfinite(peak) and peak >= 0):
             raise ScheduleError(f"the peak LR must be a finite number of at least 0, got {brief(peak)}.")
-        if isinstance(num_updates, Horizon):
-            if updates_per_epoch is not None:
-                raise ScheduleError("give updates_per_epoch in the Horizon or beside the number of updates, not both.")
-            horizon = num_updates
-        else:
-            horizon = Horizon(num_updates, updates_per_epoch)
+        horizon = as_horizon(num_updates, updates_per_epoch)
         span = Span(0, horizon.num_updates, None, horizon, peak, text=str(self))
         length = self.length(horizon)
         if length is not None:

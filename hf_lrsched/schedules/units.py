@@ -92,6 +92,19 @@ class Horizon:
         return f"{self.num_updates:,} {self.unit}{per_epoch}"
 
 
+def as_horizon(num_updates: int | Horizon, updates_per_epoch: int | None = None) -> Horizon:
+    """Return the horizon of so many updates; a horizon is returned as it is.
+
+    Raises:
+        ScheduleError: The updates per epoch are given beside a horizon, or a value is not a whole number of at least 1.
+    """
+    if not isinstance(num_updates, Horizon):
+        return Horizon(num_updates, updates_per_epoch)
+    if updates_per_epoch is not None:
+        raise ScheduleError("give updates_per_epoch in the Horizon or beside the number of updates, not both.")
+    return num_updates
+
+
 @dataclass(frozen=True)
 class Length:
     """A length of time in a run: an exact amount of a unit.
