@@ -1,18 +1,19 @@
 """How long `hf-lrsched plot` and `report` take for a record of 250 MB, and how much memory.
 
-    PYTHONPATH=. python benchmarks/large_record.py [--output benchmarks/results/large_record.md]
+    python benchmarks/large_record.py
+    python benchmarks/large_record.py --smoke
 
 The record is written by this script: a training record for each update, an evaluation for every thousandth, as a run with
-`logging_steps=1` leaves them. Bounds: 15 seconds and 500 MB each, the import of matplotlib or Plotly included.
+`logging_steps=1` leaves them. Bounds: 15 seconds of CPU and 500 MB each, the import of matplotlib or Plotly included.
 """
 
-import argparse
 import json
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from report import Report, parser
 
 from hf_lrsched.runs.record import Segment
 from hf_lrsched.schedules import Horizon
@@ -22,7 +23,7 @@ from hf_lrsched.trajectory.trajectory import Trajectory
 MAX_SECONDS, MAX_MEGABYTES = 15.0, 500.0
 #: Measures one command in a process of its own, whose peak memory is then that of its only child.
 MEASURE = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
-MEASURE += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+MEASURE += "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_utime + used.ru_stime, used.ru_maxrss)"
 
 
 def write_record(folder: Path, megabytes: int) -> int:
@@ -45,38 +46,36 @@ def write_record(folder: Path, megabytes: int) -> int:
 
 
 def measure(*command: str) -> tuple[float, float]:
-    """Run a command; return its seconds and its peak memory in megabytes."""
-    begin = time.perf_counter()
+    """Run a command; return its seconds of CPU and its peak memory in megabytes."""
     done = subprocess.run([sys.executable, "-c", MEASURE, *command], capture_output=True, text=True, check=True)
-    return time.perf_counter() - begin, int(done.stdout) * 1024 / 1e6  # Linux counts kibibytes
+    seconds, memory = map(float, done.stdout.split())
+    return seconds, memory * 1024 / 1e6  # Linux counts kibibytes
 
 
-def main() -> None:
-    """Write the record, measure both commands, print the table; exit with 1 where a bound is exceeded."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=250)
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
+def main() -> int:
+    arguments = parser(__doc__)
+    arguments.add_argument("--megabytes", type=int, default=250, help="the size of the record (default: 250)")
+    arguments.add_argument("--smoke", action="store_true", help="a record of 2 MB: shows that the script works")
+    options = arguments.parse_args()
+    report = Report("Plot and report of a large record", "large_record.py")
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder, "run", "record")
-        updates = write_record(record, arguments.megabytes)
+        updates = write_record(record, 2 if options.smoke else options.megabytes)
         size = sum(file.stat().st_size for file in record.iterdir()) / 1e6
-        lines = [f"A record of {size:.0f} MB, {updates:,} training records.", ""]
-        lines += ["| command | seconds | memory, MB | bounds |", "|---|---|---|---|"]
-        is_within = True
+        report.text(f"A record of {size:.0f} MB with {updates:,} training records; whole processes, seconds of CPU.")
+        table = []
         for command, ending in (("plot", "png"), ("report", "html")):
             output = str(Path(folder, f"run.{ending}"))
             seconds, memory = measure(
                 sys.executable, "-m", "hf_lrsched", command, str(record.parent), "--output", output
             )
-            is_within &= seconds <= MAX_SECONDS and memory <= MAX_MEGABYTES
-            lines.append(f"| `{command}` | {seconds:.1f} | {memory:.0f} | {MAX_SECONDS:g} s, {MAX_MEGABYTES:g} MB |")
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if arguments.output is not None:
-        arguments.output.write_text("# Plot and report of a large record\n\n" + text, encoding="utf-8")
-    sys.exit(0 if is_within else 1)
+            is_within = seconds <= MAX_SECONDS and memory <= MAX_MEGABYTES
+            holds = report.bound(f"{command}: at most {MAX_SECONDS:g} s and {MAX_MEGABYTES:g} MB", is_within)
+            table.append([f"`{command}`", f"{seconds:.1f}", f"{memory:.0f}", holds])
+        bounds = f"at most {MAX_SECONDS:g} s, {MAX_MEGABYTES:g} MB"
+        report.table(["command", "CPU, s", "memory, MB", bounds], table)
+    return report.finish(options.output)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -22,6 +22,7 @@ SHORT = {
     "overhead_everything.md": "overhead.py --everything",
     "record.md": "record.py",
     "plot.md": "plot.py",
+    "large_record.md": "large_record.py",
     "monitor.md": "monitor/score.py --each",
 }
 LONG = {

@@ -1,5 +1,6 @@
 """A run that is read back: from its record, or from any trainer_state.json."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +16,8 @@ from ..schedules.shapes import Array
 from .checkpoints import TRAINER_STATE, list_checkpoints, read_trainer_state
 from .record import FOLDER, RUN, SETFIT_LOSS, Record, Segment, lrs
 from .rows import Row, Rows
+
+logger = logging.getLogger(__name__)
 
 #: A larger trainer_state.json is not read beside a record, which holds the same records in less memory.
 _MAX_STATE_BYTES = 20_000_000
@@ -208,8 +211,12 @@ def _find_state(run: Path, record: Record) -> Row:
     """The Trainer's own state, where the run has come to write one; never that of an earlier run in the folder."""
     steps, losses = record.train.column("step"), record.train.column("loss")
     for path in _list_states(run)[:2]:
-        if path.stat().st_size > _MAX_STATE_BYTES:
-            continue
+        if (size := path.stat().st_size) > _MAX_STATE_BYTES:
+            logger.warning(
+                f"{path} has {size / 1e6:,.0f} MB and is not read: evaluations after the end of the training, and which "
+                "checkpoint was kept as the best one, are not shown. The rest comes from the record."
+            )
+            return {}
         try:
             state = read_trainer_state(path)
         except ScheduleError:

@@ -8,7 +8,7 @@ Direction: TypeAlias = Literal["min", "max"]
 # Words of a metric's name, which are searched in `eval f1 macro` for `eval_f1_macro`. Those of lower metrics outweigh the
 # others: `brier_score`, `accuracy_error`.
 _LOWER_IS_BETTER = re.compile(
-    r"\b(\w*loss|perplexity|ppl|nll|cross ?entropy|err|errors?|[wcmt]er|eer|fpr|fnr|r?msl?e|ma[eps]e|mape|smape|kl|"
+    r"\b(\w*loss|perplexity|ppl|nll|cross ?entropy|err|errors?|[wcmt]er|eer|fpr|fnr|r?msl?e|s?ma[ps]e|mae|kl|"
     r"divergence|ece|brier|distance|fid|lpips|bp[bc]|hallucination|toxicity)\b"
 )
 _HIGHER_IS_BETTER = re.compile(

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["scheduler_step.py", "overhead.py", "record.py", "plot.py"])
+@pytest.mark.parametrize("script", ["scheduler_step.py", "overhead.py", "record.py", "plot.py", "large_record.py"])
 def test_short_form(script, tmp_path):
     command = [sys.executable, str(FOLDER / script), "--smoke", "--output", str(tmp_path / "page.md")]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=400)

@@ -67,6 +67,17 @@ def test_evaluation_sets_at_one_update_are_one_evaluation(record, tmp_path):
     assert run.series("eval_b_loss") == ([5], [2.0])
 
 
+def test_a_state_that_is_too_large_beside_a_record_is_named(record, state, tmp_path, caplog, monkeypatch):
+    record("record", train=[{"step": 5, "loss": 0.5}])
+    history = [{"step": 5, "loss": 0.5}, {"step": 10, "eval_test_accuracy": 0.9}]
+    path = state(log_history=history, best_global_step=5)
+    assert read_run(tmp_path).metrics == ["eval_test_accuracy"] and caplog.text == ""
+    monkeypatch.setattr("hf_lrsched.runs.run._MAX_STATE_BYTES", path.stat().st_size - 1)
+    run = read_run(tmp_path)
+    assert (run.metrics, run.best_step) == ([], None)
+    assert f"{path} has 0 MB and is not read" in caplog.text
+
+
 def test_one_damaged_step_costs_no_other_evaluation(record, tmp_path):
     record("record", evaluations=[{"step": step, "eval_loss": 1.0} for step in (5, 2.5, 10)])
     assert read_run(tmp_path).series("eval_loss") == ([2, 5, 10], [1.0, 1.0, 1.0])

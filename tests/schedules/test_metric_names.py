@@ -5,7 +5,7 @@ import pytest
 from hf_lrsched.schedules.metric_names import is_metric, metric_direction
 
 LOWER = """
-eval_loss loss eval_mnli_loss eval_perplexity wer eval_cer ter ece brier brier_score kl objective/kl rmse eval_error_rate
+eval_loss loss eval_mnli_loss eval_perplexity wer eval_cer ter ece brier brier_score kl objective/kl rmse mae mape smape mase eval_error_rate
 accuracy_error eval_validloss nll cross_entropy log_loss reward_loss eval_edit_distance
 """
 HIGHER = """
