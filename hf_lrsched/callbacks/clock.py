@@ -42,15 +42,15 @@ class ClockDriver(TrainerCallback):
             lr_scheduler.move_to(min(state.num_input_tokens_seen, lr_scheduler.end))
         if lr_scheduler.position >= lr_scheduler.end:
             raise ScheduleError(
-                f"clock={clock} is at its end: the run that is resumed got to {lr_scheduler.position:.6g} of "
-                f"{lr_scheduler.end:g} {lr_scheduler.run_state.horizon.unit}. Give it more, and choose by on_resume= how to continue."
+                f"clock={clock} is used up: the resumed run has reached {lr_scheduler.position:.6g} of "
+                f"{lr_scheduler.end:g} {lr_scheduler.run_state.horizon.unit}. Give a larger one, and choose with on_resume= how to continue."
             )
         left, needed = state.max_steps - state.global_step, lr_scheduler.end - lr_scheduler.position
         if isinstance(clock, Epochs) and left < needed:
             raise ScheduleError(
-                f"the data that is left takes {math.ceil(needed)} updates, but Trainer, which counts updates, would end the run "
-                f"after {max(left, 0)}: {state.global_step} of its {state.max_steps} are done, with a smaller batch. Resume with "
-                "the checkpoint's batch size or a smaller one; or with clock='updates' and on_resume=."
+                f"the rest of the data takes {math.ceil(needed)} updates, but Trainer would end the run "
+                f"after {max(left, 0)}: {state.global_step} of its {state.max_steps} are done, and these had smaller batches. Resume with "
+                "the checkpoint's batch size or a smaller one, or choose clock='updates' and an on_resume=."
             )
 
     def on_step_end(self, args, state, control, **kwargs):

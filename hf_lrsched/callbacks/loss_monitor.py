@@ -68,7 +68,7 @@ class LossMonitor(Watcher):
             f"{each.kind} after update {each.update}" + "".join(f"; {change}" for change in each.changes)
             for each in self.findings
         ]
-        nothing = "no finding" if self._diagnosis.is_long else "no finding, but the run is too short for most of them"
+        nothing = "no finding" if self._diagnosis.is_long else "no finding, but the run is too short for most tests"
         return " | ".join(findings) or nothing
 
     def on_train_begin(self, args, state, control, **kwargs):

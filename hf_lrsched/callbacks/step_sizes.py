@@ -91,7 +91,9 @@ class StepSizes(Watcher):
                 f"StepSizes(every={self.every}) measures nothing in this run, whose last update is {state.max_steps}."
             )
         if args.logging_strategy == IntervalStrategy.NO:
-            logger.warning("StepSizes reaches no reporter with logging_strategy='no', only the record of the run.")
+            logger.warning(
+                "With logging_strategy='no' only the record of the run gets what StepSizes measures, no reporter does."
+            )
 
     def on_step_begin(self, args, state, control, **kwargs):
         shared(state).step_sizes = {}

@@ -146,7 +146,7 @@ class Rollback:
         for save in [save for save in self._saves if save < first_suspect and save not in good]:
             logger.warning(
                 f"No usable checkpoint from more than {self.margin} updates before update {since}, where the trouble began. "
-                f"checkpoint-{save} is nearer; if it holds the trouble already, save more often, and raise save_total_limit."
+                f"checkpoint-{save} is used, although it is nearer. If the trouble returns, save more often and raise save_total_limit."
             )
             yield from self._load(save)
         if self._start is not None:

@@ -33,7 +33,7 @@ def refuse_scheduler_of_config(accelerator: Any, schedule: Schedule | str, sourc
     raise ScheduleError(
         f"two schedules: schedule={str(schedule)!r} and the section "
         f'"scheduler": {{"type": {json.dumps(name)}, …}} in {_place(source)}. '
-        "DeepSpeed would follow its own and nothing would follow yours. Delete that section; a warmup is part of the schedule, "
+        "DeepSpeed would use its own schedule and ignore yours. Delete that section; a warmup is part of the schedule, "
         "e.g. 'warmup(10%) >> linear()'."
     )
 
@@ -61,7 +61,7 @@ def refuse_checkpoint_of_engine(checkpoint: str | Path) -> None:
     if not Path(checkpoint, SCHEDULER_NAME).is_file():
         raise ScheduleError(
             f"can't resume {checkpoint}: it has no {SCHEDULER_NAME}, so DeepSpeed's engine stepped the scheduler of that run and "
-            "its position is not known. Resume it as it was trained, or start anew from its weights."
+            "its position is not known. Resume it as it was trained, or start a new run from its weights."
         )
 
 

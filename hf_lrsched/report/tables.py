@@ -101,7 +101,7 @@ def _describe_differences(runs: Sequence[Run], names: Sequence[str]) -> str:
     epochs = {name: run.updates_per_epoch for run, name in zip(runs, names, strict=True) if run.updates_per_epoch}
     if len(set(epochs.values())) > 1:
         listed = ", ".join(f"{name} {format_cell(each)}" for name, each in epochs.items())
-        found.append(f"An update is not the same share of an epoch; updates per epoch: {listed}.")
+        found.append(f"The runs have different numbers of updates per epoch; updates per epoch: {listed}.")
     for key in dict.fromkeys(key for run in runs for key in run.metrics):
         lacking = [name for run, name in zip(runs, names, strict=True) if key not in run.metrics]
         if lacking:
@@ -122,14 +122,14 @@ def list_warnings(view: RunView) -> list[str]:
     if view.done < view.end:
         dotted = " The planned LR is dotted." if run.segments else ""
         found.append(
-            f"the run is at update {view.done:,} of {view.end:,}: it goes on, was stopped, or was killed.{dotted}"
+            f"the run is at update {view.done:,} of {view.end:,}: it still runs, was stopped, or was killed.{dotted}"
         )
     if run.segments and run.segments[0].start:
         found.append(f"the LR before update {run.segments[0].start + 1:,} is not known: the record begins there.")
     if not run.segments and run.recorded_lrs()[0]:
         unit = _clock(run)
         why = f"its schedule counts {unit}" if unit else "it has no record of hf-lrsched"
-        found.append(f"the LR is known at the run's records alone, and joined between them: {why}.")
+        found.append(f"the LR is known only where the run logged it, and the points are joined: {why}.")
     elif not run.segments:
         found.append("no LR is drawn: the run's history holds none.")
     return found

@@ -215,13 +215,13 @@ def _check(folder: Path) -> None:
 def _check_trainer_state(folder: Path) -> None:
     path, name = folder / TRAINER_STATE, _CHECKPOINT.fullmatch(folder.resolve().name)
     if not path.exists():
-        cut_off = f"{TRAINER_STATE}, which is written last, is missing: its saving was cut off"
-        raise _CorruptedError(cut_off if name else f"it is no checkpoint, for it has no {TRAINER_STATE}")
+        cut_off = f"{TRAINER_STATE}, which Trainer writes last, is missing: the saving was interrupted"
+        raise _CorruptedError(cut_off if name else f"this is not a checkpoint: it has no {TRAINER_STATE}")
     update = _load_json(path).get("global_step")
     if type(update) is not int:
         raise _CorruptedError(f"{TRAINER_STATE} is corrupted: its global_step is {update!r}")
     if name and int(name[1]) != update:
-        raise _CorruptedError(f"{TRAINER_STATE} is of another update than the folder's name: {update}")
+        raise _CorruptedError(f"{TRAINER_STATE} does not belong to this folder; its update is {update}")
 
 
 def _check_weights(folder: Path, is_foreign: bool) -> None:

@@ -94,7 +94,7 @@ def _as_factor(min_lr: float | list[float], optimizer: Optimizer) -> float:
     factors = {min(floor / peak, 1.0) if floor else 0.0 for floor, peak in zip(floors, peaks, strict=True)}
     if len(factors) > 1:
         raise ScheduleError(
-            f"min_lr={min_lr!r} is another factor of each group's LR ({format_lrs(peaks)}). Give each group its own schedule instead: "
+            f"min_lr={min_lr!r} is a different share of each group's LR ({format_lrs(peaks)}). Give each group its own schedule instead: "
             f'{{"params": ..., "lr": {peaks[0]:g}, "schedule": "hold() * plateau(to={floors[0] / peaks[0]:.3g})"}}.'
         )
     return factors.pop()

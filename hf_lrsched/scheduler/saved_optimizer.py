@@ -81,7 +81,7 @@ class SavedOptimizer:
             places = _match_parameters(loaded, self._data, self._match_groups(loaded))
             if any(each != sorted(each) for each in places):
                 raise ScheduleError(
-                    "cannot resume: the parameters are in another order than in the checkpoint, so each has the moments of another. "
+                    "cannot resume: the parameters are in another order than in the checkpoint, so each would get the moments of another one. "
                     f"Restore their order, or {_NEW_RUN}."
                 )
 

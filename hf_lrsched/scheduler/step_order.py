@@ -54,7 +54,7 @@ class StepOrder:
                 "observe(metrics)",
             ),
             "cooldown": (state.cooldown is not None, "nothing can begin cooldown() early", "start_cooldown()"),
-            "clock": (not state.counts_updates, f"clock={clock} does not move by itself", "move_to(position)"),
+            "clock": (not state.counts_updates, f"clock={clock} is advanced by nothing", "move_to(position)"),
         }
         for part, (is_there, why, method) in parts.items():
             if is_there and part not in self.driven:

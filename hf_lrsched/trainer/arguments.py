@@ -45,8 +45,8 @@ class ScheduleArguments:
     on_resume: str = field(
         default="strict",
         metadata={
-            "help": "What a checkpoint of a run with other settings means: strict (refuse), keep (finish the old curve), "
-            "stretch (its rest over the rest of the new run), switch (the new curve at the same position), rewarm(LENGTH)."
+            "help": "What to do with a checkpoint that was trained with other settings: strict (refuse), keep (finish the old curve), "
+            "stretch (spread its rest over the rest of the new run), switch (the new curve at the same position), rewarm(LENGTH)."
         },
     )
 

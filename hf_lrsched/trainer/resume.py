@@ -66,8 +66,8 @@ def _catch_up(update: int, scheduler: ScheduleLR, checkpoint: str) -> None:
         why = f"the scheduler in {checkpoint} is {update - counted} updates behind: it did not count skipped optimizer steps"
     else:  # save_only_model
         why = (
-            f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and drops of a plateau or "
-            "an earlier resume are not known"
+            f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and what a plateau or an "
+            "earlier resume changed is unknown"
         )
     where = {Tokens: "by the tokens seen", Time: "from a time of 0"}
     logger.warning(f"{why}. The LR continues {where.get(type(scheduler.clock), f'at update {update} of the curve')}.")

@@ -107,7 +107,7 @@ def read_state(data: dict[str, Any]) -> RunState:
         numbers = [state.update, state.position, state.seconds, state.scale]
         kept = [value for each in owners.values() for value in each.values()]
         if not (all(map(math.isfinite, numbers + kept)) and min(numbers) >= 0 and state.scale > 0):
-            raise ValueError(f"update, position, seconds and scale are {numbers}, and the owners keep {kept}")
+            raise ValueError(f"update, position, seconds and scale are {numbers}, and the callbacks' values {kept}")
         for event in state.events:
             int(event["t"])
             if event["kind"] == "resume":
@@ -122,10 +122,10 @@ def explain_resume(state: RunState) -> str:
     now = format_lrs(state.lrs())
     latest = state.events[-1] if state.events else {}
     if latest.get("kind") != "resume" or latest["t"] != state.update:
-        return f"resumed after update {state.update}: the next LR is {now}, as it was to be"
+        return f"resumed after update {state.update}: the next LR is {now}, as planned"
     before = format_lrs(latest["lr_before"])
     how = "at the same place in the data" if latest["how"] == "epochs" else f"with on_resume={latest['how']!r}"
-    return f"resumed after update {state.update} {how}: the next LR was to be {before} and is {now}"
+    return f"resumed after update {state.update} {how}: the next LR is {now} instead of {before}"
 
 
 def _reorder_groups(state: RunState, order: Sequence[int]) -> RunState:
@@ -157,7 +157,7 @@ def _take_over(state: RunState, saved: dict[str, Any], on_resume: str) -> Resume
         update, before = int(saved["last_epoch"]), [float(lr) for lr in saved["_last_lr"]]
     except (KeyError, TypeError, ValueError) as error:
         raise ScheduleError(
-            f"the checkpoint's scheduler state is neither of hf-lrsched nor of a torch scheduler: {error!r}."
+            f"the checkpoint's scheduler state was written neither by hf-lrsched nor by a torch scheduler: {error!r}."
         ) from error
     if not state.counts_updates:
         raise ScheduleError(

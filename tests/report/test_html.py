@@ -134,7 +134,7 @@ def test_a_stock_run_has_the_lrs_of_its_records(page_of, trained):
     history = json.loads((folder / "stock" / "trainer_state.json").read_text())["log_history"]
     recorded = [row["learning_rate"] for row in history if "learning_rate" in row]
     assert doubles(page.run()["lr"]["lines"][0]["y"]) == recorded and not page.run()["lr"]["exact"]
-    assert page.run()["bands"] == [] and "known at the run's records alone" in page.text
+    assert page.run()["bands"] == [] and "known only where the run logged it" in page.text
 
 
 def test_tables(page_of, trained):

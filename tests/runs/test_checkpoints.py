@@ -194,7 +194,7 @@ def test_update_must_match_the_folder_name(copied):
     shutil.rmtree(copied / "checkpoint-4")
     (copied / "checkpoint-6").rename(copied / "checkpoint-4")
     assert (
-        find_corruption(copied / "checkpoint-4") == "trainer_state.json is of another update than the folder's name: 6"
+        find_corruption(copied / "checkpoint-4") == "trainer_state.json does not belong to this folder; its update is 6"
     )
     (copied / "checkpoint-4").rename(copied / "best")  # a name without a number says nothing
     assert find_corruption(copied / "best") is None
@@ -202,7 +202,7 @@ def test_update_must_match_the_folder_name(copied):
 
 def test_folder_that_is_no_checkpoint(copied, tmp_path):
     assert find_corruption(tmp_path / "none") == "there is no such folder"
-    assert find_corruption(tmp_path) == "it is no checkpoint, for it has no trainer_state.json"
+    assert find_corruption(tmp_path) == "this is not a checkpoint: it has no trainer_state.json"
     assert find_corruption(copied / "checkpoint-6" / "config.json") == "there is no such folder"
 
 
@@ -377,7 +377,7 @@ def test_latest_complete_checkpoint_by_number(copied, tmp_path):
     assert complete == copied / "checkpoint-4"
     assert list(corrupted) == [copied / "checkpoint-10", copied / "checkpoint-6"]
     assert corrupted[copied / "checkpoint-10"] == "scheduler.pt is missing"
-    assert corrupted[copied / "checkpoint-6"].startswith("trainer_state.json, which is written last, is missing")
+    assert corrupted[copied / "checkpoint-6"].startswith("trainer_state.json, which Trainer writes last, is missing")
 
 
 # In Trainer
@@ -506,7 +506,7 @@ def test_interrupted_save_over_an_old_folder_is_corrupted(copied, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(torch, "save", dies)
         trainer.train(resume_from_checkpoint=str(copied / "checkpoint-4"))
-    assert find_corruption(copied / "checkpoint-6").startswith("trainer_state.json, which is written last, is missing")
+    assert find_corruption(copied / "checkpoint-6").startswith("trainer_state.json, which Trainer writes last, is missing")
 
 
 def test_trainer_state_is_written_after_every_random_state(tmp_path, monkeypatch):

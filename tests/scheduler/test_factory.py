@@ -283,7 +283,7 @@ def test_reduce_lr_on_plateau_is_torchs(optimizer, kwargs):
     [
         ({"eps": 1e-4}, "eps=0.0001 has no equivalent"),
         ({"mode": "max"}, "needs the name of the metric"),
-        ({"min_lr": [1e-5, 1e-5]}, "another factor of each group's LR"),
+        ({"min_lr": [1e-5, 1e-5]}, "a different share of each group's LR"),
         ({"verbose": True}, "has no argument 'verbose'"),
     ],
 )

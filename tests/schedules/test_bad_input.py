@@ -183,7 +183,7 @@ def test_lengths_without_a_meaning(make, said):
         ("repeat(linear(), cycles=11)", "shorter than an update"),
         ("repeat(linear(), cycles=10, growth=0.5)", "shorter than an update"),
         ("repeat(linear(), first=5%)", "shorter than an update"),
-        ("repeat(linear(), cycles=10000, growth=1e300)", "out of range"),
+        ("repeat(linear(), cycles=10000, growth=1e300)", "too long or too short"),
         ("repeat(warmup(4) >> linear(), cycles=3)", "nothing is left for linear()"),
         ("repeat(warmup(1) >> linear(to=0.9, over=2), cycles=2, decay=0.5)", "would fall"),
         ("step(every=0.00000001)", "less than a millionth of an update"),
@@ -237,7 +237,7 @@ def test_horizons_that_are_right_or_doubled():
     assert Horizon(np.int64(10), np.int32(5)) == Horizon(10, 5)
     assert type(Horizon(np.int64(10)).num_updates) is int
     refused(lambda: Horizon(None), "num_updates must be a whole number")
-    refused(lambda: linear().resolve(Horizon(10), 5), "not both")
+    refused(lambda: linear().resolve(Horizon(10), 5), "given twice")
 
 
 # ---------------------------------------------------------------- factors and numbers

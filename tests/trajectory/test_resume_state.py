@@ -209,7 +209,7 @@ def test_own_schedule_of_a_group_is_named():
 
 def test_explanation_has_both_lrs():
     assert explain_resume(resumed(advanced(make(updates=8), 4), make(updates=12), "switch")) == (
-        "resumed after update 4 with on_resume='switch': the next LR was to be 0.5 and is 0.6667"
+        "resumed after update 4 with on_resume='switch': the next LR is 0.6667 instead of 0.5"
     )
 
 

@@ -40,7 +40,7 @@ def not_finite(history: LossHistory, run: RunInfo, update: int, evidence: str) -
         update,
         evidence,
         "Its update would make all weights NaN. Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 "
-        "does not overflow. LossGuard('rollback') drops them and goes on.",
+        "does not overflow. LossGuard('rollback') drops such updates and continues.",
         (lower_lr(run),) if is_high else (),
         1.0,
     )

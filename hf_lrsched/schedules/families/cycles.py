@@ -124,7 +124,7 @@ class _Repeat:
         while len(ends) < cycles and (enough is None or end < enough):
             if size > 10**30:
                 raise ScheduleError(
-                    f"the cycles of repeat() grow out of range: growth={self.growth:g}, cycles={cycles}."
+                    f"the cycles of repeat() become too long or too short: growth={self.growth:g}, cycles={cycles}."
                 )
             end += size
             # Exact while the numbers are small, else far finer than an update.
