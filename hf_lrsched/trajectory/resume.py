@@ -94,8 +94,8 @@ def resume_trajectory(old: Trajectory, was: RunSettings, new: RunSettings, t: fl
     if t >= new.horizon.num_updates:
         raise ScheduleError(
             f"on_resume={on_resume!r}: nothing is left to train, since the checkpoint is at {_format_position(t, new.horizon.unit)} "
-            f"and the new run has {new.horizon.num_updates} {new.horizon.unit}. Is the data smaller than before? Train for more "
-            "epochs or updates, or resume with the checkpoint's settings."
+            f"and the new run has {new.horizon.num_updates} {new.horizon.unit}. Is the data smaller than before? Train for "
+            "longer, or resume with the checkpoint's settings."
         )
     if choice == "keep":
         return old

@@ -86,7 +86,8 @@ def test_errors_speak_of_seconds(run, wall, tmp_path):
     with pytest.raises(ScheduleError, match=r"cannot resume at 5 seconds: .* LR is 0.0005833 by .* and 0.0007917 by"):
         run("linear()", "time(24s)", wall, resume=checkpoint)
     with pytest.raises(
-        ScheduleError, match="at 5 seconds nothing is left of the old curve's 12 seconds or of the new run's 5"
+        ScheduleError,
+        match="nothing is left to train, since the checkpoint is at 5 seconds and the new run has 5 seconds",
     ):
         run("linear()", "time(5s)", wall, resume=checkpoint, on_resume="stretch")
 
@@ -151,7 +152,7 @@ def test_tokens_go_on_after_a_resume(run, with_main_input, tmp_path):
     checkpoint = str(tmp_path / "out" / "checkpoint-7")
     resumed = run("linear()", "tokens(320)", model=with_main_input(), resume=checkpoint, **settings)
     assert resumed.recorder.used == whole.recorder.used[7:]
-    with pytest.raises(ScheduleError, match="used up: the resumed run has reached 112 of 100 tokens"):
+    with pytest.raises(ScheduleError, match="the checkpoint is at 112 tokens and the new run has 100 tokens"):
         run("linear()", "tokens(100)", resume=checkpoint, on_resume="switch", **settings)
 
 
@@ -193,9 +194,7 @@ def test_epochs_that_trainer_would_end_too_early(run, tmp_path, update, needed, 
     """After 1 or 3 of 4 epochs in batches of 4, the rest in batches of 8, three an epoch."""
     run("linear()", "epochs", save_strategy="epoch")
     checkpoint = str(tmp_path / "out" / f"checkpoint-{update}")
-    with pytest.raises(
-        ScheduleError, match=rf"takes {needed} updates, but Trainer would end the run after {left}:"
-    ):
+    with pytest.raises(ScheduleError, match=rf"takes {needed} updates, but Trainer would end the run after {left}:"):
         run("linear()", "epochs", resume=checkpoint, per_device_train_batch_size=8)
 
 

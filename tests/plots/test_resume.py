@@ -124,8 +124,8 @@ def test_at_the_beginning_at_the_end_and_past_it(t):
     assert found["from there on: linear() over 8 updates"][0] == [*range(t, 9)]
 
 
-def test_resume_at_the_end():
-    assert drawn("switch", t=3, new=RunSettings("linear()", Horizon(3, 2), (1.0,))).get_suptitle().startswith("Resumed")
+def test_resume_before_the_last_update():
+    assert drawn("switch", t=2, new=RunSettings("linear()", Horizon(3, 2), (1.0,))).get_suptitle().startswith("Resumed")
 
 
 def test_groups_of_one_shape_are_drawn_once():

@@ -506,7 +506,9 @@ def test_interrupted_save_over_an_old_folder_is_corrupted(copied, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(torch, "save", dies)
         trainer.train(resume_from_checkpoint=str(copied / "checkpoint-4"))
-    assert find_corruption(copied / "checkpoint-6").startswith("trainer_state.json, which Trainer writes last, is missing")
+    assert find_corruption(copied / "checkpoint-6").startswith(
+        "trainer_state.json, which Trainer writes last, is missing"
+    )
 
 
 def test_trainer_state_is_written_after_every_random_state(tmp_path, monkeypatch):
