@@ -101,7 +101,7 @@ def as_horizon(num_updates: int | Horizon, updates_per_epoch: int | None = None)
     if not isinstance(num_updates, Horizon):
         return Horizon(num_updates, updates_per_epoch)
     if updates_per_epoch is not None:
-        raise ScheduleError("give updates_per_epoch in the Horizon or beside the number of updates, not both.")
+        raise ScheduleError("updates_per_epoch is given twice: in the Horizon and next to it. Leave out one.")
     return num_updates
 
 
