@@ -35,7 +35,7 @@ from report import Report, parser
 from transformers import PrinterCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_lrsched import RunRecorder, ScheduledTrainer, ScheduleLR, read_run
-from hf_lrsched.callbacks.shared import shared
+from hf_lrsched.callbacks.run_context import get_context
 
 SCHEDULE = "(warmup(6%) >> cosine(to=1%)) * plateau(factor=0.9, patience=1)"
 GROUPS = 28
@@ -147,7 +147,7 @@ class Loop:
                 log({"loss": loss, "grad_norm": norm, "learning_rate": optimizer.param_groups[0]["lr"]})
             if state.global_step % self.eval_steps == 0:
                 logs = {"eval_loss": source.random(), "eval_accuracy": source.random(), "eval_runtime": 12.3456}
-                logs |= shared(state).used_lrs.evaluation_entries(logs)
+                logs |= get_context(state).used_lrs.evaluation_entries(logs)
                 log(logs)
                 scheduler.observe(logs)
                 record(recorder.on_evaluate)

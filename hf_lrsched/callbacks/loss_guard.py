@@ -16,7 +16,7 @@ from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
 from ..schedules.numbers import is_number
-from .recorder import RunRecorder, check_recorder
+from .run_context import note_event
 from .stop import end_run
 
 #: What the guard can do, with the default of `factor`.
@@ -55,7 +55,6 @@ class LossGuard(TrainerCallback):
         patience (`int`, defaults to 0): How many updates in a row may be dropped before it acts. For data with single bad samples
             1 is enough. It acts at once if the forward pass has left NaN in a buffer, such as those of batch normalization.
         margin (`int`, defaults to 10): A checkpoint that was saved so many updates or fewer before the trouble is not good.
-        recorder ([`RunRecorder`], *optional*): Where it records what changes no LR. [`ScheduledTrainer`] gives its own.
 
     Attributes:
         events (`list[dict[str, Any]]`): What it did and reported in this run, in order: each with `t`, the updates that were
@@ -77,7 +76,6 @@ class LossGuard(TrainerCallback):
         max_actions: int = 3,
         patience: int = 0,
         margin: int = 10,
-        recorder: RunRecorder | None = None,
     ):
         if not isinstance(action, str) or action not in ACTIONS:
             hint = nearest(str(action), ACTIONS)
@@ -89,10 +87,8 @@ class LossGuard(TrainerCallback):
         for name, value, least in (("max_actions", max_actions, 1), ("patience", patience, 0), ("margin", margin, 0)):
             if type(value) is not int or value < least:
                 raise ScheduleError(f"{name} must be a whole number, {least} or more, got {brief(value)}.")
-        check_recorder(recorder)
         self.action, self.factor, self.max_actions = action, factor, max_actions
         self.patience, self.margin = patience, margin
-        self.recorder = recorder
         self.events: list[dict[str, Any]] = []
         self._losses = UpdateLosses()
         self._norm: torch.Tensor | None = None
@@ -224,8 +220,7 @@ class LossGuard(TrainerCallback):
         cause = f"guard: {text}"
         self.events.append({"kind": "guard", "cause": cause, "t": state.global_step})
         self._print(cause, state)
-        if self.recorder is not None:
-            self.recorder.note(state, {"kind": "guard", "cause": cause})
+        note_event(state, {"kind": "guard", "cause": cause})
 
     def _print(self, text: str, state: Any) -> None:
         if state.is_world_process_zero:

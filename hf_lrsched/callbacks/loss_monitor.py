@@ -13,7 +13,7 @@ from ..optim.update_losses import UpdateLosses, get_loss
 from ..optim.wrappers import is_adaptive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules.errors import nearest
-from .recorder import RunRecorder, check_recorder
+from .run_context import note_event
 from .watcher import Watcher
 
 logger = logging.getLogger(__name__)
@@ -32,23 +32,16 @@ class LossMonitor(Watcher):
     [`ScheduledTrainer`] has one. For a stock Trainer:
 
     ```python
-    recorder = RunRecorder()
-    monitor = LossMonitor(recorder)
-    trainer = Trainer(..., callbacks=[monitor, recorder])
+    monitor = LossMonitor()
+    trainer = Trainer(..., callbacks=[monitor, RunRecorder()])  # the second writes the findings into the record
     ```
 
     Args:
-        recorder ([`RunRecorder`], *optional*): What writes the findings into the run's record.
         metric (`str`, *optional*): The metric that decides whether the run improves: `eval_accuracy`. Defaults to
             `metric_for_best_model`, or the first metric of the evaluation with a known direction.
-
-    Raises:
-        ScheduleError: For a `recorder` of another class.
     """
 
-    def __init__(self, recorder: RunRecorder | None = None, metric: str | None = None):
-        check_recorder(recorder)
-        self.recorder = recorder
+    def __init__(self, metric: str | None = None):
         self._metric = metric
         self._losses = UpdateLosses()
         self._diagnosis: Diagnosis | None = None
@@ -171,16 +164,10 @@ class LossMonitor(Watcher):
     def _report(self, findings: list[LossFinding], state: TrainerState) -> None:
         for finding in findings:
             logger.warning(str(finding))
-            if self.recorder is not None:
-                row = {
-                    "kind": finding.kind,
-                    "cause": finding.evidence,
-                    "since": finding.since,
-                    "advice": finding.advice,
-                }
-                confidence = {} if finding.confidence is None else {"confidence": round(finding.confidence, 3)}
-                changes = {"change": "; ".join(map(str, finding.changes))} if finding.changes else {}
-                self.recorder.note(state, {**row, **confidence, **changes})
+            row = {"kind": finding.kind, "cause": finding.evidence, "since": finding.since, "advice": finding.advice}
+            confidence = {} if finding.confidence is None else {"confidence": round(finding.confidence, 3)}
+            changes = {"change": "; ".join(map(str, finding.changes))} if finding.changes else {}
+            note_event(state, {**row, **confidence, **changes})
 
 
 def _count_samples(dataloader: Any) -> int | None:

@@ -9,6 +9,7 @@ from transformers import TrainerCallback
 from ..optim.wrappers import find_module, unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
+from .skipped_updates import count_updates
 
 logger = logging.getLogger(__name__)
 
@@ -20,19 +21,15 @@ class LRCheck(TrainerCallback):
     - A schedule in the training arguments that the Trainer does not use: an error before the first update.
     - An LR that something else wrote into the optimizer: a warning at that update, once for each group.
     - A scheduler that an earlier `train()` has used up: a warning.
-    - A scheduler that is behind because steps were skipped (fp16 overflow): a [`ScheduleLR`] is moved to the right
-      position, so that its end stays where it was drawn; for another scheduler, a warning.
     """
 
     def __init__(self) -> None:
         self._reported: set[Any] = set()
-        self._lag = 0
 
     def on_train_begin(self, args, state, control, model=None, optimizer=None, lr_scheduler=None, **kwargs):
         self._reported = set()
-        position = _updates_counted(lr_scheduler, state.global_step)
-        self._lag = state.global_step - position
-        if self._lag < 0:
+        position = count_updates(lr_scheduler, state.global_step)
+        if position > state.global_step:
             logger.warning(
                 f"the scheduler is at update {position}, but training starts at {state.global_step}: an earlier train() used "
                 "it. Make a new scheduler for each train(), or use ScheduledTrainer, which does."
@@ -65,25 +62,3 @@ class LRCheck(TrainerCallback):
                 f"update {state.global_step + 1}: group {index} is trained with LR {used:.4g}, but the schedule says "
                 f"{lr:.4g}. Something else writes LRs into the optimizer; the next update overwrites it."
             )
-
-    def on_step_end(self, args, state, control, lr_scheduler=None, **kwargs):
-        expected = state.global_step - self._lag
-        behind = expected - _updates_counted(lr_scheduler, expected)
-        if behind <= 0:
-            return
-        if isinstance(lr_scheduler, ScheduleLR):
-            lr_scheduler.advance_to(expected)
-        elif "lag" not in self._reported:
-            self._reported.add("lag")
-            logger.warning(
-                f"update {state.global_step}: the scheduler is {behind} behind, since it does not count skipped optimizer "
-                "steps. The run will end before the schedule does."
-            )
-
-
-def _updates_counted(scheduler: Any, unknown: int) -> int:
-    """The updates that a scheduler has counted; `unknown` for those driven by a metric, which count evaluations."""
-    is_metric_driven = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) or hasattr(
-        scheduler, "patience"
-    )
-    return unknown if is_metric_driven else int(getattr(scheduler, "last_epoch", unknown))

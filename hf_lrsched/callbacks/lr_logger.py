@@ -7,7 +7,7 @@ from typing import Any
 from transformers import TrainerControl, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
-from .shared import ReadsUsedLRs, shared
+from .run_context import ReadsUsedLRs, get_context
 from .used_lrs import UsedLRs, evaluation_prefix
 
 
@@ -36,7 +36,7 @@ class LRLogger(ReadsUsedLRs):
         self._is_training = False
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self._used_lrs = shared(state).used_lrs
+        self._used_lrs = get_context(state).used_lrs
         self._is_training = True
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -51,7 +51,7 @@ class LRLogger(ReadsUsedLRs):
 
     def on_evaluate(self, args, state, control, **kwargs):
         record = state.log_history[-1] if state.log_history else {}
-        entries: dict[str, float | None] = {**shared(state).used_lrs.evaluation_entries(record)}
+        entries: dict[str, float | None] = {**get_context(state).used_lrs.evaluation_entries(record)}
         if self._is_training and not entries and evaluation_prefix(record) == "eval":
             entries = {"eval_learning_rate": None}  # `eval_on_start`: no update has used an LR
         for key, value in entries.items():
@@ -65,7 +65,7 @@ class LRLogger(ReadsUsedLRs):
             best = state.best_model_checkpoint.rpartition("-")[2]
             for record in state.log_history:
                 if str(record.get("step")) == best and record.get("eval_learning_rate") is not None:
-                    shared(state).used_lrs.show_evaluation(record)
+                    get_context(state).used_lrs.show_evaluation(record)
 
     def wrap(self, compute_metrics: Callable[[Any], dict[str, float]]) -> Callable[[Any], dict[str, float]]:
         """Returns `compute_metrics` with the LR added: the only way in which a callback's value reaches every reporter.

@@ -6,7 +6,7 @@ from transformers.trainer_utils import IntervalStrategy
 from transformers.utils.notebook import NotebookProgressCallback, NotebookTrainingTracker
 
 from .progress import describe_lr
-from .shared import ReadsUsedLRs, shared
+from .run_context import ReadsUsedLRs, get_context
 
 _COLUMN = "Learning Rate"
 
@@ -57,5 +57,5 @@ class _TrackerWithLR(NotebookTrainingTracker):
 
 def _used_lr(state: Any) -> str:
     """The LR of the latest update, as text: Trainer's table would show a small number as 0.000000."""
-    lr = shared(state).used_lrs.values().get("learning_rate")
+    lr = get_context(state).used_lrs.values().get("learning_rate")
     return "No log" if lr is None else f"{lr:.3g}"

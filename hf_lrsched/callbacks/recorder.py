@@ -12,9 +12,7 @@ from ..runs.columns import is_step_size
 from ..runs.record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, SETFIT_LOSS, STEPS, TRAIN, VERSION, Segment
 from ..runs.rows import Rows
 from ..scheduler.schedule_lr import ScheduleLR
-from ..schedules import ScheduleError
-from ..schedules.errors import brief
-from .shared import ReadsUsedLRs, shared
+from .run_context import ReadsUsedLRs, get_context
 from .used_lrs import evaluation_prefix, group_names
 
 #: What of the training arguments stands in the record.
@@ -40,7 +38,7 @@ class RunRecorder(ReadsUsedLRs):
         self._known = (0, 0)
 
     def on_train_begin(self, args, state, control, **kwargs):
-        shared(state).note = self.note
+        get_context(state).note = self.note
         self._files = {}
         if not state.is_world_process_zero or state.is_hyper_param_search:
             return
@@ -93,7 +91,7 @@ class RunRecorder(ReadsUsedLRs):
     # Not in on_step_end or on_evaluate, where the callbacks after this one may still change the LR.
 
     def on_step_end(self, args, state, control, **kwargs):
-        if step_sizes := shared(state).step_sizes:
+        if step_sizes := get_context(state).step_sizes:
             self._append(STEPS, state, step_sizes)
 
     def on_save(self, args, state, control, **kwargs):
@@ -116,7 +114,7 @@ class RunRecorder(ReadsUsedLRs):
             # A column means the same in every row: the LR has no prefix of the evaluation here.
             lrs = (f"{prefix}_learning_rate", f"{prefix}_lr/")
             metrics = {key: value for key, value in record.items() if not key.startswith(lrs)}
-            self._append(EVALUATIONS, state, {**shared(state).used_lrs.values(), **metrics})
+            self._append(EVALUATIONS, state, {**get_context(state).used_lrs.values(), **metrics})
 
     def note(self, state: TrainerState, event: dict[str, Any]) -> None:
         """Records an event that changed no LR, such as what a monitor found. On processes that do not write, nothing happens.
@@ -142,17 +140,6 @@ class RunRecorder(ReadsUsedLRs):
         if name in self._files:
             epoch = {} if state.epoch is None else {"epoch": float(state.epoch)}
             self._files[name].append({"start": self._start, "step": state.global_step, **epoch, **row})
-
-
-def check_recorder(recorder: Any) -> None:
-    """What notes into a record must be able to from its first note on.
-
-    Raises:
-        ScheduleError: It is neither a [`RunRecorder`] nor None.
-    """
-    if recorder is not None and not isinstance(recorder, RunRecorder):
-        hint = " Write RunRecorder()." if recorder is RunRecorder else ""
-        raise ScheduleError(f"recorder must be a RunRecorder, got {brief(recorder)}.{hint}")
 
 
 def _seen(scheduler: ScheduleLR, state: TrainerState) -> tuple[int, int]:

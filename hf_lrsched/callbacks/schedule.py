@@ -9,7 +9,8 @@ from .cooldown import CooldownDriver
 from .lr_check import LRCheck
 from .plateau import PlateauDriver
 from .reported_settings import SettingsReporter
-from .shared import shared
+from .run_context import get_context
+from .skipped_updates import SkippedUpdates
 
 
 def _call_parts(event: str) -> Any:
@@ -50,11 +51,11 @@ class ScheduleCallback(TrainerCallback):
     def __init__(self) -> None:
         self._clock, self._cooldown = ClockDriver(), CooldownDriver()
         # In this order: the position is corrected first, and a plateau sees an evaluation before it starts the cooldown.
-        self._parts = (SettingsReporter(), LRCheck(), self._clock, PlateauDriver(), self._cooldown)
+        self._parts = (SettingsReporter(), LRCheck(), SkippedUpdates(), self._clock, PlateauDriver(), self._cooldown)
         self._is_first = True
 
     def on_train_begin(self, args, state, control, **kwargs):
-        run = shared(state)
+        run = get_context(state)
         # Of two in one list, one drives the schedule: an evaluation must not count twice.
         run.driver = run.driver or self
         self._is_first = run.driver is self

@@ -12,7 +12,7 @@ from ..optim.effective_lr import Sample, effective_lrs, has_effective_lr, update
 from ..optim.wrappers import unwrap_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..schedules import ScheduleError
-from .shared import shared
+from .run_context import get_context
 from .used_lrs import group_names
 from .watcher import Watcher
 
@@ -96,7 +96,7 @@ class StepSizes(Watcher):
             )
 
     def on_step_begin(self, args, state, control, **kwargs):
-        shared(state).step_sizes = {}
+        get_context(state).step_sizes = {}
 
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
         self._is_due = self._is_on and (self._is_due or (state.global_step + 1) % self.every == 0)
@@ -122,7 +122,7 @@ class StepSizes(Watcher):
             return
         self._is_due = False
         self.latest = {"step": state.global_step + 1, **found}
-        shared(state).step_sizes = found
+        get_context(state).step_sizes = found
 
     def _measure(self, optimizer: Any, before: list[list[torch.Tensor]]) -> dict[str, float]:
         found: dict[str, float] = {}
@@ -137,13 +137,13 @@ class StepSizes(Watcher):
         return {key: value for key, value in found.items() if math.isfinite(value)}
 
     def on_step_end(self, args, state, control, **kwargs):
-        if shared(state).step_sizes and args.logging_strategy != IntervalStrategy.NO:
+        if get_context(state).step_sizes and args.logging_strategy != IntervalStrategy.NO:
             control.should_log = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         # For the reporters after this one: the record in Trainer's history is another dict.
         if logs is not None and "loss" in logs:
-            logs.update(shared(state).step_sizes)
+            logs.update(get_context(state).step_sizes)
 
 
 def _positive(name: str, value: object) -> int:

@@ -4,7 +4,7 @@ from typing import Any
 
 from transformers import PrinterCallback, ProgressCallback
 
-from ..callbacks import LossGuard, LossMonitor, LRLogger, RunRecorder, ScheduleCallback, ScheduleProgressCallback
+from ..callbacks import LossMonitor, LRLogger, RunRecorder, ScheduleCallback, ScheduleProgressCallback
 from ..callbacks.progress import SchedulePrinterCallback
 
 
@@ -28,28 +28,19 @@ def _replace_display(callback: Any) -> Any:
     return SchedulePrinterCallback() if type(callback) is PrinterCallback else callback
 
 
-def connect_record(trainer: Any) -> None:
-    """Gives the callbacks that note findings the recorder of this Trainer, for this run.
-
-    The recorder comes last: a callback of the user may change the LR in any hook, and the record dates it to the update.
-    """
+def put_recorder_last(trainer: Any) -> None:
+    """Calls the recorder after all others: a callback of the user may change the LR in any hook, and the record dates it."""
     recorder, handler = find_callback(trainer, RunRecorder), trainer.callback_handler
     handler.callbacks = sorted(handler.callbacks, key=lambda callback: callback is recorder)
-    for callback in handler.callbacks:
-        if isinstance(callback, LossGuard | LossMonitor) and callback.recorder is None:
-            callback.recorder = recorder
 
 
 def release_callbacks(trainer: Any) -> None:
     """Undoes what callbacks changed outside of the run, also where an error ended it before their `on_train_end`."""
-    recorder = find_callback(trainer, RunRecorder)
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, ScheduleCallback):
             callback.release()
         if isinstance(callback, LossMonitor):
             callback.detach()
-        if isinstance(callback, LossGuard | LossMonitor) and callback.recorder is recorder:
-            callback.recorder = None
 
 
 def find_callback(trainer: Any, kind: type) -> Any:

@@ -10,7 +10,7 @@ from transformers.trainer_utils import has_length
 from ..base_order import check_base_order
 from ..callbacks import LossGuard, LossMonitor
 from ..callbacks.reported_settings import report_schedule, restore_settings
-from ..callbacks.shared import shared
+from ..callbacks.run_context import get_context
 from ..console import print_text
 from ..groups import GroupArguments, apply_rule, check_rule
 from ..integrations.deepspeed import (
@@ -28,7 +28,7 @@ from ..schedules.parser import as_schedule
 from ..search import LRSearch
 from ..trajectory.clocks import Clock, as_clock
 from ..trajectory.resume import check_on_resume
-from .callback_stack import add_callbacks, connect_record, find_callback, release_callbacks
+from .callback_stack import add_callbacks, find_callback, put_recorder_last, release_callbacks
 from .conflicts import (
     check_groups_are_used,
     check_schedule_is_used,
@@ -215,7 +215,7 @@ class ScheduleMixin(_Trainer):
         return self._search.scale(optimizer) if is_new else optimizer
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-        connect_record(self)
+        put_recorder_last(self)
         if self.lr_scheduler is None:
             check_groups_are_used(self.groups, self._has_own_groups)
             refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
@@ -270,10 +270,10 @@ class ScheduleMixin(_Trainer):
         scheduler: Any = self.lr_scheduler
         if not isinstance(scheduler, ScheduleLR):
             return float(super()._get_learning_rate())
-        return scheduler.get_last_lr()[shared(self.state).used_lrs.main]
+        return scheduler.get_last_lr()[get_context(self.state).used_lrs.main]
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        run = shared(self.state)
+        run = get_context(self.state)
         lrs = run.used_lrs.evaluation_entries(logs)
         for_reporters = {**run.used_lrs.training_entries(logs), **(run.step_sizes if "loss" in logs else {})}
         if self._sums_before is not None and "train_loss" in logs:

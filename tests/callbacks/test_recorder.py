@@ -563,3 +563,41 @@ def test_a_folder_that_cannot_be_made(make_trainer, out, caplog):
 
 
 #: In the order of the run: hooks, or files whose row is torn from that update on, but in the first start.
+
+
+class BatchMetrics:
+    """A `compute_metrics` for `batch_eval_metrics=True`: it returns `None`, or part of the metrics, until the last batch."""
+
+    def __init__(self, between):
+        self.between = between
+        self.counts = [0, 0]
+
+    def __call__(self, prediction, compute_result):
+        right = prediction.predictions.argmax(-1) == prediction.label_ids
+        self.counts = [self.counts[0] + int(right.sum()), self.counts[1] + len(right)]
+        if not compute_result:
+            return self.between
+        right, total = self.counts
+        self.counts = [0, 0]
+        return {"accuracy": right / total, "by_class": [right / total, 0.5]}
+
+
+@pytest.mark.parametrize("between", [None, {}])
+def test_metrics_of_batches_and_metrics_that_are_lists(make_trainer, tmp_path, between):
+    trainer = make_trainer(
+        "(warmup(2) >> linear()) * plateau(metric=eval_loss, patience=0, threshold=1, factor=0.5)",
+        compute_metrics=BatchMetrics(between),
+        batch_eval_metrics=True,
+        per_device_eval_batch_size=3,
+        eval_strategy="steps",
+        eval_steps=2,
+        max_steps=6,
+    )
+    trainer.train()
+    trainer.create_model_card(model_name="tiny")
+    assert "| Accuracy" in (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert [event["kind"] for event in trainer.lr_scheduler.events] == ["plateau"] * 2
+    evaluations = read_run(tmp_path / "out").evaluations
+    assert [row["step"] for row in evaluations] == [2, 4, 6]
+    assert all(row["eval_by_class"] == [row["eval_accuracy"], 0.5] for row in evaluations)
+    assert [finding.kind for finding in trainer.monitor.findings] == ["unstable_validation"]  # of 8 samples

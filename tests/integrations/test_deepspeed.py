@@ -20,7 +20,7 @@ from transformers import Trainer, TrainerState
 from transformers.integrations.deepspeed import deepspeed_optim_sched
 
 from hf_lrsched import LRLogger, ScheduledTrainer, ScheduleError, ScheduleLR, get_scheduler
-from hf_lrsched.callbacks.shared import shared
+from hf_lrsched.callbacks.run_context import get_context
 from hf_lrsched.integrations.deepspeed import refuse_scheduler_of_config, released
 from tests.launching import launched
 
@@ -193,7 +193,7 @@ def test_the_logger_shows_the_lr_used_where_the_engine_steps_within_the_backward
         optimizer.step()  # DeepSpeed: within the backward pass
         scheduler.scheduler.step()
         logger.on_pre_optimizer_step(**told)
-        shown.append(shared(told["state"]).used_lrs.values()["learning_rate"])
+        shown.append(get_context(told["state"]).used_lrs.values()["learning_rate"])
         told["state"].global_step += 1
     assert shown == near([PEAK * k / 4 for k in (4, 3, 2, 1)])
 

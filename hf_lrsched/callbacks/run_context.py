@@ -1,4 +1,4 @@
-"""What the callbacks of one run share. It hangs on Trainer's state, which every hook is given, so their order never matters."""
+"""RunContext: what the callbacks of one run share. It hangs on Trainer's state, which every hook is given, so their order never matters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ _ATTRIBUTE = "_hf_lrsched"
 
 
 @dataclass
-class Shared:
+class RunContext:
     """What the callbacks of one run share.
 
     Args:
@@ -30,11 +30,11 @@ class Shared:
     note: Callable[[TrainerState, dict[str, Any]], None] | None = None
 
 
-def shared(state: TrainerState) -> Shared:
+def get_context(state: TrainerState) -> RunContext:
     """Returns what the callbacks of the run of this state share."""
-    found: Shared | None = getattr(state, _ATTRIBUTE, None)
+    found: RunContext | None = getattr(state, _ATTRIBUTE, None)
     if found is None:
-        found = Shared()
+        found = RunContext()
         setattr(state, _ATTRIBUTE, found)
     return found
 
@@ -46,7 +46,7 @@ def note_event(state: TrainerState, event: dict[str, Any]) -> None:
         state (`TrainerState`): The Trainer's.
         event (`dict[str, Any]`): Its `kind`, its `cause` and whatever else belongs to it: plain data.
     """
-    note = shared(state).note
+    note = get_context(state).note
     if note is not None:
         note(state, event)
 
@@ -56,8 +56,8 @@ class ReadsUsedLRs(TrainerCallback):
 
     def on_step_begin(self, args, state, control, **kwargs):
         if steps_within_backward(kwargs.get("lr_scheduler")):
-            shared(state).used_lrs.read(state.global_step + 1, kwargs["optimizer"].param_groups)
+            get_context(state).used_lrs.read(state.global_step + 1, kwargs["optimizer"].param_groups)
 
     def on_optimizer_step(self, args, state, control, **kwargs):
         if not steps_within_backward(kwargs.get("lr_scheduler")):
-            shared(state).used_lrs.read(state.global_step + 1, kwargs["optimizer"].param_groups)
+            get_context(state).used_lrs.read(state.global_step + 1, kwargs["optimizer"].param_groups)
