@@ -6,10 +6,17 @@ BIN := .venv/bin
 OLDEST := .venv-oldest/bin
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-fast test-oldest lint docs dist bench bench-long clean
+.PHONY: demo demo-all test test-fast test-oldest lint docs dist bench bench-long clean
 
 demo: .venv/demo
 	$(BIN)/python recipes/text_classification.py recipes/configs/demo.yaml --output_dir runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+# All recipes on the data in examples/data, about two minutes each.
+demo-all: demo
+	$(BIN)/python recipes/token_classification.py recipes/configs/demo_entities.yaml --output_dir runs/demo-entities-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/python recipes/question_answering.py recipes/configs/demo_questions.yaml --output_dir runs/demo-questions-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/python recipes/masked_lm.py recipes/configs/demo_masked_lm.yaml --output_dir runs/demo-masked-lm-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/python recipes/text_classification.py recipes/configs/demo_pairs.yaml --output_dir runs/demo-pairs-$$(date +%Y%m%d-%H%M%S)
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -138,9 +138,9 @@ def limited_rows(args: DataArguments, split: str, num_rows: int) -> Sequence[int
     return rows[:limit]
 
 
-def select_rows(args: DataArguments, split: Split) -> Dataset:
+def select_rows(args: DataArguments, split: str, rows: Dataset) -> Dataset:
     """Return the rows that [`limited_rows`] leaves."""
-    return split.rows.select(limited_rows(args, split.name, len(split.rows)))
+    return rows.select(limited_rows(args, split, len(rows)))
 
 
 def check_column(split: Split, column: str) -> None:

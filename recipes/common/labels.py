@@ -136,14 +136,17 @@ def order_labels(feature: Any, train_labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(found, key=int) if is_numeric else sorted(found))
 
 
-def check_known_labels(labels: dict[str, list[list[str]]], splits: dict[str, Split]) -> None:
+def check_known_labels(
+    labels: dict[str, list[list[str]]], splits: dict[str, Split], names: Sequence[str] | None = None
+) -> None:
     """Raise a RecipeError if another split has a label that the training split lacks.
 
     Args:
         labels (`dict[str, list[list[str]]]`): The labels of each row of each split.
         splits (`dict[str, Split]`): The splits.
+        names (`Sequence[str]`, *optional*): The known labels. Defaults to those of the training split.
     """
-    known = sorted({name for names in labels["train"] for name in names})
+    known = names or sorted({name for names in labels["train"] for name in names})
     for split in sorted(set(labels) - {"train"}):
         unknown: dict[str, list[int]] = {}
         for row, names in enumerate(labels[split]):

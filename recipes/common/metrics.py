@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import datasets
 import evaluate
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
+from seqeval.metrics import classification_report
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 #: What a prediction is, by the type of its values.
@@ -55,6 +57,16 @@ def multi_label_metrics() -> evaluate.CombinedEvaluations:
     return evaluate.combine([LocalMetric(_multi_label, LABELS)])
 
 
+def entity_metrics() -> evaluate.CombinedEvaluations:
+    """Return seqeval's precision, recall and F1 over all entities and per type, and the share of correct tags."""
+    return evaluate.combine([LocalMetric(_entities, TAGS)])
+
+
+def tag_metrics() -> evaluate.CombinedEvaluations:
+    """Return the share of correct tags and the mean F1 of the tags."""
+    return evaluate.combine([LocalMetric(_tags, TAGS)])
+
+
 def _accuracy(references: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
     """The share of correct predictions."""
     return {"accuracy": float(accuracy_score(references, predictions))}
@@ -99,3 +111,20 @@ def _multi_label(references: Sequence[Sequence[int]], predictions: Sequence[Sequ
         "f1_macro": float(f1_score(true, said, average="macro", zero_division=0.0)),
         "subset_accuracy": float(np.mean((true == said).all(axis=1))),
     }
+
+
+def _entities(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Precision, recall and F1 over all entities (`f1`) and per type (`f1/PER`). Both ends and the type must be correct."""
+    report = classification_report(references, predictions, output_dict=True, zero_division=0)
+    overall = report.pop("micro avg", {"precision": 0.0, "recall": 0.0, "f1-score": 0.0})
+    del report["macro avg"], report["weighted avg"]
+    scores = {name.removesuffix("-score"): float(value) for name, value in overall.items() if name != "support"}
+    for kind, values in sorted(report.items()):
+        scores |= {f"{name.removesuffix('-score')}/{kind}": float(values[name]) for name in values if name != "support"}
+    return {**scores, **_accuracy(*(list(chain.from_iterable(tags)) for tags in (references, predictions)))}
+
+
+def _tags(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> dict[str, float]:
+    """The share of correct tags, and the mean F1 of all tags that occur."""
+    true, said = (list(chain.from_iterable(sentences)) for sentences in (references, predictions))
+    return {**_accuracy(true, said), **_f1(true, said, average="macro")}

@@ -15,9 +15,17 @@ from .errors import RecipeError, errors_as
 from .package_model import find_package_model
 from .trainer import count_tokens
 
+#: Models whose tokenizers treat a word after a space otherwise than at the beginning of a text.
+_SPACED = ("roberta", "longformer", "deberta", "bart", "gpt2")
 
-def load_config_and_tokenizer(args: ModelArguments) -> tuple[Any, Any]:
+
+def load_config_and_tokenizer(args: ModelArguments, *, of_words: bool = False) -> tuple[Any, Any]:
     """Load the configuration and the tokenizer.
+
+    Args:
+        args ([`ModelArguments`]): The settings.
+        of_words (`bool`, defaults to `False`): Whether it gets lists of words. A tokenizer that treats a word after a space
+            otherwise than at the beginning of a text then treats all words as after a space.
 
     Raises:
         RecipeError: There is no such model, or it can't be loaded.
@@ -25,27 +33,54 @@ def load_config_and_tokenizer(args: ModelArguments) -> tuple[Any, Any]:
     name = locate_model(args.model_name_or_path)
     with errors_as(f"the model {args.model_name_or_path!r} can't be loaded", OSError, ValueError, KeyError):
         config = AutoConfig.from_pretrained(locate_model(args.config_name or name), **_options(args))
-        tokenizer = AutoTokenizer.from_pretrained(locate_model(args.tokenizer_name or name), **_options(args))
+        options = _options(args)
+        if of_words and config.model_type in _SPACED:
+            options["add_prefix_space"] = True
+        tokenizer = AutoTokenizer.from_pretrained(locate_model(args.tokenizer_name or name), **options)
     return config, tokenizer
 
 
-def load_model(auto_class: Any, args: ModelArguments, config: Any) -> Any:
+def check_word_ids(tokenizer: Any) -> None:
+    """Raise a RecipeError if a tokenizer does not report the words and places that its tokens are from."""
+    if not tokenizer.is_fast:
+        raise RecipeError(
+            f"{type(tokenizer).__name__} does not report which word each token is from. Choose a model with a fast tokenizer: one "
+            "with a tokenizer.json."
+        )
+
+
+def load_model(auto_class: Any, args: ModelArguments, config: Any, *, needs_head: str | None = None) -> Any:
     """Load the model with the head that a class such as `AutoModelForSequenceClassification` adds.
 
+    Args:
+        auto_class (`type`): That class.
+        args ([`ModelArguments`]): The settings.
+        config (`PretrainedConfig`): The configuration, with the labels of the data.
+        needs_head (`str`, *optional*): What to do if the checkpoint has no such head. A new head is made by default.
+
     Raises:
-        RecipeError: The model can't be loaded, for one since its head has another size.
+        RecipeError: The model can't be loaded, for one since its head has another size, or it has no head.
     """
     name = locate_model(args.model_name_or_path)
     with errors_as(f"the model {args.model_name_or_path!r} can't be loaded", OSError, ValueError):
         try:
-            model = auto_class.from_pretrained(
-                name, config=config, ignore_mismatched_sizes=args.ignore_mismatched_sizes, **_options(args)
+            model, loaded = auto_class.from_pretrained(
+                name,
+                config=config,
+                ignore_mismatched_sizes=args.ignore_mismatched_sizes,
+                output_loading_info=True,
+                **_options(args),
             )
         except RuntimeError as error:
             raise RecipeError(
                 f"the weights of {args.model_name_or_path!r} do not fit. If its head has another number of labels than the data "
                 f"({config.num_labels}), --ignore_mismatched_sizes true starts with a new head."
             ) from error
+    missing = [key for key in loaded["missing_keys"] if not key.startswith(f"{model.base_model_prefix}.")]
+    if missing and needs_head:
+        raise RecipeError(
+            f"{args.model_name_or_path!r} has no {type(model).__name__} head ({missing[0]}). {needs_head}"
+        )
     # BERT's forward takes any keyword, so Trainer 5 concludes that the model averages the loss over the whole update. It
     # does not: loss and gradients would be multiplied by gradient accumulation x processes.
     model.accepts_loss_kwargs = False
@@ -67,12 +102,12 @@ def locate_model(name: str) -> str:
     return name
 
 
-def max_length(max_seq_length: int | None, config: Any, tokenizer: Any) -> int:
-    """Return the number of tokens at which texts are cut: the setting, or 128 where the model takes that many."""
+def max_length(max_seq_length: int | None, config: Any, tokenizer: Any, default: int = 128) -> int:
+    """Return the number of tokens at which texts are cut: the setting, or a default where the model takes that many."""
     limit = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or sys.maxsize)
     if max_seq_length is not None and max_seq_length > limit:
         raise RecipeError(f"--max_seq_length {max_seq_length} is more than the model takes: at most {limit} tokens.")
-    return min(128, limit) if max_seq_length is None else max_seq_length
+    return min(default, limit) if max_seq_length is None else max_seq_length
 
 
 def count_cut_texts(splits: Mapping[str, Dataset], max_seq_length: int) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import TrainerState, set_seed
+from transformers import TrainerCallback, TrainerState, set_seed
 from transformers.utils import logging
 
 from hf_lrsched import ScheduledTrainer, ScheduleError
@@ -42,6 +42,7 @@ class Task:
         preprocess_logits (`Callable`, *optional*): Trainer's `preprocess_logits_for_metrics`: what is kept of each batch.
             Defaults to the first of several outputs.
         compute_loss (`Callable`, *optional*): Trainer's `compute_loss_func`, in place of the model's loss.
+        callbacks (`Sequence[TrainerCallback]`, *optional*): Callbacks of the recipe.
     """
 
     model: Any
@@ -52,6 +53,7 @@ class Task:
     description: list[str]
     preprocess_logits: Callable[[Any, Any], Any] = first_output
     compute_loss: Callable[..., Any] | None = None
+    callbacks: Sequence[TrainerCallback] = ()
 
 
 def run_recipe(
@@ -175,5 +177,5 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
             compute_metrics=task.compute_metrics,
             compute_loss_func=task.compute_loss,
             preprocess_logits_for_metrics=task.preprocess_logits,
-            callbacks=stopping,
+            callbacks=[*stopping, *task.callbacks],
         )

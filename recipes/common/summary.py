@@ -85,8 +85,8 @@ def show_table(table: Sequence[Row], title: str, caption: str) -> None:
     if not console.is_terminal:
         console = Console(width=140)  # a file has no width, and no cell may be cut there
     shown = Table(title=title, caption=caption)
-    # A column for each group's LR would leave no room for the metrics; metrics.csv has them.
-    names = [name for name in _names(table) if not name.startswith("lr/")]
+    # Columns for each group's LR and for the metrics of each type leave no room for the others; metrics.csv has them.
+    names = [name for name in _names(table) if "/" not in name]
     for name in names:
         title = _TITLES.get(name, name.replace("_", " "))
         # A narrow terminal cuts cells at their right; an LR without its exponent would be wrong.

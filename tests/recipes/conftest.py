@@ -10,7 +10,7 @@ import pytest
 from tests.recipe_runs import RECIPES, WORDS, as_flags, reviews, write_rows
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
-for library in ("datasets", "evaluate", "sklearn"):
+for library in ("datasets", "evaluate", "seqeval", "sklearn"):
     pytest.importorskip(library)
 sys.path.insert(0, str(RECIPES))
 

@@ -1,0 +1,77 @@
+"""Sentences of tagged words: CoNLL files, and the entities that their tags mark."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from datasets import Dataset
+
+from .data import Split
+from .errors import RecipeError
+from .files import FileOptions, Part, read_text
+
+SCHEMES = ("iob2", "iob1", "iobes")
+_ENTITY = re.compile(r"O|[BIESUL]-.+")
+
+
+def read_conll(path: Path, options: FileOptions, word: int = 0, tag: int = -1) -> Part:
+    """Read sentences from a file with a word and its tag on each line, in columns separated by tabs or spaces.
+
+    Args:
+        path (`Path`): The file.
+        options ([`FileOptions`]): Its encoding.
+        word (`int`, defaults to 0): The column of the word.
+        tag (`int`, defaults to -1): The column of the tag.
+
+    Raises:
+        RecipeError: A line has too few columns.
+    """
+    sentences, starts = [], []
+    words, tags = [], []
+    for number, line in enumerate([*read_text(path, options.encoding).split("\n"), ""], start=1):
+        cells = line.rstrip().split("\t") if "\t" in line else line.split()
+        if not line.strip() or cells[0] == "-DOCSTART-":
+            if words:
+                sentences.append((words, tags))
+            words, tags = [], []
+        elif line.startswith("# ") and not words:
+            continue  # a comment of CoNLL-U, which stands before its sentence
+        elif len(cells) < max(2, word + 1, tag + 1, -word, -tag):
+            raise RecipeError(f"{path}, line {number}: {line.strip()!r} has no tag. Each line has a word and its tag.")
+        else:
+            if not words:
+                starts.append(number)
+            words.append(cells[word])
+            tags.append(cells[tag])
+    rows = {"tokens": [each for each, _ in sentences], "tags": [each for _, each in sentences]}
+    return Part(str(path), Dataset.from_dict(rows), starts)
+
+
+def is_entities(names: Iterable[str]) -> bool:
+    """Whether the tags mark entities (`B-PER`) rather than standing by themselves (`NOUN`)."""
+    return all(_ENTITY.fullmatch(name) for name in names)
+
+
+def guess_scheme(names: Iterable[str]) -> str:
+    """Return `iobes` if there are tags for the end of an entity or for a single word, else `iob2`."""
+    return "iobes" if any(name[0] in "ESUL" for name in names) else "iob2"
+
+
+def complete_tags(names: Iterable[str]) -> tuple[str, ...]:
+    """Return `O` and each type's tags; a type of which the data has only `B-` gets an `I-`, too."""
+    marked = [name for name in names if name != "O"]
+    kinds, prefixes = sorted({name[2:] for name in marked}), sorted({name[0] for name in marked} | {"B", "I"})
+    return ("O", *(f"{prefix}-{kind}" for kind in kinds for prefix in prefixes))
+
+
+def check_entities(split: Split, sentences: Sequence[Sequence[str]], scheme: str) -> None:
+    """Raise a RecipeError if an entity goes on that has not begun. In IOB1 an entity begins with I."""
+    if scheme == "iob1":
+        return
+    for row, tags in enumerate(sentences):
+        for position, (before, tag) in enumerate(zip(["O", *tags], tags, strict=False)):
+            if tag[0] in "IEL" and tag != "O" and (before[0] not in "BI" or before[2:] != tag[2:]):
+                raise RecipeError(
+                    f"{split.at(row)}, word {position + 1}: {tag} follows {before}, so the entity has no begin. Write B-{tag[2:]}, or, "
+                    "if entities begin with I in these files, set --tag_scheme iob1."
+                )

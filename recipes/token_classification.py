@@ -1,0 +1,231 @@
+"""Fine-tune BERT or a relative to tag words: names (NER), parts of speech; the metrics show the learning rate that was used.
+
+    python recipes/token_classification.py recipes/configs/demo_entities.yaml
+    python recipes/token_classification.py --dataset_name eriktks/conll2003 --output_dir runs/ner
+
+Data: CoNLL files (a word and its tag on each line, an empty line after each sentence), JSON lines or a Hub dataset with a list
+of words and a list of tags in each row. Settings and results are those of all recipes, see docs/recipes.md.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from common.arguments import RecipeArguments
+from common.conll import SCHEMES, check_entities, complete_tags, guess_scheme, is_entities, read_conll
+from common.data import DataArguments, Split, describe_sizes, find_column, read_splits, select_rows
+from common.errors import RecipeError
+from common.files import TABLES, Reader
+from common.labels import check_known_labels, list_labels, order_labels, set_labels
+from common.losses import IGNORED, mean_cross_entropy
+from common.metrics import entity_metrics, tag_metrics
+from common.model import check_word_ids, count_cut_texts, load_config_and_tokenizer, load_model, max_length
+from common.run import Task, run_recipe
+from datasets import Dataset
+from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
+
+_WORDS, _TAGS = ("tokens", "words"), ("ner_tags", "tags", "pos_tags", "labels")
+
+
+@dataclass
+class TokenClassificationArguments(DataArguments):
+    """What to train and evaluate on: sentences as lists of words, with a tag for each word."""
+
+    text_column_name: str | None = field(
+        default=None, metadata={"help": f"The column of words. Default: {' or '.join(_WORDS)}."}
+    )
+    label_column_name: str | None = field(
+        default=None, metadata={"help": f"The column of tags. Default: the first of {', '.join(_TAGS)}."}
+    )
+    conll_columns: str = field(
+        default="0,-1", metadata={"help": "The columns of word and tag in CoNLL files, e.g. 1,3 for CoNLL-U."}
+    )
+    label_all_tokens: bool = field(
+        default=False,
+        metadata={"help": "Train on all sub-tokens of a word instead of the first. Evaluation always takes the first."},
+    )
+    tag_scheme: str | None = field(
+        default=None,
+        metadata={"help": f"How entities are tagged: {', '.join(SCHEMES)}. Guessed from the tags by default."},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tag_scheme not in (None, *SCHEMES):
+            raise RecipeError(f"--tag_scheme is one of {', '.join(SCHEMES)}, got {self.tag_scheme!r}.")
+        if not re.fullmatch(r"-?\d+,-?\d+", self.conll_columns.replace(" ", "")):
+            raise RecipeError(f"--conll_columns takes two numbers such as 0,-1, got {self.conll_columns!r}.")
+
+    @property
+    def readers(self) -> Mapping[str, Reader]:  # type: ignore[override]
+        """The formats of files by their endings."""
+        word, tag = map(int, self.conll_columns.split(","))
+        conll = partial(read_conll, word=word, tag=tag)
+        return {**TABLES, **dict.fromkeys((".conll", ".conllu", ".bio", ".iob", ".txt"), conll)}
+
+
+@dataclass(frozen=True)
+class TaggedSentences:
+    """Splits of sentences and the tag of each of their words.
+
+    Args:
+        splits (`dict[str, Dataset]`): The splits, with the columns `words` and `tags`.
+        names (`tuple[str, ...]`): All tags in the order of their numbers.
+        has_entities (`bool`): Whether the tags mark entities (`B-PER`), or stand by themselves (`NOUN`).
+    """
+
+    splits: dict[str, Dataset]
+    names: tuple[str, ...]
+    has_entities: bool
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the recipe. Returns 0, or 2 if a setting or the data is invalid."""
+    return run_recipe(prepare, TokenClassificationArguments, "token-classification", argv)
+
+
+def prepare(arguments: RecipeArguments) -> Task:
+    """Read the data, load the model, and tokenize: what the Trainer needs from this recipe."""
+    args = arguments.training
+    with args.main_process_first(desc="reading the data"):
+        data = load_data(arguments.data, arguments.model.cache_dir, arguments.model.token)
+    config, tokenizer = load_config_and_tokenizer(arguments.model, of_words=True)
+    check_word_ids(tokenizer)
+    names = set_labels(config, data.names, new_head=arguments.model.ignore_mismatched_sizes)
+    model = load_model(AutoModelForTokenClassification, arguments.model, config)
+    max_seq_length = max_length(arguments.data.max_seq_length, config, tokenizer)
+    with args.main_process_first(desc="tokenizing"):
+        splits = tokenize(data.splits, tokenizer, names, max_seq_length, arguments.data.label_all_tokens)
+    f1 = "F1 is that of entities" if data.has_entities else f"F1 is the mean of {len(names)} tags"
+    return Task(
+        model=model,
+        tokenizer=tokenizer,
+        splits=splits,
+        collator=DataCollatorForTokenClassification(tokenizer),
+        compute_metrics=make_compute_metrics(names, data.has_entities),
+        description=[
+            f"sentences: {describe_sizes(splits)}; {len(names)} tags: {list_labels(names)}",
+            f1,
+            *count_cut_texts(splits, max_seq_length),
+        ],
+    )
+
+
+def load_data(
+    args: TokenClassificationArguments, cache_dir: str | None = None, token: str | None = None
+) -> TaggedSentences:
+    """Read the splits, find their columns, and check words and tags.
+
+    Raises:
+        RecipeError: A file, split or column is missing, a sentence is empty, words and tags differ in number, an entity
+            has no begin, or a split has a tag that the training split lacks.
+    """
+    splits = read_splits(args, cache_dir, token)
+    words = find_column(splits["train"], args.text_column_name, _WORDS, "text_column_name")
+    column = find_column(splits["train"], args.label_column_name, _TAGS, "label_column_name")
+    tags = {name: read_tags(split, words, column) for name, split in splits.items()}
+    used = {tag for sentence in tags["train"] for tag in sentence}
+    feature = getattr(splits["train"].rows.features[column], "feature", None)
+    names = order_labels(feature, sorted(used))
+    has_entities = is_entities(names)
+    if has_entities:
+        scheme = args.tag_scheme or guess_scheme(names)
+        for name, split in splits.items():
+            check_entities(split, tags[name], scheme)
+        names = names if set(names) > used else complete_tags(names)
+    check_known_labels(tags, splits, names)
+    selected = {
+        name: select_rows(args, name, Dataset.from_dict({"words": split.values(words), "tags": tags[name]}))
+        for name, split in splits.items()
+    }
+    return TaggedSentences(selected, tuple(names), has_entities)
+
+
+def read_tags(split: Split, words: str, column: str) -> list[list[str]]:
+    """Return the tags of each sentence by name, after checking its words."""
+    find_column(split, words, (), "text_column_name")
+    find_column(split, column, (), "label_column_name")
+    feature = getattr(split.rows.features[column], "feature", None)
+    to_name = feature.int2str if hasattr(feature, "int2str") else str
+    found = []
+    for row, (sentence, tags) in enumerate(zip(split.values(words), split.values(column), strict=True)):
+        if not isinstance(sentence, list) or not isinstance(tags, list):
+            raise RecipeError(
+                f"{split.at(row)}: columns {words!r} and {column!r} must hold lists of words and of tags."
+            )
+        if not sentence:
+            raise RecipeError(f"{split.at(row)}: the sentence is empty. Remove it.")
+        if len(sentence) != len(tags):
+            raise RecipeError(f"{split.at(row)}: {len(sentence)} words, but {len(tags)} tags.")
+        if any(not isinstance(word, str) or not word.strip() for word in sentence) or None in tags:
+            raise RecipeError(f"{split.at(row)}: a word is empty, or its tag is missing.")
+        found.append([to_name(tag) for tag in tags])
+    return found
+
+
+def tokenize(
+    splits: Mapping[str, Dataset], tokenizer: Any, names: Sequence[str], max_seq_length: int, label_all: bool = False
+) -> dict[str, Dataset]:
+    """Turn the splits into token ids and tag numbers, without the raw columns.
+
+    Args:
+        splits (`dict[str, Dataset]`): Splits with the columns `words` and `tags`.
+        tokenizer (`PreTrainedTokenizerFast`): The tokenizer.
+        names (`Sequence[str]`): All tags in the order of the model's outputs.
+        max_seq_length (`int`): Sentences are cut after this many tokens.
+        label_all (`bool`, defaults to `False`): Whether all sub-tokens of a training word are labelled. Those after the first
+            continue the entity.
+    """
+    number = {name: index for index, name in enumerate(names)}
+    inside = {name: number.get(f"I-{name[2:]}" if name[:2] == "B-" else name, number[name]) for name in names}
+
+    def encode(rows: dict[str, list[Any]], with_all: bool) -> dict[str, Any]:
+        encoded = tokenizer(rows["words"], is_split_into_words=True, truncation=True, max_length=max_seq_length)
+        labels = []
+        for row, tags in enumerate(rows["tags"]):
+            ids = encoded.word_ids(row)
+            labels.append(
+                [
+                    IGNORED
+                    if word is None or (word == before and not with_all)
+                    else (inside if word == before else number)[tags[word]]
+                    for before, word in zip([None, *ids], ids, strict=False)
+                ]
+            )
+        return {**encoded, "labels": labels}
+
+    return {
+        name: split.map(
+            encode,
+            batched=True,
+            fn_kwargs={"with_all": label_all and name == "train"},
+            remove_columns=split.column_names,
+            desc=f"Tokenizing {name}",
+        )
+        for name, split in splits.items()
+    }
+
+
+def make_compute_metrics(names: Sequence[str], has_entities: bool) -> Callable[[Any, str], dict[str, float]]:
+    """Make the task's `compute_metrics`: precision, recall and F1 of entities, or accuracy and F1 of tags; and the loss."""
+    metrics = entity_metrics() if has_entities else tag_metrics()
+
+    def compute_metrics(prediction: Any, split: str) -> dict[str, float]:
+        logits, labels = prediction.predictions, prediction.label_ids
+        said, chosen = np.argmax(logits, axis=-1), labels != IGNORED
+        as_names = [
+            [[names[tag] for tag in tags[kept]] for tags, kept in zip(numbers, chosen, strict=True)]
+            for numbers in (labels, said)
+        ]
+        found = metrics.compute(references=as_names[0], predictions=as_names[1])
+        return {"loss": mean_cross_entropy(logits, labels), **found}
+
+    return compute_metrics
+
+
+if __name__ == "__main__":
+    sys.exit(main())
