@@ -17,8 +17,8 @@ def format_findings(source: str, findings: Sequence[Finding], width: int = 100) 
 
     Example:
     ```python
-    >>> print(format_findings("runs/a", []))
-    runs/a: no problems found (28 checks)
+    >>> print(format_findings("runs/a", []))  # doctest: +ELLIPSIS
+    runs/a: no problems found (... checks)
 
     ```
     """
