@@ -1,6 +1,6 @@
 """How the arguments of a phase are read: one function for each kind, and the annotation that declares it.
 
-To a type checker the annotations are `Any`, for a caller may pass a text where the function gets what was read.
+Type checkers see `Any`: a caller may pass a text, and the function receives the value that was read from it.
 """
 
 import math
@@ -60,14 +60,14 @@ as_whole = whole_number(0)
 
 
 def as_metric(value: object, name: str) -> str:
-    """The name of a metric as it stands in an evaluation's record; `eval_` is added where it is left out."""
+    """Read the name of a metric as it stands in an evaluation's record; `eval_` is added where it is left out."""
     if not isinstance(value, str) or not re.fullmatch(WORD, value, re.ASCII):
         raise ScheduleError(f"{name} must be the name of a metric, like eval_loss or eval_f1, got {brief(value)}.")
     return value if value.startswith("eval_") else f"eval_{value}"
 
 
 def as_milestones(value: object, name: str) -> tuple[Length, ...]:
-    """A list of lengths, counted from the start of the run; in order as far as that is known without a horizon."""
+    """Read a list of lengths, counted from the start of the run; in order as far as that is known without a horizon."""
     if not is_list(value) or not value:
         raise ScheduleError(f"{name} must be a list of lengths like [1ep, 2ep] or [50%, 75%], got {brief(value)}.")
     milestones = tuple(as_length(item, f"{name}, item {index}") for index, item in enumerate(value, 1))
@@ -78,7 +78,7 @@ def as_milestones(value: object, name: str) -> tuple[Length, ...]:
 
 
 def as_points(value: object, name: str) -> tuple[tuple[Length, float], ...]:
-    """A list of points `[time, factor]`; the first time may be 0."""
+    """Read a list of points `[time, factor]`; the first time may be 0."""
     if not is_list(value) or len(value) < 2:
         raise ScheduleError(
             f"{name} must be a list of 2 points or more, like [[0, 1], [50%, 0.1]], got {brief(value)}."
@@ -97,7 +97,7 @@ def as_points(value: object, name: str) -> tuple[tuple[Length, float], ...]:
 
 
 def as_inner_schedule(value: object, name: str) -> Schedule:
-    """A schedule within a schedule."""
+    """Read a schedule within a schedule."""
     if not isinstance(value, Schedule):
         raise ScheduleError(f"{name} must be a schedule like cosine(), got {brief(value)}.")
     if _reacts(value):
@@ -112,7 +112,7 @@ def _reacts(schedule: Schedule) -> bool:
 
 
 def one_of(*allowed: str) -> Reader:
-    """A word from a list."""
+    """Make the reader of a word from a list."""
 
     def as_choice(value: object, name: str) -> str:
         if value not in allowed:
@@ -125,7 +125,7 @@ def one_of(*allowed: str) -> Reader:
 
 
 def subset_of(*allowed: str) -> Reader:
-    """Any number of words from a list; one alone needs no brackets. Their order means nothing."""
+    """Make the reader of any number of words from a list. One alone needs no brackets; their order does not matter."""
     read = one_of(*allowed)
 
     def as_words(value: object, name: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The names that `transformers.get_scheduler` takes, as sentences of this language."""
+"""The names that `transformers.get_scheduler` takes, as schedules of this language."""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _WSD_SHAPES = {"linear": "linear", "cosine": "cosine", "1-sqrt": "one_minus_sqrt
 def from_transformers(
     name: str, num_warmup_steps: int | None = None, num_training_steps: int | None = None, **kwargs: Any
 ) -> Schedule:
-    """The sentence for a name of transformers, with transformers' own arguments.
+    """Return the schedule for a name of transformers, with transformers' own arguments.
 
     Args:
         name (`str`): `linear`, `cosine`, `cosine_with_restarts`, `polynomial`, `constant`, `constant_with_warmup`,
@@ -37,7 +37,7 @@ def from_transformers(
             place of `min_lr`, and `metric`, the metric's name.
 
     Raises:
-        ScheduleError: An unknown name or argument, or one that is missing. Nothing is swallowed.
+        ScheduleError: A name or an argument is unknown, or one is missing. No argument is ignored.
 
     Example:
     ```python
@@ -51,9 +51,9 @@ def from_transformers(
             "'greedy' raises and lowers the LR by each loss and has no equivalent here. Use a plateau, which only lowers it: "
             "'warmup(10%) >> hold() * plateau(factor=0.5, patience=2)'."
         )
-    if name not in _SENTENCES:
+    if name not in _BUILDERS:
         raise ScheduleError(
-            f"unknown name {brief(name)}; transformers' are {', '.join(_SENTENCES)}.{nearest(name, _SENTENCES)}"
+            f"unknown name {brief(name)}; transformers' are {', '.join(_BUILDERS)}.{nearest(name, _BUILDERS)}"
         )
     allowed = allowed_arguments(name)
     for key in kwargs:
@@ -65,7 +65,7 @@ def from_transformers(
         as_count(num_warmup_steps, "num_warmup_steps")
     if name not in WITHOUT_WARMUP and num_warmup_steps is None:
         raise ScheduleError(f"{name!r} needs num_warmup_steps; 0 for none.")
-    return _SENTENCES[name](num_warmup_steps or 0, num_training_steps, **kwargs)
+    return _BUILDERS[name](num_warmup_steps or 0, num_training_steps, **kwargs)
 
 
 def _warm(steps: int, schedule: Schedule, **kwargs: Any) -> Schedule:
@@ -191,7 +191,7 @@ def _required(total: int | None, name: str) -> int:
 
 
 # Each name's function of the warmup, the updates of the run and what transformers takes for this name.
-_SENTENCES: dict[str, Callable[..., Schedule]] = {
+_BUILDERS: dict[str, Callable[..., Schedule]] = {
     "linear": lambda steps, total: _warm(steps, linear()),
     "cosine": _cosine,
     "cosine_with_restarts": _cosine_with_restarts,
@@ -206,11 +206,11 @@ _SENTENCES: dict[str, Callable[..., Schedule]] = {
 }
 
 #: The names whose curve follows from the updates alone.
-TRANSFORMERS_NAMES = tuple(name for name in _SENTENCES if name != "reduce_lr_on_plateau")
+TRANSFORMERS_NAMES = tuple(name for name in _BUILDERS if name != "reduce_lr_on_plateau")
 
 
 def allowed_arguments(name: str) -> tuple[str, ...]:
-    """What `lr_scheduler_kwargs` may hold for one of transformers' names.
+    """Return what `lr_scheduler_kwargs` may hold for one of transformers' names.
 
     Example:
     ```python
@@ -219,4 +219,4 @@ def allowed_arguments(name: str) -> tuple[str, ...]:
 
     ```
     """
-    return tuple(inspect.signature(_SENTENCES[name]).parameters)[2:]
+    return tuple(inspect.signature(_BUILDERS[name]).parameters)[2:]

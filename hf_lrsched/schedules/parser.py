@@ -20,15 +20,14 @@ from .schedule import MAX_CHARACTERS, MAX_DEPTH, Schedule
 from .units import NUMBER
 
 _CHARACTER_HINTS = {
-    ">": " Phases are joined by '>>'.",
+    **dict.fromkeys(">|;-→➔≫", " Phases are joined by '>>'."),
+    **dict.fromkeys("×·∗", " Factors are joined by '*'."),
     "%": " Write a share without a blank: 10%.",
     "+": " Phases are joined by '>>', factors by '*'.",
-    "|": " Phases are joined by '>>'.",
-    ";": " Phases are joined by '>>'.",
     **dict.fromkeys("\"'`“”„‘’«»", " A schedule's text has no quotes."),
 }
 
-# Names of other libraries, with the equivalent here.
+# Names of other libraries, with the equivalent here: of `get_linear_schedule_with_warmup` that of `linear_with_warmup`.
 _NAME_HINTS = {
     "constant": "hold()",
     "constant_with_warmup": "warmup(...) >> hold()",
@@ -41,6 +40,9 @@ _NAME_HINTS = {
     "cosine_warmup_with_min_lr": "warmup(..., start=...) >> cosine(to_lr=...)",
     "warmup_stable_decay": "wsd()",
     "reduce_lr_on_plateau": "plateau()",
+    "cosine_with_hard_restarts_with_warmup": "warmup(...) >> repeat(cosine(), cycles=...)",
+    "polynomial_decay_with_warmup": "warmup(...) >> polynomial(to_lr=...)",
+    "greedy": "plateau(), which only lowers the LR",
     "onecycle": "one_cycle()",
     "cyclic": "triangular(up=...)",
 }
@@ -182,8 +184,9 @@ class _Reader:
         name = self.take()
         if name.text not in NAMES:
             allowed = ", ".join(sorted(NAMES))
-            equivalent = _NAME_HINTS.get(name.text.lower())
-            hint = f" Here it is {equivalent}." if equivalent else nearest(name.text, NAMES)
+            plain = name.text.lower().removeprefix("get_").replace("_schedule", "")
+            equivalent = _NAME_HINTS.get(plain)
+            hint = f" Here it is {equivalent}." if equivalent else nearest(plain, NAMES)
             raise ScheduleError(
                 f"unknown schedule {brief(name.text)}.{hint} Known are {allowed}.",
                 self.text,

@@ -1,4 +1,4 @@
-"""Named schedules: sentences of the language that have a name, and register() for one's own."""
+"""Named schedules, and register() for your own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .units import Length
 
 @named
 def bert(*, warmup: LengthArgument | None = "10%", to: FactorArgument = 0.0) -> Schedule:
-    """BERT's: `warmup(10%) >> linear()`.
+    """Build BERT's schedule: `warmup(10%) >> linear()`.
 
     Args:
         warmup (length or `None`, defaults to `10%`): The climb; `None` for none.
@@ -37,14 +37,14 @@ def bert(*, warmup: LengthArgument | None = "10%", to: FactorArgument = 0.0) -> 
 
     ```
     """
-    return _after(warmup, linear(to=to))
+    return _warm_up(warmup, linear(to=to))
 
 
 @named
 def wsd(
     *, warmup: LengthArgument | None = "5%", cooldown: LengthArgument = "20%", to: FactorArgument = 0.0
 ) -> Schedule:
-    """Warmup, stable, decay, also called trapezoidal: `warmup(5%) >> hold() >> one_minus_sqrt(over=20%)`.
+    """Hold between a warmup and a decay (warmup, stable, decay; also called trapezoidal): `warmup(5%) >> hold() >> one_minus_sqrt(over=20%)`.
 
     Args:
         warmup (length or `None`, defaults to `5%`): The climb; `None` for none.
@@ -63,7 +63,7 @@ def wsd(
 
     ```
     """
-    return _after(warmup, hold() >> one_minus_sqrt(to=to, over=cooldown))
+    return _warm_up(warmup, hold() >> one_minus_sqrt(to=to, over=cooldown))
 
 
 @named
@@ -75,7 +75,7 @@ def cosine_restarts(
     decay: DecayFactorArgument = 1.0,
     to: FactorArgument = 0.0,
 ) -> Schedule:
-    """Cosine annealing with warm restarts: `warmup(10%) >> repeat(cosine(), cycles=3)`.
+    """Anneal along cosines with warm restarts: `warmup(10%) >> repeat(cosine(), cycles=3)`.
 
     Args:
         cycles (`int`, defaults to 3): How many.
@@ -95,14 +95,14 @@ def cosine_restarts(
 
     ```
     """
-    return _after(warmup, repeat(cosine(to=to), cycles=cycles, growth=growth, decay=decay))
+    return _warm_up(warmup, repeat(cosine(to=to), cycles=cycles, growth=growth, decay=decay))
 
 
 @named
 def step_decay(
     *, every: LengthArgument = "1ep", factor: DecayFactorArgument = 0.1, warmup: LengthArgument | None = "10%"
 ) -> Schedule:
-    """Step decay after a warmup: `warmup(10%) >> step(every=1ep)`.
+    """Fall in steps after a warmup: `warmup(10%) >> step(every=1ep)`.
 
     Args:
         every (length, defaults to `1ep`): Between two drops.
@@ -120,18 +120,18 @@ def step_decay(
 
     ```
     """
-    return _after(warmup, step(every=every, factor=factor))
+    return _warm_up(warmup, step(every=every, factor=factor))
 
 
 @named
 def exponential_decay(*, rate: PositiveArgument = 0.1, warmup: LengthArgument | None = None) -> Schedule:
-    """The exponential decay of the textbooks, `lr = initial_lr * exp(-rate * epoch)`: by default `exponential(rate=0.1)`.
+    """Fall exponentially, `lr = initial_lr * exp(-rate * epoch)`: by default `exponential(rate=0.1)`.
 
     Args:
         rate (`float`, defaults to 0.1): Decay per epoch.
         warmup (length or `None`, defaults to `None`): The climb before it.
 
-    When: to follow a recipe that has it. When not: first; the rate must fit the length of the run.
+    When: to repeat a recipe that has it. When not: first; the rate must fit the length of the run.
 
     Source: the standard form.
 
@@ -142,18 +142,18 @@ def exponential_decay(*, rate: PositiveArgument = 0.1, warmup: LengthArgument | 
 
     ```
     """
-    return _after(warmup, exponential(rate=rate))
+    return _warm_up(warmup, exponential(rate=rate))
 
 
 @named
 def slanted_triangular(*, cut: LengthArgument = "10%", ratio: PositiveArgument = 32.0) -> Schedule:
-    """A short climb and a long straight fall: `warmup(10%, start=0.03125) >> linear(to=0.03125)`.
+    """Climb briefly, then fall in a straight line: `warmup(10%, start=0.03125) >> linear(to=0.03125)`.
 
     Args:
         cut (length, defaults to `10%`): The climb.
         ratio (`float`, defaults to 32): How far the lowest LR is below the peak; at least 1.
 
-    When: to follow ULMFiT. When not: else; `bert()` has the same shape and ends at 0.
+    When: to repeat ULMFiT. When not: in other fine-tuning; `bert()` has the same shape and ends at 0.
 
     Source: Howard & Ruder 2018, ULMFiT, https://arxiv.org/abs/1801.06146. Its formula rounds the cut down, so that, where
     `10%` of the run is not whole, its last LRs fall below the lowest; this one ends where it says.
@@ -172,7 +172,7 @@ def slanted_triangular(*, cut: LengthArgument = "10%", ratio: PositiveArgument =
 
 @named
 def noam(*, warmup: LengthArgument = 4000) -> Schedule:
-    """The Transformer's: `warmup(4000) >> inverse_sqrt()`, as factors of its peak.
+    """Build the Transformer's schedule: `warmup(4000) >> inverse_sqrt()`, as factors of its peak.
 
     The paper's `d_model ** -0.5 * min(t ** -0.5, t * warmup ** -1.5)` has its peak `(d_model * warmup) ** -0.5` at the
     end of the warmup: give that as the learning rate. The paper counts t from 1 and this from 0, so each LR comes one
@@ -196,7 +196,7 @@ def noam(*, warmup: LengthArgument = 4000) -> Schedule:
 
 
 def register(name: str, schedule: str | Schedule | Callable[..., Schedule]) -> None:
-    """Gives a schedule a name, which then works in texts, YAML and on the command line of this process.
+    """Give a schedule a name, which then works in texts, in YAML and on the command line of this process.
 
     Args:
         name (`str`): Letters, digits and `_`.
@@ -216,17 +216,17 @@ def register(name: str, schedule: str | Schedule | Callable[..., Schedule]) -> N
     if isinstance(schedule, str):
         schedule = parse(schedule)
     if isinstance(schedule, Schedule):
-        sentence = schedule
+        named_schedule = schedule
 
         def stand_for() -> Schedule:
-            return sentence
+            return named_schedule
 
-        stand_for.__qualname__ = f"register({str(sentence)!r})"  # the same sentence again is no other definition
+        stand_for.__qualname__ = f"register({str(named_schedule)!r})"  # the same schedule again is the same definition
         schedule = stand_for
     if not callable(schedule):
         raise ScheduleError(f"{name!r} must stand for a text, a schedule or a function that returns one.")
     named(schedule, name)
 
 
-def _after(warmup: Length | None, schedule: Schedule) -> Schedule:
+def _warm_up(warmup: Length | None, schedule: Schedule) -> Schedule:
     return schedule if warmup is None else climb(warmup) >> schedule

@@ -171,19 +171,25 @@ class _Definition:
         return {name: values[name] for name in self.parameters}
 
     def _hint(self, name: str) -> str:
-        """Suggest the argument that another library calls so, else the nearest name."""
-        found = [f"{argument}=" for argument in _ARGUMENT_HINTS.get(name, ()) if argument in self.parameters]
-        return f" Did you mean {' or '.join(found)}?" if found else nearest(name, self.parameters)
+        """Suggest the phase or the argument that another library calls so, else the nearest name."""
+        for part, sentence in _PHASE_HINTS.items():
+            if part in name and part not in (self.name, *self.parameters):
+                return f" It is a phase of its own: {sentence.format(self.name)}."
+        found = next((argument for argument in _ARGUMENT_HINTS.get(name, ()) if argument in self.parameters), None)
+        return f" Did you mean {found}=?" if found else nearest(name, self.parameters)
 
+
+# Parts of other libraries' arguments that are a phase here.
+_PHASE_HINTS = {"warmup": "warmup(10%) >> {}(...)", "momentum": "{}(...) * momentum()"}
 
 # Arguments of other libraries, with those that may be meant.
 _ARGUMENT_HINTS = {
-    **dict.fromkeys(["min_lr", "lr_end", "eta_min", "end_lr", "lr_min"], ("to_lr",)),
-    **dict.fromkeys(["min_lr_rate", "min_lr_ratio", "end_factor", "alpha", "final"], ("to",)),
-    **dict.fromkeys(["ratio", "warmup_ratio"], ("over", "cut", "to")),
-    **dict.fromkeys(["steps", "num_steps", "updates", "length", "duration", "warmup_steps"], ("over", "every")),
+    **dict.fromkeys(["min_lr", "lr_end", "eta_min", "end_lr", "lr_min"], ("to_lr", "to")),
+    **dict.fromkeys(["min_lr_rate", "min_lr_ratio", "end_factor", "alpha", "final", "final_div_factor"], ("to",)),
+    **dict.fromkeys(["ratio", "warmup_ratio", "warmup_steps", "num_warmup_steps"], ("warmup", "over", "cut", "to")),
+    **dict.fromkeys(["steps", "num_steps", "updates", "length", "duration"], ("every", "over")),
     **dict.fromkeys(["T_max", "total_steps", "decay_steps"], ("over",)),
-    **dict.fromkeys(["start_factor", "warmup_lr_rate", "init"], ("start",)),
+    **dict.fromkeys(["start_factor", "warmup_lr_rate", "init", "div_factor"], ("start",)),
     "gamma": ("factor", "rate"),
     "step_size": ("every",),
     "milestones": ("at",),
@@ -253,9 +259,9 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
 
 
 def named(function: Callable[P, Schedule], name: str | None = None) -> Callable[P, Schedule]:
-    """Make a name of the language from a function that returns a schedule: a sentence with arguments.
+    """Make a name of the language from a function that returns a schedule.
 
-    The schedule prints as the sentence. Arguments are read as those of a [`phase`].
+    The schedule prints as its phases, not as the name. Arguments are read as those of a [`phase`].
 
     Raises:
         ScheduleError: The name is taken.

@@ -168,7 +168,7 @@ class Length:
             sign, rate = "x" if self.unit == "ep" else "/", getattr(horizon, _RATES[self.unit])
             amount = f"{self.amount.numerator:,}" if self.amount.denominator == 1 else _decimal(self.amount)
             return f"{self} = {amount} {sign} {rate:,} = {updates} updates"
-        return f"{updates} updates"
+        return f"{updates} update{'' if updates == '1' else 's'}"
 
     def __str__(self) -> str:
         amount = self.amount * 100 if self.unit == "%" else self.amount

@@ -1,4 +1,4 @@
-"""Clocks: what a schedule counts, updates or something else that a run spends. Pure."""
+"""Clocks: what a schedule counts: updates, epochs, tokens or seconds."""
 
 import math
 import re
@@ -21,7 +21,7 @@ class Clock:
     name: ClassVar[str] = "updates"
 
     def horizon(self, run: Horizon) -> Horizon:
-        """What the schedule is resolved against, in the clock's own unit.
+        """Return the horizon that the schedule is resolved against, in the clock's own unit.
 
         Args:
             run ([`Horizon`]): The run in updates.
@@ -34,7 +34,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Epochs(Clock):
-    """Counts passes over the data: where a run is resumed with another batch size, the position is that of the data.
+    """Counts passes over the data. A run that is resumed with another batch size continues at the same place in the data.
 
     Lengths in updates mean updates of the batch size that the run has now.
     """
@@ -79,17 +79,17 @@ class Time(Clock):
 
 
 def updates() -> Clock:
-    """The default clock."""
+    """Count updates: the default clock."""
     return Clock()
 
 
 def epochs() -> Clock:
-    """A schedule follows the passes over the data, also where the batch size changes. See [`Epochs`]."""
+    """Count passes over the data, also where the batch size changes. See [`Epochs`]."""
     return Epochs()
 
 
 def tokens(total: int | str) -> Clock:
-    """A schedule follows the tokens seen: `tokens(2_000_000)`. See [`Tokens`]."""
+    """Count the tokens seen: `tokens(2_000_000)`. See [`Tokens`]."""
     text = str(total).removesuffix("tok")
     if isinstance(total, bool) or not re.fullmatch(r"\d+", text, re.ASCII) or int(text) < 1:
         raise ScheduleError(
@@ -99,7 +99,7 @@ def tokens(total: int | str) -> Clock:
 
 
 def time(limit: str | Duration) -> Clock:
-    """A schedule follows the time: `time("30min")`. See [`Time`].
+    """Count the time: `time("30min")`. See [`Time`].
 
     Example:
     ```python
@@ -121,7 +121,7 @@ CLOCKS: dict[str, Callable[..., Clock]] = {"updates": updates, "epochs": epochs,
 
 
 def as_clock(value: object) -> Clock:
-    """A clock, read from its text where it is one: `updates`, `epochs`, `tokens(2000000)`, `time(30min)`.
+    """Read a clock from its text: `updates`, `epochs`, `tokens(2000000)`, `time(30min)`.
 
     Raises:
         ScheduleError: Not a clock.

@@ -25,12 +25,12 @@ class PlateauTracker:
         return rule
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {"phase": str(self.reaction.phase), **self.state}
 
 
 def track_plateaus(curves: list[Curve], schedules: tuple[str, ...]) -> list[PlateauTracker]:
-    """A fresh tracker for each `plateau()`, one for all groups with the same schedule."""
+    """Make a tracker for each `plateau()`, one for all groups with the same schedule."""
     return [
         PlateauTracker(text, reaction, reaction.shape.initial_state())
         for text, curve in dict(zip(schedules, curves, strict=True)).items()
@@ -56,7 +56,7 @@ def restore_plateaus(plateaus: list[PlateauTracker], saved: list[dict[str, Any]]
 
 
 def get_scales(trajectory: Trajectory, plateaus: list[PlateauTracker], scale: float) -> list[float]:
-    """The factor of each group's LRs."""
+    """Return the scale of each group's LRs."""
     scales = dict.fromkeys(trajectory.settings.schedules, scale)
     for plateau in plateaus:
         scales[plateau.schedule] *= plateau.state["scale"]

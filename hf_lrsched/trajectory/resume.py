@@ -22,7 +22,7 @@ RESUME_CHOICES = {
 
 
 def check_on_resume(on_resume: str) -> tuple[str, str | None]:
-    """A choice and, for `rewarm(LENGTH)`, its length.
+    """Return the choice and, for `rewarm(LENGTH)`, the length.
 
     Raises:
         ScheduleError: Not a choice.
@@ -59,7 +59,7 @@ def is_same_data(was: RunSettings, new: RunSettings) -> bool:
 
 
 def resume_trajectory(old: Trajectory, was: RunSettings, new: RunSettings, t: float, on_resume: str) -> Trajectory:
-    """The trajectory of a run that goes on at position t with settings that have changed.
+    """Return the trajectory of a run that goes on at position t with other settings.
 
     Args:
         old ([`Trajectory`]): The checkpoint's, with what earlier resumes made of it.
@@ -113,7 +113,7 @@ def resume_trajectory(old: Trajectory, was: RunSettings, new: RunSettings, t: fl
 
 
 def rewarm(new: RunSettings, t: float, lrs: list[float], over: str) -> Trajectory:
-    """The new curve, reached in a straight line from these LRs."""
+    """Return the new curve, reached in a straight line from these LRs."""
     updates = math.ceil(as_length(over).updates(new.horizon))
     if t + updates > new.horizon.num_updates:
         raise ScheduleError(
@@ -130,7 +130,7 @@ def explain_refusal(
     after: list[float],
     choices: Iterable[str] = RESUME_CHOICES,
 ) -> str:
-    """Why a resume is refused, with both LRs and the choices."""
+    """Explain why a resume is refused, with both LRs and the choices."""
     lines = "\n".join(f"  {name!r}: {RESUME_CHOICES[name]}" for name in choices if name != "strict")
     return (
         f"cannot resume at {where}: {'; '.join(differences)}. The next update's LR is {format_lrs(before)} by the checkpoint "

@@ -78,7 +78,7 @@ def resume_state(state: RunState, saved: dict[str, Any], on_resume: str, order: 
 
 
 def read_state(data: dict[str, Any]) -> RunState:
-    """The state of a checkpoint, with the settings of the run that wrote it.
+    """Read the state of a checkpoint, with the settings of the run that wrote it.
 
     Raises:
         ScheduleError: The data is corrupted, or of another version.
@@ -118,7 +118,7 @@ def read_state(data: dict[str, Any]) -> RunState:
 
 
 def explain_resume(state: RunState) -> str:
-    """One line: the LR before and after the update at which a run goes on."""
+    """Explain in one line the LR before and after the update at which a run goes on."""
     now = format_lrs(state.lrs())
     latest = state.events[-1] if state.events else {}
     if latest.get("kind") != "resume" or latest["t"] != state.update:

@@ -63,7 +63,7 @@ class RunSettings:
         return replace(self, peaks=tuple(self.peaks[index] for index in order), own_schedules=own)
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return plain data."""
         return {
             "schedule": self.schedule,
             **asdict(self.horizon),
@@ -82,7 +82,7 @@ class RunSettings:
         return cls(str(data["schedule"]), horizon, peaks, own, str(data["clock"]))
 
     def differences(self, other: "RunSettings") -> list[str]:
-        """Each setting in which `other` differs, with both values."""
+        """List each setting in which `other` differs, with both values."""
         mine, others = self.to_data(), other.to_data()
         return [_explain_difference(name, mine[name], others[name]) for name in mine if mine[name] != others[name]]
 

@@ -16,7 +16,7 @@ def make(schedule="warmup(2) >> linear()", updates=10, peak=1e-3, clock="updates
     return RunState.start(RunSettings(schedule, Horizon(updates), peaks=(peak,), clock=clock))
 
 
-def resumed(how, updates=16, done=4):
+def resume(how, updates=16, done=4):
     old = make()
     old.advance_to(done)
     return resume_state(make("warmup(4) >> cosine()", updates, peak=2e-3), old.to_data(), how).state
@@ -32,7 +32,7 @@ def test_without_a_resume_it_is_the_curve():
 @pytest.mark.parametrize("updates", [8, 10, 16])
 @pytest.mark.parametrize("how", HOWS)
 def test_the_curve_has_the_lrs_that_are_used(how, updates):
-    state = resumed(how, updates)
+    state = resume(how, updates)
     curve = followed_curve(state)
     ahead = np.arange(4, updates)
     planned = state.peaks[0] * curve(ahead)
@@ -56,7 +56,7 @@ def test_the_curve_has_the_lrs_that_are_used(how, updates):
     ],
 )
 def test_one_line(how, line, unused):
-    state = resumed(how)
+    state = resume(how)
     assert explain_followed(state) == line
     assert unused_settings(state) == (["schedule='warmup(4) >> cosine()'", "peak LR 0.002"] if unused else [])
 
@@ -70,7 +70,7 @@ def test_one_line(how, line, unused):
     ],
 )
 def test_parts(how, expected):
-    assert [(part.text, part.start, part.end) for part in followed_curve(resumed(how)).parts] == expected
+    assert [(part.text, part.start, part.end) for part in followed_curve(resume(how)).parts] == expected
 
 
 def test_an_early_cooldown():

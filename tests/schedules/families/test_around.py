@@ -6,6 +6,8 @@ import pytest
 
 from hf_lrsched.schedules import ScheduleError, linear, parse, planned, rising, step
 
+from ..tables import check_factors, for_each_row
+
 
 def timm_cosine(t, peak, total, lr_min, warmup, warmup_lr_init):
     """timm's CosineLRScheduler with its default warmup_prefix=False: the cosine counts the warmup's updates, too."""
@@ -67,3 +69,39 @@ def test_what_would_rise_says_how_to_let_it():
     with pytest.raises(ScheduleError, match="at most 1"):
         step(every=1, factor=1.1).resolve(4)
     assert str(rising(step(every=1, factor=1.1))) == "rising(step(every=1, factor=1.1))"
+
+
+TABLE = [
+    # -- floor: of anything, its warmup included
+    ("floor(linear(), to=0.4)", 4, [1, 0.75, 0.5, 0.4, 0.4]),
+    ("floor(warmup(2) >> linear(), to=0.3)", 6, [0.3, 0.5, 1, 0.75, 0.5, 0.3, 0.3]),
+    ("warmup(2) >> floor(linear(), to=0.3)", 6, [0, 0.5, 1, 0.75, 0.5, 0.3, 0.3]),
+    ("floor(repeat(linear(), cycles=2), to=0.6)", 4, [1, 0.6, 1, 0.6, 0.6]),
+    ("floor(linear() * linear(), to=0.2)", 4, [1, 0.5625, 0.25, 0.2, 0.2]),
+    ("floor(linear(over=2), to=0.5) >> linear()", 4, [1, 0.5, 0.5, 0.25, 0]),
+    # -- rising: ends above the start, factors above 1
+    ("rising(linear(to=2))", 4, [1, 1.25, 1.5, 1.75, 1.75]),
+    ("rising(cosine(to=2))", 2, [1, 1.5, 1.5]),
+    ("rising(polynomial(power=2, to=2))", 4, [1, 1.4375, 1.75, 1.9375, 1.9375]),
+    ("rising(polynomial(power=2, to=2, of=progress))", 4, [1, 1.0625, 1.25, 1.5625, 1.5625]),
+    ("rising(exponential(to=4))", 2, [1, 2, 2]),
+    ("rising(step(every=2, factor=2))", 5, [1, 1, 2, 2, 4, 4]),
+    ("rising(multistep(at=[1, 2], factor=1.5))", 3, [1, 1.5, 2.25, 2.25]),
+    ("warmup(2) >> rising(linear(to=2, over=2) >> linear())", 6, [0, 0.5, 1, 1.5, 2, 1, 0]),
+    ("rising(linear())", 2, [1, 0.5, 0]),
+    # -- from_start: the phases before it cover its beginning
+    ("warmup(2) >> from_start(linear())", 8, [0, 0.5, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0]),
+    ("hold(1, to=0) >> from_start(cosine(to=0.2))", 4, [0, 0.882842712474619, 0.6, 0.317157287525381, 0.2]),
+    ("warmup(1) >> from_start(linear(over=2))", 4, [0, 0.5, 0, 0, 0]),
+    # -- planned: for a longer run, and for a shorter one
+    ("planned(linear(), length=8)", 4, [1, 0.875, 0.75, 0.625, 0.5]),
+    ("planned(warmup(25%) >> linear(), length=8)", 5, [0, 0.5, 1, 5 / 6, 4 / 6, 0.5]),
+    ("planned(linear(), length=2)", 4, [1, 0.5, 0, 0, 0]),
+    ("warmup(2) >> planned(linear(), length=8)", 6, [0, 0.5, 1, 0.875, 0.75, 0.625, 0.5]),
+    ("planned(linear(over=4), length=8, over=2) >> hold()", 4, [1, 0.75, 0.5, 0.5, 0.5]),
+]
+
+
+@for_each_row(TABLE)
+def test_factors(text, horizon, expected):
+    check_factors(text, horizon, expected)

@@ -5,6 +5,8 @@ import pytest
 from hf_lrsched.schedules import ScheduleError, cosine, momentum, one_cycle, parse, repeat
 from hf_lrsched.schedules.families.momentum import get_momentum
 
+from ..tables import check_factors, for_each_row
+
 
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -52,3 +54,15 @@ def test_text_is_read_back():
 def test_refused(make, message):
     with pytest.raises(ScheduleError, match=message):
         make()
+
+
+TABLE = [
+    # -- momentum: the LR is as without it
+    ("one_cycle(peak_at=0.5, start=0.2, to=0, shape=linear) * momentum()", 6, [0.2, 0.6, 1, 2 / 3, 1 / 3, 0, 0]),
+    ("hold(2) * momentum() >> linear()", 4, [1, 1, 1, 0.5, 0]),
+]
+
+
+@for_each_row(TABLE)
+def test_factors(text, horizon, expected):
+    check_factors(text, horizon, expected)

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from hf_lrsched.schedules import ScheduleError, cooldown, hold, linear, parse, plateau, warmup
-from hf_lrsched.schedules.families.cooldown import cool_down, find_cooldown
+from hf_lrsched.schedules import ScheduleError, hold, parse, plateau
+
+from ..tables import check_factors, for_each_row
 
 
 def rule(**kwargs):
@@ -223,27 +224,14 @@ def test_refused_when_made(text, message):
         parse(text)
 
 
-@pytest.mark.parametrize("at, level", [(20, 1.0), (33.25, 0.5), (0, 0.25)])
-@pytest.mark.parametrize("shape, left", [("linear", lambda p: 1 - p), ("one_minus_sqrt", lambda p: 1 - math.sqrt(p))])
-def test_a_cooldown_that_begins_early(at, level, shape, left):
-    curve = (warmup(10) >> hold() >> cooldown(8, shape=shape, to=0.125)).resolve(100)
-    found = cool_down(curve, at, level, peak=1e-4)
-    for step in range(9):
-        assert found(at + step) == pytest.approx(0.125 + (level - 0.125) * left(step / 8), rel=1e-12)
-    assert found(at + 50) == pytest.approx(0.125)  # and stays there
+TABLE = [
+    # -- on paper, plateau() is 1, and takes the length of what stands beside it
+    ("(warmup(2) >> linear()) * plateau()", 6, [0, 0.5, 1, 0.75, 0.5, 0.25, 0]),
+    ("hold(2) * plateau() >> linear()", 4, [1, 1, 1, 0.5, 0]),
+    ("warmup(2) >> plateau()", 4, [0, 0.5, 1, 1, 1]),
+]
 
 
-def test_a_cooldown_below_its_end_stays_where_it_is():
-    curve = (warmup(10) >> hold() >> cooldown(8, to=0.5)).resolve(100)
-    assert cool_down(curve, 2, 0.2, peak=1.0)(np.arange(2.0, 12.0)).tolist() == [0.2] * 10
-
-
-def test_an_absolute_end_holds_for_each_group():
-    curve = (hold() >> cooldown(8, to_lr=1e-6)).resolve(100, peak=1e-4)
-    assert cool_down(curve, 20, 1.0, peak=1e-4)(28) == pytest.approx(0.01)
-
-
-def test_without_a_cooldown():
-    curve = linear().resolve(10)
-    assert find_cooldown(curve) is None
-    assert cool_down(curve, 3, 0.5, 1.0) is curve
+@for_each_row(TABLE)
+def test_factors(text, horizon, expected):
+    check_factors(text, horizon, expected)

@@ -1,9 +1,38 @@
-"""explain(): what the lengths came to, in words that can be checked by hand."""
+"""Curves: what they return, and how they explain themselves."""
 
 import pytest
 
-from hf_lrsched import ScheduleError, linear, parse, warmup
-from hf_lrsched.schedules import Horizon, as_length
+from hf_lrsched.schedules import (
+    Horizon,
+    ScheduleError,
+    as_length,
+    linear,
+    parse,
+    warmup,
+)
+
+
+def test_an_update_before_the_first_is_refused():
+    curve = parse("linear()").resolve(4)
+    for t in (-1, [0, -1], float("nan"), [1.0, float("nan")]):
+        with pytest.raises(ScheduleError, match="counted from 0"):
+            curve(t)
+
+
+def test_empty_and_scalar_arguments():
+    curve = parse("warmup(2) >> linear()").resolve(4)
+    assert curve([]).shape == (0,)
+    assert isinstance(curve(3), float)
+    assert curve([[1], [3]]).tolist() == [[0.5], [0.5]]
+
+
+@pytest.mark.parametrize("text", ["triangular(up=2, to=0)", "cosine(cycles=1)", "piecewise(points=[[0, 0], [10, 1]])"])
+@pytest.mark.parametrize("updates", [5, 6, 7, 8])
+def test_past_the_end_nothing_rises(text, updates):
+    curve = parse(text).resolve(updates)
+    last = curve(updates - 1)
+    assert all(curve(t) <= last for t in (updates, updates + 1, 10 * updates))
+
 
 RUN = Horizon(345, updates_per_epoch=115, samples_per_update=32, tokens_per_update=4096)
 
@@ -12,7 +41,7 @@ RUN = Horizon(345, updates_per_epoch=115, samples_per_update=32, tokens_per_upda
     ("length", "arithmetic"),
     [
         (500, "500 updates"),
-        (1, "1 updates"),
+        (1, "1 update"),
         ("10%", "10% of 345 updates = 35"),
         (0.1, "10% of 345 updates = 35"),
         ("2.5%", "2.5% of 345 updates = 9"),  # 8.625
@@ -104,6 +133,6 @@ def test_warnings_come_last():
     assert explained.splitlines()[-1].startswith("  warning: step(every=9, factor=0.5) never drops: 9 updates")
 
 
-def test_what_does_not_fit_is_refused_here_too():
+def test_explain_refuses_what_does_not_fit():
     with pytest.raises(ScheduleError, match="nothing is left for linear"):
         (warmup(10) >> linear()).explain(10)

@@ -1,53 +1,20 @@
-"""transformers' and torch's schedulers, side by side with ours: full traces, to 1e-12 of the peak.
+"""transformers' schedulers, side by side with ours: full traces, to 1e-12 of the peak.
 
-Where a reference is wrong, or means something else, a test shows both values and says why.
+Where transformers is wrong, or means something else, a test shows both values and says why.
 """
 
-import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from torch.optim import lr_scheduler
 from transformers import get_inverse_sqrt_schedule, get_scheduler
 
 import hf_lrsched
-from hf_lrsched import ScheduleError, parse
+from hf_lrsched.schedules import ScheduleError
 
-quick = settings(max_examples=25, deadline=None, derandomize=True)
-rates = st.floats(0, 1)
-peaks = st.floats(1e-6, 10)
-
-
-def an_optimizer(*peaks, default=None):
-    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": peak} for peak in peaks]
-    return torch.optim.SGD(groups, lr=peaks[0] if default is None else default)
-
-
-def trace(make, updates, *peaks, **kwargs):
-    """The LR of each group at each update: used by it, not written down after it."""
-    optimizer = an_optimizer(*peaks, **kwargs)
-    scheduler = make(optimizer)
-    used = []
-    for _ in range(updates):
-        used.append([float(group["lr"]) for group in optimizer.param_groups])
-        optimizer.step()
-        scheduler.step()
-    return np.array(used)
-
-
-def assert_same(ours, theirs, *peaks):
-    assert np.abs(ours - theirs).max(initial=0) <= 1e-12 * max(peaks)
-
-
-@st.composite
-def runs(draw, longest=150, shortest=1):
-    """(num_training_steps, num_warmup_steps): anything from no warmup to all but one update."""
-    total = draw(st.integers(shortest, longest))
-    return total, draw(st.integers(0, total - 1))
+from .references import an_optimizer, assert_same, peaks, quick, rates, runs, trace
 
 
 def assert_same_name(name, total, warm, peak, *, past=0, **kwargs):
@@ -56,9 +23,6 @@ def assert_same_name(name, total, warm, peak, *, past=0, **kwargs):
     assert_same(
         trace(lambda o: hf_lrsched.get_scheduler(name, o, warm, total, kwargs), total + past, peak), theirs, peak
     )
-
-
-# ---------------------------------------------------------------- transformers
 
 
 @quick
@@ -178,145 +142,6 @@ def test_names_that_need_no_end(name):
     assert_same(trace(lambda o: hf_lrsched.get_scheduler(name, o, **warm), 3000, 1e-3), theirs, 1e-3)
 
 
-# ---------------------------------------------------------------- torch
-
-
-def ours(text, updates, *peaks, **horizon):
-    return trace(lambda o: hf_lrsched.get_scheduler(text, o, num_training_steps=updates, **horizon), updates, *peaks)
-
-
-@quick
-@given(st.integers(1, 150), peaks, st.integers(1, 60), st.floats(0.05, 1))
-def test_step_lr(total, peak, every, gamma):
-    theirs = trace(lambda o: lr_scheduler.StepLR(o, every, gamma), total, peak)
-    assert_same(ours(f"step(every={every}, factor={gamma!r})", total, peak), theirs, peak)
-
-
-@quick
-@given(st.integers(1, 150), peaks, st.sets(st.integers(1, 200), min_size=1, max_size=6), st.floats(0.05, 1))
-def test_multi_step_lr(total, peak, milestones, gamma):
-    at = sorted(milestones)
-    theirs = trace(lambda o: lr_scheduler.MultiStepLR(o, at, gamma), total, peak)
-    assert_same(ours(f"multistep(at={at}, factor={gamma!r})", total, peak), theirs, peak)
-
-
-@quick
-@given(st.integers(1, 150), peaks, st.floats(0.5, 0.999))
-def test_exponential_lr(total, peak, gamma):
-    theirs = trace(lambda o: lr_scheduler.ExponentialLR(o, gamma), total, peak)
-    assert_same(ours(f"exponential(rate={-math.log(gamma)!r}, per=1)", total, peak), theirs, peak)
-    assert_same(ours(f"step(every=1, factor={gamma!r})", total, peak), theirs, peak)
-
-
-@quick
-@given(st.integers(1, 150), peaks, rates)
-def test_cosine_annealing_lr(total, peak, rate):
-    theirs = trace(lambda o: lr_scheduler.CosineAnnealingLR(o, total, eta_min=rate * peak), total, peak)
-    assert_same(ours(f"cosine(to_lr={rate * peak!r})", total, peak), theirs, peak)
-
-
-@quick
-@given(st.integers(1, 200), peaks, rates, st.integers(1, 40), st.integers(1, 3))
-def test_cosine_annealing_warm_restarts(total, peak, rate, first, growth):
-    theirs = trace(
-        lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, first, growth, eta_min=rate * peak), total, peak
-    )
-    text = f"repeat(cosine(to_lr={rate * peak!r}), first={first}, growth={growth})"
-    assert_same(ours(text, total, peak), theirs, peak)
-
-
-@quick
-@given(st.integers(1, 150), peaks, st.floats(0.2, 4))
-def test_polynomial_lr(total, peak, power):
-    theirs = trace(lambda o: lr_scheduler.PolynomialLR(o, total, power), total, peak)
-    assert_same(ours(f"polynomial(power={power!r})", total, peak), theirs, peak)
-
-
-@quick
-@given(runs(shortest=2), peaks, st.floats(0.001, 1), rates)
-def test_linear_lr(run, peak, one, other):
-    total, warm = run
-    low, high = sorted([one, max(other, 0.001)])
-    theirs = trace(lambda o: lr_scheduler.LinearLR(o, low, high, max(warm, 1)), total, peak)
-    assert_same(ours(f"warmup({max(warm, 1)}, start={low!r}, to={high!r}) >> hold()", total, peak), theirs, peak)
-
-
-@quick
-@given(runs(shortest=2), peaks, rates)
-def test_constant_lr(run, peak, factor):
-    assume(factor > 1e-3)  # torch divides by it again
-    total, warm = run
-    theirs = trace(lambda o: lr_scheduler.ConstantLR(o, factor, max(warm, 1)), total, peak)
-    text = f"warmup({max(warm, 1)}, start={factor!r}, shape=constant) >> hold()"
-    assert_same(ours(text, total, peak), theirs, peak)
-
-
-@quick
-@given(st.integers(2, 150), peaks, st.floats(0.05, 0.95), st.floats(1, 100), st.floats(1, 1e5), st.booleans())
-def test_one_cycle_lr(total, peak, share, div, final, straight):
-    assume(share * total > 1.01)  # torch's climb has no update otherwise
-    strategy, shape = ("linear", "linear") if straight else ("cos", "cosine")
-
-    def make(optimizer):
-        return lr_scheduler.OneCycleLR(
-            optimizer,
-            peak,
-            total,
-            pct_start=share,
-            anneal_strategy=strategy,
-            cycle_momentum=False,
-            div_factor=div,
-            final_div_factor=final,
-        )
-
-    theirs = trace(make, total - 1, peak)  # torch allows total_steps - 1 steps
-    text = f"one_cycle(peak_at={share!r}, start={1 / div!r}, to={1 / (div * final)!r}, shape={shape})"
-    assert_same(ours(text, total, peak)[:-1], theirs, peak)
-    assert ours(text, total, peak)[-1] == pytest.approx(peak / div / final)
-
-
-def test_one_cycle_defaults_are_torchs():
-    theirs = trace(lambda o: lr_scheduler.OneCycleLR(o, 1e-3, 100, cycle_momentum=False), 99, 1e-3)
-    assert_same(ours("one_cycle()", 100, 1e-3)[:-1], theirs, 1e-3)
-
-
-@quick
-@given(
-    st.integers(1, 150),
-    peaks,
-    rates,
-    st.integers(1, 20),
-    st.integers(1, 20),
-    st.sampled_from(["triangular", "triangular2", "exp_range"]),
-    st.floats(0.9, 1),
-)
-def test_cyclic_lr(total, peak, low, up, down, mode, gamma):
-    def make(optimizer):
-        return lr_scheduler.CyclicLR(optimizer, low * peak, peak, up, down, mode, gamma, cycle_momentum=False)
-
-    extra = {"triangular": "", "triangular2": ", decay=0.5", "exp_range": f", gamma={gamma!r}"}[mode]
-    text = f"triangular(up={up}, down={down}, to={low!r}{extra})"
-    assert_same(ours(text, total, peak), trace(make, total, peak), peak)
-
-
-@quick
-@given(runs(shortest=2), peaks, st.floats(0.01, 1), rates)
-def test_sequential_lr(run, peak, start, rate):
-    total, warm = run
-    warm = max(warm, 1)
-
-    def make(optimizer):
-        climb = lr_scheduler.LinearLR(optimizer, start, 1.0, warm)
-        fall = lr_scheduler.CosineAnnealingLR(optimizer, total - warm, eta_min=rate * peak)
-        return lr_scheduler.SequentialLR(optimizer, [climb, fall], [warm])
-
-    text = f"warmup({warm}, start={start!r}) >> cosine(to_lr={rate * peak!r})"
-    assert_same(ours(text, total, peak), trace(make, total, peak), peak)
-
-
-# ---------------------------------------------------------------- where the reference is wrong, or differs
-
-
 def both(name, total, *peaks, warm=0, longer=None, default=None, **kwargs):
     """Factors of (the reference, ours) at each update, for each group."""
     longer = longer or total
@@ -419,38 +244,3 @@ def test_wsd_with_waves_past_its_end():
     theirs, mine = both("warmup_stable_decay", 4, 1.0, longer=6, num_decay_steps=4, num_cycles=1)
     assert theirs[:, 0] == pytest.approx([1, 0.5, 0, 0.5, 0, 0], abs=1e-12)
     assert mine[:, 0] == pytest.approx([1, 0.5, 0, 0.5, 0.5, 0.5], abs=1e-12)
-
-
-def test_cosine_annealing_lr_rises_past_t_max():
-    theirs = trace(lambda o: lr_scheduler.CosineAnnealingLR(o, 10), 21, 1.0)
-    assert theirs[[10, 20], 0] == pytest.approx([0, 1], abs=1e-9)
-    mine = trace(lambda o: hf_lrsched.get_scheduler("cosine()", o, num_training_steps=10), 21, 1.0)
-    assert mine[[10, 20], 0] == pytest.approx([0, 0], abs=1e-12)
-
-
-def slanted_triangular(t, total, cut_frac, ratio):
-    """The paper's formula."""
-    cut = math.floor(total * cut_frac)
-    p = t / cut if t < cut else 1 - (t - cut) / (cut * (1 / cut_frac - 1))
-    return (1 + p * (ratio - 1)) / ratio
-
-
-@quick
-@given(st.integers(1, 20), st.integers(2, 20), st.floats(1, 100))
-def test_slanted_triangular_where_the_cut_is_whole(cut, parts, ratio):
-    total = cut * parts
-    expected = [slanted_triangular(t, total, 1 / parts, ratio) for t in range(total)]
-    assume(math.floor(total * (1 / parts)) == cut)
-    curve = parse(f"slanted_triangular(cut={cut}, ratio={ratio!r})").resolve(total)
-    assert curve(range(total)) == pytest.approx(expected, rel=0, abs=1e-12)
-
-
-def test_slanted_triangular_where_it_is_not():
-    # 10 % of 19 is 1.9. The formula rounds the cut down and still divides by 9 times it: past update 10 it falls below
-    # its lowest LR, 1/32, and then below 0. Ours rounds the cut up, as everywhere, and ends where it says.
-    theirs = [slanted_triangular(t, 19, 0.1, 32) for t in range(19)]
-    assert theirs[10] == pytest.approx(1 / 32)
-    assert theirs[18] == pytest.approx(-0.8298611111111112)
-    curve = parse("slanted_triangular()").resolve(19)
-    assert curve([2, 19]) == pytest.approx([1, 1 / 32])
-    assert curve(range(1, 20)).min() == pytest.approx(1 / 32)
