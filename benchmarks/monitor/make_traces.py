@@ -55,7 +55,7 @@ class Tape(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.losses.end_update(state.global_step)
-        self.trace.losses += [_short(loss) for _, loss in self.losses.arrived()]
+        self.trace.losses += [_short(loss) for _, loss in self.losses.get()]
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if "loss" in logs:

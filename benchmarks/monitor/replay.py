@@ -23,8 +23,9 @@ RIGHT = {
     "past_best": {"validation_rises"},
     "early_decay": {"lr_spent"},
 }
-#: Those that are there before the first update.
+#: Those that are there before the first update, and by when they are found in time: an evaluation after half of the run.
 FROM_THE_START = set(RIGHT) - {"corrupt_batches", "overflow", "past_best"}
+IN_TIME = 0.6
 
 
 def replay(trace: Trace) -> Diagnosis:
@@ -53,6 +54,7 @@ def replay(trace: Trace) -> Diagnosis:
             metrics = _numbers(evaluation)
             samples = round(metrics["eval_runtime"] * metrics["eval_samples_per_second"])
             diagnosis.add_evaluation(update, metrics, samples)
+    diagnosis.look()
     return diagnosis
 
 

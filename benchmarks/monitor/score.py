@@ -4,7 +4,7 @@
     python benchmarks/monitor/score.py --half tune --each
 
 Each trace is replayed into the monitor. An ill run counts as found if one of the findings is right for its
-cause (`replay.py`), before half of the run is over where the cause was there from its start. A healthy run is a false alarm if
+cause (`replay.py`), before 60 % of the run is over where the cause was there from its start. A healthy run is a false alarm if
 there is any finding at all.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from replay import FROM_THE_START, RIGHT, replay
+from replay import FROM_THE_START, IN_TIME, RIGHT, replay
 from report import Report, parser
 from traces import HALVES, Trace, read_traces
 
@@ -25,7 +25,7 @@ FOUND_BOUND, ALARM_BOUND = 0.95, 0.02
 
 def is_found(trace: Trace, findings: list[LossFinding]) -> bool:
     """Whether one of the findings is right for the cause, and in time."""
-    latest = trace.num_updates / 2 if trace.cause in FROM_THE_START else trace.num_updates
+    latest = IN_TIME * trace.num_updates if trace.cause in FROM_THE_START else trace.num_updates
     return any(finding.kind in RIGHT[trace.cause] and finding.update <= latest for finding in findings)
 
 

@@ -5,18 +5,26 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from transformers import TrainerState
+from transformers.trainer_utils import IntervalStrategy
 
+from ..console import print_text
 from ..monitor.diagnosis import Diagnosis
 from ..monitor.finding import LossFinding
 from ..monitor.run_info import RunInfo
+from ..monitor.scope import describe_scope, explain_silence
+from ..monitor.symptoms.table import ALL_KINDS, DEFAULT_KINDS
 from ..optim.update_losses import UpdateLosses, get_loss
-from ..optim.wrappers import is_adaptive, unwrap_optimizer, weight_rms
+from ..optim.wrappers import get_guess_loss, is_adaptive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
-from ..schedules.errors import nearest
+from ..schedules import ScheduleError
+from ..schedules.errors import brief, nearest
 from .run_context import note_event
 from .watcher import Watcher
 
 logger = logging.getLogger(__name__)
+
+#: The kinds of findings by level.
+LEVELS = {"default": DEFAULT_KINDS, "all": frozenset(ALL_KINDS)}
 
 
 class LossMonitor(Watcher):
@@ -39,9 +47,19 @@ class LossMonitor(Watcher):
     Args:
         metric (`str`, *optional*): The metric that decides whether the run improves: `eval_accuracy`. Defaults to
             `metric_for_best_model`, or the first metric of the evaluation with a known direction.
+        level (`str`, defaults to `default`): `default` reports the kinds that were hardly ever wrong on kinds of runs that they
+            were not made for; `all` reports also the others.
+
+    Raises:
+        ScheduleError: For an unknown level.
     """
 
-    def __init__(self, metric: str | None = None):
+    def __init__(self, metric: str | None = None, level: str = "default"):
+        if level not in LEVELS:
+            raise ScheduleError(
+                f"level must be one of {', '.join(LEVELS)}, got {brief(level)}.{nearest(str(level), LEVELS)}"
+            )
+        self.level = level
         self._metric = metric
         self._losses = UpdateLosses()
         self._diagnosis: Diagnosis | None = None
@@ -49,16 +67,22 @@ class LossMonitor(Watcher):
 
     @property
     def findings(self) -> list[LossFinding]:
-        """The findings of this run, in order."""
+        """The findings of this run that still hold, in order."""
         return [] if self._diagnosis is None else list(self._diagnosis.findings)
 
     @property
+    def recommendation(self) -> LossFinding | None:
+        """The finding whose advice counts: the strongest and latest one."""
+        return None if self._diagnosis is None else self._diagnosis.recommendation
+
+    @property
     def summary(self) -> str:
-        """The findings in one line."""
+        """The findings that still hold in one line, with the change that is advised, if there is one."""
         if self._diagnosis is None or not self._diagnosis.has_losses:
             return "no loss was observed"
         findings = [
-            f"{each.kind} after update {each.update}" + "".join(f"; {change}" for change in each.changes)
+            f"{each.kind} after update {each.update}"
+            + "".join(f"; {change}" for change in each.changes if each is self.recommendation)
             for each in self.findings
         ]
         nothing = "no finding" if self._diagnosis.is_long else "no finding, but the run is too short for most tests"
@@ -85,8 +109,12 @@ class LossMonitor(Watcher):
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,
             updates_done=state.global_step,
+            guess_loss=get_guess_loss(kwargs.get("model")),
         )
-        self._diagnosis = Diagnosis(run)
+        self._diagnosis = Diagnosis(run, LEVELS[self.level])
+        self._has_said_more = False
+        evaluates = args.eval_strategy != IntervalStrategy.NO
+        print_text(f"[hf_lrsched] loss monitor: {describe_scope(self._diagnosis, evaluates)}")
         self._is_training = True
         self._lr_scheduler = scheduler if hasattr(scheduler, "get_last_lr") else None
         self._lrs: list[float] = []
@@ -122,18 +150,20 @@ class LossMonitor(Watcher):
         self._add_losses(self._diagnosis, state, wait=True)
         loss = self._losses.compare(record)
         if self._losses.was_wrong:  # what was read so far is not what is trained
-            self._diagnosis = Diagnosis(self._diagnosis.run)
+            self._diagnosis = Diagnosis(self._diagnosis.run, self._diagnosis.kinds)
         self._report(self._diagnosis.add_record(state.global_step, {**logs, "loss": loss}), state)
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
         if self._diagnosis is not None and self._is_training and metrics:
             self._warn_missing_metric(metrics)
+            self._add_losses(self._diagnosis, state, wait=True)  # so that a block is judged after its evaluation
             samples = _count_samples(kwargs.get("eval_dataloader"))
             self._report(self._diagnosis.add_evaluation(state.global_step, metrics, samples), state)
 
     def on_train_end(self, args, state, control, **kwargs):
         if self._diagnosis is not None:
             self._add_losses(self._diagnosis, state, wait=True)
+            self._report(self._diagnosis.look(), state)
             has_trained = self._is_training and state.global_step > self._diagnosis.run.updates_done
             if has_trained and not self._diagnosis.has_losses:
                 logger.warning(
@@ -150,6 +180,11 @@ class LossMonitor(Watcher):
     def _add_losses(self, diagnosis: Diagnosis, state: TrainerState, wait: bool = False) -> None:
         for update, loss in self._losses.get(wait):
             self._report(diagnosis.add_loss(update, loss), state)
+        if not self._has_said_more and len(diagnosis.history.blocks) == 2:
+            self._has_said_more = True
+            reason = explain_silence(diagnosis.history, diagnosis.run)
+            if reason is not None and not diagnosis.run.updates_done:
+                print_text(f"[hf_lrsched] loss monitor: stuck and too_slow are not judged in this run: {reason}.")
 
     def _warn_missing_metric(self, metrics: dict[str, float]) -> None:
         names = [name for name in metrics if name.startswith("eval_")]
@@ -164,10 +199,13 @@ class LossMonitor(Watcher):
     def _report(self, findings: list[LossFinding], state: TrainerState) -> None:
         for finding in findings:
             logger.warning(str(finding))
-            row = {"kind": finding.kind, "cause": finding.evidence, "since": finding.since, "advice": finding.advice}
-            confidence = {} if finding.confidence is None else {"confidence": round(finding.confidence, 3)}
-            changes = {"change": "; ".join(map(str, finding.changes))} if finding.changes else {}
-            note_event(state, {**row, **confidence, **changes})
+            row: dict[str, Any] = {"kind": finding.kind, "cause": finding.evidence, "since": finding.since}
+            if finding.withdrawn is not None:
+                row |= {"kind": "withdrawn", "cause": f"{finding.kind} of update {finding.update}", "advice": ""}
+            else:
+                row |= {"advice": finding.advice}
+                row |= {"change": "; ".join(map(str, finding.changes))} if finding.changes else {}
+            note_event(state, row)
 
 
 def _count_samples(dataloader: Any) -> int | None:

@@ -3,7 +3,6 @@
 A schedule is advised only if it can be pasted: it is parsed again, resolved over the run, and compared with the one before.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -262,17 +261,3 @@ def _without_length(part: Schedule) -> Schedule:
     if not isinstance(part, Phase) or _is_fixed(part):
         return part
     return replace(part, arguments=tuple(each for each in part.arguments if each[0] != "over"))
-
-
-def shorter_run(length: float, best: float, setting: str = "num_train_epochs") -> Change | None:
-    """Advise a run that ends a little after its best epoch, or its best update with `max_steps`.
-
-    Example:
-    ```python
-    >>> print(shorter_run(20, 3.4))
-    num_train_epochs: 20  →  5
-
-    ```
-    """
-    wanted = max(1, math.ceil(1.25 * best))
-    return Change(setting, f"{length:.10g}", f"{wanted}") if wanted < length else None

@@ -1,7 +1,8 @@
 """Diagnosis: a run's losses go in, number by number; findings come out. Plain Python, without torch and Trainer."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..schedules.metric_names import metric_direction
@@ -9,15 +10,19 @@ from .finding import LossFinding
 from .history import NUM_BLOCKS, Evaluation, LossHistory
 from .run_info import RunInfo
 from .spikes import SpikeTest
-from .symptoms.table import AT_BLOCK, AT_EVALUATION
+from .symptoms.contradiction import is_contradicted
+from .symptoms.table import ALL_KINDS, OF_EVALUATIONS, STRENGTH, SYMPTOMS
 from .symptoms.training import not_finite, spike
 
 
 class Diagnosis:
     """Look for symptoms in a run's losses as they come, and report each kind once.
 
+    What is found depends on the losses and evaluations and on their order by update, and on nothing else.
+
     Args:
         run ([`RunInfo`]): What is known before the first update.
+        kinds (`Collection[str]`, *optional*): The kinds to report. Defaults to all.
 
     Example:
     ```python
@@ -31,9 +36,12 @@ class Diagnosis:
     ```
     """
 
-    def __init__(self, run: RunInfo):
+    def __init__(self, run: RunInfo, kinds: Collection[str] = ALL_KINDS):
         self.run = run
+        self.kinds = kinds
+        #: What holds, in the order in which it was found; what later evidence contradicts is moved to [`withdrawn`].
         self.findings: list[LossFinding] = []
+        self.withdrawn: list[LossFinding] = []
         self.history = LossHistory(run.num_updates, run.updates_done)
         #: The LR of the update whose loss comes next, as a share of the peak LR.
         self.lr = 1.0
@@ -43,6 +51,10 @@ class Diagnosis:
         self._loss_key: str | None = None
         self._score_key: str | None = None
         self._last_record = 0
+        # A block that has ended, and is judged once the evaluation of the same update is known.
+        self._is_due = False
+        # By kind: the first of the latest looks that all showed it.
+        self._seen: dict[str, int] = {}
 
     @property
     def has_losses(self) -> bool:
@@ -51,26 +63,57 @@ class Diagnosis:
 
     @property
     def is_long(self) -> bool:
-        """Whether the run is long enough for more than NaN and spikes: a shorter one has hardly learned at its end, at any LR."""
+        """Whether the training loss says more than NaN and spikes: a shorter run has hardly learned at its end, at any LR."""
         return self.run.num_updates >= NUM_BLOCKS
 
+    @property
+    def recommendation(self) -> LossFinding | None:
+        """The finding whose advice counts: the strongest, and the latest of those."""
+        return max(reversed(self.findings), key=lambda finding: STRENGTH[finding.kind], default=None)
+
     def add_loss(self, update: int, loss: float, lr: float | None = None) -> list[LossFinding]:
-        """Add the training loss of an update; return new findings.
+        """Add the training loss of an update; return what was found or withdrawn.
 
         Args:
             update (`int`): The update, counted from 1.
             loss (`float`): Its loss.
             lr (`float`, *optional*): Its LR as a share of the peak LR. Defaults to [`lr`].
         """
+        found = self.look() if self._is_due else []
         if not math.isfinite(loss):
-            return self._keep_new([not_finite(self.history, self.run, update, f"the training loss is {loss:g}")])
-        ends_block = self.history.add_loss(update, loss, self.lr if lr is None else lr)
+            return found + self._keep_new(not_finite(self.history, self.run, update, f"the training loss is {loss:g}"))
+        self._is_due = self.history.add_loss(update, loss, self.lr if lr is None else lr) and self.is_long
         jump = self._spikes.add(update, loss)
-        if jump is None and not ends_block:
+        return found if jump is None else found + self._keep_new(spike(self.history, self.run, jump))
+
+    def look(self) -> list[LossFinding]:
+        """Look for all symptoms in what is known by now: at the end of a block, after an evaluation, at the end of the run.
+
+        A symptom is reported when it was there at each look for the time between two evaluations. A finding that the losses since
+        contradict is withdrawn.
+
+        Returns:
+            `list[LossFinding]`: What is new; what is withdrawn has [`LossFinding.withdrawn`].
+        """
+        self._is_due = False
+        if not self.history.first:
             return []
-        found = [] if jump is None else [spike(self.history, self.run, jump)]
-        symptoms = AT_BLOCK if ends_block and self.is_long else ()
-        return self._keep_new([*found, *(symptom(self.history, self.run) for symptom in symptoms)])
+        # Between two evaluations, or three blocks where there are none.
+        now, wait = (len(self.history.evaluations), 1) if self.history.evaluations else (len(self.history.blocks), 2)
+        changed = [self._withdraw(each) for each in list(self.findings) if is_contradicted(each, self.history)]
+        for symptom in SYMPTOMS if self.is_long and self.history.blocks else OF_EVALUATIONS:
+            kind = symptom.__name__
+            found = symptom(self.history, self.run) if kind in self.kinds else None
+            if found is None:
+                self._seen.pop(kind, None)
+            elif now - self._seen.setdefault(kind, now) >= wait:
+                changed += self._keep_new(found)
+        return changed
+
+    def _withdraw(self, finding: LossFinding) -> LossFinding:
+        self.findings.remove(finding)
+        self.withdrawn.append(replace(finding, withdrawn=self.history.update))
+        return self.withdrawn[-1]
 
     def add_record(self, update: int, record: Mapping[str, Any]) -> list[LossFinding]:
         """Add a training record of the Trainer; return new findings.
@@ -84,14 +127,14 @@ class Diagnosis:
         found: list[LossFinding] = []
         if norm is not None and not math.isfinite(norm):
             evidence = f"the norm of the gradients is {norm:g}"
-            found += self._keep_new([not_finite(self.history, self.run, update, evidence)])
+            found += self._keep_new(not_finite(self.history, self.run, update, evidence))
         if loss is not None and update > self._last_record:
             found += self.add_loss(update, loss)
         self._last_record = update
         return found
 
     def add_evaluation(self, update: int, metrics: Mapping[str, Any], samples: int | None = None) -> list[LossFinding]:
-        """Add an evaluation's metrics; return new findings. Of several evaluation sets the first one counts.
+        """Add an evaluation's metrics; return what was found or withdrawn. Of several evaluation sets the first one counts.
 
         Args:
             update (`int`): The update after which it was made.
@@ -103,10 +146,9 @@ class Diagnosis:
         if loss is None:
             return []
         if not math.isfinite(loss):
-            return self._keep_new([not_finite(self.history, self.run, update, f"the validation loss is {loss:g}")])
+            return self._keep_new(not_finite(self.history, self.run, update, f"the validation loss is {loss:g}"))
         self.history.evaluations.append(Evaluation(update, loss, self._get_score(metrics), samples))
-        symptoms = AT_EVALUATION if update and self.history.first else ()
-        return self._keep_new(symptom(self.history, self.run) for symptom in symptoms)
+        return self.look() if update else []
 
     def _get_score(self, metrics: Mapping[str, Any]) -> float | None:
         """Return the run's metric, negated where less is better."""
@@ -122,14 +164,16 @@ class Diagnosis:
             greater_is_better = metric_direction(self._score_key) != "min"
         return value if greater_is_better else -value
 
-    def _keep_new(self, found: Iterable[LossFinding | None]) -> list[LossFinding]:
-        """Keep the findings whose kind was not reported yet."""
-        new = []
-        for finding in found:
-            if finding is not None and all(each.kind != finding.kind for each in self.findings):
-                self.findings.append(finding)
-                new.append(finding)
-        return new
+    def _keep_new(self, finding: LossFinding) -> list[LossFinding]:
+        """Keep a finding of a kind that was not reported before; it advises a change only if none that stands is stronger."""
+        if finding.kind not in self.kinds or any(
+            each.kind == finding.kind for each in (*self.findings, *self.withdrawn)
+        ):
+            return []
+        self.findings.append(finding)
+        if self.recommendation is not finding and finding.changes:
+            finding = self.findings[-1] = replace(finding, changes=())
+        return [finding]
 
 
 def _to_float(value: Any) -> float | None:

@@ -39,12 +39,12 @@ class LossFinding:
         evidence (`str`): What was observed, with its numbers.
         advice (`str`): What to change, in words.
         changes (`tuple[Change, ...]`): The same as settings.
-        confidence (`float`, *optional*): 1 - the probability that noise alone looks like this, where a statistical test found it.
+        withdrawn (`int`, *optional*): The update after which later evidence contradicted it.
 
     Example:
     ```python
     >>> print(LossFinding("not_finite", 60, 60, "the training loss is nan", "Look at the batch."))
-    [hf_lrsched] update 60: not_finite: the training loss is nan. Look at the batch.
+    [hf_lrsched] update 60: not_finite: the training loss is nan. Look at the batch. (docs/monitor.md#not_finite)
 
     ```
     """
@@ -55,12 +55,22 @@ class LossFinding:
     evidence: str
     advice: str
     changes: tuple[Change, ...] = ()
-    confidence: float | None = None
+    withdrawn: int | None = None
+
+    @property
+    def page(self) -> str:
+        """Where its kind is explained."""
+        return f"docs/monitor.md#{self.kind}"
 
     def __str__(self) -> str:
+        if self.withdrawn is not None:
+            return (
+                f"[hf_lrsched] update {self.withdrawn}: {self.kind} of update {self.update} is withdrawn: what came since contradicts "
+                "it. Its advice no longer holds."
+            )
         since = f" since update {self.since}" if self.since < self.update else ""
         changes = "".join(f"\n    {change}" for change in self.changes)
-        return f"[hf_lrsched] update {self.update}: {self.kind}{since}: {self.evidence}. {self.advice}{changes}"
+        return f"[hf_lrsched] update {self.update}: {self.kind}{since}: {self.evidence}. {self.advice} ({self.page}){changes}"
 
 
 def format_distinct(*values: float) -> list[str]:

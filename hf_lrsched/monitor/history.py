@@ -114,10 +114,16 @@ class LossHistory:
 
     @property
     def start(self) -> float:
-        """The loss before anything was learned: the first loss or the median of the first few updates, whichever is lower."""
+        """The loss before anything was learned: the lowest of the first loss, the first few and the first evaluation.
+
+        A small batch may have a low loss by chance: if the first evaluation lies above, the mean counts, up to twice the lowest.
+        """
         update, loss = next(iter(self.first.items()))
         limit = max(update, self.updates_done + _MIN_UPDATES)  # log records may be of many updates each
-        return min(loss, statistics.median(each for update, each in self.first.items() if update <= limit))
+        first = [each for update, each in self.first.items() if update <= limit]
+        low = min(loss, statistics.median(first))
+        evaluated = self.evaluations[0].loss if self.evaluations else low
+        return max(low, min(evaluated, statistics.fmean(first), 2 * low))
 
     @property
     def noise(self) -> float:

@@ -66,8 +66,3 @@ def trend(values: Sequence[float]) -> float:
         return 0.0
     z = (abs(total) - 1) / math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
     return math.copysign(math.erf(z / math.sqrt(2)), total)
-
-
-def get_confidence(z: float) -> float:
-    """Return the normal distribution's probability below z, at least 0.5."""
-    return 0.5 * (1 + math.erf(max(z, 0.0) / math.sqrt(2)))

@@ -25,6 +25,7 @@ class RunInfo:
         greater_is_better (`bool`, *optional*): Whether more of that metric is better.
         updates_done (`int`, defaults to 0): Updates made before this process began: above 0 in a resumed run, whose start is not
             observed.
+        guess_loss (`float`, *optional*): The loss of uniform guesses, the logarithm of the number of classes or tokens.
     """
 
     num_updates: int
@@ -37,6 +38,7 @@ class RunInfo:
     metric: str | None = None
     greater_is_better: bool | None = None
     updates_done: int = 0
+    guess_loss: float | None = None
 
     def max_lr_after(self, share: float) -> float:
         """Return the highest LR from a share of the run on, as a share of the peak LR; 0 for an unknown schedule."""

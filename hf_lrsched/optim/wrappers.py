@@ -54,3 +54,17 @@ def find_module(model: Any) -> torch.nn.Module | None:
     """Return the torch module of what a Trainer trains; SetFit's model holds its encoder in `model_body`."""
     module = getattr(model, "model_body", None) if not isinstance(model, torch.nn.Module) else model
     return module if isinstance(module, torch.nn.Module) else None
+
+
+def get_guess_loss(model: Any) -> float | None:
+    """Return the loss of uniform guesses: ln(classes) of a classifier, ln(tokens) of a language model, else `None`."""
+    model = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's wrapper
+    config, name = getattr(model, "config", None), type(model).__name__
+    is_regression = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
+    if name.endswith(("ForCausalLM", "ForMaskedLM", "ForConditionalGeneration", "LMHeadModel")):
+        count = getattr(config, "vocab_size", None)
+    elif name.endswith("Classification") and not is_regression:
+        count = getattr(config, "num_labels", None)
+    else:
+        return None
+    return math.log(count) if isinstance(count, int) and count > 1 else None

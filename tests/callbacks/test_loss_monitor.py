@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import math
+import random
 import threading
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, Trainer, TrainerCallback
 
-from hf_lrsched import LossGuard, LossMonitor, RunRecorder, ScheduledTrainer, read_run
+from hf_lrsched import LossGuard, LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError, read_run
 from hf_lrsched.runs.timeline import RunView
 from tests.conftest import GivenLosses
 
@@ -115,7 +116,7 @@ def test_findings_are_in_the_log_the_record_and_the_report(make_trainer, tmp_pat
     trainer.train()
     assert "[hf_lrsched] update 2: not_finite: the training loss is inf. Its update would" in caplog.text
     [row] = read_run(tmp_path / "out").events
-    assert (row["kind"], row["step"], row["since"], row["confidence"]) == ("not_finite", 2, 2, 1.0)
+    assert (row["kind"], row["step"], row["since"]) == ("not_finite", 2, 2)
     assert row["cause"] == "the training loss is inf" and row["advice"]
     [event] = RunView(read_run(tmp_path / "out")).events
     assert (event.update, event.kind, event.is_finding) == (2, "not_finite", True)
@@ -152,11 +153,11 @@ def test_the_users_own_monitor_takes_its_place(make_trainer):
 
 
 def test_it_counts_the_evaluated_samples(make_trainer, data):
-    trainer = make_trainer("linear()", dev=data(24), eval_strategy="steps", eval_steps=1)
+    trainer = make_trainer("linear()", dev=data(39), eval_strategy="steps", eval_steps=1)
     trainer.train()
     [finding] = trainer.monitor.findings
-    assert finding.kind == "unstable_validation" and "has 24 samples" in finding.evidence
-    trainer = make_trainer("linear()", dev=data(25), eval_strategy="steps", eval_steps=1)
+    assert finding.kind == "unstable_validation" and "has 39 samples" in finding.evidence
+    trainer = make_trainer("linear()", dev=data(40), eval_strategy="steps", eval_steps=1)
     trainer.train()
     assert trainer.monitor.findings == []
 
@@ -420,3 +421,61 @@ def test_a_run_without_logs_and_evaluations(make_trainer, cls):
     trainer = make_run(make_trainer, [0.7, 0.6, math.nan, 0.4, 0.3, 0.2], cls, logging_strategy="no")
     trainer.train()
     assert [finding.kind for finding in trainer.monitor.findings] == ["not_finite"]
+
+
+def per_update_losses(kind):
+    """200 losses: of a run that does not learn, one that diverges at half of it, one that learns."""
+    draw = random.Random(0)
+    shapes = {
+        "too_slow": lambda update: 0.69,
+        "diverging": lambda update: 0.15 + 0.54 * math.exp(-3 * update / 200) if update < 100 else 1.2,
+        "healthy": lambda update: 0.15 + 0.54 * math.exp(-5 * update / 200),
+    }
+    return [shapes[kind](update) + draw.gauss(0, 0.02) for update in range(1, 201)]
+
+
+@pytest.mark.parametrize("kind", ["too_slow", "diverging", "healthy"])
+def test_logging_steps_does_not_change_what_is_found(make_trainer, kind, data):
+    """Each loss reaches the monitor by itself, and a block is judged after the evaluation of its last update."""
+    found = []
+    for logging_steps in (1, 5, 10, 50, 500):
+        trainer = make_trainer(
+            "warmup(10%) >> linear()",
+            model=GivenLosses(per_update_losses(kind)),
+            max_steps=200,
+            logging_steps=logging_steps,
+            eval_strategy="no" if kind == "too_slow" else "steps",  # the model's validation loss is lower
+            eval_steps=20,
+            dev=data(60),
+        )
+        trainer.train()
+        found.append([(each.kind, each.update, each.since, each.evidence) for each in trainer.monitor.findings])
+    assert all(each == found[0] for each in found)
+    assert bool(found[0]) == (kind != "healthy")
+
+
+def test_the_level_chooses_the_kinds(make_trainer):
+    with pytest.raises(ScheduleError, match=r"level must be one of default, all, got 'alll'.*all"):
+        LossMonitor(level="alll")
+    for level, is_reported in (("default", False), ("all", True)):
+        trainer = make_trainer("linear()", callbacks=[LossMonitor(level=level)])
+        trainer.train()
+        assert ("plateau_at_high_lr" in trainer.monitor._diagnosis.kinds) is is_reported
+
+
+def test_a_line_at_the_start_says_what_is_judged(make_trainer, capsys):
+    make_trainer("linear()", max_steps=50).train()
+    [line] = [line for line in capsys.readouterr().out.splitlines() if "loss monitor: reports" in line]
+    assert "stuck" in line and "the run has no evaluations, so it does not report validation_rises" in line
+
+
+def test_a_withdrawn_finding_leaves_the_summary_and_is_in_the_record(make_trainer, tmp_path, caplog):
+    draw = random.Random(0)
+    late = [0.69 if update < 110 else 0.69 - 0.6 * (update - 110) / 90 for update in range(1, 201)]
+    losses = [loss + draw.gauss(0, 0.005) for loss in late]
+    trainer = make_trainer("hold()", model=GivenLosses(losses), max_steps=200, output_dir=str(tmp_path))
+    trainer.train()
+    assert trainer.monitor.findings == [] and trainer.monitor.summary == "no finding"
+    assert "too_slow of update" in caplog.text and "is withdrawn" in caplog.text
+    events = [event for event in RunView(read_run(tmp_path)).events if event.is_finding]
+    assert [event.kind for event in events] == ["too_slow", "withdrawn"]

@@ -258,10 +258,3 @@ def test_change_lr():
         advice.change_lr(1e-6, 5 * advice.STEP_RATIO, lower=False).after == "1e-05"
     )  # the losses decide the direction
     assert advice.change_lr(9e-4, 1.0, lower=True, factor=3).after == "0.0003"
-
-
-def test_shorter_run():
-    assert advice.shorter_run(20, 3.4).after == "5"
-    assert advice.shorter_run(3, 2.9) is None
-    assert advice.shorter_run(20, 0.2).after == "1"
-    assert str(advice.shorter_run(2_000_000, 400_000, "max_steps")) == "max_steps: 2000000  →  500000"

@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_lrsched.monitor.robust import get_confidence, noise, spread, trend
+from hf_lrsched.monitor.robust import noise, spread, trend
 
 SERIES = st.lists(st.floats(-1e6, 1e6, allow_nan=False), min_size=4, max_size=30)
 
@@ -41,8 +41,3 @@ def test_noise_of_normal_numbers_on_a_slow_trend():
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 1.0]])
 def test_short_series(values):
     assert spread(values) == noise(values) == trend(values) == 0
-
-
-def test_get_confidence():
-    assert get_confidence(0) == get_confidence(-3) == 0.5
-    assert get_confidence(1.959964) == pytest.approx(0.975, abs=1e-6)

@@ -16,6 +16,18 @@ TREND = 0.7
 # loss: the start is hardly more than one batch's loss itself.
 _CLEAR_RISE, _CLEAR_DEVIATIONS = 0.15, 3.0
 
+#: A change of the validation loss from one evaluation to the next by less than this share of it is none.
+SMALL_SWING = 0.02
+
+# A metric between 0 and 1 from this value on leaves little to learn.
+_SOLVED = 0.9
+
+
+def is_solved(history: LossHistory) -> bool:
+    """Whether the latest score is near its best possible value: a loss that does not fall is then no fault."""
+    score = history.evaluations[-1].score if history.evaluations else None
+    return score is not None and _SOLVED <= score <= 1
+
 
 def make_finding(
     kind: str,
@@ -24,25 +36,29 @@ def make_finding(
     evidence: str,
     advice: str,
     *changes: Change | None,
-    confidence: float | None = None,
 ) -> LossFinding:
     """Make a finding after the latest update; of the changes, `None` is left out."""
     given = tuple(change for change in changes if change is not None)
-    return LossFinding(kind, history.update, since, evidence, advice, given, confidence)
+    return LossFinding(kind, history.update, since, evidence, advice, given)
 
 
-def lr_too_high(
-    kind: str, history: LossHistory, run: RunInfo, since: int, evidence: str, confidence: float | None = None
-) -> LossFinding:
+def lr_too_high(kind: str, history: LossHistory, run: RunInfo, since: int, evidence: str) -> LossFinding:
     """Make a finding that advises a lower LR, and a warmup where the LR reached its peak at once."""
     warmup = change_schedule(run, advice.longer_warmup) if history.max_lr_update < 0.05 * history.num_updates else None
     changes = lower_lr(run), warmup
-    return make_finding(kind, history, since, evidence, "The LR is too high.", *changes, confidence=confidence)
+    return make_finding(
+        kind,
+        history,
+        since,
+        evidence,
+        "The LR is too high; hf_lrsched.find_lr(trainer) measures the right one.",
+        *changes,
+    )
 
 
-def lower_lr(run: RunInfo, factor: float | None = None) -> Change:
+def lower_lr(run: RunInfo) -> Change:
     """Advise a lower peak LR."""
-    return advice.change_lr(run.learning_rate, run.step_ratio, lower=True, factor=factor)
+    return advice.change_lr(run.learning_rate, run.step_ratio, lower=True)
 
 
 def change_schedule(run: RunInfo, change: Callable[[str, Horizon, float], Change | None]) -> Change | None:

@@ -1,4 +1,4 @@
-"""Every symptom, by when it is checked."""
+"""Every symptom, and which kinds are reported by default."""
 
 from collections.abc import Callable
 from typing import TypeAlias
@@ -13,8 +13,10 @@ from .warmup import warmup_too_long, warmup_too_short
 
 Symptom: TypeAlias = Callable[[LossHistory, RunInfo], LossFinding | None]
 
-#: Checked at the end of each block.
-AT_BLOCK: tuple[Symptom, ...] = (
+#: Looked for in short runs, too.
+OF_EVALUATIONS: tuple[Symptom, ...] = (validation_rises, unstable_validation)
+#: Looked for at the end of each block and after each evaluation.
+SYMPTOMS: tuple[Symptom, ...] = (
     diverging,
     stuck,
     too_slow,
@@ -22,6 +24,23 @@ AT_BLOCK: tuple[Symptom, ...] = (
     warmup_too_long,
     lr_spent,
     plateau_at_high_lr,
+    *OF_EVALUATIONS,
 )
-#: Checked after each evaluation.
-AT_EVALUATION: tuple[Symptom, ...] = (validation_rises, unstable_validation)
+#: All kinds, the one whose advice counts most last.
+ALL_KINDS = (
+    "unstable_validation",
+    "plateau_at_high_lr",
+    "validation_rises",
+    "spike",
+    "warmup_too_short",
+    "lr_spent",
+    "warmup_too_long",
+    "too_slow",
+    "stuck",
+    "diverging",
+    "not_finite",
+)
+STRENGTH = {kind: strength for strength, kind in enumerate(ALL_KINDS)}
+#: Kinds with at most 1 % false alarms on the families of runs that were left out, and that were right in ill ones: see
+#: benchmarks/results/monitor_families.md.
+DEFAULT_KINDS = frozenset(ALL_KINDS) - {"plateau_at_high_lr"}

@@ -9,23 +9,30 @@ from itertools import pairwise
 from .. import advice
 from ..finding import LossFinding, format_distinct
 from ..history import LossHistory
-from ..robust import get_confidence, noise, trend
+from ..robust import noise, trend
 from ..run_info import RunInfo
 from ..spikes import Spike
-from .evidence import TREND, get_clear_rise, get_end_levels, lower_lr, lr_too_high, make_finding
+from .evidence import SMALL_SWING, TREND, get_clear_rise, get_end_levels, is_solved, lower_lr, lr_too_high, make_finding
 
 # A loss has not fallen if it fell by less than this share of itself. On the runs that the rules were tuned on, the loss of healthy
 # ones had fallen by 0.13 and more after 40 %, that of runs with a thirtieth of the LR by 0.05 and less.
 _SMALL_FALL = 0.08
-# The same for the validation loss, whose noise is smaller, and for its change from one evaluation to the next.
-_SMALL_VALIDATION_FALL, _SMALL_SWING = 0.06, 0.02
+# The same for the validation loss, whose noise is smaller.
+_SMALL_VALIDATION_FALL = 0.06
 
 # No loss is said not to fall before this share of the run: some begin late.
-_MIN_SHARE = 0.44
+_MIN_SHARE = 0.4
 
-# A step above the first share of the weights is large, one below the second may be small. In between nothing is said: a network
-# with random weights begins late at such an LR, a trained one has little left to learn.
-_LARGE_STEP, _SMALL_STEP = 25 * advice.STEP_RATIO, 2 * advice.STEP_RATIO
+# A step below this share of the weights may be small. The best LRs of pretrained models lie there, too.
+_SMALL_STEP = 6 * advice.STEP_RATIO
+# A model that has learned nothing has at least this share of the loss of uniform guesses.
+_GUESSING = 0.8
+# Steps as large as the weights themselves.
+_HUGE_STEP = 1.0
+# A loss lies still if its latest evaluations differ by less than this share.
+_STILL = 0.01
+# The fall of a collapsed model that guesses, whose losses swing.
+_GUESS_FALL = 0.15
 # A validation loss has settled if it has fallen by at least this share of itself, and so much faster in the first half than in the
 # second. With too low an LR it falls along a straight line.
 _SETTLED_FALL, _SETTLED_SLOPE = 0.02, 2.0
@@ -42,7 +49,6 @@ def not_finite(history: LossHistory, run: RunInfo, update: int, evidence: str) -
         "Its update would make all weights NaN. Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 "
         "does not overflow. LossGuard('rollback') drops such updates and continues.",
         (lower_lr(run),) if is_high else (),
-        1.0,
     )
 
 
@@ -55,8 +61,6 @@ def spike(history: LossHistory, run: RunInfo, found: Spike) -> LossFinding:
         found.text,
         "Look at the batches of these updates. If they are right, the LR is near its limit here. LossGuard('rollback') goes "
         "back to before them.",
-        lower_lr(run, 3) if history.lr >= 0.5 else None,
-        confidence=1 - found.chance,
     )
 
 
@@ -74,46 +78,87 @@ def diverging(history: LossHistory, run: RunInfo) -> LossFinding | None:
     start = max(history.start, history.blocks[0].loss) if done else history.start
     gain, lost, clear = history.start - best.loss, level - best.loss, get_clear_rise(history)
     if level - start > clear:
-        since, z = best.end if gain > 4 * error else done + 1, (level - start) / error
+        since = best.end if gain > 4 * error else done + 1
         before, now = format_distinct(start, level)
         evidence = (
             f"the training loss is {now}, above the {before} {f'after update {done}' if done else 'at the start'}"
         )
     elif not done and gain > max(6 * error, clear) and lost > max(0.5 * gain, 6 * error):
-        since, z = best.end, lost / error
+        since = best.end
         before, now = format_distinct(best.loss, level)
         evidence = f"the training loss rose from {before} to {now}, {lost / gain:.0%} of its gain"
     else:
         return None
-    return lr_too_high("diverging", history, run, since, evidence, get_confidence(z))
+    return lr_too_high("diverging", history, run, since, evidence)
 
 
 def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
-    """The training loss does not fall, and the steps are too large.
+    """The training loss does not fall, and something shows that the steps are too large.
 
-    The validation loss swings from one evaluation to the next, or a step is more than a fortieth of the weights: a BERT that
-    collapsed at a high LR gives every sample the same answer, and its loss lies still. Without evaluations, the training loss
-    stood clearly above its start.
+    The validation loss swings; or the metric is the same at each evaluation while the validation loss does not fall steadily, as
+    when a model has collapsed to one answer; or the validation loss lies still at steps as large as the weights. Without
+    evaluations, the training loss stood clearly above its start.
     """
-    is_large = _is_shaken(history) or (run.step_ratio or 0.0) > _LARGE_STEP
-    if run.updates_done or not _has_not_fallen(history) or not is_large or _has_begun(history):
+    if not can_judge_lr(history, run) or is_solved(history):
         return None
-    return lr_too_high("stuck", history, run, 1, f"{_describe_fall(history)}, and the steps are large")
+    if _lies_still(history) and (run.step_ratio or 0.0) > _HUGE_STEP:
+        level = history.evaluations[-1].loss
+        evidence = f"the validation loss lies still at {level:.4g} while each step is as large as the weights"
+        return lr_too_high("stuck", history, run, history.evaluations[-3].update, evidence)
+    is_shaken, has_collapsed = _is_shaken(history), _has_collapsed(history)
+    limit = _GUESS_FALL if is_shaken and has_collapsed else _SMALL_VALIDATION_FALL
+    if not (is_shaken or has_collapsed) or not _has_not_fallen(history, limit) or _has_begun(history):
+        return None
+    why = "the metric is the same at each evaluation" if has_collapsed else "the validation loss swings"
+    return lr_too_high("stuck", history, run, 1, f"{_describe_fall(history)}, and {why}")
 
 
 def too_slow(history: LossHistory, run: RunInfo) -> LossFinding | None:
-    """The training loss does not fall, by small steps, and the validation loss has not fallen fast and then settled."""
+    """The training loss does not fall, by small steps; the validation loss falls steadily, and neither settles nor speeds up.
+
+    A model that was trained on its task before has little left to learn, and looks the same: see [`can_judge_lr`].
+    """
     is_small = (run.step_ratio or 0.0) < _SMALL_STEP
-    if run.updates_done or not is_small or not _has_not_fallen(history) or _is_shaken(history) or _has_settled(history):
+    if not is_small or not _has_not_fallen(history) or _is_shaken(history) or _has_settled(history):
+        return None
+    if not can_judge_lr(history, run) or is_solved(history):
         return None
     return make_finding(
         "too_slow",
         history,
         1,
         _describe_fall(history),
-        "The LR is too low, or the run much too short. If the model was already trained on this task, no change is needed.",
+        "The LR is too low, or the run much too short; hf_lrsched.find_lr(trainer) measures the right one. If the model was already "
+        "trained on this task, no change is needed.",
         advice.change_lr(run.learning_rate, run.step_ratio, lower=False),
     )
+
+
+def can_judge_lr(history: LossHistory, run: RunInfo) -> bool:
+    """Whether a loss that does not fall says something about the LR.
+
+    Not in a resumed run, whose start is unknown; nor of losses that may be negative, which have no scale; nor of a model that was
+    trained on its task before, whose first loss is far below that of uniform guesses.
+    """
+    has_scale = history.start > 0 and all(block.loss > 0 for block in history.blocks)
+    is_new = run.guess_loss is None or history.start > _GUESSING * run.guess_loss
+    return not run.updates_done and has_scale and is_new
+
+
+def _has_collapsed(history: LossHistory) -> bool:
+    """Whether the latest evaluations have hardly more than one score, and their loss does not fall steadily."""
+    latest = [each for each in history.evaluations if each.score is not None][-5:]
+    if len(latest) < 4 or len({each.score for each in latest}) > len(latest) // 2:
+        return False
+    swings = [after.loss - before.loss for before, after in pairwise(latest)]
+    return sum(swing for swing in swings if swing > 0) > 0.1 * sum(map(abs, swings))
+
+
+def _lies_still(history: LossHistory) -> bool:
+    """Whether the latest three evaluations have the same loss, at a high LR and with most of the first loss left."""
+    losses = [each.loss for each in history.evaluations][-3:]
+    is_flat = len(losses) == 3 and max(losses) - min(losses) < _STILL * abs(losses[-1])
+    return is_flat and history.lr > 0.3 and losses[-1] > 0.5 * abs(history.start)
 
 
 def _describe_fall(history: LossHistory) -> str:
@@ -134,22 +179,23 @@ def _keeps_validation(history: LossHistory) -> bool:
     return is_recent and is_clear and history.start - losses[-1] > 0.75 * gain
 
 
-def _has_not_fallen(history: LossHistory) -> bool:
+def _has_not_fallen(history: LossHistory, validation_limit: float = _SMALL_VALIDATION_FALL) -> bool:
     exposure = statistics.fmean(block.lr for block in history.blocks) * history.share_done
     is_early = history.share_done < _MIN_SHARE or len(history.blocks) < 6
     if is_early or history.max_lr < 0.9 or exposure < 0.1:
         return False
     start, level = get_end_levels(history)
-    validation = _get_validation_losses(history)[-3:]
+    start = min(start, history.start)  # not from a blow-up
+    validation = _get_validation_losses(history)[-4:]
     # Where they swing, one of them is low by chance; where they fall, the last one counts.
     now = level if not validation else statistics.median(validation) if _is_shaken(history) else validation[-1]
-    return start - level < _SMALL_FALL * abs(start) and start - now < _SMALL_VALIDATION_FALL * abs(start)
+    return start - level < _SMALL_FALL * abs(start) and start - now < validation_limit * abs(start)
 
 
 def _has_begun(history: LossHistory) -> bool:
     """Whether the validation loss is on its way down, although not far yet."""
     losses = _get_validation_losses(history)
-    return trend(losses) < -TREND and losses[-1] < history.start - _SMALL_SWING * abs(history.start)
+    return trend(losses) < -TREND and losses[-1] < history.start - SMALL_SWING * abs(history.start)
 
 
 def _has_settled(history: LossHistory) -> bool:
@@ -175,6 +221,6 @@ def _is_shaken(history: LossHistory) -> bool:
         swings = [after - before for before, after in pairwise(losses)]
         size = statistics.median(abs(swing) for swing in swings)
         upwards = sum(swing for swing in swings if swing > 0)
-        return size > _SMALL_SWING * abs(statistics.median(losses)) and upwards > sum(map(abs, swings)) / 3
+        return size > SMALL_SWING * abs(statistics.median(losses)) and upwards > sum(map(abs, swings)) / 3
     is_above = highest > history.start + 4 * max(noise([*history.first.values()]), history.standard_error)
     return is_above and highest > 1.1 * abs(history.start)

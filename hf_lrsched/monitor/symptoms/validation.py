@@ -2,15 +2,16 @@
 
 import statistics
 
-from .. import advice
 from ..finding import LossFinding, format_distinct
 from ..history import LossHistory
 from ..robust import trend
 from ..run_info import RunInfo
-from .evidence import lower_lr, make_finding
+from .evidence import SMALL_SWING, is_solved, make_finding
 
 # A validation split of fewer samples is too small to compare evaluations.
-_MIN_SAMPLES = 25
+_MIN_SAMPLES = 40
+# So much of its gain the validation loss has lost when it rises.
+_LOST = 0.4
 
 
 def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
@@ -20,15 +21,23 @@ def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
     Mann-Kendall's test finds a rise.
     """
     evaluations = history.validation
-    if run.updates_done or len(evaluations) < 4:
+    if run.updates_done or len(evaluations) < 4 or not history.blocks:
         return None
     losses = [each.loss for each in evaluations]
     index = losses.index(min(losses))
     best, since, update = losses[index], losses[index:], evaluations[index].update
     gain = max(history.start, losses[0]) - best
-    if len(since) < 4 or min(since[-3:]) - best <= 0.6 * gain or trend(since) < 0.9:
-        return None
     train = statistics.median(block.loss for block in history.blocks[-3:])
+    if best > 1.1 * history.start > 2.2 * train > 0:
+        return make_finding(
+            "validation_rises",
+            history,
+            evaluations[0].update,
+            f"the validation loss was never below {best:.3g}, while the training loss fell from {history.start:.3g} to {train:.3g}",
+            "The validation labels do not fit the training data: check them and how both are read. No setting of the training helps.",
+        )
+    if len(since) < 4 or min(since[-3:]) - best <= _LOST * gain or trend(since) < 0.9:
+        return None
     before = [block.loss for block in history.blocks if block.end <= update] or [history.start]
     if train > min(before[-1], history.start) - 2 * history.standard_error:
         return None
@@ -39,19 +48,15 @@ def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
         )
     else:
         lost = "it was never below its start"
-    if run.num_epochs is None:
-        change = advice.shorter_run(history.num_updates, update, "max_steps")
-    else:
-        change = advice.shorter_run(run.num_epochs, run.num_epochs * update / history.num_updates)
     return make_finding(
         "validation_rises",
         history,
         update,
         f"the validation loss rose from {lowest} to {latest} while the training loss fell to {train:.3g}: {lost}",
-        "The model memorizes the training data: end the run earlier (EarlyStoppingCallback), or regularize. If the validation "
-        "loss was never below its start, check the validation labels.",
-        change,
-        confidence=trend(since),
+        "The model memorizes the training data: keep the best checkpoint (load_best_model_at_end), end the run earlier "
+        "(EarlyStoppingCallback), or regularize."
+        if gain > 0
+        else "Check the validation labels: no setting of the training helps where they are wrong.",
     )
 
 
@@ -76,8 +81,15 @@ def unstable_validation(history: LossHistory, run: RunInfo) -> LossFinding | Non
         if (b - a) * (c - b) < 0
     ]
     gain = max(history.start, losses[0]) - min(losses)
+    if is_solved(history):
+        return None
     are_many = len(swings) >= max(3, 0.5 * (len(losses) - 2))
-    if run.updates_done or len(losses) < 6 or not are_many or statistics.median(swings) < 0.33 * gain:
+    if (
+        run.updates_done
+        or len(losses) < 6
+        or not are_many
+        or statistics.median(swings) < max(0.33 * gain, SMALL_SWING * abs(losses[-1]))
+    ):
         return None
     return make_finding(
         "unstable_validation",
@@ -85,6 +97,5 @@ def unstable_validation(history: LossHistory, run: RunInfo) -> LossFinding | Non
         since,
         f"the validation loss goes up and down: it turned {len(swings)} of {len(losses) - 2} times, half of them by "
         f"{statistics.median(swings):.3g} or more, and its whole gain is {gain:.3g}",
-        "The LR is too high for the validation loss to settle.",
-        lower_lr(run, 3),
+        "The LR is too high for the validation loss to settle, or the split is too small.",
     )

@@ -6,9 +6,8 @@ from ...schedules import Horizon
 from .. import advice
 from ..finding import LossFinding, format_distinct
 from ..history import LossHistory
-from ..robust import get_confidence
 from ..run_info import RunInfo
-from .evidence import change_schedule, get_clear_rise, lower_lr, make_finding
+from .evidence import change_schedule, get_clear_rise, make_finding
 
 
 def warmup_too_short(history: LossHistory, run: RunInfo) -> LossFinding | None:
@@ -24,7 +23,8 @@ def warmup_too_short(history: LossHistory, run: RunInfo) -> LossFinding | None:
     jump, error = max(around, key=lambda block: block.loss), history.standard_error
     level = min([history.start, *(block.loss for block in history.blocks if block.end < jump.start)])
     rise = jump.loss - level
-    is_clear = rise > 8 * error and jump.loss - history.start > 2 * get_clear_rise(history)
+    is_huge = (run.step_ratio or 0.0) > 1 and rise > max(0.4 * abs(history.start), 4 * error)
+    is_clear = is_huge or (rise > 8 * error and jump.loss - history.start > 2 * get_clear_rise(history))
     if not is_clear or history.blocks[-1].loss > jump.loss - 0.5 * rise:
         return None
     before, after = format_distinct(level, jump.loss)
@@ -35,8 +35,6 @@ def warmup_too_short(history: LossHistory, run: RunInfo) -> LossFinding | None:
         f"the training loss jumped from {before} to {after} when the LR reached its peak at update {peak}",
         "Use a longer warmup or a lower LR.",
         change_schedule(run, advice.longer_warmup),
-        lower_lr(run, 3),
-        confidence=get_confidence(rise / error),
     )
 
 

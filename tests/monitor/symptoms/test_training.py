@@ -72,7 +72,8 @@ def test_a_model_that_learns_along_a_straight_line_is_too_slow(seed):
 
 
 @pytest.mark.parametrize(
-    ("step_ratio", "expected"), [(1.9e-3, ["too_slow"]), (2.1e-3, []), (2.4e-2, []), (2.6e-2, ["stuck"])]
+    ("step_ratio", "expected"),
+    [(1.9e-3, ["too_slow"]), (5.9e-3, ["too_slow"]), (6.1e-3, []), (2.6e-2, []), (1.1, ["stuck"])],
 )
 def test_the_size_of_the_steps_decides_about_a_constant_loss(step_ratio, expected):
     assert kinds(diagnose(loss=flat, validation=flat, step_ratio=step_ratio)) == expected
@@ -108,3 +109,50 @@ def test_a_loss_that_has_doubled_is_not_too_slow():
         if update % 20 == 0:
             diagnosis.add_evaluation(update, {"eval_loss": 30 - update / 20})
     assert kinds(diagnosis) and not {"too_slow"} & set(kinds(diagnosis))
+
+
+def evaluated(scores, losses, step_ratio=0.03, guess_loss=None):
+    """A run whose training loss stays at ln 2, with these evaluations."""
+    diagnosis = Diagnosis(RunInfo(UPDATES, 1e-3, SCHEDULE, step_ratio=step_ratio, guess_loss=guess_loss))
+    draw, every = random.Random(0), UPDATES // len(losses)
+    for update in range(1, UPDATES + 1):
+        diagnosis.add_loss(update, 0.693 + draw.gauss(0, 0.02), 1 - 0.5 * update / UPDATES)
+        if update % every == 0:
+            index = update // every - 1
+            diagnosis.add_evaluation(update, {"eval_loss": losses[index], "eval_accuracy": scores[index]})
+    return diagnosis
+
+
+def test_one_answer_at_each_evaluation_is_a_collapsed_model():
+    losses = [0.69, 0.70, 0.69, 0.70, 0.69, 0.70, 0.69, 0.70, 0.69, 0.70]
+    assert "stuck" in kinds(evaluated([0.71] * 10, losses))
+    assert kinds(evaluated([0.5 + 0.01 * i for i in range(10)], losses)) == []  # small swings, and a score that changes
+
+
+def test_one_answer_and_a_loss_that_falls_steadily_is_no_collapse():
+    losses = [0.70 - 0.001 * i for i in range(10)]
+    assert "stuck" not in kinds(evaluated([0.71] * 10, losses))
+
+
+def test_a_solved_task_has_nothing_left_to_learn():
+    losses = [0.69, 0.75] * 5
+    assert "stuck" in kinds(evaluated([0.3, 0.2] * 5, losses))
+    assert kinds(evaluated([0.97, 0.96] * 5, losses)) == []
+
+
+@pytest.mark.parametrize(("guess_loss", "expected"), [(math.log(2), ["stuck"]), (math.log(1000), [])])
+def test_a_model_that_was_trained_before_is_not_judged(guess_loss, expected):
+    assert kinds(evaluated([0.71] * 10, [0.69, 0.70] * 5, guess_loss=guess_loss)) == expected
+
+
+def test_a_run_that_learns_later_takes_the_finding_back():
+    """A transformer from scratch may stay at its first loss for half of the run."""
+
+    def late(update):
+        return 0.69 if update < 0.55 * UPDATES else 0.69 - 0.6 * (update / UPDATES - 0.55) / 0.45
+
+    diagnosis = diagnose(loss=late, validation=late, step_ratio=1e-3)
+    assert kinds(diagnosis) == []
+    [finding] = diagnosis.withdrawn
+    assert finding.kind == "too_slow" and finding.update < finding.withdrawn <= UPDATES
+    assert "is withdrawn" in str(finding)
