@@ -1,12 +1,14 @@
 """What kind of optimizer it is, and how large the weights are."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
 
-from hf_lrsched.optim.wrappers import find_module, is_adaptive, steps_in_backward, weight_rms
+from hf_lrsched.optim.wrappers import find_module, get_guess_loss, is_adaptive, steps_in_backward, weight_rms
 
 
 def test_is_adaptive():
@@ -35,3 +37,22 @@ def test_find_module():
     assert find_module(model) is model
     assert find_module(SimpleNamespace(model_body=model)) is model
     assert find_module(SimpleNamespace()) is None
+
+
+SIZES = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1, "vocab_size": 50}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "count"),
+    [
+        (BertForSequenceClassification, {"num_labels": 3}, 3),
+        (BertForSequenceClassification, {"num_labels": 1}, None),
+        (BertForSequenceClassification, {"num_labels": 3, "problem_type": "multi_label_classification"}, None),
+        (BertForMaskedLM, {}, 50),
+        (BertModel, {}, None),
+    ],
+)
+def test_the_loss_of_uniform_guesses(kind, settings, count):
+    loss = get_guess_loss(kind(BertConfig(**SIZES, **settings)))
+    assert loss == (None if count is None else pytest.approx(math.log(count)))
+    assert get_guess_loss(nn.Linear(2, 2)) is None
