@@ -30,7 +30,7 @@ STEPS = (2.0, 1.0)
 #: The first stage uses at most this share of the budget.
 FIRST_SHARE = 0.5
 #: The exponent of the power law, and its spread over tasks: see docs/find_lr.md.
-EXPONENT, EXPONENT_STD = 0.4, 0.2
+EXPONENT, EXPONENT_STD = 0.4, 0.25
 #: The error of a valley's bottom as a share of the distance between LRs, where it lies between them.
 BOTTOM_STD = 0.35
 #: Standard deviations on each side of the suggestion that the range holds.
