@@ -19,7 +19,9 @@ def main() -> None:
     count = sum(len(rows) for shares in runs.values() for rows in shares.values())
     print("# The peak LR decides\n")
     print("Made by `python benchmarks/find_lr/table.py` from `benchmarks/find_lr/grid.jsonl`, which")
-    print("`python benchmarks/find_lr/grid.py` made on one NVIDIA H100 80GB HBM3 (torch 2.11.0, transformers 5.17.0), but")
+    print(
+        "`python benchmarks/find_lr/grid.py` made on one NVIDIA H100 80GB HBM3 (torch 2.11.0, transformers 5.17.0), but"
+    )
     print("for the runs of banking77/scratch/adamw/3ep in 1/8, which were made on a CPU.")
     print(
         f"{count} runs with `warmup(10%) >> linear()`: eight peak LRs per setting, one seed, so differences of a point or two"
