@@ -36,6 +36,8 @@ class RunRecorder(ReadsUsedLRs):
         self._files: dict[str, Appender] = {}
         self._is_training = False
         self._known = (0, 0)
+        #: The search that found the peak LR, as plain data: [`ScheduledTrainer`] sets it.
+        self.lr_search: dict[str, Any] | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
         get_context(state).note = self.note
@@ -59,6 +61,7 @@ class RunRecorder(ReadsUsedLRs):
             "optimizer": type(getattr(kwargs["optimizer"], "optimizer", kwargs["optimizer"])).__name__,
             "model": getattr(getattr(kwargs.get("model"), "config", None), "_name_or_path", None) or None,
             "settings": {name: getattr(args, name, None) for name in SETTINGS},
+            **({} if self.lr_search is None else {"lr_search": self.lr_search}),
         }
         if not isinstance(scheduler, ScheduleLR):
             self._append(RUN, state, row | {"schedule": None, "scheduler": type(scheduler).__name__})

@@ -8,9 +8,9 @@ from .._version import __version__
 from ..console import print_text
 from ..schedules import ScheduleError
 from ..schedules.registry import import_names
-from . import doctor, plot, preview, report
+from . import doctor, find_lr, plot, preview, report
 
-COMMANDS = (preview, plot, report, doctor)
+COMMANDS = (preview, plot, report, doctor, find_lr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,9 +9,12 @@ import numpy as np
 from . import style
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MARKERS = "osD^"
+#: Those of all plots, without the colour of the LR that was found.
+_COLOURS = [colour for colour in style.COLOURS if colour != style.LR_COLOUR]
 
 
 @style.house_style
@@ -35,28 +38,23 @@ def draw_lr_search(search: Mapping[str, Any], path: str | Path | None = None) ->
     figure, (axes,) = style.new_panels(8, 4.6)
     axes.set_xscale("log")
     probes, total = search["probes"], search["total"]
-    losses = [probe["loss"] for probe in probes if probe["loss"] is not None]
+    top = max((probe["loss"] for probe in probes if probe["loss"] is not None), default=1.0)
+    valleys = {valley["updates"]: valley for valley in search["valleys"]}
     for index, updates in enumerate(sorted({probe["updates"] for probe in probes})):
-        colour, dashes = style.COLOURS[index], style.DASHES[index % len(style.DASHES)]
         here = [probe for probe in probes if probe["updates"] == updates]
-        lrs = sorted({probe["lr"] for probe in here if probe["loss"] is not None})
-        means = [
-            np.mean([probe["loss"] for probe in here if probe["lr"] == lr and probe["loss"] is not None]) for lr in lrs
-        ]
+        look: dict[str, Any] = {"color": _COLOURS[index % 4], "marker": _MARKERS[index % 4]}
+        ended = [probe for probe in here if probe["loss"] is not None]
+        lrs, losses = [probe["lr"] for probe in ended], [probe["loss"] for probe in ended]
+        points = sorted((lr, float(np.mean([loss for other, loss in zip(lrs, losses, strict=True) if other == lr]))) for lr in set(lrs))
         label = f"probes of {updates:,} updates ({updates / total:.2g} of the run)"
-        look: dict[str, Any] = {"color": colour, "marker": _MARKERS[index % len(_MARKERS)]}
-        axes.plot(lrs, means, label=label, linestyle=dashes, **look)
-        if any(probe["seed"] for probe in here):
-            seeds = [probe for probe in here if probe["loss"] is not None]
-            xs, ys = ([probe[key] for probe in seeds] for key in ("lr", "loss"))
-            axes.plot(xs, ys, linestyle="none", alpha=0.4, markersize=4, **look)
-        for probe in here:
-            if probe["loss"] is None:
-                style_of_cross: dict[str, Any] = {"color": colour, "marker": "x", "linestyle": "none"}
-                axes.plot(probe["lr"], max(losses, default=1.0), **style_of_cross)
-        for valley in (each for each in search["valleys"] if each["updates"] == updates):
-            height = np.interp(np.log(valley["lr"]), np.log(lrs), means)
-            axes.plot(valley["lr"], height, marker="*", color=colour, **{**style.STAR, "clip_on": True})
+        means = [mean for _, mean in points]
+        axes.plot([lr for lr, _ in points], means, label=label, linestyle=style.DASHES[index % 4], linewidth=1, **look)
+        if len(points) < len(ended):  # several seeds
+            axes.plot(lrs, losses, linestyle="none", alpha=0.4, markersize=4, **look)
+        diverged = [probe["lr"] for probe in here if probe["loss"] is None]
+        axes.plot(diverged, [top] * len(diverged), linestyle="none", **{**look, "marker": "x"})
+        if updates in valleys:
+            _draw_valley(axes, points, valleys[updates], look["color"])
     if search["suggestion"] is not None:
         lr = search["suggestion"]
         where = f"{style.format_lr(search['low'])} to {style.format_lr(search['high'])}"
@@ -68,3 +66,19 @@ def draw_lr_search(search: Mapping[str, Any], path: str | Path | None = None) ->
     style.draw_grid(axes, "both")
     cost = f"{len(probes)} probes, {sum(probe['updates'] for probe in probes) / total:.2g} of the run"
     return style.finish(figure, [axes], f"Search for the peak learning rate: {cost}", path, max_columns=1)
+
+
+def _draw_valley(axes: "Axes", points: list[tuple[float, float]], valley: Mapping[str, Any], colour: str) -> None:
+    """Draw the parabola through the lowest loss and its neighbours, with a star at its bottom."""
+    star: dict[str, Any] = {"marker": "*", "color": colour, **style.STAR, "clip_on": True}
+    at = int(np.argmin([loss for _, loss in points]))
+    octaves, losses = np.log2([lr for lr, _ in points]), np.array([loss for _, loss in points])
+    if not 0 < at < len(points) - 1:
+        axes.plot(points[at][0], points[at][1], **star)
+        return
+    around = slice(at - 1, at + 2)
+    parabola = np.polyfit(octaves[around] - octaves[at], losses[around], 2)
+    drawn = np.linspace(octaves[at - 1], octaves[at + 1], 60)
+    axes.plot(2.0**drawn, np.polyval(parabola, drawn - octaves[at]), color=colour, linewidth=2.5, alpha=0.45)
+    bottom = np.polyval(parabola, np.log2(valley["lr"]) - octaves[at])
+    axes.plot(valley["lr"], bottom, **star)

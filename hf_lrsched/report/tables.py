@@ -1,14 +1,17 @@
 """What the tables of the report contain. Plain texts: the template escapes them."""
 
+import base64
+import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
+from ..plots.lr_search import draw_lr_search
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..runs.metrics import display_name, is_loss
 from ..runs.record import FOLDER
@@ -45,12 +48,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """What the report contains of one run."""
+    """What the report contains of one run; `search_plot` is an image as a data URI, or empty."""
 
     name: str
     schedule: str
     warnings: Sequence[str]
     tables: Sequence[Table]
+    search_plot: str = ""
 
 
 def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1) -> Section:
@@ -61,6 +65,7 @@ def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1
     tables = (
         _phases(view),
         _groups(view.run),
+        _lr_search(view.run.lr_search),
         _steps(view.run),
         _events("Events", ["what", "after update", "cause", "change"], changes, note),
         _events("Findings of the loss monitor", ["finding", "after update", "evidence", "details"], findings),
@@ -68,7 +73,39 @@ def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1
         _configuration(view),
     )
     shown = [_limit(table) for table in tables if table.rows]
-    return Section(name, view.run.schedule or "", list_warnings(view), shown)
+    plot = _plot_of_search(view.run.lr_search)
+    return Section(name, view.run.schedule or "", list_warnings(view), shown, plot)
+
+
+def _lr_search(search: Mapping[str, Any] | None) -> Table:
+    """The probes of the search for the peak LR."""
+    probes = [] if search is None else sorted(search["probes"], key=lambda probe: (probe["updates"], probe["lr"]))
+    metric = search and search["metric"]
+    header = ["updates", "peak LR", "held-out loss", *([metric] if metric else [])]
+    rows = [
+        [format_cell(probe[key]) for key in ("updates", "lr", "loss", *(["metric"] if metric else []))]
+        for probe in probes
+    ]
+    note = ""
+    if search is not None:
+        cost = sum(probe["updates"] for probe in probes) / search["total"]
+        where = f"plausible from {search['low']:.3g} to {search['high']:.3g}; the probes cost {cost:.2g} of the run"
+        note = " ".join(
+            [f"Found for {search['total']:,} updates: {search['suggestion']:.3g}, {where}.", *search["notes"]]
+        )
+    return Table("Search for the peak LR", header, rows, note, numbers=frozenset(range(len(header))))
+
+
+def _plot_of_search(search: Mapping[str, Any] | None) -> str:
+    """The plot of the search as a data URI, or an empty text where there is none or matplotlib is not installed."""
+    if search is None:
+        return ""
+    file = io.BytesIO()
+    try:
+        draw_lr_search(search).savefig(file, format="png")
+    except ImportError:
+        return ""
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def compare_runs(views: Sequence[RunView], names: Sequence[str], metric: str | None) -> Table:

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 #: A larger trainer_state.json is not read beside a record, which holds the same records in less memory.
 _MAX_STATE_BYTES = 20_000_000
 
+#: What plots and reports read of a search for the peak LR.
+_SEARCH_KEYS = {"suggestion", "low", "high", "total", "probes", "valleys", "metric", "notes"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -81,6 +84,12 @@ class Run:
     def schedule(self) -> str | None:
         """The schedule's text, where the run has a record."""
         return self.segments[-1].trajectory.settings.schedule if self.segments else None
+
+    @property
+    def lr_search(self) -> Row | None:
+        """The search that found the peak LR, as [`LRSearch.to_data`] has it, where the run began with one."""
+        found: Row = next((start["lr_search"] for start in self.starts if isinstance(start.get("lr_search"), dict)), {})
+        return found if found.keys() >= _SEARCH_KEYS else None
 
     @cached_property
     def groups(self) -> list[str]:

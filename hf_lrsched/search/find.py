@@ -272,7 +272,7 @@ class _Progress:
     def __init__(self, trainer: Any, plan: Plan, seeds: int):
         is_shown = trainer.is_world_process_zero() and not trainer.args.disable_tqdm
         self._plan, self._seeds, self._probes = plan, seeds, 0
-        self._bar = tqdm(total=0, disable=not is_shown, desc="finding the LR", unit="update", leave=False)
+        self._bar = tqdm(total=0, disable=not is_shown, desc="finding the LR", unit=" updates", leave=False)
 
     def __enter__(self) -> "_Progress":
         return self

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..callbacks.reported_settings import schedule_settings
 from ..scheduler.schedule_lr import ScheduleLR
+from .peak_search import OWNER as SEARCH
 from .summary import explain_schedule
 
 # A table with more columns of groups than this is not readable: the record and the report have them all.
@@ -40,6 +41,15 @@ def _with_texts(record: dict[str, Any], shown: set[str], groups: set[str]) -> di
     return rest | {key: "No log" if lr is None else f"{lr:.4g}" for key, lr in lrs.items()}
 
 
+def _search_settings(found: dict[str, float] | None) -> dict[str, str]:
+    if found is None:
+        return {}
+    text = (
+        f"plausible from {found['low']:.3g} to {found['high']:.3g}; found by probes of {found['updates']:,.0f} updates"
+    )
+    return {"learning_rate_search": text}
+
+
 def name_schedule(trainer: Any) -> None:
     """Name the schedule, the peak LRs and the length of the run in the model card in the output folder.
 
@@ -61,6 +71,7 @@ def _add_schedule(card: str, trainer: Any) -> str:
         peaks = {name: f"{value:.4g}" for name, value in used.items() if name.startswith("peak_lr/")}
         settings = {
             "learning_rate": f"{used['peak_learning_rate']:.4g}",
+            **_search_settings(trainer.lr_scheduler.run_state.owners.get(SEARCH)),
             **settings,
             **(peaks if len(peaks) <= _MAX_GROUPS else {}),
             **({"num_updates": f"{used['num_updates']:,}"} if "num_updates" in used else {}),

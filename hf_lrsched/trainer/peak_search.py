@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers.trainer import SCHEDULER_NAME
 
+from ..callbacks import RunRecorder
 from ..console import print_text
 from ..integrations.distributed import on_main_process
 from ..schedules import ScheduleError
@@ -14,6 +15,7 @@ from ..schedules.errors import brief
 from ..search import find_lr
 from ..search.trial import get_peaks, scale_fixed_peaks
 from ..trajectory.state import RunState
+from .callback_stack import find_callback
 
 #: Whose numbers these are in the scheduler's state.
 OWNER = "lr_search"
@@ -57,7 +59,9 @@ class PeakSearch:
                 print_text(str(search))
             if not search.is_complete or search.suggestion is None:
                 raise KeyboardInterrupt
-            numbers = {"lr": search.suggestion, "low": search.low, "high": search.high, "reference": search.reference}
+            find_callback(trainer, RunRecorder).lr_search = search.to_data()
+            names = ("low", "high", "reference", "updates")
+            numbers = {"lr": search.suggestion, **{name: getattr(search, name) for name in names}}
             self.kept = {name: float(value or 0.0) for name, value in numbers.items()}
         if trainer.groups is not None:
             self._peaks = get_peaks(trainer, self.kept["reference"])

@@ -12,7 +12,7 @@ from hf_lrsched import GroupArguments, ScheduleArguments
 
 from .data import DataArguments
 from .errors import RecipeError, errors_as
-from .settings import RecipeParser, read_settings
+from .settings import AUTO, RecipeParser, read_settings
 
 DEFAULT_SCHEDULE = "warmup(10%) >> linear()"
 
@@ -59,9 +59,23 @@ class StoppingArguments:
             raise ValueError(f"early_stopping_patience must be at least 1, got {self.early_stopping_patience}.")
 
 
+@dataclass
+class SearchArguments:
+    """How the peak LR is found with `--learning_rate auto`."""
+
+    find_lr_seeds: int = field(default=1, metadata={"help": "Seeds of each probe; the cost grows by this factor."})
+    find_lr_only: bool = field(
+        default=False, metadata={"help": "Find the peak LR, print and save the search, and stop."}
+    )
+
+    def __post_init__(self) -> None:
+        if self.find_lr_seeds < 1:
+            raise ValueError(f"find_lr_seeds must be at least 1, got {self.find_lr_seeds}.")
+
+
 @dataclass(frozen=True)
 class RecipeArguments:
-    """All settings of a run."""
+    """All settings of a run. With `find_lr`, the peak LR is searched before its first update."""
 
     model: ModelArguments
     data: Any
@@ -69,6 +83,8 @@ class RecipeArguments:
     groups: GroupArguments
     stopping: StoppingArguments
     training: TrainingArguments
+    search: SearchArguments
+    find_lr: bool = False
 
 
 def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> RecipeArguments:
@@ -82,15 +98,26 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
         RecipeError: A setting is unknown, invalid or missing, or two settings contradict each other.
     """
     parser = RecipeParser(
-        (ModelArguments, data_arguments, ScheduleArguments, GroupArguments, StoppingArguments, TrainingArguments)
+        (
+            ModelArguments,
+            data_arguments,
+            ScheduleArguments,
+            GroupArguments,
+            StoppingArguments,
+            TrainingArguments,
+            SearchArguments,
+        )
     )
     given = read_settings(parser, argv)
     if "output_dir" not in given:
         raise RecipeError("--output_dir is required, e.g. --output_dir runs/first.")
     _refuse_stock_schedule(given)
     given = data_arguments.defaults(given) | given
+    find_lr = given.get("learning_rate") == AUTO
+    if find_lr:
+        del given["learning_rate"]
     with errors_as("settings", ValueError, TypeError, ImportError):
-        arguments = RecipeArguments(*parser.parse_dict(_defaults(given) | given))
+        arguments = RecipeArguments(*parser.parse_dict(_defaults(given) | given), find_lr=find_lr)
     training = arguments.training
     _check_numbers(training)
     refuse_split_launch(training)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from transformers import TrainerCallback, TrainerState, set_seed
+from transformers import TrainerCallback, TrainerState, TrainingArguments, set_seed
 from transformers.utils import logging
 
-from hf_lrsched import ScheduledTrainer, ScheduleError
+from hf_lrsched import LRSearch, ScheduledTrainer, ScheduleError, find_lr
 from hf_lrsched.console import print_text
 from hf_lrsched.integrations.distributed import on_main_process
 from hf_lrsched.runs.checkpoints import TRAINER_STATE
@@ -22,6 +22,7 @@ from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
 from .output_folder import OutputFolder, count_updates, settings_of
 from .results import save_results
+from .settings import AUTO
 from .summary import mean_loss
 from .trainer import RecipeTrainer, first_output
 
@@ -85,6 +86,8 @@ def run_recipe(
 def _run(prepare: Callable[[RecipeArguments], Task], arguments: RecipeArguments, task_name: str) -> None:
     args, data, stopping = arguments.training, arguments.data, arguments.stopping
     settings = settings_of(args, data, arguments.model, arguments.schedule, arguments.groups, stopping)
+    if arguments.find_lr:
+        settings["learning_rate"] = AUTO
     folder = OutputFolder(args.output_dir, settings)
     try:
         on_main_process(folder.hold)
@@ -128,6 +131,9 @@ def _train_and_save(
     if args.should_log:
         print_text("\n".join(task.description))
     trainer = make_trainer(arguments, task)
+    if arguments.search.find_lr_only:
+        save_search(find_lr(trainer, seeds=arguments.search.find_lr_seeds), args)
+        return
     on_main_process(lambda: folder.note(is_complete=False))
     if has_ended:
         metrics = load_ended_run(trainer, checkpoint)
@@ -141,6 +147,21 @@ def _train_and_save(
     trainer.accelerator.wait_for_everyone()
     if args.process_index == 0:
         folder.note(is_complete=True)
+
+
+def save_search(search: LRSearch, args: TrainingArguments) -> None:
+    """Print a search for the peak LR, and save it in the output folder: its data, and its plot if matplotlib is installed."""
+    if not args.should_log:
+        return
+    print_text(str(search))
+    data, plot = Path(args.output_dir, "lr_search.json"), Path(args.output_dir, "lr_search.png")
+    data.write_text(search.to_json(), encoding="utf-8")
+    try:
+        search.plot().savefig(plot)
+    except ImportError as error:
+        print_text(f"saved {data}; no plot: {error}")
+    else:
+        print_text(f"saved {data} and {plot}")
 
 
 def load_ended_run(trainer: RecipeTrainer, checkpoint: str) -> dict[str, float]:
@@ -170,6 +191,7 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
             on_resume=arguments.schedule.on_resume,
             clock=arguments.schedule.clock,
             groups=arguments.groups.rule,
+            find_lr={"seeds": arguments.search.find_lr_seeds} if arguments.find_lr else False,
             train_dataset=task.splits["train"],
             eval_dataset=task.splits.get("validation"),
             processing_class=task.tokenizer,

@@ -33,6 +33,8 @@ _HINTS = {
     "warmup_ratio": " A warmup is part of the schedule: --schedule 'warmup(10%) >> linear()'.",
 }
 _ABSENT = object()
+#: The learning rate that is searched before the run.
+AUTO = "auto"
 
 
 class RecipeParser(HfArgumentParser):
@@ -40,6 +42,9 @@ class RecipeParser(HfArgumentParser):
 
     def __init__(self, dataclass_types: Iterable[type], **kwargs: Any):
         super().__init__(dataclass_types, allow_abbrev=False, **kwargs)
+        for action in self._actions:
+            if action.dest == "learning_rate":
+                action.type, action.help = read_learning_rate, "The peak LR, or auto: it is searched first."
 
     def error(self, message: str) -> NoReturn:
         raise RecipeError(message)
@@ -52,6 +57,11 @@ class RecipeParser(HfArgumentParser):
     def settings_in(self, attribute: str) -> set[str]:
         """Return the settings that the dataclasses list in a class attribute: `paths` or `lists`."""
         return {name for dtype in self.dataclass_types for name in getattr(dtype, attribute, ())}
+
+
+def read_learning_rate(text: str) -> float | str:
+    """Read a learning rate: a number, or `auto`."""
+    return AUTO if text.strip().lower() == AUTO else float(text)
 
 
 def read_settings(parser: RecipeParser, argv: Sequence[str]) -> dict[str, Any]:
