@@ -170,6 +170,16 @@ def make_trainer(training_args, net):
 
 
 @pytest.fixture
+def searchable(make_trainer, data):
+    """`searchable(schedule, **settings)`: a run of 48 updates, long enough for `find_lr`; 32 samples to evaluate on."""
+
+    def make(schedule="warmup(10%) >> linear()", **kwargs):
+        return make_trainer(schedule, **{"train": 64, "dev": data(32), "num_train_epochs": 3} | kwargs)
+
+    return make
+
+
+@pytest.fixture
 def has_argument():
     """Whether this version of transformers has a training argument."""
     return {field.name for field in dataclasses.fields(TrainingArguments)}.__contains__

@@ -2,7 +2,7 @@
 
 import dataclasses
 import glob
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
@@ -61,7 +61,12 @@ class RecipeParser(HfArgumentParser):
 
 def read_learning_rate(text: str) -> float | str:
     """Read a learning rate: a number, or `auto`."""
-    return AUTO if text.strip().lower() == AUTO else float(text)
+    if text.strip().lower() == AUTO:
+        return AUTO
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"a number or {AUTO} is expected, got {text!r}") from None
 
 
 def read_settings(parser: RecipeParser, argv: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import pytest
 @pytest.mark.parametrize(
     ("yaml", "message"),
     [
+        ("learning_rate: car\n", "learning_rate: a number or auto is expected, got 'car'"),
         ("learning_rat: 1e-5\n", "unknown setting 'learning_rat'. Did you mean 'learning_rate'"),
         ("num_train_epochs: three\n", "num_train_epochs: invalid float value: 'three'"),
         ("num_train_epochs: [1, 2]\n", "num_train_epochs must be a single value, got the list"),
