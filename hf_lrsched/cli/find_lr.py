@@ -29,10 +29,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     )
     add("--seeds", type=int, default=1, metavar="N", help="run each probe with N seeds (default 1)")
     add(
-        "flags",
-        nargs=argparse.REMAINDER,
-        metavar="...",
-        help="after --: settings of the recipe, which override the file",
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the recipe that overrides the file; may be repeated",
     )
     return parser
 
@@ -44,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     script = arguments.recipe or find_recipe(arguments.config)
     if not script.is_file():
         raise ScheduleError(f"no such file: {script}.")
-    flags = [flag for flag in arguments.flags if flag != "--"]
+    flags = [f"--{setting}" for setting in arguments.settings]
     settings = ["--learning_rate", "auto", "--find_lr_only", "true", "--find_lr_seeds", str(arguments.seeds)]
     return subprocess.run(
         [sys.executable, str(script), str(arguments.config), *flags, *settings], check=False
