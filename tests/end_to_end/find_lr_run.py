@@ -10,28 +10,34 @@ from hf_lrsched import ScheduledTrainer, find_lr
 from tests.conftest import Net, samples
 from tests.searching import digest, next_draws
 
-folder, options = sys.argv[1], json.loads(sys.argv[2])
-torch.manual_seed(0)
-args = TrainingArguments(
-    folder,
-    use_cpu=True,
-    report_to="none",
-    save_strategy="no",
-    per_device_train_batch_size=4,
-    max_steps=48,
-    learning_rate=options.get("learning_rate", 1e-3),
-    disable_tqdm=True,
-)
-trainer = ScheduledTrainer(
-    model=Net(), args=args, train_dataset=samples(256), eval_dataset=samples(30), schedule="warmup(10%) >> linear()"
-)
-found = {"processes": args.world_size, "learning_rate": args.learning_rate}
-if "learning_rate" not in options:
-    before, numbers = digest(trainer.model), next_draws()
-    search = find_lr(trainer)
-    found |= {"learning_rate": search.suggestion, "losses": [probe.loss for probe in search.probes]}
-    found |= {"is_left_alone": digest(trainer.model) == before and next_draws() == numbers}
-    trainer.args.learning_rate = search.suggestion
-trainer.train()
-found["weights"] = digest(trainer.model)
-print("FOUND " + json.dumps(found), flush=True)
+
+def main():
+    folder, options = sys.argv[1], json.loads(sys.argv[2])
+    torch.manual_seed(0)
+    args = TrainingArguments(
+        folder,
+        use_cpu=True,
+        report_to="none",
+        save_strategy="no",
+        per_device_train_batch_size=4,
+        max_steps=48,
+        learning_rate=options.get("learning_rate", 1e-3),
+        disable_tqdm=True,
+    )
+    trainer = ScheduledTrainer(
+        model=Net(), args=args, train_dataset=samples(256), eval_dataset=samples(30), schedule="warmup(10%) >> linear()"
+    )
+    found = {"processes": args.world_size, "learning_rate": args.learning_rate}
+    if "learning_rate" not in options:
+        before, numbers = digest(trainer.model), next_draws()
+        search = find_lr(trainer)
+        found |= {"learning_rate": search.suggestion, "losses": [probe.loss for probe in search.probes]}
+        found |= {"is_left_alone": digest(trainer.model) == before and next_draws() == numbers}
+        trainer.args.learning_rate = search.suggestion
+    trainer.train()
+    found["weights"] = digest(trainer.model)
+    print("FOUND " + json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

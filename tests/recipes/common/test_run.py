@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hf_lrsched import LRSearch, read_run
 from tests.recipe_runs import (
     ROOT,
     as_flags,
@@ -143,3 +144,33 @@ def test_layerwise_configuration():
     rule = read_arguments(flags, TextClassificationArguments).groups.rule
     assert (rule.decay, rule.head_lr, rule.unfreeze_every) == (0.95, 5e-5, "5%")
     assert yaml.safe_load(config.read_text(encoding="utf-8"))["output_dir"] == "runs/layerwise"
+
+
+@pytest.mark.slow
+def test_run_with_auto(recipe, flags):
+    settings = {**flags, "num_train_epochs": 8, "learning_rate": "auto", "eval_strategy": "no"}
+    assert recipe(settings) == 0
+    folder = Path(flags["output_dir"])
+    found = read_run(folder).lr_search
+    assert found["total"] == 32
+    assert read_run(folder).starts[0]["peaks"][0] == found["suggestion"]
+    assert f"learning_rate: {found['suggestion']:.4g}" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_search_alone(recipe, flags, capsys):
+    pytest.importorskip("matplotlib")
+    settings = {**flags, "num_train_epochs": 8, "learning_rate": "auto", "find_lr_only": True, "find_lr_seeds": 2}
+    assert recipe(settings) == 0
+    folder = Path(flags["output_dir"])
+    search = LRSearch.from_data(json.loads((folder / "lr_search.json").read_text(encoding="utf-8")))
+    assert {probe.seed for probe in search.probes} == {0, 1}
+    assert search.summary() in capsys.readouterr().out
+    assert (folder / "lr_search.png").is_file()
+    assert not (folder / "record").exists() and not [*folder.glob("checkpoint-*")]
+
+
+def test_run_that_is_too_short(recipe, flags, capsys):
+    assert recipe({**flags, "learning_rate": "auto"}) == 2
+    assert "error: the LR cannot be found: the run has 8 updates" in capsys.readouterr().err
+    assert recipe({**flags, "output_dir": flags["output_dir"] + "2", "find_lr_seeds": 0}) == 2
+    assert "find_lr_seeds must be at least 1" in capsys.readouterr().err
