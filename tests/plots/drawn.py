@@ -9,6 +9,9 @@ from hf_lrsched.runs.record import Segment
 from hf_lrsched.trajectory.settings import RunSettings
 from hf_lrsched.trajectory.trajectory import Trajectory
 
+LOSSES = [(2, {"loss": 1.5}), (4, {"loss": 1.0}), (12, {"loss": 0.5})]
+ACCURACIES = [(4, {"eval_accuracy": 0.5}), (8, {"eval_accuracy": 0.75}), (12, {"eval_accuracy": 0.7})]
+
 
 def lines(figure):
     """The lines that have a name, by it: their x and y."""
@@ -69,6 +72,11 @@ def made(*segments, train=(), evaluations=(), **more):
     return Run(train=rows[0], evaluations=rows[1], segments=[*segments], starts=starts, **more)
 
 
+def warmup_linear(**more):
+    of = trajectory("warmup(4) >> linear()", 12, [4e-5], per_epoch=4)
+    return made(segment(of), train=LOSSES, evaluations=ACCURACIES, num_updates=12, updates_per_epoch=4, **more)
+
+
 def write_record(folder, of, train=(), evaluations=(), events=(), groups=("weights",), **start):
     """A run's folder with a record, as a ScheduledTrainer leaves it; returns the folder."""
     rows = {
@@ -97,6 +105,8 @@ def write_state(folder, log_history, **more):
 
 
 __all__ = [
+    "ACCURACIES",
+    "LOSSES",
     "trajectory",
     "cut_off",
     "legend",
@@ -107,6 +117,7 @@ __all__ = [
     "shaded",
     "texts",
     "verticals",
+    "warmup_linear",
     "write_record",
     "write_state",
 ]

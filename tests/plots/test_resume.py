@@ -128,6 +128,11 @@ def test_resume_before_the_last_update():
     assert drawn("switch", t=2, new=RunSettings("linear()", Horizon(3, 2), (1.0,))).get_suptitle().startswith("Resumed")
 
 
+def test_resume_at_the_end():
+    new = Trajectory(RunSettings("linear()", Horizon(3, 2), (1.0,)))
+    assert draw_resume(Trajectory(OLD), new, 3).get_suptitle() == "Resumed after update 3"
+
+
 def test_groups_of_one_shape_are_drawn_once():
     groups = {"peaks": (1.0, 0.1, 0.0)}
     figure = draw_resume(

@@ -1,10 +1,7 @@
 """What draw_run draws."""
 
-import itertools
-import math
 import sys
 
-import numpy as np
 import pytest
 
 pytest.importorskip("matplotlib")
@@ -14,18 +11,17 @@ from matplotlib.colors import to_hex
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.plots import draw_run
-from hf_lrsched.trajectory.trajectory import Rewarm, Stretch
 from tests.plots.drawn import (
-    cut_off,
+    ACCURACIES,
+    LOSSES,
     legend,
     lines,
     made,
     read_run,
     segment,
-    shaded,
-    texts,
     trajectory,
     verticals,
+    warmup_linear,
     write_record,
     write_state,
 )
@@ -39,14 +35,7 @@ HISTORY = [
     {"step": 12, "epoch": 3.0, "eval_loss": 1.3, "eval_accuracy": 0.7, "eval_runtime": 3.0},
     {"step": 12, "epoch": 3.0, "train_runtime": 9.0, "train_loss": 1.0},
 ]
-LOSSES = [(2, {"loss": 1.5}), (4, {"loss": 1.0}), (12, {"loss": 0.5})]
-ACCURACIES = [(4, {"eval_accuracy": 0.5}), (8, {"eval_accuracy": 0.75}), (12, {"eval_accuracy": 0.7})]
 WARMUP_LINEAR = [0, 1e-5, 2e-5, 3e-5, *(4e-5 * (8 - u) / 8 for u in range(8))]
-
-
-def warmup_linear(**more):
-    of = trajectory("warmup(4) >> linear()", 12, [4e-5], per_epoch=4)
-    return made(segment(of), train=LOSSES, evaluations=ACCURACIES, num_updates=12, updates_per_epoch=4, **more)
 
 
 # ------------------------------------------------------------------------------------------------ a Trainer's history
@@ -148,170 +137,12 @@ def test_a_hundred_thousand_records_are_downsampled():
 # ------------------------------------------------------------------------------------------------ a record
 
 
-def test_the_lr_of_every_update_where_the_run_has_a_record():
-    figure = draw_run(warmup_linear())
-    updates, lrs = lines(figure)["learning rate"]
-    assert updates == list(range(13))
-    assert lrs == pytest.approx([*WARMUP_LINEAR, WARMUP_LINEAR[-1]])  # update 12's holds from 11 to 12
-    (line,) = (line for axes in figure.axes for line in axes.get_lines() if line.get_label() == "learning rate")
-    assert line.get_drawstyle() == "steps-post"
-
-
-def test_zero_lr_line_is_inside_the_axes():
-    figure = draw_run(made(segment(trajectory("freeze(4) >> linear()", 12)), evaluations=ACCURACIES))
-    (twin,) = (axes for axes in figure.axes if axes.get_ylabel() == "learning rate used")
-    assert cut_off(twin) == []
-
-
-def test_phases_are_named_and_shaded():
-    of = trajectory("warmup(4) >> hold(4) >> linear()", 12)
-    figure = draw_run(made(segment(of), train=LOSSES, evaluations=ACCURACIES, num_updates=12))
-    found = {text.get_text(): text.get_window_extent() for text in figure.axes[0].texts}
-    assert list(found) == ["warmup(4)", "hold(4)", "linear()"]
-    boxes = sorted(found.values(), key=lambda box: box.x0)
-    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
-    for axes in (figure.axes[1], figure.axes[2]):  # the losses, and the LRs, which lie behind the metrics
-        assert shaded(axes) == [(0, 4), (4, 8), (8, 12)]
-
-
-@pytest.mark.parametrize("schedule", [" >> ".join(["hold(1)"] * 11 + ["linear()"]), " >> ".join(["hold(2)"] * 90)])
-def test_names_of_many_phases_do_not_overlap(schedule):
-    figure = draw_run(made(segment(trajectory(schedule, 180)), train=LOSSES, evaluations=ACCURACIES, num_updates=180))
-    figure.draw_without_rendering()
-    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-
-
-def test_no_ticks_beside_the_names():
-    figure = draw_run(warmup_linear())
-    assert max(figure.axes[0].get_yticks()) < 0.8  # accuracies up to 0.75
-
-
-def test_drops_of_a_plateau():
-    of = trajectory("hold() * plateau(factor=0.5, patience=0)", 12)
-    drop = {"kind": "plateau", "t": 4, "scale_before": 1.0, "scale_after": 0.5, "cause": "eval_loss 1"}
-    second = drop | {"t": 8, "scale_before": 0.5, "scale_after": 0.25}
-    segments = [segment(of), segment(of, 4, [0.5]), segment(of, 8, [0.25])]
-    figure = draw_run(made(*segments, evaluations=ACCURACIES, events=[drop, second], num_updates=12))
-    assert lines(figure)["learning rate"][1] == [1.0] * 4 + [0.5] * 4 + [0.25] * 5
-    assert texts(figure.axes[0]) == ["hold() * plateau(factor=0.5, patience=0)", "plateau ×0.5", "plateau ×0.5"]
-    assert verticals(figure.axes[0]) == [4, 8]
-
-
-def test_early_cooldown():
-    planned = trajectory("warmup(2) >> hold() >> cooldown(4)", 20)
-    early = trajectory("warmup(2) >> hold() >> cooldown(4)", 20, cooldown_at=6)
-    event = {"kind": "cooldown", "cause": "early stopping", "t": 6}
-    figure = draw_run(
-        made(segment(planned), segment(early, 6), train=[(10, {"loss": 1.0})], events=[event], num_updates=20)
-    )
-    updates, lrs = lines(figure)["learning rate"]
-    wanted = [0, 0.5, 1, 1, 1, 1, *(1 - math.sqrt(u / 4) for u in range(4))]
-    assert updates == list(range(11)) and lrs == pytest.approx([*wanted, wanted[-1]])  # and no update after the tenth
-    assert texts(figure.axes[0]) == ["warmup(2)", "hold()", "cooldown(4)", "cooldown: early stopping"]
-    assert shaded(figure.axes[-1]) == [(0, 2), (2, 6), (6, 10)]
-
-
-def test_a_resume_that_stretched_the_rest():
-    old = trajectory("linear()", 8)
-    new = trajectory("linear()", 8, stretches=(Stretch(4, 8, 12),))
-    resume = {"kind": "resume", "how": "stretch", "t": 4}
-    figure = draw_run(made(segment(old), segment(new, 4), train=LOSSES, events=[resume], num_updates=12))
-    lrs = [1 - t / 8 for t in range(4)] + [0.5 - (t - 4) / 16 for t in range(4, 12)]
-    assert lines(figure)["learning rate"][1] == pytest.approx([*lrs, lrs[-1]])
-    assert texts(figure.axes[0]) == ["linear()", "resume: stretch"] and verticals(figure.axes[0]) == [4]
-
-
-def test_phases_of_a_resume_with_rewarm():
-    old = trajectory("warmup(2) >> linear()", 8)
-    new = trajectory("hold(6) >> linear()", 12, rewarm=Rewarm(4, 3, (0.5,)))
-    figure = draw_run(made(segment(old), segment(new, 4), train=LOSSES, num_updates=12))
-    assert texts(figure.axes[0]) == ["warmup(2)", "linear()", "rewarm", "linear()"]
-    assert shaded(figure.axes[-1]) == [(0, 2), (2, 4), (4, 7), (7, 12)]
-    assert lines(figure)["learning rate"][1][4:7] == pytest.approx(
-        [0.5, 0.5 + 1 / 9, 0.5 + 2 / 9]
-    )  # to 5/6, linear()'s at 7
-
-
-def test_a_resume_with_the_same_settings_is_marked():
-    figure = draw_run(warmup_linear(starts=[{"groups": ["weights"], "step": 0}, {"groups": ["weights"], "step": 8}]))
-    assert texts(figure.axes[0]) == ["warmup(4)", "linear()", "resume"] and verticals(figure.axes[0]) == [8]
-
-
-def test_planned_lrs_are_dotted():
-    of = trajectory("linear()", 12)
-    figure = draw_run(made(segment(of), train=[(step, {"loss": 1.0}) for step in range(1, 6)], num_updates=12))
-    drawn = lines(figure)
-    assert drawn["learning rate"] == (list(range(6)), pytest.approx([1 - t / 12 for t in (0, 1, 2, 3, 4, 4)]))
-    assert drawn["learning rate, planned"] == (
-        list(range(5, 13)),
-        pytest.approx([1 - t / 12 for t in (*range(5, 12), 11)]),
-    )
-
-
-def test_the_updates_after_the_last_record_of_a_run_that_ended():
-    of = trajectory("linear()", 12)
-    run = made(segment(of), train=[(5, {"loss": 1.0}), (10, {"loss": 1.0})], num_updates=12)  # logging_steps=5
-    assert set(lines(draw_run(run))) == {"training loss", "learning rate"}
-
-
-def test_a_run_that_has_only_begun_shows_its_plan():
-    figure = draw_run(made(segment(trajectory("linear()", 4)), num_updates=4))
-    assert lines(figure) == {"learning rate, planned": ([0, 1, 2, 3, 4], [1, 0.75, 0.5, 0.25, 0.25])}
-
-
 def test_one_update():
     figure = draw_run(made(segment(trajectory("hold()", 1, [2e-5])), train=[(1, {"loss": 1.0})], num_updates=1))
     assert lines(figure)["learning rate"] == ([0, 1], [2e-5, 2e-5])
 
 
-def test_a_million_updates_with_both_sides_of_every_boundary():
-    of = trajectory("warmup(123457) >> step(every=50%, factor=0.5)", 1_000_000)
-    figure = draw_run(made(segment(of), train=[(1_000_000, {"loss": 1.0})], num_updates=1_000_000))
-    updates, lrs = (np.array(each) for each in lines(figure)["learning rate"])
-    assert len(updates) < 5000
-    assert lrs[updates < 123_457].max() == pytest.approx(1, abs=5e-3) and lrs[updates == 123_457] == [1]
-    step = updates[1:][np.diff(lrs) < -0.4]
-    assert step == pytest.approx([123_457 + 500_000], abs=1e-3 * 1_000_000)
-    assert lrs[-1] == 0.5 and updates[-1] == 1_000_000
-
-
 # ------------------------------------------------------------------------------------------------ groups
-
-
-def test_groups_of_the_same_lr_are_one_line():
-    of = trajectory("linear()", 4, [1.0, 1.0])
-    assert "learning rate" in lines(draw_run(made(segment(of), groups=["a", "b"], train=LOSSES, num_updates=4)))
-
-
-def test_the_first_and_the_last_of_two_groups():
-    of = trajectory("linear()", 4, [1.0, 0.5])
-    figure = draw_run(made(segment(of), groups=["head", "body"], train=[(4, {"loss": 1.0})], num_updates=4))
-    assert lines(figure)["learning rate of head"][1] == [1, 0.75, 0.5, 0.25, 0.25]
-    assert lines(figure)["learning rate of body"][1] == [0.5, 0.375, 0.25, 0.125, 0.125]
-    assert not figure.axes[-1].collections
-
-
-def test_the_span_of_all_groups():
-    of = trajectory(
-        "hold()", 4, [0.5, 0.5, 2.0, 0.25, 1.0]
-    )  # neither the first nor the last is the highest or the lowest
-    names = ["head", "head/no_decay", "layer_1", "layer_0", "embeddings"]
-    figure = draw_run(made(segment(of), groups=names, train=[(4, {"loss": 1.0})], num_updates=4))
-    assert {name for name in lines(figure) if "rate" in name} == {
-        "learning rate of head",
-        "learning rate of embeddings",
-    }
-    (band,) = figure.axes[-1].collections
-    heights = band.get_paths()[0].vertices[:, 1]
-    assert (heights.min(), heights.max()) == (0.25, 2.0) and "learning rates of all groups" in legend(figure)
-
-
-def test_recorded_lrs_of_groups_of_a_schedule_that_counts_no_updates():
-    evaluations = [(4, {"eval_accuracy": 0.5, "learning_rate": 1e-3, "lr/a": 1e-3, "lr/b": 1e-4})]
-    run = made(train=[(2, {"loss": 1.0, "learning_rate": 5e-4})], evaluations=evaluations, groups=["a", "b"])
-    drawn = lines(draw_run(run))
-    assert drawn["learning rate of a"] == ([2, 4], [5e-4, 1e-3]) and drawn["learning rate of b"] == ([4], [1e-4])
 
 
 # ------------------------------------------------------------------------------------------------ the best checkpoint
