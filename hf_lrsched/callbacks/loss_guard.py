@@ -126,7 +126,8 @@ class LossGuard(TrainerCallback):
         self._gradients.before_step(state.global_step + 1, kwargs["optimizer"], is_clipped, norm)
 
     def on_optimizer_step(self, args, state, control, **kwargs):
-        self._gradients.after_step(kwargs["optimizer"])
+        if not self._gradients.reads_gradients:  # only then there is a flag to take away
+            self._gradients.after_step(kwargs["optimizer"])
 
     def on_step_end(self, args, state, control, **kwargs):
         update = state.global_step
