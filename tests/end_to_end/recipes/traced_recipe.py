@@ -1,11 +1,12 @@
-"""The recipe with a trace, and with a death at a chosen moment: `traced_recipe.py PLAN TRACE FLAGS`.
+"""A recipe with a trace, and with a death at a chosen moment: `traced_recipe.py PLAN TRACE FLAGS`.
 
-PLAN, in JSON, is empty or has `event` and, except for "results", `update`; for `saving`, how much (`part`) of which `file` of that checkpoint is
-written. Events are those of EVENTS. TRACE is the beginning of a file's name, to which the process's rank is added: the file
-gets a line for the start, for each update with its LRs, and for the death. Where there are several processes, this one then
-waits to be killed.
+PLAN, in JSON, may name another `recipe` than text_classification. It may have `event` and, except for "results", `update`; for
+`saving`, how much (`part`) of which `file` of that checkpoint is written. Events are those of EVENTS. TRACE is the beginning of
+a file's name, to which the process's rank is added: the file gets a line for the start, for each update with its LRs, and for
+the death. Where there are several processes, this one then waits to be killed.
 """
 
+import importlib
 import json
 import os
 import shutil
@@ -20,12 +21,12 @@ EVENTS = ("training", "evaluating", "evaluated", "saving", "saved", "rotating", 
 
 def main(plan: dict[str, Any], trace: Path, argv: list[str]) -> int:
     sys.path.insert(0, str(Path(__file__).parents[3] / "recipes"))
-    import text_classification as recipe
     import torch
     import transformers
     from common import results, run
     from transformers import TrainerCallback, TrainerState
 
+    recipe = importlib.import_module(plan.get("recipe", "text_classification"))
     rank = os.environ.get("RANK", "0")
     mine = plan.get("rank", "0") == rank
 
