@@ -1,6 +1,7 @@
 """LRCheck: the scheduler's LR is the one that trains, at every update."""
 
 import logging
+import math
 from typing import Any
 
 import torch
@@ -8,7 +9,9 @@ from transformers import TrainerCallback
 
 from ..optim.wrappers import find_module, unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
+from ..scheduler.supported_optimizers import explain_left_out, find_hidden_groups
 from ..schedules import ScheduleError
+from ..trajectory.settings import format_lrs
 from .skipped_updates import count_updates
 
 logger = logging.getLogger(__name__)
@@ -19,12 +22,16 @@ class LRCheck(TrainerCallback):
 
     - A scheduler of another optimizer than the one that trains: an error before the first update.
     - A schedule in the training arguments that the Trainer does not use: an error before the first update.
+    - An optimizer within the one that trains whose LRs do not follow: an error at the first update that shows it.
+    - Trained parameters that are in no group of the optimizer: a warning.
     - An LR that something else wrote into the optimizer: a warning at that update, once for each group.
     - A scheduler that an earlier `train()` has used up: a warning.
     """
 
     def __init__(self) -> None:
         self._reported: set[Any] = set()
+        self._hidden: list[dict[str, Any]] = []
+        self._lrs_before: list[float] = []
 
     def on_train_begin(self, args, state, control, model=None, optimizer=None, lr_scheduler=None, **kwargs):
         self._reported = set()
@@ -46,12 +53,18 @@ class LRCheck(TrainerCallback):
                 f"the {type(lr_scheduler).__name__} belongs to another optimizer than the one that trains: the log would show "
                 "its LRs while the real ones stay constant. Pass its optimizer too: optimizers=(optimizer, scheduler)."
             )
+        self._hidden, self._lrs_before = [], []
         if isinstance(lr_scheduler, ScheduleLR) and (module := find_module(model)) is not None:
             lr_scheduler.saved_optimizer.name_parameters(module, optimizer)
+            self._hidden = find_hidden_groups(optimizer)
+            if (left_out := explain_left_out(module, optimizer)) is not None:
+                logger.warning(left_out)
 
     def on_pre_optimizer_step(self, args, state, control, optimizer=None, lr_scheduler=None, **kwargs):
         if not isinstance(lr_scheduler, ScheduleLR):
             return  # others, such as ReduceLROnPlateau, need not know the LR of every update
+        if self._hidden:
+            self._check_hidden_groups(state.global_step + 1, lr_scheduler.get_last_lr())
         for index, (group, lr) in enumerate(zip(optimizer.param_groups, lr_scheduler.get_last_lr(), strict=True)):
             used = group["lr"]
             # A tensor on a device is not read: every update would wait for it.
@@ -62,3 +75,15 @@ class LRCheck(TrainerCallback):
                 f"update {state.global_step + 1}: group {index} is trained with LR {used:.4g}, but the schedule says "
                 f"{lr:.4g}. Something else writes LRs into the optimizer; the next update overwrites it."
             )
+
+    def _check_hidden_groups(self, update, lrs):
+        # An optimizer may pass the LRs on when it steps: until then the optimizer within has those of the update before.
+        used = [float(group["lr"]) for group in self._hidden]
+        strange = [lr for lr in used if not any(math.isclose(lr, known) for known in (*lrs, *self._lrs_before))]
+        if self._lrs_before and strange:
+            raise ScheduleError(
+                f"update {update}: an optimizer within the one that trains has LR {strange[0]:.4g}, but the schedule says "
+                f"{format_lrs(lrs)}. It has parameter groups of its own, which the schedule does not reach. Make param_groups of "
+                "the outer optimizer a property that returns the inner one's, or schedule the inner one."
+            )
+        self._lrs_before = lrs

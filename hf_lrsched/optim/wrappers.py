@@ -16,6 +16,14 @@ def unwrap_optimizer(optimizer: Any) -> Any:
     return optimizer
 
 
+def replace_hooks(optimizer: Any, handles: list[Any]) -> None:
+    """Keep the handles of the hooks that a scheduler added to an optimizer, and remove those of an earlier scheduler."""
+    inner = unwrap_optimizer(optimizer)
+    for handle in getattr(inner, "_hf_lrsched_hooks", ()):
+        handle.remove()
+    inner._hf_lrsched_hooks = handles
+
+
 def is_adaptive(optimizer: Any) -> bool:
     """Whether the optimizer's steps have about the size of the LR, whatever the size of the gradients."""
     return any(name in type(optimizer).__name__.lower() for name in _ADAPTIVE)

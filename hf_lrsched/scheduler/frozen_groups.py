@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..optim.wrappers import unwrap_optimizer
+from ..trajectory.settings import RunSettings
 
 
 def drop_frozen_gradients(optimizer: Any) -> None:
@@ -28,6 +29,16 @@ def add_freezing_hook(optimizer: Any) -> list[Any]:
     if all(group.get("schedule") is None for group in inner.param_groups):
         return []
     return [inner.register_step_pre_hook(_before_step)]
+
+
+def restore_groups(groups: list[dict[str, Any]], settings: RunSettings) -> None:
+    """Give the groups of an optimizer that has loaded a checkpoint the peaks and own schedules that the run follows."""
+    own_schedules = settings.own_schedules or (None,) * len(settings.peaks)
+    for group, peak, schedule in zip(groups, settings.peaks, own_schedules, strict=True):
+        group["initial_lr"] = peak
+        group.pop("schedule", None)
+        if schedule is not None:
+            group["schedule"] = schedule
 
 
 def _before_step(optimizer: Any, args: Any, kwargs: Any) -> None:

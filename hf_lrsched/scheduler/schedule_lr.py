@@ -6,7 +6,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..optim.wrappers import unwrap_optimizer
+from ..optim.wrappers import replace_hooks
 from ..schedules import Curve, Horizon, Schedule, ScheduleError
 from ..schedules.parser import as_schedule
 from ..schedules.units import as_horizon
@@ -15,7 +15,7 @@ from ..trajectory.resume import check_on_resume
 from ..trajectory.resume_state import Resume, resume_state
 from ..trajectory.settings import RunSettings
 from ..trajectory.state import RunState
-from .frozen_groups import add_freezing_hook
+from .frozen_groups import add_freezing_hook, restore_groups
 from .momentum import check_momentum, write_momenta
 from .saved_optimizer import SavedOptimizer
 from .step_order import StepOrder
@@ -30,8 +30,7 @@ class ScheduleLR(LRScheduler):
     a [`Schedule`], follows that instead; while its factor is 0, the group's gradients are dropped before the optimizer steps,
     so that neither its weights nor its moments change.
 
-    The scale is 1 until something changes it: a `plateau()` in the schedule, to which [`observe`] reports evaluations, or
-    [`rescale`].
+    The scale is 1 until a `plateau()` in the schedule, which [`observe`] drives, or [`rescale`] changes it.
 
     Args:
         optimizer (`torch.optim.Optimizer`): The optimizer that trains.
@@ -86,16 +85,12 @@ class ScheduleLR(LRScheduler):
         #: Where the run is on its schedule, and everything that a resume needs.
         self.run_state = RunState.start(settings)
         check_momentum(optimizer, self.run_state.momenta())
-        #: The outcome of the latest `load_state_dict`.
-        self.last_resume: Resume | None = None
+        self.last_resume: Resume | None = None  #: The outcome of the latest `load_state_dict`.
         self.step_order = StepOrder()
-        #: What a checkpoint keeps of the optimizer.
-        self.saved_optimizer = SavedOptimizer(optimizer, on_resume)
+        self._plain_groups: Any = None  # the optimizer's groups, if no LR of theirs is a tensor
+        self.saved_optimizer = SavedOptimizer(optimizer, on_resume)  #: What a checkpoint keeps of the optimizer.
         super().__init__(optimizer)
-        inner = unwrap_optimizer(optimizer)
-        for handle in getattr(inner, "_hf_lrsched_hooks", ()):  # of an earlier scheduler
-            handle.remove()
-        inner._hf_lrsched_hooks = [*add_freezing_hook(optimizer), *self.saved_optimizer.add_hooks(optimizer)]
+        replace_hooks(optimizer, [*add_freezing_hook(optimizer), *self.saved_optimizer.add_hooks(optimizer)])
 
     @property
     def last_epoch(self) -> int:
@@ -160,10 +155,21 @@ class ScheduleLR(LRScheduler):
             super().step(epoch)  # torch checks the order of calls in the first steps
             self._write()
             return
-        self.step_order.check(self.optimizer)
+        order = self.step_order
+        optimizer: Any = self.optimizer
+        if order.is_regular and getattr(optimizer, "_opt_called", False):
+            optimizer._opt_called = False
+        else:
+            order.check(optimizer)
         self._step_count += 1
-        self.run_state.update += 1
-        self._write()
+        lrs = self.run_state.advance()
+        groups: Any = optimizer.param_groups
+        if groups is not self._plain_groups or len(groups) != len(lrs):
+            self._write()
+            return
+        self._last_lr = lrs  # type: ignore[assignment]
+        for group, lr in zip(groups, lrs):  # noqa: B905  # their lengths were compared, and strict= costs time
+            group["lr"] = lr
 
     def _write(self) -> None:
         self._last_lr = lrs = self.run_state.lrs()  # type: ignore[assignment]
@@ -173,12 +179,11 @@ class ScheduleLR(LRScheduler):
                 f"the optimizer has {len(groups)} parameter groups now, and the scheduler was made for {len(lrs)}: their LRs are not "
                 "known. Add groups before the scheduler is made, e.g. as frozen ones with gradual_unfreezing(...)."
             )
-        for group, lr in zip(groups, lrs):  # noqa: B905  # their lengths were compared, and strict= costs time
-            # The first test is the faster one.
-            if type(group["lr"]) is not float and isinstance(group["lr"], torch.Tensor):
-                group["lr"].fill_(lr)
-            else:
-                group["lr"] = lr
+        tensors = [isinstance(group["lr"], torch.Tensor) for group in groups]
+        for group, lr, is_tensor in zip(groups, lrs, tensors, strict=True):
+            group["lr"] = group["lr"].fill_(lr) if is_tensor else lr
+        # Torch makes a new list when it loads a state, and only then can the type of an LR change.
+        self._plain_groups = None if any(tensors) or self.run_state.momentum_curves else groups
         if self.run_state.momentum_curves:
             write_momenta(self.optimizer, self.run_state.momenta())
 
@@ -261,12 +266,6 @@ class ScheduleLR(LRScheduler):
         self.last_resume = resume_state(self.run_state, state_dict, self.on_resume, order)
         self.run_state = self.last_resume.state
         self._step_count = self.run_state.update + 1
-        settings = self.run_state.trajectory.settings
-        own_schedules = settings.own_schedules or (None,) * len(settings.peaks)
-        for group, peak, schedule in zip(self.optimizer.param_groups, settings.peaks, own_schedules, strict=True):
-            group["initial_lr"] = peak  # the optimizer's state brought the checkpoint's
-            group.pop("schedule", None)
-            if schedule is not None:
-                group["schedule"] = schedule
+        restore_groups(self.optimizer.param_groups, self.run_state.trajectory.settings)
         write_momenta(self.optimizer, self.run_state.momenta())
         self._write()

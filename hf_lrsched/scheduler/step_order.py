@@ -17,6 +17,8 @@ class StepOrder:
     def __init__(self) -> None:
         #: Reactive parts (`plateau`, `cooldown`, `clock`) that a callback or the training loop drives.
         self.driven: set[str] = set()
+        #: Whether the latest update had one step of each: then a marked optimizer needs no [`check`].
+        self.is_regular = False
         self._steps = self._doubled = 0
 
     def check(self, optimizer: Any) -> None:
@@ -30,6 +32,7 @@ class StepOrder:
         """
         if not getattr(optimizer, "_opt_called", False):
             self._steps += 1
+            self.is_regular = False
             return
         optimizer._opt_called = False
         if self._steps > 1:
@@ -43,6 +46,7 @@ class StepOrder:
         else:
             self._doubled = 0
         self._steps = 1
+        self.is_regular = not self._doubled
 
     def warn_of_undriven(self, state: RunState) -> None:
         """Warn of each reactive part of the schedule that nothing drives."""

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import torch
+
+from ..groups.layers import list_some
 from ..optim.wrappers import unwrap_optimizer
 from ..schedules import ScheduleError
 from ..trajectory.settings import format_lrs
@@ -37,3 +40,44 @@ def check_optimizer(optimizer: Any) -> None:
             f"{kind} trains all groups with the LR of the first, and these groups differ (LRs {format_lrs(peaks)}). Leave out "
             "groups=, or use another optimizer."
         )
+
+
+def explain_left_out(model: torch.nn.Module, optimizer: Any) -> str | None:
+    """Name the parameters that require gradients but are in no group of the optimizer, if there are any.
+
+    Sharded optimizers hold other tensors than the model does. With them nothing is known.
+    """
+    held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    trained = {name: id(each) for name, each in model.named_parameters() if each.requires_grad}
+    left_out = [name for name, identity in trained.items() if identity not in held]
+    if not left_out or len(left_out) == len(trained):
+        return None
+    return (
+        f"{len(left_out)} of {len(trained)} parameters with requires_grad=True are in no group of the optimizer, so they keep their "
+        f"values: {list_some(left_out)}. Add them to the optimizer; or set requires_grad=False, which saves their gradients."
+    )
+
+
+def find_hidden_groups(optimizer: Any) -> list[dict[str, Any]]:
+    """Return the groups of optimizers within this one that are not its own groups: a scheduler does not write their LRs.
+
+    Example:
+    ```python
+    >>> inner = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    >>> outer = torch.optim.SGD([*inner.param_groups[0]["params"]], lr=0.1)
+    >>> outer.base = inner
+    >>> find_hidden_groups(outer) == inner.param_groups
+    True
+
+    ```
+    """
+    known = {id(group) for group in optimizer.param_groups}
+    hidden, found = [], [optimizer]
+    for each in found:  # it grows
+        for value in vars(each).values():
+            parts = (
+                value if isinstance(value, list | tuple) else value.values() if isinstance(value, dict) else (value,)
+            )
+            found += [part for part in parts if isinstance(part, torch.optim.Optimizer) and part not in found]
+        hidden += [group for group in each.param_groups if id(group) not in known and group["params"]]
+    return hidden

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from ..schedules import Curve, Horizon, ScheduleError
 from ..schedules.curve import ReactivePart
 from ..schedules.families.cooldown import find_cooldown
 from ..schedules.families.momentum import get_momentum
+from ..schedules.shapes import Array
+from .lr_rows import BLOCK, LRRows
 from .plateaus import PlateauTracker, get_scales, track_plateaus
 from .settings import RunSettings
 from .trajectory import Trajectory
@@ -18,9 +21,6 @@ STATE_VERSION = 3
 
 # The state must not grow with the run: it keeps the latest events only.
 MAX_EVENTS = 16
-
-# LRs are computed for this many updates at a time: a curve is fastest on arrays.
-_BLOCK = 1024
 
 
 @dataclass(eq=False)
@@ -79,7 +79,7 @@ class RunState:
         found = {curve: get_momentum(curve) for curve in set(self.curves)}
         #: The momentum that belongs to a curve, where its schedule has `momentum()`.
         self.momentum_curves = {curve: momentum for curve, momentum in found.items() if momentum is not None}
-        self._block: dict[int, list[float]] = {}  # the LRs of all groups, by update
+        self._rows = LRRows()
 
     @classmethod
     def start(cls, settings: RunSettings) -> "RunState":
@@ -88,9 +88,7 @@ class RunState:
 
     def __getstate__(self) -> dict[str, Any]:
         # Curves are functions, which cannot be pickled.
-        return {
-            name: value for name, value in vars(self).items() if name not in ("curves", "momentum_curves", "_block")
-        }
+        return {name: value for name, value in vars(self).items() if name not in ("curves", "momentum_curves", "_rows")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -122,7 +120,7 @@ class RunState:
             self.offset = position - self.update * self.stride
         else:
             self.clock_position = position
-        self._block = {}
+        self._rows = LRRows()
 
     @property
     def end(self) -> float:
@@ -145,13 +143,14 @@ class RunState:
         begun_early, planned = self.trajectory.cooldown_at is not None, self.cooldown
         return planned is not None and (begun_early or self._curve_position >= planned.start)
 
+    def advance(self) -> list[float]:
+        """Go to the next update, and return [`lrs`]."""
+        self.update = update = self.update + 1
+        return self._rows.get(update) or self._rows.read(update, partial(_compute_block, self))
+
     def lrs(self) -> list[float]:
         """The LR of each group for the next update. The list is shared: copy it before you change it."""
-        lrs = self._block.get(self.update)
-        if lrs is None:
-            self._block = _compute_lrs(self)
-            lrs = self._block[self.update]
-        return lrs
+        return self._rows.get(self.update) or self._rows.read(self.update, partial(_compute_block, self))
 
     def momenta(self) -> list[float | None]:
         """The momentum of each group for the next update; `None` where the schedule has no `momentum()`."""
@@ -253,7 +252,7 @@ class RunState:
         return self._record("cooldown", cause, lrs, planned=planned.start)
 
     def _record(self, kind: str, cause: str, lrs_before: list[float], **details: float) -> dict[str, Any]:
-        self._block = {}
+        self._rows = LRRows()
         event = {"kind": kind, "cause": cause, **details, "t": self.update}
         event |= {"lr_before": lrs_before[0], "lr_after": self.lrs()[0]}
         self.events = [*self.events, event][-MAX_EVENTS:]
@@ -276,13 +275,11 @@ class RunState:
         }
 
 
-def _compute_lrs(state: RunState) -> dict[int, list[float]]:
-    """Compute the LRs of all groups for each of the updates that follow."""
+def _compute_block(state: RunState) -> Array:
+    """Compute the LRs of the updates that follow, a row for each."""
     scales = np.array(state.scales)
-    updates = range(state.update, state.update + _BLOCK)
     if not state.counts_updates:  # the position stays the same until the clock moves
-        at_position = np.array(state.trajectory.lrs_at(state.position, state.curves))
-        return dict.fromkeys(updates, (at_position * scales).tolist())
-    positions = np.maximum(np.arange(updates.start, updates.stop) * state.stride + state.offset, 0.0)
-    lrs = np.stack(state.trajectory.lrs(positions, state.curves), axis=1)
-    return dict(zip(updates, (lrs * scales).tolist(), strict=True))
+        return np.tile(state.trajectory.lrs_at(state.position, state.curves) * scales, (BLOCK, 1))
+    positions = np.maximum(np.arange(state.update, state.update + BLOCK) * state.stride + state.offset, 0.0)
+    lrs: Array = np.stack(state.trajectory.lrs(positions, state.curves), axis=1) * scales
+    return lrs

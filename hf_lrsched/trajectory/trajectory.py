@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..schedules import Curve, parse
+from ..schedules import Curve, ScheduleError, parse
 from ..schedules.families.cooldown import cool_down, find_cooldown
 from ..schedules.shapes import Array
 from .settings import RunSettings
@@ -51,11 +51,16 @@ class Trajectory:
     cooldown_at: float | None = None
 
     def curves(self) -> list[Curve]:
-        """The curve of each group: one object for all groups with the same schedule and peak."""
+        """The curve of each group: one object for all groups with the same schedule, unless it names an LR."""
         wanted = list(zip(self.settings.schedules, self.settings.peaks, strict=True))
-        parsed = {text: parse(text) for text in set(self.settings.schedules)}
-        resolved = {(text, peak): parsed[text].resolve(self.settings.horizon, peak=peak) for text, peak in set(wanted)}
-        return [resolved[each] for each in wanted]
+        curves: dict[tuple[str, float], Curve] = {}
+        for text in dict.fromkeys(self.settings.schedules):
+            schedule, pairs = parse(text), {pair for pair in wanted if pair[0] == text}
+            try:
+                curves |= dict.fromkeys(pairs, schedule.resolve(self.settings.horizon))
+            except ScheduleError:  # an LR is another factor of each peak
+                curves |= {pair: schedule.resolve(self.settings.horizon, peak=pair[1]) for pair in pairs}
+        return [curves[pair] for pair in wanted]
 
     def end(self, curves: list[Curve] | None = None) -> float:
         """The position at which the run is over."""

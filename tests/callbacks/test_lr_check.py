@@ -90,3 +90,73 @@ def test_a_used_scheduler_is_reported(tmp_path, caplog):
     trainer.train()
     trainer.train()
     assert "an earlier train() used it" in messages(caplog)
+
+
+class BodyLine(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = Line(), Line()
+
+    def forward(self, x, labels=None):
+        return self.head(self.body.weight * x, labels)
+
+
+def train_with(tmp_path, model, optimizer, schedule="linear()"):
+    pair = (optimizer, get_scheduler(schedule, optimizer, num_training_steps=8))
+    trainer = Trainer(model, arguments(tmp_path), train_dataset=DATA, optimizers=pair, callbacks=[ScheduleCallback()])
+    trainer.train()
+    return trainer
+
+
+def test_trained_parameters_in_no_group_are_named_once(tmp_path, caplog):
+    model = BodyLine()
+    train_with(tmp_path, model, torch.optim.SGD(model.head.parameters(), lr=0.1))
+    assert messages(caplog).count("1 of 2 parameters with requires_grad=True are in no group") == 1
+    assert "'body.weight'" in messages(caplog)
+
+
+def test_frozen_parameters_may_be_in_no_group(tmp_path, caplog):
+    model = BodyLine()
+    model.body.requires_grad_(False)
+    train_with(tmp_path, model, torch.optim.SGD(model.head.parameters(), lr=0.1))
+    assert messages(caplog) == ""
+
+
+class Around(torch.optim.Optimizer):
+    """Steps an optimizer within, whose groups are copied, or copied and given the LRs at each step."""
+
+    def __init__(self, inner, passes_on):
+        super().__init__([{**group} for group in inner.param_groups], {})
+        self.inner, self.passes_on = inner, passes_on
+
+    def step(self, closure=None):
+        for group, own in zip(self.inner.param_groups, self.param_groups, strict=True) if self.passes_on else ():
+            group["lr"] = own["lr"]
+        self.inner.step(closure)
+
+
+class Shared(Around):
+    """Shares the groups; accelerate replaces a list that is a mere attribute."""
+
+    @property
+    def param_groups(self):
+        return vars(self)["inner"].param_groups if "inner" in vars(self) else self._groups
+
+    @param_groups.setter
+    def param_groups(self, groups):
+        self._groups = groups
+        if "inner" in vars(self):
+            self.inner.param_groups = groups
+
+
+@pytest.mark.parametrize("schedule", ["linear()", "warmup(2) >> linear()", "warmup(4) >> hold()"])
+@pytest.mark.parametrize("how", ["shared", "copied", "passed on"])
+def test_an_optimizer_within_the_one_that_trains(tmp_path, how, schedule):
+    model = Line()
+    inner = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = Shared(inner, False) if how == "shared" else Around(inner, how == "passed on")
+    if how == "copied":
+        with pytest.raises(ScheduleError, match=r"update [23]: an optimizer within the one that trains has LR 0"):
+            train_with(tmp_path, model, optimizer, schedule)
+    else:
+        assert train_with(tmp_path, model, optimizer, schedule).state.global_step == 8
