@@ -8,7 +8,8 @@ architecture, a sweep over the peak LR comes first, one short run for each LR; i
 runs with other schedules, optimizers, lengths and habits, and runs made ill by one cause each. A run's verdict is that of its
 test metric against the best of the sweep: `healthy` within 1 point of accuracy (2 % of a loss), `near` within 2.5 (5 %), else
 `worse`; a run that was made ill is `ill`, or `harmless` where it is not behind all the same. A cell whose best run hardly beats
-the worst one of the sweep shows nothing: look at the sweep before its runs are used.
+the worst one of the sweep shows nothing: look at the sweep before its runs are used. The sweep has 200 updates, so that healthy
+runs of 40 and 100 end behind it, as `worse`, and do not count.
 
 Each run is one line of JSON, appended when it is done. Started again, the script goes on with the runs that the file lacks.
 """
