@@ -183,3 +183,55 @@ def test_too_large_a_report_is_refused(tmp_path, monkeypatch, trained):
 
 
 # ---- long runs ----
+
+
+@pytest.mark.slow
+def test_a_million_updates_of_28_groups(page_of, huge):
+    page = page_of(huge)
+    assert page.path.stat().st_size < SIX_MEGABYTES
+    lr = page.run()["lr"]
+    assert sorted(name for line in lr["lines"] for name in line["groups"]) == sorted(read_run(huge).groups)
+    assert len(lr["lines"]) == 14  # two groups of a layer have the same LRs
+    updates, lrs = page.lr("encoder.layer.0/decay")
+    drawn = dict(zip(updates, lrs, strict=True))
+    assert updates == sorted(updates) and updates[0] == 1 and updates[-1] == 1_000_000
+    # Both sides of every drop: 10,000 updates of warmup, then by 0.7 after every 100,000.
+    for number in range(1, 10):
+        at = 10_000 + number * 100_000
+        assert drawn[at] == pytest.approx(1e-4 * 0.7 ** (number - 1), rel=1e-12)
+        assert drawn[at + 1] == pytest.approx(1e-4 * 0.7**number, rel=1e-12)
+    assert all(float(step) in drawn for step in range(1000, 10_000, 1000))  # beside the evaluations
+    assert drawn[5000] == pytest.approx(1e-4 * 4999 / 10_000, rel=1e-12)
+    assert len(page.table("update", "epoch")) <= 502 and "of 1,000 evaluations" in page.text
+
+
+# ---- the search for the peak LR ----
+
+
+def test_search_for_the_peak_lr(page_of, tmp_path):
+    probes = [
+        {"lr": 1e-4, "updates": 6, "loss": 0.5, "metric": None},
+        {"lr": 4e-4, "updates": 6, "loss": None, "metric": None},
+    ]
+    search = {
+        "suggestion": 1.23e-4,
+        "low": 1e-4,
+        "high": 2e-4,
+        "total": 100,
+        "probes": [{**each, "seed": 0} for each in probes],
+    }
+    search |= {"valleys": [], "metric": None, "notes": [f"It is uncertain. {UGLY}"]}
+    page = page_of(write_record(tmp_path / "searched", "linear()", {"all": 1.23e-4}, lr_search=search))
+    assert "Search for the peak LR" in page.source
+    assert (
+        "Found for 100 updates: 0.000123, plausible from 0.0001 to 0.0002; the probes cost 0.12 of the run."
+        in page.source
+    )
+    assert UGLY not in page.source and "It is uncertain. &lt;img" in page.source
+    (image,) = [attributes for tag, attributes in page.elements if tag == "img"]
+    assert image["src"].startswith("data:image/png;base64,") and image["alt"]
+
+
+def test_search_that_is_corrupted_is_left_out(page_of, tmp_path):
+    page = page_of(write_record(tmp_path / "searched", "linear()", {"all": 1e-3}, lr_search={"suggestion": 1e-3}))
+    assert "Search for the peak LR" not in page.source
