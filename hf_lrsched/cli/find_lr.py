@@ -54,13 +54,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def find_recipe(config: Path) -> Path:
-    """Find the one script that a configuration can belong to: `recipes/X.py` for `recipes/configs/CONFIG.yaml`.
+    """Find the script of a configuration: of `recipes/*.py` for `recipes/configs/CONFIG.yaml` the one that its text names.
 
     Raises:
         ScheduleError: There is none, or there are several.
     """
     folders = dict.fromkeys([config.resolve().parent.parent, Path("recipes").resolve()])
     found = next((scripts for folder in folders if (scripts := sorted(folder.glob("*.py")))), [])
+    text = config.read_text(encoding="utf-8", errors="replace")
+    found = [script for script in found if script.name in text] or found
     if len(found) != 1:
         seen = f"there are {', '.join(path.name for path in found)}" if found else "none is near it"
         raise ScheduleError(

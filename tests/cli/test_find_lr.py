@@ -53,6 +53,13 @@ def test_recipe_that_is_not_known(recipe, capsys):
     assert "no such file: missing.yaml" in capsys.readouterr().err
 
 
+def test_recipe_that_the_configuration_names(recipe):
+    (recipe.parent / "other.py").touch()
+    config = recipe.parent / "configs" / "a.yaml"
+    config.write_text("#   python mine/train.py mine/configs/a.yaml\n", encoding="utf-8")
+    assert find_recipe(config) == recipe
+
+
 def test_recipe_of_the_working_directory(recipe, tmp_path):
     config = tmp_path / "elsewhere" / "deep" / "b.yaml"
     config.parent.mkdir(parents=True)
