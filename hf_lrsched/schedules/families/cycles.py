@@ -53,7 +53,8 @@ def repeat(
         schedule ([`Schedule`]): The schedule to repeat.
         cycles (`int`, *optional*): Their number. Defaults to as many as fit, the last one cut off.
         first (length, *optional*): The first cycle's length. Defaults to the schedule's own length; if that is what
-            is left, the cycles share the time.
+            is left, the cycles fill the
+            available time.
         growth (`float`, defaults to 1): What each cycle's length is multiplied by for the next one; above 0.
         decay (factor, defaults to 1): What each cycle's factors, above the floor, are multiplied by for the next one.
         peak_decay (factor, defaults to 1): What the level at which each cycle starts is multiplied by for the next one; the end
