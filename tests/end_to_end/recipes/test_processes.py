@@ -22,7 +22,7 @@ def test_two_processes_equal_one(recipe, flags, tmp_path):
     expected = [0, 2.5e-5, *(5e-5 * (1 + math.cos(math.pi * u / 4)) / 2 for u in range(4))]
     assert ranks[0] == ranks[1] == pytest.approx(expected)
     assert done.stdout.count("LR used:") == 1
-    assert done.stdout.count("labels in label") == 1
+    assert done.stdout.count("one of 2 labels each") == 1
 
     one = {**shared, "per_device_train_batch_size": 32, "output_dir": tmp_path / "one"}
     assert recipe(one) == 0
