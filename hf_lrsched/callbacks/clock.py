@@ -43,7 +43,8 @@ class ClockDriver(TrainerCallback):
         if lr_scheduler.position >= lr_scheduler.end:
             raise ScheduleError(
                 f"clock={clock} is used up: the resumed run has reached {lr_scheduler.position:.6g} of "
-                f"{lr_scheduler.end:g} {lr_scheduler.run_state.horizon.unit}. Give a larger one, and choose with on_resume= how to continue."
+                f"{lr_scheduler.end:g} {lr_scheduler.run_state.horizon.unit}. Increase clock=, "
+                "and choose with on_resume= how to continue."
             )
         left, needed = state.max_steps - state.global_step, lr_scheduler.end - lr_scheduler.position
         if isinstance(clock, Epochs) and left < needed:

@@ -62,8 +62,8 @@ class CooldownDriver(TrainerCallback):
         if self._rule.time_limit is not None:
             if lr_scheduler.run_state.seconds >= self._rule.time_limit.seconds:
                 raise ScheduleError(
-                    f"time_limit={self._rule.time_limit} of {planned.phase} is over: the run that is resumed took "
-                    f"{lr_scheduler.run_state.seconds:.0f} s already, which count too. Give a longer one."
+                    f"time_limit={self._rule.time_limit} of {planned.phase} is used up: the run has already taken "
+                    f"{lr_scheduler.run_state.seconds:.0f} s, including the time before the resume. Increase time_limit=."
                 )
             self._stopwatch = Stopwatch(lr_scheduler.run_state.seconds)
         if "sigterm" in self._rule.on:

@@ -16,6 +16,7 @@ from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
 from ..schedules.numbers import is_number
+from ..trajectory.state import explain_rescale
 from .run_context import note_event
 from .stop import end_run
 
@@ -202,11 +203,7 @@ class LossGuard(TrainerCallback):
         self._kept["actions"] = actions + 1
         event = self._scheduler.rescale(self.factor, f"guard: {text}")
         self.events.append(event)
-        self._print(
-            f"{event['cause']}: the LR goes from {event['lr_before']:.4g} to {event['lr_after']:.4g} (scale "
-            f"{event['scale_before']:.4g} to {event['scale_after']:.4g})",
-            state,
-        )
+        self._print(f"{event['cause']}: {explain_rescale(self._scheduler.run_state, event)}", state)
 
     def _stop(self, text: str, args: Any, state: Any, control: Any) -> None:
         self._saves_nothing = not self._weights.are_finite()

@@ -10,6 +10,7 @@ from ..console import print_text
 from ..integrations.distributed import on_main_process
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
+from ..trajectory.state import explain_rescale
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +88,7 @@ class PlateauDriver(TrainerCallback):
             return
         for event in events if state.is_world_process_zero else ():
             print_text(
-                f"update {event['t']}: plateau, {event['cause']}: the LR goes from {event['lr_before']:.4g} to "
-                f"{event['lr_after']:.4g} (scale {event['scale_before']:.4g} to {event['scale_after']:.4g})"
+                f"update {event['t']}: plateau, {event['cause']}: {explain_rescale(self._scheduler.run_state, event)}"
             )
 
     def on_save(self, args, state, control, **kwargs):

@@ -112,7 +112,7 @@ def _order_from_the_top(groups: Sequence[ParamGroup]) -> list[str]:
                 "Give order=, the names of all groups, beginning with the one that is never frozen."
             )
     if HEAD not in stems:
-        raise ScheduleError("there is no group 'head', so no group would be trained at first: give order=.")
+        raise ScheduleError("there is no group 'head', so no group would be trained first. Pass order=[…].")
     return sorted(stems, key=lambda stem: ranks[stem])
 
 

@@ -49,7 +49,7 @@ def check_preconditions(
     guard = f"LossGuard({action!r})"
     if not isinstance(scheduler, ScheduleLR):
         raise ScheduleError(
-            f"{guard} scales a schedule of this package, and this run has a {type(scheduler).__name__}. Use "
+            f"{guard} needs a schedule of this package, but this run has a {type(scheduler).__name__}. Use "
             "ScheduledTrainer(schedule=...) or get_scheduler(...), or choose LossGuard('stop')."
         )
     if action == "rollback":

@@ -61,7 +61,7 @@ def refuse_checkpoint_of_engine(checkpoint: str | Path) -> None:
     if not Path(checkpoint, SCHEDULER_NAME).is_file():
         raise ScheduleError(
             f"can't resume {checkpoint}: it has no {SCHEDULER_NAME}, so DeepSpeed's engine stepped the scheduler of that run and "
-            "its position is not known. Resume it as it was trained, or start a new run from its weights."
+            "its position is not known. Resume with the Trainer that wrote it, or start a new run from its weights."
         )
 
 

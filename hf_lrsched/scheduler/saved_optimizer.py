@@ -81,7 +81,8 @@ class SavedOptimizer:
             places = _match_parameters(loaded, self._data, self._match_groups(loaded))
             if any(each != sorted(each) for each in places):
                 raise ScheduleError(
-                    "cannot resume: the parameters are in another order than in the checkpoint, so each would get the moments of another one. "
+                    "cannot resume: the parameters are in another order than in the checkpoint, so each parameter would "
+                    "get another parameter's moments. "
                     f"Restore their order, or {_NEW_RUN}."
                 )
 
@@ -229,7 +230,7 @@ def _match_parameters(saved: Data, current: Data, order: Sequence[int]) -> list[
             faults.append(f"{name!r} has tensors of other shapes, or in another order")
     if faults:
         raise ScheduleError(
-            f"cannot resume: the groups have other parameters than in the checkpoint: {'; '.join(faults)}. Resume with the "
+            f"cannot resume: the parameters differ from the checkpoint's: {'; '.join(faults)}. Resume with the "
             f"checkpoint's parameters, or {_NEW_RUN}. To train layers later, freeze their group for a while: see freeze()."
         )
     return places

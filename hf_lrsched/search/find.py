@@ -155,7 +155,7 @@ def _evaluate(trial: Any, sample: Any, metric: str | None) -> tuple[float, float
     metrics = trial.evaluate(eval_dataset=sample, metric_key_prefix="eval")
     if "eval_loss" not in metrics:
         raise ScheduleError(
-            "the LR cannot be found: an evaluation returns no eval_loss, by which LRs are compared. The evaluation set needs labels "
+            "find_lr() compares eval_loss, but the evaluation returned none. The evaluation set needs labels "
             f"(label_names={trial.label_names}); got {', '.join(metrics)}."
         )
     loss = float(metrics["eval_loss"])
@@ -237,7 +237,7 @@ def _check_trainer(trainer: Any) -> None:
     if "layerwise" in str(trainer.args.optim) or "lomo" in str(trainer.args.optim):
         raise ScheduleError(
             f"find_lr() cannot make a new optimizer for each probe with optim={str(trainer.args.optim)!r}, which hooks into the model. "
-            "Search with another variant of it."
+            "Search with another optim."
         )
     if trainer.lr_scheduler is not None and not getattr(trainer, "_created_lr_scheduler", False):
         raise ScheduleError(

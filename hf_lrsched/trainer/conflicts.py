@@ -23,7 +23,7 @@ def choose_schedule(name: str, given: Schedule | None, in_args: Schedule | str |
     found = [as_schedule(schedule) for schedule in (given, in_args) if schedule is not None]
     if not found:
         raise ScheduleError(
-            f"{name} needs a schedule, e.g. schedule='warmup(10%) >> linear()'; the stock Trainer is for runs without one."
+            f"{name} needs a schedule, e.g. schedule='warmup(10%) >> linear()'. Without a schedule, use the stock Trainer."
         )
     if found[0] != found[-1]:
         raise ScheduleError(f"two schedules: schedule={str(given)!r} and args.schedule={str(in_args)!r}. Give one.")

@@ -283,3 +283,11 @@ def _compute_block(state: RunState) -> Array:
     positions = np.maximum(np.arange(state.update, state.update + BLOCK) * state.stride + state.offset, 0.0)
     lrs: Array = np.stack(state.trajectory.lrs(positions, state.curves), axis=1) * scales
     return lrs
+
+
+def explain_rescale(state: RunState, event: dict[str, Any]) -> str:
+    """Say what an event of [`RunState.rescale`] did to the LR, for a printed line."""
+    scales = f"(scale {event['scale_before']:.4g} to {event['scale_after']:.4g})"
+    if state.position >= state.end and not any(state.lrs()):
+        return f"the schedule has ended at an LR of 0, so no LR is left to lower {scales}"
+    return f"the LR goes from {event['lr_before']:.4g} to {event['lr_after']:.4g} {scales}"

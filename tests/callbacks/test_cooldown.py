@@ -204,7 +204,7 @@ def test_a_time_limit_that_is_over(run, minutes, tmp_path):
     last = max(Path(tmp_path, "out").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     state = torch.load(last / "scheduler.pt", weights_only=True)
     torch.save({**state, "trajectory": None, "seconds": 700.0}, last / "scheduler.pt")
-    with pytest.raises(ScheduleError, match=r"time_limit=10min of .* is over: .* 700 s"):
+    with pytest.raises(ScheduleError, match=r"time_limit=10min of .* is used up: .* 700 s"):
         run(schedule, resume=str(last))
 
 

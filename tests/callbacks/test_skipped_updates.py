@@ -27,7 +27,7 @@ def test_skipped_steps_do_not_shift_the_end_of_the_curve(tmp_path):
     assert trainer.lr_scheduler.get_last_lr() == [0.0, 0.0]
 
 
-def test_the_stock_trainer_ends_too_high_after_skipped_steps_and_is_told(tmp_path, caplog):
+def test_a_warning_when_the_stock_trainer_ends_too_high_after_skipped_steps(tmp_path, caplog):
     used = UsedLR()
     trainer = Trainer(Line(), arguments(tmp_path), train_dataset=DATA, callbacks=[used, ScheduleCallback()])
     skip(trainer, {2, 5})

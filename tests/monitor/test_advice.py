@@ -213,7 +213,7 @@ def idle(levels):
 
 @given(*map(st.sampled_from, [HEADS, CLIMBS, MIDDLES, DECAYS, LENGTHS, TAILS, WHOLES, RUNS]))
 @settings(max_examples=300, deadline=None)
-def test_advised_schedules_run_and_keep_what_was_meant(head, begin, middle, decay, length, tail, whole, run):
+def test_advised_schedules_run_and_keep_the_phases(head, begin, middle, decay, length, tail, whole, run):
     text = whole.format(head + begin + middle + decay.format(length).replace(", )", ")") + tail)
     try:
         before = levels(text, run)

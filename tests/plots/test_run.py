@@ -170,7 +170,7 @@ def test_best_metric_of_a_trainer_state_is_found_by_its_value(tmp_path):
     assert "best checkpoint by validation loss: accuracy 0.5 at update 4" in lines(draw_run(read_run(state)))
 
 
-def test_no_star_where_the_name_does_not_tell_which_direction_is_better():
+def test_no_star_for_a_metric_of_unknown_direction():
     rows = [(4, {"eval_entropy": 4.0, "eval_loss": 0.9}), (8, {"eval_entropy": 4.2, "eval_loss": 0.8})]
     drawn = lines(draw_run(made(evaluations=rows)))
     assert drawn["entropy"] == ([4, 8], [4.0, 4.2])

@@ -148,7 +148,7 @@ def test_num_warmup_steps_is_needed_as_in_transformers(optimizer, name):
 
 
 @pytest.mark.parametrize("steps", [-1, 20, 21, True, "x", float("nan")])
-def test_num_warmup_steps_that_can_not_be_meant(optimizer, steps):
+def test_invalid_num_warmup_steps_are_an_error(optimizer, steps):
     with pytest.raises(ScheduleError):
         get_scheduler("linear", optimizer, num_training_steps=20, num_warmup_steps=steps)
 
@@ -171,13 +171,13 @@ def test_num_training_steps_is_needed(optimizer, name):
 
 
 @pytest.mark.parametrize("schedule", ["warmup(5) >> linear()", cosine()])
-def test_so_it_is_by_a_sentence(optimizer, schedule):
+def test_a_schedule_needs_num_training_steps(optimizer, schedule):
     with pytest.raises(ScheduleError, match=r"needs num_training_steps"):
         get_scheduler(schedule, optimizer)
 
 
 @pytest.mark.parametrize("steps", [0, -5, 1.5, True, "20"])
-def test_num_training_steps_that_can_not_be_meant(optimizer, steps):
+def test_invalid_num_training_steps_are_an_error(optimizer, steps):
     with pytest.raises(ScheduleError, match="num_updates must be a whole number of at least 1"):
         get_scheduler("linear()", optimizer, num_training_steps=steps)
 

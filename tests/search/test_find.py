@@ -238,7 +238,7 @@ def test_stream_without_an_evaluation_set(searchable, data):
 
 def test_evaluation_without_labels(searchable, data):
     trainer = searchable(dev=[{"x": row["x"]} for row in data(16)], model=Unlabelled())
-    with pytest.raises(ScheduleError, match="an evaluation returns no eval_loss"):
+    with pytest.raises(ScheduleError, match="compares eval_loss, but the evaluation returned none"):
         find_lr(trainer)
 
 

@@ -136,7 +136,7 @@ def test_another_clock_is_refused():
             scheduler(clock, schedule="linear()", on_resume="switch").load_state_dict(made.state_dict())
 
 
-def test_epochs_and_updates_are_counted_alike_where_it_is_meant():
+def test_switch_resumes_an_updates_clock_as_epochs():
     made = scheduler("updates", schedule="linear()")
     with pytest.raises(ScheduleError, match="clock was 'updates' and is 'epochs'"):
         scheduler("epochs", schedule="linear()").load_state_dict(made.state_dict())
@@ -158,7 +158,7 @@ def test_more_time_is_another_setting():
     assert longer.end == 200
 
 
-def test_what_nobody_attends_to_is_told(caplog):
+def test_a_schedule_that_needs_the_callback_warns_without_it(caplog):
     for schedule, clock, method in (
         ("hold() * plateau()", "updates", "observe(metrics)"),
         ("hold() >> cooldown(10)", "updates", "start_cooldown()"),

@@ -76,7 +76,7 @@ def get_momentum(curve: Curve) -> Function | None:
     if not parts:
         return None
     if len(parts) > 1:
-        raise ScheduleError(f"a schedule has at most one momentum(), and {curve.schedule} has {len(parts)}.")
+        raise ScheduleError(f"a schedule has at most one momentum(), but {curve.schedule} has {len(parts)}.")
     start, end, shape = parts[0].start, parts[0].end, parts[0].shape
     assert isinstance(shape, Momentum)
 

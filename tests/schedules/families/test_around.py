@@ -63,7 +63,7 @@ def test_a_schedule_that_the_run_cuts_off():
         planned(linear(over=20), length=10).resolve(10)
 
 
-def test_what_would_rise_says_how_to_let_it():
+def test_the_error_of_a_rising_decay_names_rising():
     with pytest.raises(ScheduleError, match=r"or write rising\(linear\(to=2\)\)"):
         linear(to=2).resolve(4)
     with pytest.raises(ScheduleError, match="at most 1"):
