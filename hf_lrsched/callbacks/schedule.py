@@ -1,9 +1,12 @@
 """ScheduleCallback: drives whatever in a schedule does not follow from the number of updates, and checks the LR that is used."""
 
+import logging
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
 
+from ..schedules.metric_names import keeps_the_worst
 from .clock import ClockDriver
 from .cooldown import CooldownDriver
 from .lr_check import LRCheck
@@ -11,6 +14,8 @@ from .plateau import PlateauDriver
 from .reported_settings import SettingsReporter
 from .run_context import get_context
 from .skipped_updates import SkippedUpdates
+
+logger = logging.getLogger(__name__)
 
 
 def _call_parts(event: str) -> Any:
@@ -59,6 +64,8 @@ class ScheduleCallback(TrainerCallback):
         # Of two in one list, one drives the schedule: an evaluation must not count twice.
         run.driver = run.driver or self
         self._is_first = run.driver is self
+        if self._is_first and state.is_world_process_zero:
+            _warn_of_best_metric(args)
         return self._call("on_train_begin", args, state, control, **kwargs)
 
     on_init_end = _call_parts("on_init_end")
@@ -82,3 +89,15 @@ class ScheduleCallback(TrainerCallback):
                 continue  # the clock's request to stop is not early stopping
             control = getattr(part, event)(args, state, control, **kwargs) or control
         return control
+
+
+def _warn_of_best_metric(args: TrainingArguments) -> None:
+    metric, greater_is_better = args.metric_for_best_model, args.greater_is_better
+    if args.eval_strategy == IntervalStrategy.NO or not keeps_the_worst(metric, greater_is_better):
+        return
+    better = "less" if greater_is_better else "more"
+    logger.warning(
+        f"Trainer will keep the worst checkpoint as the best: metric_for_best_model is {metric}, of which {better} is better, "
+        f"but greater_is_better is {greater_is_better}. Set greater_is_better={not greater_is_better} in the training arguments "
+        "(Trainer sets True for each name that does not end with loss)."
+    )

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..runs.files import read_json
 from ..schedules import ScheduleError
+from ..schedules.metric_names import guess_greater_is_better
 from ..schedules.numbers import is_number_as_text
 from .facts import Facts, ModelFacts
 from .given_settings import GivenSettings
@@ -73,7 +74,7 @@ def facts_from_settings(
     if metric is None and (name == "reduce_lr_on_plateau" or get("load_best_model_at_end", "flag")):
         metric = "loss"  # as TrainingArguments does
     if greater_is_better is None and metric is not None and not is_ours:
-        greater_is_better = not metric.endswith("loss")
+        greater_is_better = guess_greater_is_better(metric)
     lr = get("learning_rate", "number") if values.get("learning_rate") is not None else 5e-5
     head, model = get("head_learning_rate", "number"), get("model_name_or_path", "text") or get("model_name", "text")
     # Whether its loss is multiplied depends on the model's class; the recipe sets accepts_loss_kwargs.

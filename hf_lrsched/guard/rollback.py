@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from ..integrations.distributed import anywhere
-from ..runs.checkpoints import find_corruption
+from ..runs.checkpoints import checkpoint_folder, find_corruption
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +145,7 @@ class Rollback:
         for save in [save for save in self._saves if save < first_suspect and save not in good]:
             logger.warning(
                 f"No usable checkpoint from more than {self.margin} updates before update {since}, where the trouble began. "
-                f"checkpoint-{save} is used, although it is nearer. If the trouble returns, save more often and raise save_total_limit."
+                f"{self._folder(save).name} is used, although it is nearer. If the trouble returns, save more often and raise save_total_limit."
             )
             yield from self._load(save)
         if self._start is not None:
@@ -162,7 +161,7 @@ class Rollback:
             yield save, snapshot
 
     def _folder(self, save: int) -> Path:
-        return self.output_dir / f"{PREFIX_CHECKPOINT_DIR}-{save}"
+        return checkpoint_folder(self.output_dir, save)
 
 
 def get_weights(model: nn.Module, optimizer: Any) -> dict[str, torch.Tensor]:

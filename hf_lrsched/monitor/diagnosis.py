@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..schedules.metric_names import metric_direction
+from ..schedules.metric_names import metric_direction, resolve_direction
 from .finding import LossFinding
 from .history import NUM_BLOCKS, Evaluation, LossHistory
 from .run_info import RunInfo
@@ -159,10 +159,8 @@ class Diagnosis:
         if value is None or not math.isfinite(value) or self._score_key is None:
             return None
         is_wanted = wanted and self._score_key.endswith(wanted)
-        greater_is_better = self.run.greater_is_better if is_wanted else None
-        if greater_is_better is None:
-            greater_is_better = metric_direction(self._score_key) != "min"
-        return value if greater_is_better else -value
+        direction = resolve_direction(self._score_key, self.run.greater_is_better if is_wanted else None)
+        return -value if direction == "min" else value
 
     def _keep_new(self, finding: LossFinding) -> list[LossFinding]:
         """Keep a finding of a kind that was not reported before; it advises a change only if none that stands is stronger."""

@@ -45,6 +45,19 @@ _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _BLOCK = 1 << 20
 
 
+def checkpoint_folder(output_dir: str | os.PathLike[str], update: int) -> Path:
+    """Return the folder that Trainer gives the checkpoint of an update.
+
+    Example:
+    ```python
+    >>> checkpoint_folder("out", 500).name
+    'checkpoint-500'
+
+    ```
+    """
+    return Path(output_dir, f"checkpoint-{update}")
+
+
 def list_checkpoints(output_dir: str | os.PathLike[str]) -> dict[int, Path]:
     """List the checkpoints of an output folder by their updates, the earliest first.
 

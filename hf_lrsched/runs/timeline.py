@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..schedules import Curve
-from ..schedules.metric_names import metric_direction
+from ..schedules.metric_names import keeps_the_worst, resolve_direction
 from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
 from ..trajectory.phases import PhaseInterval, find_phases
@@ -193,12 +193,13 @@ class RunView:
         return LRs(lines, self.done, self.end, True, len(updates) == max(self.end, 1) - segments[0].start)
 
     def best(self, metric: str, greater_is_better: bool | None = None) -> Best | None:
-        """The evaluation of the best checkpoint where the Trainer kept one, else the best by a metric.
+        """The evaluation of the best checkpoint where the Trainer kept it, else the best by a metric.
 
         Args:
             metric (`str`): By its name in the records.
-            greater_is_better (`bool`, *optional*): Whatever the Trainer kept. Defaults to what the run says of its metric,
-                then to the direction of its name; `None` is returned where neither is known.
+            greater_is_better (`bool`, *optional*): Whatever the Trainer kept. Defaults to the direction that the metric's
+                name shows, then to what the run says of its metric; `None` is returned where neither is known. A checkpoint
+                that the Trainer kept by the wrong direction does not count.
         """
         run = self.run
         steps, values = run.points(metric)
@@ -206,12 +207,10 @@ class RunView:
             return None
         by = resolve_metric(run, run.best_metric)
         if greater_is_better is None:
-            if run.best_step is not None and run.best_step in steps:
+            is_worst = keeps_the_worst(by, run.greater_is_better)
+            if run.best_step is not None and run.best_step in steps and not is_worst:
                 return Best(int(run.best_step), float(values[steps == run.best_step][0]), True, by)
-            if by == metric:
-                greater_is_better = run.greater_is_better
-        if greater_is_better is None:
-            direction = metric_direction(metric)
+            direction = resolve_direction(metric, run.greater_is_better if by == metric else None)
             if direction is None:
                 return None
             greater_is_better = direction == "max"

@@ -52,6 +52,43 @@ def metric_direction(metric: str) -> Direction | None:
     return "max" if _HIGHER_IS_BETTER.search(words) else None
 
 
+def resolve_direction(metric: str, greater_is_better: bool | None = None) -> Direction | None:
+    """Say whether a metric should fall or rise: by its name, else by the Trainer's `greater_is_better` for it.
+
+    The name counts first, because Trainer guesses `greater_is_better=True` for every name that does not end with `loss`.
+
+    Example:
+    ```python
+    >>> resolve_direction("perplexity", True), resolve_direction("entropy", True), resolve_direction("entropy")
+    ('min', 'max', None)
+
+    ```
+    """
+    if (direction := metric_direction(metric)) or greater_is_better is None:
+        return direction
+    return "max" if greater_is_better else "min"
+
+
+def keeps_the_worst(metric: str | None, greater_is_better: bool | None) -> bool:
+    """Whether Trainer, with these settings, takes the worst value of a metric for the best.
+
+    Example:
+    ```python
+    >>> keeps_the_worst("perplexity", True), keeps_the_worst("perplexity", False), keeps_the_worst("entropy", True)
+    (True, False, False)
+
+    ```
+    """
+    if metric is None or greater_is_better is None:
+        return False
+    return metric_direction(metric) == ("min" if greater_is_better else "max")
+
+
+def guess_greater_is_better(metric: str) -> bool:
+    """Return what `TrainingArguments` sets for `greater_is_better` where the user sets nothing; it is wrong for `perplexity`."""
+    return not metric.endswith("loss")
+
+
 def is_metric(name: str) -> bool:
     """Whether an entry of an evaluation's record measures the model, and not the time, the tokens or the run itself.
 

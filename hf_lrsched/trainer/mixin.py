@@ -1,7 +1,6 @@
 """ScheduleMixin: a schedule for any subclass of Trainer."""
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import Trainer, TrainingArguments
@@ -20,7 +19,7 @@ from ..integrations.deepspeed import (
     released,
 )
 from ..integrations.distributed import on_main_process
-from ..runs.checkpoints import mark_incomplete, resolve_checkpoint, write_checksums
+from ..runs.checkpoints import checkpoint_folder, mark_incomplete, resolve_checkpoint, write_checksums
 from ..scheduler.frozen_groups import drop_frozen_gradients
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon, Schedule
@@ -240,7 +239,7 @@ class ScheduleMixin(_Trainer):
         self._search.refuse_trial(trial)
 
     def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:
-        folder = Path(self._get_output_dir(trial=trial), f"checkpoint-{self.state.global_step}")
+        folder = checkpoint_folder(self._get_output_dir(trial=trial), self.state.global_step)
         if self.args.should_save:
             mark_incomplete(folder)
         if isinstance(self.lr_scheduler, ScheduleLR):

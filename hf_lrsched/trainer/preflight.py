@@ -6,6 +6,9 @@ from typing import Any
 from ..doctor import Finding, run_checks
 from ..doctor.from_trainer import facts_from_trainer
 
+#: The schedule's own explanation, which is printed, has the one; ScheduleCallback warns of the other.
+_SAID_ELSEWHERE = ("doubtful_schedule", "best_metric_direction")
+
 
 def log_findings(
     trainer: Any, num_updates: int, updates_per_epoch: int | None, logged: set[Finding], log: Logger
@@ -26,7 +29,6 @@ def log_findings(
         log.debug(f"the doctor could not check the run: {type(error).__name__}: {error}", exc_info=True)
         return
     for finding in findings:
-        # The schedule's own explanation, which is printed, has these.
-        if finding not in logged and finding.check != "doubtful_schedule":
+        if finding not in logged and finding.check not in _SAID_ELSEWHERE:
             logged.add(finding)
             log.warning(str(finding))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from transformers import TrainingArguments
 
 from hf_lrsched import GroupArguments, ScheduleArguments
+from hf_lrsched.schedules.metric_names import resolve_direction
 
 from .data import DataArguments
 from .errors import RecipeError, errors_as
@@ -127,8 +128,9 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
         if training.eval_strategy == "no":
             raise RecipeError("--early_stopping_patience counts evaluations, but --eval_strategy is no.")
         training.metric_for_best_model = training.metric_for_best_model or "loss"
-        if training.greater_is_better is None:
-            training.greater_is_better = not training.metric_for_best_model.endswith("loss")
+    if (metric := training.metric_for_best_model) is not None and given.get("greater_is_better") is None:
+        # TrainingArguments guesses True for every name that does not end with "loss", so also for perplexity.
+        training.greater_is_better = resolve_direction(metric, training.greater_is_better) == "max"
     return arguments
 
 

@@ -93,6 +93,38 @@ def test_the_direction_of_an_unknown_metric_is_greater_is_better(run):
         run(schedule, rising, **kwargs | {"metric_for_best_model": None})
 
 
+@pytest.mark.parametrize("metric", ["perplexity", "wer"])
+@pytest.mark.parametrize("mode", ["", ", mode=min"])
+@pytest.mark.parametrize("is_stock", [False, True])
+def test_the_direction_of_a_known_metric_outweighs_the_guess_of_trainer(make_trainer, caplog, metric, mode, is_stock):
+    text = f"hold() * plateau(metric={metric}, factor=0.5, patience=0{mode})"
+    values = [5.0, 4.0, 3.0, 2.0, *[2.0] * 8]
+    settings = {"num_train_epochs": 4, "eval_strategy": "steps", "eval_steps": 2, "metric_for_best_model": metric}
+    settings |= {"callbacks": [GivenMetric(values, f"eval_{metric}")], "compute_metrics": lambda _: {metric: 0.0}}
+    if is_stock:
+        trainer = make_trainer(cls=Trainer, **settings)
+        optimizer = torch.optim.SGD(trainer.model.parameters(), lr=PEAK)
+        trainer.optimizer, trainer.lr_scheduler = optimizer, get_scheduler(text, optimizer, num_training_steps=24)
+        trainer.add_callback(ScheduleCallback())
+    else:
+        trainer = make_trainer(text, **settings)
+    assert trainer.args.greater_is_better is True  # transformers' guess
+    trainer.train()
+    assert factors(trainer) == pytest.approx([1] * 10 + [0.5 ** (1 + k // 2) for k in range(14)], rel=1e-12)
+    warnings = [each.getMessage() for each in caplog.records if "worst checkpoint" in each.getMessage()]
+    assert len(warnings) == 1 and "Set greater_is_better=False" in warnings[0]
+
+
+def test_no_warning_where_trainer_keeps_the_best(run, caplog):
+    for settings in (
+        {"metric_for_best_model": "accuracy"},
+        {"metric_for_best_model": "wer", "greater_is_better": False},
+    ):
+        metric = settings["metric_for_best_model"]
+        run("linear()", [], **settings, compute_metrics=lambda _, metric=metric: {metric: 0.5})
+    assert "worst checkpoint" not in caplog.text
+
+
 def test_several_sets_and_the_start_and_a_call_by_hand_count_once(make_trainer, data):
     """The metrics of several sets come in several events; only those of the Trainer's own evaluations count."""
 

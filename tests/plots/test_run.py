@@ -160,9 +160,16 @@ def test_the_metric_by_which_it_was_kept_is_drawn_first():
     assert "best checkpoint by F1: accuracy 0.5 at update 4" in lines(draw_run(run, metrics=["accuracy"]))
 
 
-def test_direction_is_that_of_the_run():
-    run = made(evaluations=ACCURACIES, best_metric="accuracy", greater_is_better=False)
-    assert "best accuracy: 0.5 at update 4" in lines(draw_run(run))
+def test_direction_is_that_of_the_run_where_the_name_does_not_tell():
+    rows = [(4, {"eval_entropy": 4.0}), (8, {"eval_entropy": 4.2})]
+    run = made(evaluations=rows, best_metric="entropy", greater_is_better=False)
+    assert "best entropy: 4 at update 4" in lines(draw_run(run))
+
+
+def test_direction_of_a_name_that_tells_outweighs_the_guess_of_trainer():
+    rows = [(4, {"eval_perplexity": 4.0}), (8, {"eval_perplexity": 3.0})]
+    run = made(evaluations=rows, best_step=4, best_metric="perplexity", greater_is_better=True)
+    assert "best perplexity: 3 at update 8" in lines(draw_run(run))
 
 
 def test_best_metric_of_a_trainer_state_is_found_by_its_value(tmp_path):

@@ -79,13 +79,16 @@ def test_a_resume_without_an_event_is_one():
 
 def test_the_best_evaluation():
     assert RunView(made(evaluations=ACCURACIES)).best("eval_accuracy").step == 8
-    lower = RunView(made(evaluations=ACCURACIES, best_metric="accuracy", greater_is_better=False))
-    assert lower.best("eval_accuracy").step == 4
+    wrong = {"best_metric": "accuracy", "greater_is_better": False, "best_step": 4}  # the Trainer kept the worst
+    best = RunView(made(evaluations=ACCURACIES, **wrong)).best("eval_accuracy")
+    assert (best.step, best.is_kept) == (8, False)
     kept = RunView(made(evaluations=ACCURACIES, best_metric="accuracy", best_step=12)).best("eval_accuracy")
     assert (kept.step, kept.value, kept.is_kept, kept.by) == (12, 0.7, True, "eval_accuracy")
     assert RunView(made(evaluations=ACCURACIES)).best("eval_f1") is None
     unknown = [(step, {"eval_entropy": step}) for step in (4, 8)]
     assert RunView(made(evaluations=unknown)).best("eval_entropy") is None
+    lower = RunView(made(evaluations=unknown, best_metric="entropy", greater_is_better=False))
+    assert lower.best("eval_entropy").step == 4
     assert RunView(made(evaluations=unknown)).best("eval_entropy", greater_is_better=True).step == 8
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...schedules import ScheduleError
 from ...schedules.families.plateau import Plateau
-from ...schedules.metric_names import metric_direction
+from ...schedules.metric_names import guess_greater_is_better, keeps_the_worst, metric_direction, resolve_direction
 from ..expected_curve import METRIC_DRIVEN
 from ..facts import Facts
 from ..finding import Finding
@@ -33,11 +33,27 @@ def plateau_direction(facts: Facts) -> Iterator[Finding]:
             continue
         if (by_name := metric_direction(plateau.metric)) not in (None, mode):
             yield _wrong_direction(plateau.metric, mode, f"plateau(metric={plateau.metric}, mode={by_name})")
-    if facts.stock_schedule in METRIC_DRIVEN and facts.greater_is_better is not None:
+    if facts.stock_schedule in METRIC_DRIVEN:
         metric, mode = facts.metric_for_best_model or "loss", str(facts.lr_scheduler_kwargs.get("mode", "min"))
-        expected = "max" if facts.greater_is_better else "min"
-        if mode != expected:
+        expected = resolve_direction(metric, facts.greater_is_better)
+        if expected not in (None, mode):
             yield _wrong_direction(metric, mode, f"lr_scheduler_kwargs: {{mode: {expected}}}")
+
+
+def best_metric_direction(facts: Facts) -> Iterator[Finding]:
+    """A `greater_is_better` that makes Trainer keep the worst checkpoint.
+
+    TrainingArguments sets it to True for every metric whose name does not end with `loss`, so also for `perplexity`.
+    """
+    metric, greater_is_better = facts.metric_for_best_model, facts.greater_is_better
+    if metric is None or facts.eval_strategy == "no" or not keeps_the_worst(metric, greater_is_better):
+        return
+    guess = ", as Trainer does by itself" if greater_is_better == guess_greater_is_better(metric) else ""
+    yield error(
+        f"Trainer keeps the worst checkpoint: metric_for_best_model is {metric}, and greater_is_better is {greater_is_better}{guess}",
+        f"{'Less' if greater_is_better else 'More'} {metric} is better, so the best model and early stopping go by the wrong values",
+        f"Set greater_is_better: {str(not greater_is_better).lower()}",
+    )
 
 
 def plateau_without_evaluation(facts: Facts) -> Iterator[Finding]:
@@ -92,4 +108,4 @@ def _count_evaluations(facts: Facts) -> int | None:
     return int(total // (every if every >= 1 else math.ceil(total * every)))
 
 
-CHECKS = (plateau_direction, plateau_without_evaluation)
+CHECKS = (plateau_direction, best_metric_direction, plateau_without_evaluation)

@@ -11,7 +11,8 @@ import numpy as np
 from ..arguments import DecayFactorArgument, FactorArgument, as_metric, as_not_negative, as_whole, one_of
 from ..curve import ReactiveShape, Span
 from ..errors import ScheduleError, nearest
-from ..metric_names import metric_direction
+from ..metric_names import resolve_direction
+from ..numbers import is_number
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
@@ -74,14 +75,14 @@ class Plateau(ReactiveShape):
         return PlateauState(best=best, num_bad_epochs=num_bad, cooldown_counter=cooldown, scale=scale)
 
     def direction(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> str:
-        """Return `min` or `max`: from `mode`, from the Trainer's `greater_is_better`, or from the metric's name.
+        """Return `min` or `max`: from `mode`, else from the metric's name, else from the Trainer's `greater_is_better`.
 
         Args:
             best_metric (`str`, *optional*): The Trainer's `metric_for_best_model`.
             greater_is_better (`bool`, *optional*): The Trainer's setting for that metric.
 
         Raises:
-            ScheduleError: They contradict each other, or none is known.
+            ScheduleError: None of them tells.
 
         Example:
         ```python
@@ -91,17 +92,10 @@ class Plateau(ReactiveShape):
 
         ```
         """
-        setting = None
-        if greater_is_better is not None and best_metric is not None and as_metric(best_metric, "") == self.metric:
-            setting = "max" if greater_is_better else "min"
         if self.mode != "auto":
-            if setting not in (None, self.mode):
-                raise ScheduleError(
-                    f"plateau(metric={self.metric}, mode={self.mode}) contradicts greater_is_better={greater_is_better} in the "
-                    "training arguments, which is for the same metric. Delete one of them."
-                )
             return self.mode
-        if found := setting or metric_direction(self.metric):
+        is_best = best_metric is not None and as_metric(best_metric, "") == self.metric
+        if found := resolve_direction(self.metric, greater_is_better if is_best else None):
             return found
         raise ScheduleError(
             f"the name {self.metric} does not show whether more or less is better. Write plateau(metric={self.metric}, "
@@ -115,22 +109,20 @@ class Plateau(ReactiveShape):
             ScheduleError: It is missing, or no number.
         """
         if self.metric not in metrics:
-            found = [name for name in metrics if _is_number(metrics[name])]
+            found = [name for name in metrics if is_number(_as_python(metrics[name]))]
             raise ScheduleError(
                 f"plateau(metric={self.metric}): the evaluation has no such metric; it has {', '.join(found) or 'none'}."
                 f"{nearest(self.metric, found)}"
             )
-        if not _is_number(metrics[self.metric]):
+        value = _as_python(metrics[self.metric])
+        if not is_number(value):
             raise ScheduleError(f"plateau(metric={self.metric}): {metrics[self.metric]!r} is not a number.")
-        return float(metrics[self.metric])
+        return float(value)
 
 
-def _is_number(value: object) -> bool:
-    try:
-        float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        return False
-    return not isinstance(value, str)
+def _as_python(value: Any) -> Any:
+    """Return numpy's and torch's scalars as Python's."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 @phase
@@ -162,8 +154,8 @@ def plateau(
             with `threshold=1%`), or has the metric's units (`abs`).
         cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
         to (factor, defaults to 0): The scale never falls below; nor, whatever this says, below 1e-8.
-        mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the Trainer's
-            `greater_is_better` if that is for this metric, else the direction that the metric's name shows.
+        mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the direction
+            that the metric's name shows, else the Trainer's `greater_is_better` if that is for this metric.
 
     Raises:
         ScheduleError: `factor` is 1; the direction is not known; there are no evaluations, or they lack the metric.

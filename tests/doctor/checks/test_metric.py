@@ -6,6 +6,11 @@ from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases
 from tests.doctor.configurations import GLUE, Config
 
 BROKEN = {
+    "best_metric_direction": [
+        Config(345, **GLUE, metric_for_best_model="perplexity", eval_strategy="epoch"),
+        Config(345, **GLUE, metric_for_best_model="eval_wer", greater_is_better=True, eval_strategy="epoch"),
+        Config(345, schedule="linear()", metric_for_best_model="f1", greater_is_better=False, eval_strategy="epoch"),
+    ],
     "plateau_direction": [
         Config(
             345,
@@ -35,6 +40,12 @@ BROKEN = {
 }
 
 SOUND = {
+    "best_metric_direction": [
+        Config(345, **GLUE, metric_for_best_model="perplexity", greater_is_better=False, eval_strategy="epoch"),
+        Config(345, **GLUE, metric_for_best_model="f1", eval_strategy="epoch"),
+        Config(345, **GLUE, metric_for_best_model="entropy", eval_strategy="epoch"),
+        Config(345, schedule="linear()", metric_for_best_model="perplexity", eval_strategy="epoch"),
+    ],
     "plateau_direction": [
         Config(
             345,

@@ -12,3 +12,25 @@ def test_processes_that_form_no_group(monkeypatch):
     args = type("Arguments", (), {"world_size": 1})()
     with pytest.raises(RecipeError, match=r"2 processes were launched.*--use_cpu true"):
         refuse_split_launch(args)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"metric_for_best_model": "perplexity"}, False),
+        ({"metric_for_best_model": "perplexity", "early_stopping_patience": 2}, False),
+        ({"metric_for_best_model": "perplexity", "greater_is_better": True}, True),  # the user's word
+        ({"metric_for_best_model": "masked_accuracy"}, True),
+        ({"early_stopping_patience": 2}, False),  # of the loss
+        ({}, None),
+    ],
+)
+def test_greater_is_better_follows_from_the_name_of_the_metric(settings, expected, tmp_path):
+    from common.arguments import read_arguments
+    from masked_lm import MaskedLMArguments
+
+    (tmp_path / "text.txt").write_text("a line\n" * 8)
+    files = dict.fromkeys(("train_file", "validation_file"), tmp_path / "text.txt")
+    given = {"model_name_or_path": "any", "output_dir": tmp_path, "use_cpu": True, **files, **settings}
+    arguments = read_arguments([f"--{name}={value}" for name, value in given.items()], MaskedLMArguments)
+    assert arguments.training.greater_is_better is expected

@@ -131,6 +131,13 @@ def test_the_scale_stays_above_0():
         ("eval_flow", "auto", "eval_flow", False, "min"),
         ("accuracy", "auto", "eval_loss", False, "max"),
         ("eval_loss", "max", "accuracy", True, "max"),
+        # a name that tells counts before it: Trainer guesses True; and mode before both
+        ("eval_perplexity", "auto", "perplexity", True, "min"),
+        ("eval_wer", "auto", "eval_wer", True, "min"),
+        ("eval_f1", "auto", "f1", False, "max"),
+        ("eval_perplexity", "min", "perplexity", True, "min"),
+        ("eval_perplexity", "max", "perplexity", False, "max"),
+        ("eval_flow", "min", "flow", True, "min"),
     ],
 )
 def test_direction(metric, mode, best_metric, greater_is_better, expected):
@@ -148,7 +155,6 @@ def test_direction(metric, mode, best_metric, greater_is_better, expected):
             "eval_flow does not show whether more or less is better. Write plateau.metric=eval_flow, mode=max",
         ),
         ("eval_flow", "auto", "eval_loss", False, "does not show"),
-        ("eval_f1", "min", "f1", True, "contradicts greater_is_better=True"),
     ],
 )
 def test_direction_refused(metric, mode, best_metric, greater_is_better, message):
@@ -163,6 +169,8 @@ def test_a_metric_that_is_not_there():
         rule(metric="acuracy", mode="max").read(metrics)
     with pytest.raises(ScheduleError, match="'good' is not a number"):
         rule(metric="note", mode="max").read(metrics)
+    assert rule(metric="accuracy").read({"eval_accuracy": np.float32(0.5)}) == 0.5
+    assert rule(metric="accuracy").read({"eval_accuracy": torch.tensor(0.5)}) == 0.5
 
 
 @pytest.mark.parametrize(
