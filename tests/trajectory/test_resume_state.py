@@ -1,8 +1,5 @@
 """Resuming with other settings: full lists of LRs, worked out by hand from the straight line 1 - t / T."""
 
-import subprocess
-import sys
-
 import pytest
 
 from hf_lrsched import ScheduleError
@@ -80,22 +77,3 @@ def test_explanation_has_both_lrs():
     assert explain_resume(resume(advance(make(updates=8), 4), make(updates=12), "switch")) == (
         "resumed after update 4 with on_resume='switch': the next LR is 0.6667 instead of 0.5"
     )
-
-
-def test_without_torch_and_transformers():
-    """The whole of a resume, in a process that cannot import either."""
-    code = """
-import sys
-sys.modules["torch"] = sys.modules["transformers"] = None
-from hf_lrsched import Horizon
-from hf_lrsched.trajectory.resume_state import resume_state
-from hf_lrsched.trajectory.settings import RunSettings
-from hf_lrsched.trajectory.state import RunState
-old, new = (RunState.start(RunSettings("hold() * plateau(factor=0.5, patience=0)", Horizon(n), (1.0,))) for n in (8, 12))
-old.advance_to(4)
-for loss in (1.0, 2.0):
-    old.observe({"eval_loss": loss})
-print(resume_state(new, old.to_data(), "switch").state.lrs())
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout, done.returncode) == ("[0.5]\n", 0), done.stderr
