@@ -7,8 +7,6 @@ import sys
 import pytest
 
 from hf_lrsched.cli.main import main
-from hf_lrsched.doctor import Finding
-from hf_lrsched.doctor.text import format_findings
 from tests.doctor.configurations import BERT, GLUE, Run, Stage, write_yaml
 
 
@@ -85,12 +83,6 @@ def test_control_characters_are_escaped(tmp_path, capsys):
     assert "\x07" in json.loads(capsys.readouterr().out)[0]["what"]
     assert main(["doctor", str(path), "--updates", "0"]) == main(["doctor", str(path) + "x"]) == 2
     assert "\x1b" not in capsys.readouterr().err
-
-
-def test_lines_fit_the_terminal():
-    finding = Finding("warning", "a " * 90, "because " * 30, "do it", "long_warmup")
-    text = format_findings("runs/a", [finding], width=60)
-    assert max(map(len, text.splitlines())) <= 60 and text.count("why: because") == 1
 
 
 def test_import_registers_names(tmp_path):

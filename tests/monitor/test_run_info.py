@@ -1,0 +1,26 @@
+"""RunInfo: the highest LR that is still to come."""
+
+import pytest
+
+from hf_lrsched import Horizon, parse
+from hf_lrsched.monitor.run_info import RunInfo
+
+
+@pytest.mark.parametrize(
+    ("schedule", "share", "highest"),
+    [
+        ("linear()", 0.25, 0.75),  # it falls, so the first one
+        ("warmup(50%) >> linear()", 0.0, 1.0),
+        ("warmup(50%) >> linear()", 0.75, 0.5),
+        ("warmup(100%)", 0.25, 1.0),  # it climbs, so the last one
+        ("linear()", 1.0, 0.0),
+    ],
+)
+def test_the_highest_lr_of_the_rest(schedule, share, highest):
+    curve = parse(schedule).resolve(Horizon(100))
+    info = RunInfo(100, 1e-3, curve=lambda share: float(curve(100 * share)))
+    assert info.max_lr_after(share) == pytest.approx(highest, abs=0.01)
+
+
+def test_an_unknown_schedule_has_nothing_to_come():
+    assert RunInfo(100, 1e-3).max_lr_after(0.5) == 0
