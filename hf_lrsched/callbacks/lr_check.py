@@ -65,7 +65,8 @@ class LRCheck(TrainerCallback):
             return  # others, such as ReduceLROnPlateau, need not know the LR of every update
         if self._hidden:
             self._check_hidden_groups(state.global_step + 1, lr_scheduler.get_last_lr())
-        for index, (group, lr) in enumerate(zip(optimizer.param_groups, lr_scheduler.get_last_lr(), strict=True)):
+        # A group that was added in mid-run is an error of the scheduler's next step.
+        for index, (group, lr) in enumerate(zip(optimizer.param_groups, lr_scheduler.get_last_lr(), strict=False)):
             used = group["lr"]
             # A tensor on a device is not read: every update would wait for it.
             if isinstance(used, torch.Tensor) or used == lr or index in self._reported:

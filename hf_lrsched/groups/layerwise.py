@@ -38,7 +38,7 @@ def as_layer_decay(value: object, name: str) -> float:
 def as_group_names(value: object, name: str) -> tuple[str, ...]:
     """Read names of groups: a list of them, or a text with commas."""
     given = value.split(",") if isinstance(value, str) else value
-    if not isinstance(given, list | tuple) or not all(isinstance(each, str) and each.strip() for each in given):
+    if not isinstance(given, Sequence) or not all(isinstance(each, str) and each.strip() for each in given):
         raise ScheduleError(f"{name} must be names of groups, like embeddings,layer_0, got {brief(value)}.")
     return tuple(each.strip() for text in given for each in text.split(","))
 

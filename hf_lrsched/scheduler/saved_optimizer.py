@@ -1,6 +1,7 @@
 """SavedOptimizer: whose state a checkpoint holds, compared before torch loads it by position alone."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,9 +18,43 @@ Data = dict[str, Any]
 
 # Where the optimizer's state keeps the data.
 _KEY = "hf_lrsched"
-# The schedule's own state has the LRs, and the flags from `foreach` on do not change what an optimizer computes.
-_NOT_COMPARED = {"params", "param_names", "name", "lr", "initial_lr", "initial_momentum", "schedule"}
-_NOT_COMPARED |= {"foreach", "fused", "capturable", "differentiable"}
+# Options that a user sets and no step changes. Others are not compared: optimizers such as Prodigy count in their groups, and
+# `foreach` and its like do not change what is computed.
+_COMPARED = {
+    "weight_decay",
+    "decoupled_weight_decay",
+    "betas",
+    "beta1",
+    "eps",
+    "momentum",
+    "dampening",
+    "nesterov",
+    "amsgrad",
+}
+_COMPARED |= {
+    "alpha",
+    "centered",
+    "rho",
+    "lr_decay",
+    "lambd",
+    "momentum_decay",
+    "maximize",
+    "clip_threshold",
+    "decay_rate",
+}
+_COMPARED |= {
+    "scale_parameter",
+    "relative_step",
+    "warmup_init",
+    "etas",
+    "step_sizes",
+    "ns_steps",
+    "rank",
+    "update_proj_gap",
+}
+
+# What torch.compile and data parallelism put into the names of parameters.
+_WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod)\.")
 
 _NEW_RUN = "start a new run from its weights, with from_pretrained(checkpoint)"
 
@@ -43,9 +78,6 @@ class SavedOptimizer:
             "class": f"{kind.__module__.partition('.')[0]}.{kind.__name__}",
             "groups": [_describe(group) for group in optimizer.param_groups],
         }
-        self._options = [
-            {key: value for key, value in group.items() if key not in _NOT_COMPARED} for group in optimizer.param_groups
-        ]
         # What the optimizer has loaded, and the position of each group there.
         self._loaded: Data | None = None
         self._order: list[int] | None = None
@@ -72,7 +104,7 @@ class SavedOptimizer:
         Raises:
             ScheduleError: The optimizer has loaded its state already, and its parameters have other names there.
         """
-        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        names = {id(parameter): _WRAPPERS.sub("", name) for name, parameter in model.named_parameters()}
         for described, group in zip(self._data["groups"], optimizer.param_groups, strict=False):
             known = [names.get(id(parameter)) for parameter in group["params"]]
             described["names"] = described["names"] or (None if None in known else known)
@@ -162,7 +194,8 @@ class SavedOptimizer:
         for (option, _, _), indices in changed.items():
             for index in indices:
                 if takes_new:
-                    groups[index][option] = self._options[index][option]
+                    now = mine[index]["options"][option]
+                    groups[index][option] = tuple(now) if isinstance(now, list) else now
                     if option in ("betas", "momentum"):
                         groups[index].pop("initial_momentum", None)  # what the checkpoint's momentum() began from
                 else:
@@ -175,16 +208,20 @@ def _describe(group: Mapping[str, Any]) -> Data:
     """Describe a group of an optimizer, or of an optimizer's saved state, which has numbers instead of parameters."""
     params = group["params"]
     has_tensors = all(isinstance(each, torch.Tensor) for each in params)
+    names = group.get("param_names")
+    options: Data = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in group.items()
+        if key in _COMPARED and isinstance(value, bool | int | float | str | tuple | list | None)
+    }
+    if (momentum := group.get("initial_momentum")) is not None:  # momentum() has changed it since
+        options |= {"momentum": momentum} if "momentum" in options else {"betas": [momentum, *options["betas"][1:]]}
     return {
         "name": group.get("name"),
         "num_tensors": len(params),
-        "names": group.get("param_names"),
+        "names": None if names is None else [_WRAPPERS.sub("", name) for name in names],
         "shapes": [list(each.shape) for each in params] if has_tensors else None,
-        "options": {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in group.items()
-            if key not in _NOT_COMPARED and isinstance(value, bool | int | float | str | tuple | list | None)
-        },
+        "options": options,
     }
 
 

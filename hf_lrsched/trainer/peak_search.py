@@ -1,6 +1,7 @@
 """A search for the peak LR before the first update of a Trainer's run, and what a resumed run knows of it."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ class PeakSearch:
     """
 
     def __init__(self, wanted: Any, trainer: Any):
-        if not isinstance(wanted, bool | dict):
+        if not isinstance(wanted, bool | Mapping):
             raise ScheduleError(
                 f"find_lr must be True, False or the arguments of find_lr() as a dict, got {brief(wanted)}."
             )
-        self.is_wanted, self.options = wanted is not False, wanted if isinstance(wanted, dict) else {}
+        self.is_wanted, self.options = wanted is not False, dict(wanted) if isinstance(wanted, Mapping) else {}
         #: What the scheduler's state keeps of the search for a resume.
         self.kept: dict[str, float] = {}
         self._peaks: list[float] = []

@@ -1,6 +1,7 @@
 """A resume knows whose moments, options and LRs a checkpoint holds, before torch loads them by position."""
 
 import io
+from functools import partial
 
 import pytest
 import torch
@@ -230,6 +231,49 @@ def test_options_that_a_run_changes_itself_do_not_differ():
     run.optimizer.param_groups[0]["weight_decay"] = 0.05  # such as a schedule of the weight decay
     resumed = Loop(weight_decay=0.1).load(run.save())
     assert resumed.optimizer.param_groups[0]["weight_decay"] == 0.05
+
+
+@pytest.mark.parametrize("cls", [torch.optim.AdamW, partial(torch.optim.SGD, momentum=0.9)])
+def test_a_momentum_that_the_schedule_changes_does_not_differ(cls):
+    """The second scheduler of an optimizer finds a momentum that the first has changed."""
+    text = "one_cycle() * momentum()"
+    run = Loop(cls=cls, schedule=text).train(4)
+    saved = run.save()
+    run.scheduler = get_scheduler(text, run.optimizer, num_training_steps=10)
+    run.load(saved)
+    Loop(cls=cls, schedule=text).load(run.train(2).save())
+
+
+class Counting(torch.optim.AdamW):
+    """Counts in its groups, as Prodigy and schedule-free optimizers do."""
+
+    def __init__(self, params, **options):
+        super().__init__(params, **options)
+        self.defaults["k"] = 0
+        for group in self.param_groups:
+            group["k"] = 0
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["k"] += 1
+        return super().step(closure)
+
+
+def test_what_an_optimizer_counts_does_not_differ():
+    run = Loop(cls=Counting).train(4)
+    saved = run.save()
+    run.scheduler = get_scheduler("linear()", run.optimizer, num_training_steps=10)
+    assert run.load(saved).optimizer.param_groups[0]["k"] == 4
+    assert Loop(cls=Counting).load(run.save()).optimizer.param_groups[0]["k"] == 4
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_wrappers_of_the_model_do_not_change_its_names(prefix):
+    def named(start):
+        return lambda model: [(start + name, parameter) for name, parameter in model.named_parameters()]
+
+    saved = Loop(named("")).train(4).save()
+    assert_close(Loop(named(prefix)).load(saved).train(4).weights(), Loop(named("")).train(8).weights())
 
 
 def test_a_checkpoint_of_a_run_without_a_schedule():
