@@ -56,3 +56,10 @@ def test_plateau_continues_with_what_it_observed():
     new = resume(old, make("linear() * plateau(factor=0.5, patience=1)", 8))
     (event,) = new.observe({"eval_loss": 0.7})
     assert (event["scale_before"], event["scale_after"]) == (1.0, 0.5) and new.lrs() == [0.375]
+
+
+def test_the_scale_stays_through_a_resume_with_other_settings():
+    old = advance(make(HALF, 8), 4)
+    for loss in (1.0, 2.0):
+        old.observe({"eval_loss": loss})
+    assert resume(old, make(HALF, 12), "switch").lrs() == [0.5]
