@@ -22,7 +22,7 @@ from hf_lrsched.runs.record import FILES
 from hf_lrsched.runs.rows import Rows
 
 # A drop of the plateau, early stopping that begins the cooldown, and a run that ends with it.
-SCHEDULE = "(warmup(2) >> hold() >> cooldown(4, shape=linear)) * plateau(factor=0.5, patience=0, metric=eval_loss)"
+SCHEDULE = "(warmup(2) >> hold() >> cooldown(4, shape=linear)) * plateau(factor=0.5, patience=0, metric=eval_loss, mode=max)"
 SETTINGS = {
     "num_train_epochs": 4,
     "eval_strategy": "steps",
@@ -98,7 +98,7 @@ def test_the_order_of_the_callbacks_changes_nothing(observe):
     found = {is_finding: [] for is_finding in (False, True)}
     for row in expected["record"]["events.jsonl"]:
         found["advice" in row].append((row["step"], row["kind"]))
-    assert found[True] == [(6, "unstable_validation")]
+    assert found[True] == [(8, "unstable_validation")]
     assert found[False] == [(4, "plateau"), (6, "plateau"), (6, "cooldown"), (8, "plateau"), (10, "plateau")]
     assert [row["step"] for row in expected["record"]["steps.jsonl"]] == [4, 8]
     assert len(expected["lrs"]) == 10

@@ -54,7 +54,7 @@ def test_run_of_the_stock_trainer(make_trainer, tmp_path, monkeypatch):
 
 def test_run_with_plateau_early_stopping_and_best_checkpoint(make_trainer, tmp_path):
     trainer = make_trainer(
-        "warmup(2) >> hold() * plateau(metric=accuracy, mode=min, factor=0.5, patience=0) >> cooldown(3)",
+        "warmup(2) >> hold() * plateau(metric=accuracy, factor=0.5, patience=0) >> cooldown(3)",
         compute_metrics=accuracy,
         num_train_epochs=4,
         learning_rate=1e-6,  # too low to learn: no evaluation is an improvement
@@ -62,7 +62,7 @@ def test_run_with_plateau_early_stopping_and_best_checkpoint(make_trainer, tmp_p
         save_steps=2,
         load_best_model_at_end=True,
         metric_for_best_model="accuracy",
-        greater_is_better=False,
+        greater_is_better=True,
         callbacks=[EarlyStoppingCallback(3)],
         **EVALUATED,
     )
