@@ -22,7 +22,9 @@ from hf_lrsched.runs.record import FILES
 from hf_lrsched.runs.rows import Rows
 
 # A drop of the plateau, early stopping that begins the cooldown, and a run that ends with it.
-SCHEDULE = "(warmup(2) >> hold() >> cooldown(4, shape=linear)) * plateau(factor=0.5, patience=0, metric=eval_loss, mode=max)"
+SCHEDULE = (
+    "(warmup(2) >> hold() >> cooldown(4, shape=linear)) * plateau(factor=0.5, patience=0, metric=eval_loss, mode=max)"
+)
 SETTINGS = {
     "num_train_epochs": 4,
     "eval_strategy": "steps",
