@@ -104,8 +104,7 @@ def make_trainer(**settings):
 
 # %%
 search = find_lr(make_trainer())
-print(search)
-search.plot()
+search
 
 # %% [markdown]
 # ## Train

@@ -1,4 +1,4 @@
-"""Rich displays in notebooks: a schedule, a curve or a run that a cell ends with is drawn."""
+"""Rich displays in notebooks: a schedule, a curve, a run or a search that a cell ends with is drawn."""
 
 import io
 from typing import Any
@@ -13,7 +13,7 @@ EXAMPLE = Horizon(1000, updates_per_epoch=100)
 
 
 def register_displays(shell: Any) -> None:
-    """Let IPython draw schedules, curves and runs; without matplotlib, it shows their texts.
+    """Let IPython draw schedules, curves, runs and searches; without matplotlib, it shows their texts.
 
     Args:
         shell (`IPython.core.interactiveshell.InteractiveShell`): The shell of the notebook.
@@ -23,20 +23,30 @@ def register_displays(shell: Any) -> None:
         png.for_type(kind, draw_png)
     text = shell.display_formatter.formatters["text/plain"]
     text.for_type(Curve, lambda curve, printer, cycle: printer.text(curve.explain()))
+    search = "hf_lrsched.search.result", "LRSearch"  # by name, since its room is above this one
+    png.for_type_by_name(*search, draw_png)
+    text.for_type_by_name(*search, lambda found, printer, cycle: printer.text(str(found)))
     text.for_type(Run, lambda run, printer, cycle: printer.text(f"run {run.name}: {run.updates_done:,} updates done"))
 
 
 def draw_png(shown: Any) -> bytes | None:
-    """Draw a [`Schedule`] over 1,000 updates, a [`Curve`] over its run, or a [`Run`], as the content of a PNG file.
+    """Draw a [`Schedule`] over 1,000 updates, a [`Curve`] over its run, a [`Run`], or an [`LRSearch`], as the content of a PNG file.
 
     Returns:
         `bytes`: The content; `None` where there is nothing to draw, or no matplotlib.
     """
     try:
-        curve = shown.resolve(EXAMPLE) if isinstance(shown, Schedule) else shown
-        figure = draw_schedules([curve]) if isinstance(curve, Curve) else draw_run(curve)
+        figure = _draw(shown)
     except (ImportError, ScheduleError):
         return None
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def _draw(shown: Any) -> Any:
+    if isinstance(shown, Schedule):
+        shown = shown.resolve(EXAMPLE)
+    if isinstance(shown, Curve):
+        return draw_schedules([shown])
+    return draw_run(shown) if isinstance(shown, Run) else shown.plot()

@@ -1,13 +1,14 @@
 """A probe: a quiet copy of a Trainer that runs the whole schedule of the run in fewer updates."""
 
 import copy
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import TrainerControl, TrainerState
+from transformers import Trainer, TrainerControl, TrainerState
 from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback
 from transformers.trainer_utils import IntervalStrategy, has_length
 
@@ -105,7 +106,10 @@ def count_updates(trainer: Any) -> int:
     dataloader = trial.get_train_dataloader()
     if not has_length(dataloader) and trial.args.max_steps <= 0:
         raise ScheduleError("the LR cannot be found: train_dataset has no length. Give max_steps.")
-    return int(trial.set_initial_training_values(trial.args, dataloader)[-1])
+    wanted = inspect.signature(Trainer.set_initial_training_values).parameters
+    # transformers 4 asks for one argument more.
+    more = [trial.get_total_train_batch_size(trial.args)] if "total_train_batch_size" in wanted else []
+    return int(trial.set_initial_training_values(trial.args, dataloader, *more)[-1])
 
 
 def describe_run(trainer: Any) -> tuple[Run, Any]:

@@ -600,4 +600,4 @@ def test_metrics_of_batches_and_metrics_that_are_lists(make_trainer, tmp_path, b
     evaluations = read_run(tmp_path / "out").evaluations
     assert [row["step"] for row in evaluations] == [2, 4, 6]
     assert all(row["eval_by_class"] == [row["eval_accuracy"], 0.5] for row in evaluations)
-    assert [finding.kind for finding in trainer.monitor.findings] == ["unstable_validation"]  # of 8 samples
+    assert trainer.monitor.findings == []  # three evaluations are too few to judge

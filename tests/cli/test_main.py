@@ -7,7 +7,7 @@ import pytest
 
 from hf_lrsched.cli.main import COMMANDS, main
 
-NAMES = ["preview", "plot", "report", "doctor"]
+NAMES = ["preview", "plot", "report", "doctor", "find-lr"]
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], *([name, "--help"] for name in NAMES)])

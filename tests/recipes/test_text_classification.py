@@ -190,7 +190,7 @@ INVALID_SETTINGS = {
     "too long": ({"max_seq_length": 65}, "at most 64 tokens"),
     "no updates": ({"max_train_samples": 0}, "max_train_samples must be at least 1"),
     "no checkpoint": ({"resume_from_checkpoint": "true"}, "no complete checkpoint"),
-    "not a checkpoint": ({"resume_from_checkpoint": "{data}"}, "is no checkpoint"),
+    "not a checkpoint": ({"resume_from_checkpoint": "{data}"}, "not a checkpoint"),
     "fractions as labels": (
         {"problem_type": "single_label_classification", "train_file": "{data}/scores.csv", "validation_file": None},
         r"scores.csv, row 1: the label is 0.5; .* --problem_type regression",

@@ -368,7 +368,7 @@ def test_trainers_refuse_unfrozen_layers(resume):
     frozen = Net()
     frozen.a.requires_grad_(False)
     resume(lambda model, _=None: [{"params": [*model.b.parameters()]}], model=frozen)
-    with pytest.raises(ScheduleError, match="cannot resume: the groups have other parameters"):
+    with pytest.raises(ScheduleError, match="cannot resume: the parameters differ"):
         resume(lambda model, _=None: [{"params": [*model.parameters()]}], is_resumed=True)
 
 
