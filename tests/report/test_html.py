@@ -182,29 +182,6 @@ def test_too_large_a_report_is_refused(tmp_path, monkeypatch, trained):
         write_report([], tmp_path / "page.html")
 
 
-# ---- long runs ----
-
-
-@pytest.mark.slow
-def test_a_million_updates_of_28_groups(page_of, huge):
-    page = page_of(huge)
-    assert page.path.stat().st_size < SIX_MEGABYTES
-    lr = page.run()["lr"]
-    assert sorted(name for line in lr["lines"] for name in line["groups"]) == sorted(read_run(huge).groups)
-    assert len(lr["lines"]) == 14  # two groups of a layer have the same LRs
-    updates, lrs = page.lr("encoder.layer.0/decay")
-    drawn = dict(zip(updates, lrs, strict=True))
-    assert updates == sorted(updates) and updates[0] == 1 and updates[-1] == 1_000_000
-    # Both sides of every drop: 10,000 updates of warmup, then by 0.7 after every 100,000.
-    for number in range(1, 10):
-        at = 10_000 + number * 100_000
-        assert drawn[at] == pytest.approx(1e-4 * 0.7 ** (number - 1), rel=1e-12)
-        assert drawn[at + 1] == pytest.approx(1e-4 * 0.7**number, rel=1e-12)
-    assert all(float(step) in drawn for step in range(1000, 10_000, 1000))  # beside the evaluations
-    assert drawn[5000] == pytest.approx(1e-4 * 4999 / 10_000, rel=1e-12)
-    assert len(page.table("update", "epoch")) <= 502 and "of 1,000 evaluations" in page.text
-
-
 # ---- the search for the peak LR ----
 
 
