@@ -235,7 +235,7 @@ def draw(entry: Entry) -> bytes:
         ]
         if entry.told:
             lines[0].remove()
-            lines[0] = _draw_told(axes, entry, curve)
+            lines[0] = _draw_reactive_run(axes, entry, curve)
         _draw_boundaries(axes, curve, numbers=True)
         axes.set(
             xlabel=f"updates; {entry.told}" if entry.told else "updates",
@@ -302,7 +302,7 @@ def _draw_curve(axes, curve: Curve, **style):
     return line
 
 
-def _draw_told(axes, entry: Entry, curve: Curve):
+def _draw_reactive_run(axes, entry: Entry, curve: Curve):
     """The LRs of a run in which something happened, from the scheduler that trains."""
     import torch
 

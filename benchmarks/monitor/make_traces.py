@@ -108,7 +108,7 @@ class Overflow(TrainerCallback):
 
 
 @functools.cache
-def task_of(name: str, data: Path) -> Task:
+def load_named_task(name: str, data: Path) -> Task:
     return load_task(name, data)
 
 
@@ -117,7 +117,7 @@ def train(trace: Trace, data: Path) -> Trace:
     torch.set_num_threads(1)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    task = task_of(trace.task, data)
+    task = load_named_task(trace.task, data)
     draw = random.Random(trace.name)
     samples = draw.sample(task.train, min(trace.samples, len(task.train)))
     if trace.cause == "past_best":  # a quarter of the labels are wrong: to learn them by heart does harm

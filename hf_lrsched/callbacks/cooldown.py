@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState, TrainingArguments
 
 from ..console import print_text
-from ..integrations.distributed import anywhere, on_main_process
+from ..integrations.distributed import is_true_anywhere, on_main_process
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.families.cooldown import Cooldown
@@ -160,7 +160,7 @@ class CooldownDriver(TrainerCallback):
                 request.unlink(missing_ok=True)
             return f"the file {REQUEST} was found"
         if args.world_size > 1:
-            signals = int(anywhere(self._num_signals > 0)) + int(anywhere(self._num_signals > 1))
+            signals = int(is_true_anywhere(self._num_signals > 0)) + int(is_true_anywhere(self._num_signals > 1))
             self._num_signals = max(self._num_signals, signals)
         return "SIGTERM" if self._num_signals else None
 

@@ -18,8 +18,8 @@ from ..optim.wrappers import get_guess_loss, is_adaptive, unwrap_optimizer, weig
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
+from .fail_safe import FailSafeCallback
 from .run_context import note_event
-from .watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 LEVELS = {"default": DEFAULT_KINDS, "all": frozenset(ALL_KINDS)}
 
 
-class LossMonitor(Watcher):
+class LossMonitor(FailSafeCallback):
     """Watch the training and the validation loss of a run, and report when its schedule needs a change.
 
     It changes nothing. Its findings are in `monitor.findings`, are logged as warnings by the main process, and are events in

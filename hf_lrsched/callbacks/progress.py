@@ -71,10 +71,10 @@ def describe_lr(scheduler: Any) -> str:
     lrs = [*map(float, scheduler.get_last_lr())]
     low, high = min(lrs), max(lrs)
     text = f"lr {high:.3g}" if low == high else f"lr {low:.3g} to {high:.3g}"
-    return f"{text}, {phase_of(scheduler)}" if isinstance(scheduler, ScheduleLR) else text
+    return f"{text}, {describe_phase(scheduler)}" if isinstance(scheduler, ScheduleLR) else text
 
 
-def phase_of(scheduler: ScheduleLR) -> str:
+def describe_phase(scheduler: ScheduleLR) -> str:
     """The phase of the next update, as text; that of the first group."""
     trajectory, curve = scheduler.run_state.trajectory, scheduler.curves[0]
     position = scheduler.position
@@ -85,11 +85,11 @@ def phase_of(scheduler: ScheduleLR) -> str:
         return f"rewarm({trajectory.rewarm.over})"
     cooldown = scheduler.run_state.cooldown
     if cooldown is not None and trajectory.cooldown_at is not None and position >= trajectory.cooldown_at:
-        return _brief(str(cooldown.phase))
+        return _shorten(str(cooldown.phase))
     place = trajectory.to_curve_position(position)
     found: Part = next((part for part in curve.parts if place < part.end), curve.parts[-1])
-    return _brief(found.text)
+    return _shorten(found.text)
 
 
-def _brief(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= _LONGEST_PHASE else f"{text[: _LONGEST_PHASE - 1]}…"

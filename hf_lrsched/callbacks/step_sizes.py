@@ -12,14 +12,14 @@ from ..optim.effective_lr import Sample, effective_lrs, has_effective_lr, update
 from ..optim.wrappers import unwrap_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..schedules import ScheduleError
+from .fail_safe import FailSafeCallback
 from .run_context import get_context
 from .used_lrs import group_names
-from .watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
 
-class StepSizes(Watcher):
+class StepSizes(FailSafeCallback):
     """Measures how far an update moves the weights, at every N-th update: with an adaptive optimizer, the LR is not the step.
 
     For each parameter group, by its name:

@@ -13,7 +13,7 @@ from ..schedules.arguments import as_factor, as_lr, as_number, as_positive
 from ..schedules.errors import brief
 from .freezing import freeze_groups, gradual_unfreezing
 from .layers import HEAD, compile_pattern, find_layers, list_some
-from .split import ParamGroup, decayed_names, make_stock_groups, parameter_names, split_groups
+from .split import ParamGroup, get_decayed_names, make_stock_groups, parameter_names, split_groups
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class LayerwiseGroups:
         kinds = ("", *(f"/{kind}" for kind in dict.fromkeys(layers.kind_of.values())))
         parts = [part + kind + lora for part in layers.parts for kind in kinds for lora in ("", LORA_B)]
         return split_groups(
-            groups, names, part_of, parts, part_lr, decayed_names(model) if decayed is None else decayed
+            groups, names, part_of, parts, part_lr, get_decayed_names(model) if decayed is None else decayed
         )
 
     def _check_effect(self, trained: Sequence[str | None]) -> None:

@@ -23,7 +23,7 @@ _NOT_INHERITED = ("params", "param_names", "name", "initial_lr")
 
 def make_stock_groups(model: torch.nn.Module, lr: float | None, weight_decay: float | None) -> list[ParamGroup]:
     """Make the two groups that Trainer would make. An LR or a weight decay of `None` is left to the optimizer."""
-    decayed = decayed_names(model)
+    decayed = get_decayed_names(model)
     groups: list[ParamGroup] = [{"params": []}, {"params": [], "weight_decay": 0.0}]
     for name, parameter in model.named_parameters():  # a tied parameter comes once
         if parameter.requires_grad:
@@ -37,7 +37,7 @@ def make_stock_groups(model: torch.nn.Module, lr: float | None, weight_decay: fl
     return groups if lr is None else [{**group, "lr": lr} for group in groups]
 
 
-def decayed_names(model: torch.nn.Module) -> set[str]:
+def get_decayed_names(model: torch.nn.Module) -> set[str]:
     """Return the names of the parameters that have weight decay in Trainer: all except biases and norms."""
     unbound: Any = Trainer.get_decay_parameter_names
     return set(unbound(None, model))
@@ -98,7 +98,7 @@ def inherit_options(
     groups = [group for group in groups if group["params"]]
     suffixes = _suffixes(groups, names, decayed)
     finer: list[ParamGroup] = []
-    for group in _checked(groups, wanted, names):
+    for group in _check_groups(groups, wanted, names):
         inside = {id(parameter) for parameter in group["params"]}
         own = {key: value for key, value in group.items() if key != "params"}
         pieces = []
@@ -154,7 +154,7 @@ def _same_type(lr: Any, value: float) -> Any:
     return torch.full_like(lr, value) if isinstance(lr, torch.Tensor) else value
 
 
-def _checked(groups: Sequence[ParamGroup], wanted: object, names: Mapping[int, str]) -> list[ParamGroup]:
+def _check_groups(groups: Sequence[ParamGroup], wanted: object, names: Mapping[int, str]) -> list[ParamGroup]:
     if not isinstance(wanted, list | tuple) or not all(isinstance(each, dict) and "params" in each for each in wanted):
         raise ScheduleError(
             f"groups= must return a list of parameter groups, which are dicts with 'params', got {brief(wanted)}."

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..integrations.distributed import anywhere
+from ..integrations.distributed import is_true_anywhere
 from ..runs.checkpoints import checkpoint_folder, find_corruption
 
 logger = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Rollback:
         except Exception as error:  # such as a full disk: the training continues
             logger.warning(f"The guard cannot go back to {self._folder(update)}: {error}.")
             has_failed = True
-        if not anywhere(has_failed):
+        if not is_true_anywhere(has_failed):
             self._saves.append(update)
 
     def forget_start(self, update: int) -> None:
@@ -157,7 +157,7 @@ class Rollback:
             snapshot = Snapshot.load(folder)
         except Exception as error:  # whatever is wrong with its files: there may be others
             logger.warning(f"The guard cannot go back to {folder}: {error}.")
-        if not anywhere(snapshot is None) and snapshot is not None:
+        if not is_true_anywhere(snapshot is None) and snapshot is not None:
             yield save, snapshot
 
     def _folder(self, save: int) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 from transformers import TrainerState
 
-from ..integrations.distributed import anywhere, on_main_process
+from ..integrations.distributed import is_true_anywhere, on_main_process
 from ..monitor.spikes import Spike, SpikeTest
 from .rollback import are_finite
 
@@ -56,7 +56,7 @@ class WeightCheck:
     def are_finite(self) -> bool:
         """Check the present weights and buffers. Every process must call it."""
         state = self._model.state_dict()
-        return not anywhere(not are_finite({name: state[name] for name in state.keys() - self._ignored}))
+        return not is_true_anywhere(not are_finite({name: state[name] for name in state.keys() - self._ignored}))
 
 
 class TroubleDetector:

@@ -32,7 +32,7 @@ def refuse_scheduler_of_config(accelerator: Any, schedule: Schedule | str, sourc
     name = section.get("type") if isinstance(section, dict) else None
     raise ScheduleError(
         f"two schedules: schedule={str(schedule)!r} and the section "
-        f'"scheduler": {{"type": {json.dumps(name)}, …}} in {_place(source)}. '
+        f'"scheduler": {{"type": {json.dumps(name)}, …}} in {_name_source(source)}. '
         "DeepSpeed would use its own schedule and ignore yours. Delete that section; a warmup is part of the schedule, "
         "e.g. 'warmup(10%) >> linear()'."
     )
@@ -65,7 +65,7 @@ def refuse_checkpoint_of_engine(checkpoint: str | Path) -> None:
         )
 
 
-def released(scheduler: Any, accelerator: Any) -> Any:
+def take_from_engine(scheduler: Any, accelerator: Any) -> Any:
     """The scheduler that Trainer is to step.
 
     Where DeepSpeed makes the optimizer (a section "optimizer" in its configuration), its engine steps the scheduler, too,
@@ -92,7 +92,7 @@ def steps_within_backward(scheduler: Any) -> bool:
     return type(scheduler).__name__ == "DeepSpeedSchedulerWrapper"
 
 
-def _place(source: Any) -> str:
+def _name_source(source: Any) -> str:
     """Where the section is: a file, if possible with the line, or a dict."""
     if isinstance(source, dict):
         return "the dict deepspeed= of the training arguments"

@@ -43,12 +43,12 @@ def on_main_process(look: Callable[[], T]) -> T:
     return result
 
 
-def anywhere(flag: bool) -> bool:
+def is_true_anywhere(flag: bool) -> bool:
     """Whether it is true on any process. Every process must call it.
 
     Example:
     ```python
-    >>> anywhere(False)
+    >>> is_true_anywhere(False)
     False
 
     ```

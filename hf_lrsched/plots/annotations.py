@@ -1,4 +1,4 @@
-"""Phases and events of a run in its plot: shades and thin lines behind the data, names in a strip above it."""
+"""Phases and events of a run in its plot: shades and thin lines behind the data, names in rows above it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _SHADES = ("#ECECEC", "#FFFFFF")
 _EVENT: dict[str, Any] = {"color": "#333333", "linewidth": 0.9, "linestyle": (0, (3, 2)), "zorder": 2}
 
-#: Rows of the strip, at most, for phases and for events.
+#: Rows of names, at most, for phases and for events.
 _MAX_ROWS = 3
 #: More phases are neither shaded nor named: nobody could distinguish them.
 _MAX_PHASES = 60
 
 
-class Strip:
+class LabelRows:
     """Names above the data, in as many rows as they need so that none overlap.
 
     Args:
@@ -70,7 +70,7 @@ class Strip:
         self._placed.append((text, left, row))
         return row
 
-    def top_of(self, row: int | None) -> float:
+    def get_line_end(self, row: int | None) -> float:
         """Where the line of an event ends, as a share of the axes: at its name, or below all names."""
         return 1 - (self.height if row is None else self._row_height * row)
 
@@ -109,14 +109,14 @@ def draw_phases_and_events(
         `str`: The events that have no name in the plot, for want of room; empty where all have one.
     """
     phases = phases if len(phases) <= _MAX_PHASES else []
-    strip = Strip(main)
+    labels = LabelRows(main)
     for phase in phases:
-        strip.add(phase.text, phase.start, phase.end)
-    strip.begin_group()
-    rows = [strip.add(event.label, event.update, event.update, size=8) for event in events]
-    strip.finish([main] if twin is None else [main, twin])
+        labels.add(phase.text, phase.start, phase.end)
+    labels.begin_group()
+    rows = [labels.add(event.label, event.update, event.update, size=8) for event in events]
+    labels.finish([main] if twin is None else [main, twin])
     back = main if twin is None else twin
-    for axes, top in ((back, 1 - strip.height), *((axes, 1.0) for axes in others)) if len(phases) > 1 else ():
+    for axes, top in ((back, 1 - labels.height), *((axes, 1.0) for axes in others)) if len(phases) > 1 else ():
         for index, phase in enumerate(phases):
             axes.axvspan(phase.start, phase.end, ymax=top, color=_SHADES[index % 2], zorder=-5, linewidth=0)
             if phase.start:
@@ -124,6 +124,6 @@ def draw_phases_and_events(
     alpha = 0.9 if len(events) < 30 else 0.35
     for event, row in zip(events, rows, strict=True):
         for axes in (main, *others):
-            axes.axvline(event.update, ymax=strip.top_of(row) if axes is main else 1.0, alpha=alpha, **_EVENT)
+            axes.axvline(event.update, ymax=labels.get_line_end(row) if axes is main else 1.0, alpha=alpha, **_EVENT)
     unnamed = Counter(event.label for event, row in zip(events, rows, strict=True) if row is None)
     return ", ".join(f"{label} ({count} times)" if count > 1 else label for label, count in unnamed.items())

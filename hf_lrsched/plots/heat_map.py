@@ -60,8 +60,8 @@ def draw_heat_map(
     from matplotlib.colors import LogNorm, Normalize
 
     run = lrs if isinstance(lrs, Run) else None
-    edges, rows = _of_run(lrs) if isinstance(lrs, Run) else _of_mapping(lrs)
-    rows = _merged(rows)
+    edges, rows = _read_run(lrs) if isinstance(lrs, Run) else _read_mapping(lrs)
+    rows = _merge_equal_rows(rows)
     values = np.array(list(rows.values()), dtype=np.float64)
     positive = values[np.isfinite(values) & (values > 0)]
     if not positive.size:
@@ -107,7 +107,7 @@ def draw_heat_map(
     return style.finish(figure, [axes], title or "Learning rate of each group", path)
 
 
-def _of_run(run: Run) -> tuple[Array, dict[str, Array]]:
+def _read_run(run: Run) -> tuple[Array, dict[str, Array]]:
     if run.segments:
         start, end = run.segments[0].start, RunView(run).end
         updates = np.unique(np.linspace(start, end - 1, min(end - start, _COLUMNS)).astype(np.int64)).astype(np.float64)
@@ -126,7 +126,7 @@ def _of_run(run: Run) -> tuple[Array, dict[str, Array]]:
     }
 
 
-def _of_mapping(lrs: "Mapping[str, ArrayLike]") -> tuple[Array, dict[str, Array]]:
+def _read_mapping(lrs: "Mapping[str, ArrayLike]") -> tuple[Array, dict[str, Array]]:
     rows = {str(name): np.asarray(row, dtype=np.float64).reshape(-1) for name, row in lrs.items()}
     lengths = {len(row) for row in rows.values()}
     if len(lengths) != 1 or 0 in lengths:
@@ -138,7 +138,7 @@ def _of_mapping(lrs: "Mapping[str, ArrayLike]") -> tuple[Array, dict[str, Array]
     return np.append(picked, count).astype(np.float64), {name: row[picked] for name, row in rows.items()}
 
 
-def _merged(rows: Mapping[str, Array]) -> dict[str, Array]:
+def _merge_equal_rows(rows: Mapping[str, Array]) -> dict[str, Array]:
     """Without groups that only repeat their layer's other one."""
     made: dict[str, Array] = {}
     for name, row in rows.items():

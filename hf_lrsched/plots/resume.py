@@ -84,7 +84,7 @@ def draw_resume(
     count_before = len(before.settings.peaks if isinstance(before, Trajectory) else before)
     if count_before != count:
         raise ScheduleError(f"cannot draw a resume from {count_before} parameter groups to {count}.")
-    dropped = [_drops_of(before, group, drops) for group in range(count)]
+    dropped = [_get_drops(before, group, drops) for group in range(count)]
     totals = [math.prod(factor for _, factor in each) for each in dropped]
     scales = totals if scales is None else scales
     was = np.multiply(before.lrs_at(t), totals) if isinstance(before, Trajectory) else before
@@ -122,7 +122,7 @@ def draw_resume(
     return style.finish(figure, panels, title, path, max_columns=1)
 
 
-def _drops_of(trajectory: Trajectory | Sequence[float], group: int, drops: Drops) -> Drops:
+def _get_drops(trajectory: Trajectory | Sequence[float], group: int, drops: Drops) -> Drops:
     """A plateau's drops are those of the groups that have its schedule."""
     if not isinstance(trajectory, Trajectory):
         return []

@@ -218,11 +218,13 @@ def register(name: str, schedule: str | Schedule | Callable[..., Schedule]) -> N
     if isinstance(schedule, Schedule):
         named_schedule = schedule
 
-        def stand_for() -> Schedule:
+        def build_registered() -> Schedule:
             return named_schedule
 
-        stand_for.__qualname__ = f"register({str(named_schedule)!r})"  # the same schedule again is the same definition
-        schedule = stand_for
+        build_registered.__qualname__ = (
+            f"register({str(named_schedule)!r})"  # the same schedule again is the same definition
+        )
+        schedule = build_registered
     if not callable(schedule):
         raise ScheduleError(f"{name!r} must stand for a text, a schedule or a function that returns one.")
     named(schedule, name)

@@ -247,7 +247,7 @@ def as_length(value: object, name: str = "length") -> Length:
                 raise ScheduleError(f"{name} must be finite, got {number}.")
             # The fraction that the float is written as (0.1 is a tenth), not the binary one beside it.
             length = Length(Fraction(repr(number)), "%")
-        return _checked(length, name, value)
+        return _check_length(length, name, value)
     raise ScheduleError(
         f"{name} must be a number of updates (500), a share of the run (0.1 or '10%') or a text with a unit ('2ep'), "
         f"got {brief(value)} of type {type(value).__name__}."
@@ -276,10 +276,10 @@ def _read_length(text: str, name: str) -> Length:
         exact /= 100
     elif unit == "" and not re.fullmatch(r"[+-]?\d+", amount):
         unit = "%"  # 0.1 is a share, in a text as in Python
-    return _checked(Length(exact, unit), name, text)
+    return _check_length(Length(exact, unit), name, text)
 
 
-def _checked(length: Length, name: str, written: object) -> Length:
+def _check_length(length: Length, name: str, written: object) -> Length:
     if length.amount <= 0:
         raise ScheduleError(
             f"{name} must be above 0, got {brief(written)}. To have no such phase, leave it out of the schedule."

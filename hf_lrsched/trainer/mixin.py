@@ -16,7 +16,7 @@ from ..integrations.deepspeed import (
     refuse_checkpoint_of_engine,
     refuse_lost_optimizer,
     refuse_scheduler_of_config,
-    released,
+    take_from_engine,
 )
 from ..integrations.distributed import on_main_process
 from ..runs.checkpoints import checkpoint_folder, mark_incomplete, resolve_checkpoint, write_checksums
@@ -140,7 +140,7 @@ class ScheduleMixin(_Trainer):
     @lr_scheduler.setter
     def lr_scheduler(self, scheduler: Any) -> None:
         # A property, since Trainer sets it in the middle of train() to what DeepSpeed's engine would step too early.
-        self._lr_scheduler = released(scheduler, getattr(self, "accelerator", None))
+        self._lr_scheduler = take_from_engine(scheduler, getattr(self, "accelerator", None))
 
     @property
     def schedule(self) -> Schedule:

@@ -10,7 +10,7 @@ from ..groups import explain_groups
 from ..plots.preview import Preview
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon
-from ..trajectory.phases import explain_followed, followed_curve, unused_settings
+from ..trajectory.phases import explain_followed_schedule, get_followed_curve, list_unused_settings
 
 _WIDTH, _HEIGHT = 88, 9
 
@@ -51,9 +51,11 @@ def explain_trainer(trainer: Any, scheduler: ScheduleLR) -> str:
 
 
 def explain_schedule(trainer: Any) -> str:
-    """Return the schedule that a [`ScheduledTrainer`] follows in one line: see [`explain_followed`]."""
+    """Return the schedule that a [`ScheduledTrainer`] follows in one line: see [`explain_followed_schedule`]."""
     scheduler = trainer.lr_scheduler
-    return explain_followed(scheduler.run_state) if isinstance(scheduler, ScheduleLR) else str(trainer.schedule)
+    return (
+        explain_followed_schedule(scheduler.run_state) if isinstance(scheduler, ScheduleLR) else str(trainer.schedule)
+    )
 
 
 def explain_run(
@@ -88,14 +90,14 @@ def explain_run(
     ```
     """
     state = scheduler.run_state
-    curve, peaks = followed_curve(state), state.peaks
+    curve, peaks = get_followed_curve(state), state.peaks
     differ = len(set(state.trajectory.settings.schedules)) > 1 or len(set(peaks)) > 1
     peak = f"peak LRs {min(peaks):.4g} to {max(peaks):.4g}" if len(set(peaks)) > 1 else f"peak LR {peaks[0]:.4g}"
     by_clock = state.horizon.unit != "updates"
     lines = [f"{'at most ' if by_clock else ''}{_length(run)}; {peak}", *([str(batch)] if batch else [])]
     phases = curve.explain().splitlines()
     if state.trajectory.settings != state.settings or state.trajectory.rewarm is not None:
-        phases[0] = explain_followed(state)
+        phases[0] = explain_followed_schedule(state)
         phases += _unused(scheduler)
     lines += [*phases, *_other_notes(scheduler)]
     if draw:
@@ -106,7 +108,7 @@ def explain_run(
 
 
 def _unused(scheduler: ScheduleLR) -> list[str]:
-    unused = unused_settings(scheduler.run_state)
+    unused = list_unused_settings(scheduler.run_state)
     if not unused:
         return []
     return [f"  without effect, since the checkpoint's curve is followed: {'; '.join(unused)}"]

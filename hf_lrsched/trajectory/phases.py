@@ -59,7 +59,7 @@ def _update_at(trajectory: Trajectory, position: float) -> float:
     return position
 
 
-def followed_curve(state: RunState, group: int = 0) -> Curve:
+def get_followed_curve(state: RunState, group: int = 0) -> Curve:
     """Return the curve of a group as the run follows it, resumes included: its parts are those of the run.
 
     Example:
@@ -69,7 +69,7 @@ def followed_curve(state: RunState, group: int = 0) -> Curve:
     >>> from hf_lrsched.trajectory.settings import RunSettings
     >>> old, new = (RunState.start(RunSettings("warmup(2) >> linear()", Horizon(n), peaks=(1.0,))) for n in (4, 10))
     >>> old.advance_to(2)
-    >>> [followed_curve(resume_state(new, old.to_data(), how).state)(7) for how in ("keep", "stretch")]
+    >>> [get_followed_curve(resume_state(new, old.to_data(), how).state)(7) for how in ("keep", "stretch")]
     [0.0, 0.375]
 
     ```
@@ -95,7 +95,7 @@ def followed_curve(state: RunState, group: int = 0) -> Curve:
     return replace(curve, horizon=horizon, piece=Piece(0, end, values, tuple(parts)))
 
 
-def explain_followed(state: RunState) -> str:
+def explain_followed_schedule(state: RunState) -> str:
     """Return the schedule that a run follows in one line, with what resumes and an early cooldown made of it.
 
     Example:
@@ -106,7 +106,7 @@ def explain_followed(state: RunState) -> str:
     >>> old, new = (RunState.start(RunSettings(text, Horizon(n), peaks=(1.0,))) for text, n in (("linear()", 4), ("hold()", 8)))
     >>> old.advance_to(2)
     >>> for how in ("keep", "stretch", "switch", "rewarm(3)"):
-    ...     print(explain_followed(resume_state(new, old.to_data(), how).state))
+    ...     print(explain_followed_schedule(resume_state(new, old.to_data(), how).state))
     linear() over 4 updates, then its last LR to update 8
     linear() over 4 updates, its rest from update 2 on stretched to update 8
     hold()
@@ -130,7 +130,7 @@ def explain_followed(state: RunState) -> str:
     return text
 
 
-def unused_settings(state: RunState) -> list[str]:
+def list_unused_settings(state: RunState) -> list[str]:
     """Return the settings of this run that have no effect, since it follows the curve of the checkpoint."""
     given, used = state.settings, state.trajectory.settings
     unused = [f"schedule={given.schedule!r}"] if given.schedule != used.schedule else []

@@ -197,7 +197,7 @@ def count_updates(checkpoint: str) -> int:
     return int(read_trainer_state(Path(checkpoint, TRAINER_STATE))["global_step"])
 
 
-def settings_of(args: TrainingArguments, *others: Any) -> dict[str, Any]:
+def collect_settings(args: TrainingArguments, *others: Any) -> dict[str, Any]:
     """Return the settings that make a run what it is: all but where it writes and how it resumes."""
     settings = {key: value for each in (args, *others) for key, value in vars(each).items() if not key.startswith("_")}
     ignored = (

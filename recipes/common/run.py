@@ -20,7 +20,7 @@ from .arguments import DEFAULT_SCHEDULE, RecipeArguments, read_arguments
 from .data import DataArguments
 from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
-from .output_folder import OutputFolder, count_updates, settings_of
+from .output_folder import OutputFolder, collect_settings, count_updates
 from .results import save_results
 from .settings import AUTO
 from .summary import mean_loss
@@ -85,7 +85,7 @@ def run_recipe(
 
 def _run(prepare: Callable[[RecipeArguments], Task], arguments: RecipeArguments, task_name: str) -> None:
     args, data, stopping = arguments.training, arguments.data, arguments.stopping
-    settings = settings_of(args, data, arguments.model, arguments.schedule, arguments.groups, stopping)
+    settings = collect_settings(args, data, arguments.model, arguments.schedule, arguments.groups, stopping)
     if arguments.find_lr:
         settings["learning_rate"] = AUTO
     folder = OutputFolder(args.output_dir, settings)

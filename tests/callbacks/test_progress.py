@@ -8,7 +8,7 @@ from transformers import ProgressCallback, Trainer
 
 from hf_lrsched import ScheduleCallback, ScheduledTrainer, ScheduleLR, get_scheduler
 from hf_lrsched.callbacks import ScheduleProgressCallback
-from hf_lrsched.callbacks.progress import phase_of
+from hf_lrsched.callbacks.progress import describe_phase
 
 SPEC = "warmup(2) >> linear()"
 
@@ -122,29 +122,29 @@ def at(schedule, update, updates=100, **kwargs):
     ],
 )
 def test_phases(schedule, update, phase):
-    assert phase_of(at(schedule, update)) == phase and len(phase) <= 40
+    assert describe_phase(at(schedule, update)) == phase and len(phase) <= 40
 
 
 def test_the_phase_of_an_early_cooldown():
     made = at("hold() >> cooldown(20)", 30)
-    assert phase_of(made) == "hold()"
+    assert describe_phase(made) == "hold()"
     made.start_cooldown("a test")
-    assert phase_of(made) == "cooldown(20)"
+    assert describe_phase(made) == "cooldown(20)"
 
 
 def test_the_phase_in_a_rewarming_and_in_a_stretched_run():
     state = at("warmup(10) >> hold(40) >> linear()", 45).state_dict()
     rewarmed = at("linear()", 0, on_resume="rewarm(8)")
     rewarmed.load_state_dict(state)
-    assert phase_of(rewarmed) == "rewarm(8)"
+    assert describe_phase(rewarmed) == "rewarm(8)"
     rewarmed.advance_to(53)
-    assert phase_of(rewarmed) == "linear()"
+    assert describe_phase(rewarmed) == "linear()"
     stretched = at("warmup(10) >> hold(40) >> linear()", 0, updates=155, on_resume="stretch")
     stretched.load_state_dict(state)  # what is left lasts twice as long: from 45 by way of 50 to 100 is now 45, 55, 155
     stretched.advance_to(54)
-    assert phase_of(stretched) == "hold(40)"
+    assert describe_phase(stretched) == "hold(40)"
     stretched.advance_to(55)
-    assert phase_of(stretched) == "linear()"
+    assert describe_phase(stretched) == "linear()"
 
 
 def test_the_plan_is_printed_before_the_first_update(make_trainer, capsys):

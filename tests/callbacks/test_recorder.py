@@ -562,7 +562,7 @@ def test_a_folder_that_cannot_be_made(make_trainer, out, caplog):
     assert caplog.text.count("the record cannot be written") == 2  # once for each of the files that have rows
 
 
-#: In the order of the run: hooks, or files whose row is torn from that update on, but in the first start.
+#: In the order of the run: hooks, or files whose row is cut off from that update on, but in the first start.
 
 
 class BatchMetrics:

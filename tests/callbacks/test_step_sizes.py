@@ -323,8 +323,8 @@ def test_a_resume_leaves_out_the_rows_that_it_makes_again(run, tmp_path):
 
 def test_the_terminal_does_not_show_them(run, capsys):
     run(StepSizes(every=3), disable_tqdm=False)
-    told = capsys.readouterr()
-    assert "'loss'" in told.out + told.err and "update_ratio" not in told.out + told.err
+    printed = capsys.readouterr()
+    assert "'loss'" in printed.out + printed.err and "update_ratio" not in printed.out + printed.err
 
 
 # Invalid arguments, and warnings

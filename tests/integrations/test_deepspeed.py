@@ -21,7 +21,7 @@ from transformers.integrations.deepspeed import deepspeed_optim_sched
 
 from hf_lrsched import LRLogger, ScheduledTrainer, ScheduleError, ScheduleLR, get_scheduler
 from hf_lrsched.callbacks.run_context import get_context
-from hf_lrsched.integrations.deepspeed import refuse_scheduler_of_config, released
+from hf_lrsched.integrations.deepspeed import refuse_scheduler_of_config, take_from_engine
 from tests.launching import launched
 
 PEAK = 1e-3
@@ -171,9 +171,9 @@ def test_what_is_not_ours_stays(grouped):
     _, optimizer = grouped(PEAK)
     other = DeepSpeedSchedulerWrapper(torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 1.0), [])
     mine = get_scheduler("linear()", optimizer, num_training_steps=4)
-    assert released(other, None) is other
-    assert released(mine, None) is mine
-    assert released(None, None) is None
+    assert take_from_engine(other, None) is other
+    assert take_from_engine(mine, None) is mine
+    assert take_from_engine(None, None) is None
 
 
 def test_groups_can_not_be_made_in_deepspeeds_optimizer(called_back):
@@ -187,14 +187,14 @@ def test_the_logger_shows_the_lr_used_where_the_engine_steps_within_the_backward
     _, optimizer = grouped(PEAK)
     scheduler = DeepSpeedSchedulerWrapper(get_scheduler("linear()", optimizer, num_training_steps=4), [])
     logger, shown = LRLogger(), []
-    told = {"args": None, "state": TrainerState(), "control": None, "optimizer": optimizer, "lr_scheduler": scheduler}
+    values = {"args": None, "state": TrainerState(), "control": None, "optimizer": optimizer, "lr_scheduler": scheduler}
     for _ in range(4):
-        logger.on_step_begin(**told)
+        logger.on_step_begin(**values)
         optimizer.step()  # DeepSpeed: within the backward pass
         scheduler.scheduler.step()
-        logger.on_pre_optimizer_step(**told)
-        shown.append(get_context(told["state"]).used_lrs.values()["learning_rate"])
-        told["state"].global_step += 1
+        logger.on_pre_optimizer_step(**values)
+        shown.append(get_context(values["state"]).used_lrs.values()["learning_rate"])
+        values["state"].global_step += 1
     assert shown == near([PEAK * k / 4 for k in (4, 3, 2, 1)])
 
 

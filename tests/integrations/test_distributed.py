@@ -11,8 +11,8 @@ from hf_lrsched.integrations.distributed import on_main_process
 
 def test_alone():
     assert on_main_process(lambda: "a checkpoint") == "a checkpoint"
-    with pytest.raises(ScheduleError, match="torn"):
-        on_main_process(lambda: (_ for _ in ()).throw(ScheduleError("torn")))
+    with pytest.raises(ScheduleError, match="corrupted"):
+        on_main_process(lambda: (_ for _ in ()).throw(ScheduleError("corrupted")))
 
 
 SCRIPT = """

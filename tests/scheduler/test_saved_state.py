@@ -1,4 +1,4 @@
-"""The scheduler's state in a checkpoint: plain data, small, versioned; a bad one is told as such and changes nothing."""
+"""The scheduler's state in a checkpoint: plain data, small, versioned; an invalid one is an error and changes nothing."""
 
 import copy
 import functools

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from hf_lrsched import Horizon
-from hf_lrsched.trajectory.phases import explain_followed, find_phases, followed_curve, unused_settings
+from hf_lrsched.trajectory.phases import (
+    explain_followed_schedule,
+    find_phases,
+    get_followed_curve,
+    list_unused_settings,
+)
 from hf_lrsched.trajectory.resume_state import resume_state
 from hf_lrsched.trajectory.settings import RunSettings
 from hf_lrsched.trajectory.state import RunState
@@ -24,16 +29,16 @@ def resume(how, updates=16, done=4):
 
 def test_without_a_resume_it_is_the_curve():
     state = make()
-    assert followed_curve(state) is state.curves[0]
-    assert explain_followed(state) == "warmup(2) >> linear()"
-    assert unused_settings(state) == []
+    assert get_followed_curve(state) is state.curves[0]
+    assert explain_followed_schedule(state) == "warmup(2) >> linear()"
+    assert list_unused_settings(state) == []
 
 
 @pytest.mark.parametrize("updates", [8, 10, 16])
 @pytest.mark.parametrize("how", HOWS)
 def test_the_curve_has_the_lrs_that_are_used(how, updates):
     state = resume(how, updates)
-    curve = followed_curve(state)
+    curve = get_followed_curve(state)
     ahead = np.arange(4, updates)
     planned = state.peaks[0] * curve(ahead)
     used = []
@@ -57,8 +62,8 @@ def test_the_curve_has_the_lrs_that_are_used(how, updates):
 )
 def test_one_line(how, line, unused):
     state = resume(how)
-    assert explain_followed(state) == line
-    assert unused_settings(state) == (["schedule='warmup(4) >> cosine()'", "peak LR 0.002"] if unused else [])
+    assert explain_followed_schedule(state) == line
+    assert list_unused_settings(state) == (["schedule='warmup(4) >> cosine()'", "peak LR 0.002"] if unused else [])
 
 
 @pytest.mark.parametrize(
@@ -70,16 +75,16 @@ def test_one_line(how, line, unused):
     ],
 )
 def test_parts(how, expected):
-    assert [(part.text, part.start, part.end) for part in followed_curve(resume(how)).parts] == expected
+    assert [(part.text, part.start, part.end) for part in get_followed_curve(resume(how)).parts] == expected
 
 
 def test_an_early_cooldown():
     state = make("hold() >> cooldown(4)", 20)
     state.advance_to(5)
     state.start_cooldown()
-    curve = followed_curve(state)
+    curve = get_followed_curve(state)
     assert [(part.text, part.start, part.end) for part in curve.parts] == [("hold()", 0, 5), ("cooldown(4)", 5, 9)]
-    assert explain_followed(state) == "hold() >> cooldown(4), its cooldown from update 5 on"
+    assert explain_followed_schedule(state) == "hold() >> cooldown(4), its cooldown from update 5 on"
     assert (state.peaks[0] * curve(6), curve(8) > curve(9)) == (pytest.approx(_lr_at(state, 6)), True)
 
 

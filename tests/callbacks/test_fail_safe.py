@@ -1,12 +1,12 @@
-"""Watcher: an error in a callback that only watches does not end the run."""
+"""FailSafeCallback: an error in a callback that only watches does not end the run."""
 
 import pytest
 
 from hf_lrsched import LossMonitor, ScheduleError, StepSizes
-from hf_lrsched.callbacks.watcher import Watcher
+from hf_lrsched.callbacks.fail_safe import FailSafeCallback
 
 
-class Fails(Watcher):
+class Fails(FailSafeCallback):
     def __init__(self, error):
         self.error, self.updates = error, []
 
@@ -35,4 +35,4 @@ def test_an_error_for_the_user_ends_the_run(make_trainer):
 
 @pytest.mark.parametrize("kind", [LossMonitor, StepSizes])
 def test_which_callbacks_only_watch(kind):
-    assert issubclass(kind, Watcher)
+    assert issubclass(kind, FailSafeCallback)

@@ -1,4 +1,4 @@
-"""Watcher: a callback that only watches, and so never ends a run."""
+"""FailSafeCallback: a callback that only watches, and so never ends a run."""
 
 import functools
 import logging
@@ -12,7 +12,7 @@ from ..schedules import ScheduleError
 logger = logging.getLogger(__name__)
 
 
-class Watcher(TrainerCallback):
+class FailSafeCallback(TrainerCallback):
     """Base class of callbacks that only watch.
 
     An unexpected error in one of its hooks is logged once and turns the callback off until the next `train()`; the training
