@@ -4,20 +4,7 @@ import subprocess
 import sys
 import types
 
-import pytest
-
-from hf_lrsched.cli.find_lr import find_recipe
 from hf_lrsched.cli.main import main
-
-
-@pytest.fixture
-def recipe(tmp_path, monkeypatch):
-    """A folder with one recipe and its configuration, in which the process is."""
-    (tmp_path / "mine" / "configs").mkdir(parents=True)
-    (tmp_path / "mine" / "train.py").touch()
-    (tmp_path / "mine" / "configs" / "a.yaml").touch()
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "mine" / "train.py"
 
 
 def test_recipe_is_run_up_to_its_search(recipe, monkeypatch):
@@ -43,27 +30,3 @@ def test_recipe_is_run_up_to_its_search(recipe, monkeypatch):
     assert commands == [[sys.executable, str(recipe), config, *flags]]
     assert main(["find-lr", config, "--recipe", "mine/train.py"]) == 3
     assert commands[1][1] == "mine/train.py"
-
-
-def test_recipe_that_is_not_known(recipe, capsys):
-    (recipe.parent / "other.py").touch()
-    assert main(["find-lr", "mine/configs/a.yaml"]) == 2
-    assert "there are other.py, train.py. Give it, e.g. --recipe" in capsys.readouterr().err
-    assert main(["find-lr", "missing.yaml"]) == 2
-    assert "no such file: missing.yaml" in capsys.readouterr().err
-
-
-def test_recipe_that_the_configuration_names(recipe):
-    (recipe.parent / "other.py").touch()
-    config = recipe.parent / "configs" / "a.yaml"
-    config.write_text("#   python mine/train.py mine/configs/a.yaml\n", encoding="utf-8")
-    assert find_recipe(config) == recipe
-
-
-def test_recipe_of_the_working_directory(recipe, tmp_path):
-    config = tmp_path / "elsewhere" / "deep" / "b.yaml"
-    config.parent.mkdir(parents=True)
-    config.touch()
-    (tmp_path / "recipes").mkdir()
-    (tmp_path / "recipes" / "task.py").touch()
-    assert find_recipe(config) == tmp_path / "recipes" / "task.py"

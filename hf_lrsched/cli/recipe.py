@@ -1,0 +1,59 @@
+"""What the commands that run a recipe have in common: their arguments, and the recipe's command line."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ..schedules import ScheduleError
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add `CONFIG.yaml`, `--recipe` and `--set` to a command."""
+    add = parser.add_argument
+    add("config", metavar="CONFIG.yaml", type=Path, help="the recipe's settings")
+    add(
+        "--recipe",
+        metavar="SCRIPT.py",
+        type=Path,
+        help="the recipe, if several are found in the folder above that of CONFIG",
+    )
+    add(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the recipe that overrides the file; may be repeated",
+    )
+
+
+def build_recipe_command(arguments: argparse.Namespace) -> list[str]:
+    """Build the recipe's command line from a command's arguments; the command appends its own flags.
+
+    Raises:
+        ScheduleError: The configuration or the recipe does not exist, or which recipe is meant is not known.
+    """
+    if not arguments.config.is_file():
+        raise ScheduleError(f"no such file: {arguments.config}.")
+    script = arguments.recipe or find_recipe(arguments.config)
+    if not script.is_file():
+        raise ScheduleError(f"no such file: {script}.")
+    return [sys.executable, str(script), str(arguments.config), *(f"--{setting}" for setting in arguments.settings)]
+
+
+def find_recipe(config: Path) -> Path:
+    """Find the script of a configuration: of `recipes/*.py` for `recipes/configs/CONFIG.yaml` the one that its text names.
+
+    Raises:
+        ScheduleError: There is none, or there are several.
+    """
+    folders = dict.fromkeys([config.resolve().parent.parent, Path("recipes").resolve()])
+    found = next((scripts for folder in folders if (scripts := sorted(folder.glob("*.py")))), [])
+    text = config.read_text(encoding="utf-8", errors="replace")
+    found = [script for script in found if script.name in text] or found
+    if len(found) != 1:
+        seen = f"there are {', '.join(path.name for path in found)}" if found else "none is near it"
+        raise ScheduleError(
+            f"the recipe of {config} is not known: {seen}. Give it, e.g. --recipe recipes/text_classification.py."
+        )
+    return found[0]
