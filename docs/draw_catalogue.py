@@ -49,7 +49,7 @@ class Entry:
         name (`str`): The name in the language.
         text (`str`): The schedule of the plot, its title.
         others (`tuple[str, ...]`): Schedules to compare with.
-        told (`str`): What happened in the run that is drawn, for a schedule that follows it.
+        caption (`str`): What happened in the run that is drawn, for a schedule that follows it.
         losses (`tuple[float, ...]`): The validation losses of that run, one after each half epoch.
         stopped_at (`int`, *optional*): The update at which that run was about to be ended.
     """
@@ -57,7 +57,7 @@ class Entry:
     name: str
     text: str
     others: tuple[str, ...] = ()
-    told: str = ""
+    caption: str = ""
     losses: tuple[float, ...] = ()
     stopped_at: int | None = None
 
@@ -82,7 +82,7 @@ SECTIONS = {
             "plateau",
             "(warmup(10%) >> linear()) * plateau(factor=0.5, patience=0)",
             ("warmup(10%) >> linear()",),
-            told="evaluated twice an epoch; the loss was no better at 1 ep and at 2 ep",
+            caption="evaluated twice an epoch; the loss was no better at 1 ep and at 2 ep",
             losses=(0.5, 0.51, 0.4, 0.42, 0.35, 0.3),
         ),
         Entry("momentum", "one_cycle() * momentum()"),
@@ -90,7 +90,7 @@ SECTIONS = {
             "cooldown",
             "warmup(10%) >> hold() >> cooldown(20%)",
             ("warmup(10%) >> hold() >> one_minus_sqrt(over=20%)",),
-            told="early stopping fired at update 173",
+            caption="early stopping fired at update 173",
             stopped_at=173,
         ),
     ),
@@ -233,12 +233,12 @@ def draw(entry: Entry) -> bytes:
         lines = [
             _draw_curve(axes, parse(text).resolve(RUN), **style) for text, style in zip(texts, styles, strict=True)
         ]
-        if entry.told:
+        if entry.caption:
             lines[0].remove()
             lines[0] = _draw_reactive_run(axes, entry, curve)
         _draw_boundaries(axes, curve, numbers=True)
         axes.set(
-            xlabel=f"updates; {entry.told}" if entry.told else "updates",
+            xlabel=f"updates; {entry.caption}" if entry.caption else "updates",
             ylabel="LR / peak LR",
             xlim=(0, RUN.num_updates),
             ylim=(-0.03, 1.09),

@@ -59,7 +59,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Link the names that docstrings write as [`Schedule`] to their entry on the API page."""
-    html = TYPE.sub(lambda m: f"<code>{PUNCTUATION.sub('', m[1])}</code>", html)
+    html = TYPE.sub(lambda m: f"<td><code>{PUNCTUATION.sub('', m[1])}</code></td>", html)
     names = set(re.findall(r'id="hf_lrsched\.(\w+)"', html))
     return NAME.sub(
         lambda m: f'<a href="#hf_lrsched.{m[1]}"><code>{m[1]}</code></a>' if m[1] in names else m[0][1:-1], html

@@ -1,11 +1,13 @@
 """Every row of docs/migrate.md: the schedule has the other library's curve. torch is run; of the others the closed form is."""
 
+import ast
 import math
 import re
 from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from torch.optim import lr_scheduler
 
 from hf_lrsched import get_scheduler, parse
@@ -77,6 +79,29 @@ def test_schedule_equals_the_closed_form(theirs, ours):
 
 def make_optimizer() -> torch.optim.Optimizer:
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))], lr=1.0, momentum=0.9)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), read_rows("From `TrainingArguments`")[:-1])
+def test_schedule_equals_that_of_the_training_arguments(theirs, ours):
+    updates, peak = 1000, 2e-5
+    settings = ast.parse(f"dict({theirs.split('`')[1]})", mode="eval").body
+    given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in settings.keywords}
+    warmup = given.get("warmup_steps", round(given.get("warmup_ratio", 0) * updates))
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=peak)
+    scheduler = transformers.get_scheduler(
+        given["lr_scheduler_type"], optimizer, warmup, updates, given.get("lr_scheduler_kwargs", {})
+    )
+    curve = parse(ours).resolve(updates, peak=peak)
+    for t in range(updates):
+        assert peak * curve(t) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12, abs=1e-20), t
+        optimizer.step()
+        scheduler.step()
+
+
+def test_plateau_of_the_training_arguments_has_a_schedule():
+    theirs, ours = read_rows("From `TrainingArguments`")[-1]
+    assert "reduce_lr_on_plateau" in theirs
+    assert parse(ours)
 
 
 @pytest.mark.parametrize(("theirs", "ours"), read_rows("From torch"))
