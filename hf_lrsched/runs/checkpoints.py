@@ -204,8 +204,9 @@ def _require_complete(checkpoint: Path) -> Path:
     if found is None:
         return checkpoint
     complete, _ = latest_complete_checkpoint(checkpoint.parent)
+    # Trainer's own words for a folder that is missing: what a user searches for, and what other code may look for.
     hint = "" if complete is None else f" Latest complete checkpoint: {complete}."
-    raise ScheduleError(f"cannot resume from {checkpoint}: {found}.{hint}")
+    raise ScheduleError(f"Can't find a valid checkpoint at {checkpoint}: {found}.{hint}")
 
 
 def _check(folder: Path) -> None:

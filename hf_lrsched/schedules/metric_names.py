@@ -20,6 +20,8 @@ _HIGHER_IS_BETTER = re.compile(
 # Words that make of a metric something else, of which neither direction is better.
 _NEITHER = re.compile(r"\b(std|var|variance|rejected|chosen|count|num|threshold)\b")
 
+_SCORE = re.compile(r"(?<![a-z0-9])scores?(?![a-z0-9])", re.IGNORECASE)
+
 # Last words of what an evaluation records beside its metrics.
 _NO_METRIC = re.compile(
     r"(^|[_/])(epoch|step|runtime|num_tokens|num_input_tokens_seen|\w+_per_second|\w+_time|total_flos|learning_rate)$"
@@ -53,20 +55,24 @@ def metric_direction(metric: str) -> Direction | None:
 
 
 def resolve_direction(metric: str, greater_is_better: bool | None = None) -> Direction | None:
-    """Say whether a metric should fall or rise: by its name, else by the Trainer's `greater_is_better` for it.
+    """Say whether a metric should fall or rise: as the user said in `greater_is_better`, else by the metric's name.
 
-    The name counts first, because Trainer guesses `greater_is_better=True` for every name that does not end with `loss`.
+    Trainer fills in a `greater_is_better` that the user leaves out: True for each name that does not end with `loss`. So only
+    a value that differs from this guess is surely the user's. Any other counts where the name does not show the direction.
 
     Example:
     ```python
     >>> resolve_direction("perplexity", True), resolve_direction("entropy", True), resolve_direction("entropy")
     ('min', 'max', None)
+    >>> resolve_direction("anomaly_score", True), resolve_direction("anomaly_score", False)
+    ('max', 'min')
 
     ```
     """
-    if (direction := metric_direction(metric)) or greater_is_better is None:
-        return direction
-    return "max" if greater_is_better else "min"
+    by_user = None if greater_is_better is None else _get_direction(greater_is_better)
+    if greater_is_better != guess_greater_is_better(metric) and by_user is not None:
+        return by_user
+    return metric_direction(metric) or by_user
 
 
 def keeps_the_worst(metric: str | None, greater_is_better: bool | None) -> bool:
@@ -79,9 +85,28 @@ def keeps_the_worst(metric: str | None, greater_is_better: bool | None) -> bool:
 
     ```
     """
-    if metric is None or greater_is_better is None:
-        return False
-    return metric_direction(metric) == ("min" if greater_is_better else "max")
+    return (
+        metric is not None
+        and greater_is_better is not None
+        and contradicts_name(metric, _get_direction(greater_is_better))
+    )
+
+
+def contradicts_name(metric: str, direction: str) -> bool:
+    """Whether a direction that someone set is surely wrong for a metric. Less may be better of what is only called a score.
+
+    Example:
+    ```python
+    >>> contradicts_name("accuracy", "min"), contradicts_name("f1_score", "min"), contradicts_name("anomaly_score", "min")
+    (True, True, False)
+
+    ```
+    """
+    return metric_direction(_SCORE.sub("_", metric)) not in (None, direction)
+
+
+def _get_direction(greater_is_better: bool) -> Direction:
+    return "max" if greater_is_better else "min"
 
 
 def guess_greater_is_better(metric: str) -> bool:

@@ -4,30 +4,73 @@ from typing import Any
 
 from transformers import TrainingArguments
 
+from ..integrations.deepspeed import refuse_lost_optimizer, refuse_scheduler_of_config
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Schedule, ScheduleError
 from ..schedules.parser import as_schedule
 
 
-def choose_schedule(name: str, given: Schedule | None, in_args: Schedule | str | None) -> Schedule:
-    """Return the one schedule of a Trainer.
+def choose_schedule(
+    name: str, given: Schedule | None, args: TrainingArguments, passed_scheduler: Any = None
+) -> Schedule | None:
+    """Return the one schedule of a Trainer, or `None` if Trainer's own scheduler was asked for instead.
 
     Args:
         name (`str`): The Trainer's class.
         given ([`Schedule`], *optional*): Its `schedule=`.
-        in_args ([`Schedule`] or `str`, *optional*): `args.schedule`.
+        args (`TrainingArguments`): Its arguments, which may have a `schedule`.
+        passed_scheduler (`Any`, *optional*): The scheduler in its `optimizers=`.
 
     Raises:
         ScheduleError: There is none, or there are two.
     """
+    in_args = getattr(args, "schedule", None)
     found = [as_schedule(schedule) for schedule in (given, in_args) if schedule is not None]
-    if not found:
+    if not found and passed_scheduler is None and not _stock_settings(args):
         raise ScheduleError(
-            f"{name} needs a schedule, e.g. schedule='warmup(10%) >> linear()'. Without a schedule, use the stock Trainer."
+            f"{name} needs a schedule, e.g. schedule='warmup(10%) >> linear()'. To train with a scheduler of Trainer, set "
+            "lr_scheduler_type or a warmup."
         )
-    if found[0] != found[-1]:
+    if found and found[0] != found[-1]:
         raise ScheduleError(f"two schedules: schedule={str(given)!r} and args.schedule={str(in_args)!r}. Give one.")
-    return found[0]
+    return found[0] if found else None
+
+
+def _stock_settings(args: TrainingArguments) -> list[str]:
+    """The arguments that describe a schedule to the stock Trainer and are not at their defaults."""
+    settings = {
+        "lr_scheduler_type": getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) not in ("linear", None),
+        "lr_scheduler_kwargs": bool(args.lr_scheduler_kwargs),
+        "warmup_steps": bool(args.warmup_steps),
+        "warmup_ratio": bool(getattr(args, "warmup_ratio", None)),  # gone in transformers 5
+    }
+    return [name for name, is_set in settings.items() if is_set]
+
+
+def check_settings(trainer: Any, **options: Any) -> None:
+    """Refuses settings of a Trainer that contradict each other, before it makes its optimizer.
+
+    Args:
+        trainer ([`ScheduledTrainer`]): The trainer.
+        options (`Any`): Options that only a schedule of this package follows; `None` or `False` if they are not given.
+
+    Raises:
+        ScheduleError: There are two schedules; or there is none, and one of the options or a rule for groups is given.
+    """
+    schedule = trainer.schedule
+    if schedule is not None:
+        refuse_second_schedule(schedule, trainer.args, trainer.lr_scheduler)
+        if trainer.is_deepspeed_enabled:
+            refuse_scheduler_of_config(trainer.accelerator, schedule, trainer.args.deepspeed)
+            refuse_lost_optimizer(trainer.optimizer, schedule)
+        return
+    options["groups"] = trainer.groups
+    given = [name for name, value in options.items() if value is not None and value is not False]
+    if given:
+        raise ScheduleError(
+            f"{', '.join(given)} needs a schedule: a scheduler of Trainer does not follow it. Give one, e.g. "
+            f"schedule='warmup(10%) >> linear()', or leave {given[0]} out."
+        )
 
 
 def refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:
@@ -41,13 +84,7 @@ def refuse_second_schedule(schedule: Schedule, args: TrainingArguments, schedule
     Raises:
         ScheduleError: There is a second schedule.
     """
-    settings = {
-        "lr_scheduler_type": getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) not in ("linear", None),
-        "lr_scheduler_kwargs": bool(args.lr_scheduler_kwargs),
-        "warmup_steps": bool(args.warmup_steps),
-        "warmup_ratio": bool(getattr(args, "warmup_ratio", None)),  # gone in transformers 5
-    }
-    for name in (name for name, is_set in settings.items() if is_set):
+    for name in _stock_settings(args):
         raise ScheduleError(
             f"two schedules: schedule={str(schedule)!r} and {name}={str(getattr(args, name))!r} in the training arguments. "
             f"Delete {name}; a warmup is part of the schedule, e.g. 'warmup(10%) >> linear()'."
@@ -65,7 +102,7 @@ def check_schedule_is_used(trainer: Any, scheduler: Any) -> None:
     Raises:
         ScheduleError: A subclass made another scheduler, or one was assigned to the Trainer.
     """
-    if not isinstance(scheduler, ScheduleLR):
+    if not isinstance(scheduler, ScheduleLR) and trainer.schedule is not None:
         raise ScheduleError(
             f"schedule={str(trainer.schedule)!r} is not used: the scheduler of this {type(trainer).__name__} is a "
             f"{type(scheduler).__name__}. Do not assign lr_scheduler, and leave create_scheduler and "

@@ -12,12 +12,7 @@ from ..callbacks.reported_settings import report_schedule, restore_settings
 from ..callbacks.run_context import get_context
 from ..console import print_text
 from ..groups import GroupArguments, apply_rule, check_rule
-from ..integrations.deepspeed import (
-    refuse_checkpoint_of_engine,
-    refuse_lost_optimizer,
-    refuse_scheduler_of_config,
-    take_from_engine,
-)
+from ..integrations.deepspeed import refuse_checkpoint_of_engine, take_from_engine
 from ..integrations.distributed import on_main_process
 from ..runs.checkpoints import checkpoint_folder, mark_incomplete, resolve_checkpoint, write_checksums
 from ..scheduler.frozen_groups import drop_frozen_gradients
@@ -32,6 +27,7 @@ from .conflicts import (
     check_groups_are_used,
     check_schedule_is_used,
     check_search_space,
+    check_settings,
     choose_schedule,
     refuse_second_schedule,
 )
@@ -61,7 +57,8 @@ class ScheduleMixin(_Trainer):
 
     Args:
         schedule ([`Schedule`] or `str`, *optional*): The schedule. Without it, `args.schedule` is used: put
-            [`ScheduleArguments`] among the bases of the training arguments to search over schedules.
+            [`ScheduleArguments`] among the bases of the training arguments to search over schedules. Without both, Trainer's
+            own scheduler trains, if `lr_scheduler_type`, a warmup or a scheduler in `optimizers=` asks for one.
         on_resume (`str`, *optional*): How to resume a checkpoint whose run had another length, other peak LRs or another
             schedule. `strict` (default) refuses, and the error shows both LRs; `keep` finishes the old curve and stays at
             its end; `stretch` spreads the rest of the old curve over the rest of the new run; `switch` takes the new curve
@@ -119,10 +116,8 @@ class ScheduleMixin(_Trainer):
         self._samples_per_update: int | None = None
         self._sums_before: dict[str, float] | None = None
         self._has_continued = self._is_resumed = False
-        refuse_second_schedule(self.schedule, self.args, self.lr_scheduler)
-        if self.is_deepspeed_enabled:
-            refuse_scheduler_of_config(self.accelerator, self.schedule, self.args.deepspeed)
-            refuse_lost_optimizer(self.optimizer, self.schedule)
+        self._passed_scheduler = self.lr_scheduler
+        check_settings(self, on_resume=on_resume, clock=clock, find_lr=find_lr)
         self.clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._logged_findings: set[Any] = set()
         add_callbacks(self)
@@ -143,9 +138,9 @@ class ScheduleMixin(_Trainer):
         self._lr_scheduler = take_from_engine(scheduler, getattr(self, "accelerator", None))
 
     @property
-    def schedule(self) -> Schedule:
-        """The schedule of the next `train()`."""
-        return choose_schedule(type(self).__name__, self._given_schedule, getattr(self.args, "schedule", None))
+    def schedule(self) -> Schedule | None:
+        """The schedule of the next `train()`; `None` if Trainer's own scheduler trains."""
+        return choose_schedule(type(self).__name__, self._given_schedule, self.args, self._passed_scheduler)
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         if resume_from_checkpoint:
@@ -169,7 +164,8 @@ class ScheduleMixin(_Trainer):
         for callback in self.callback_handler.callbacks:
             if isinstance(callback, LossGuard | LossMonitor):
                 callback.add_loss(loss)
-        drop_frozen_gradients(self.lr_scheduler.optimizer)  # before the norm of the gradients is taken
+        if isinstance(self.lr_scheduler, ScheduleLR):
+            drop_frozen_gradients(self.lr_scheduler.optimizer)  # before the norm of the gradients is taken
         return loss
 
     def _get_grad_norm(self, *args: Any, **kwargs: Any) -> Any:
@@ -201,12 +197,12 @@ class ScheduleMixin(_Trainer):
         if not is_new and self._optimizer_lr not in (None, self.args.learning_rate) and self.groups is None:
             renew_peaks(optimizer.param_groups, self._optimizer_lr, self.args.learning_rate)
         self._optimizer_lr = self.args.learning_rate if is_new or self._optimizer_lr is not None else None
-        if self.groups is not None and (is_new or self._has_own_groups):
+        if self.groups is not None and (is_new or self._has_own_groups) and (schedule := self.schedule) is not None:
             given = args[0] if args else kwargs.get("model")
             model: Any = self.model if given is None else given
             decayed = self.get_decay_parameter_names(model)
             try:
-                apply_rule(self.groups, optimizer, model, self.schedule, decayed, is_new=is_new)
+                apply_rule(self.groups, optimizer, model, schedule, decayed, is_new=is_new)
             except Exception:
                 self.optimizer = None if is_new else self.optimizer  # a second try must not train with the stock groups
                 raise
@@ -215,13 +211,17 @@ class ScheduleMixin(_Trainer):
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         put_recorder_last(self)
+        schedule = self.schedule
+        if schedule is None:
+            check_settings(self)  # again: arguments may be set after __init__
+            return super().create_scheduler(num_training_steps, optimizer)
         if self.lr_scheduler is None:
             check_groups_are_used(self.groups, self._has_own_groups)
-            refuse_second_schedule(self.schedule, self.args, None)  # again: a sweep sets arguments after __init__
+            refuse_second_schedule(schedule, self.args, None)  # again: a sweep sets arguments after __init__
             horizon = Horizon(num_training_steps, self._updates_per_epoch, self._samples_per_update)
             self._horizon = horizon
             optimizer = self.optimizer if optimizer is None else optimizer
-            scheduler: Any = ScheduleLR(optimizer, self.schedule, horizon, on_resume=self._on_resume, clock=self.clock)
+            scheduler: Any = ScheduleLR(optimizer, schedule, horizon, on_resume=self._on_resume, clock=self.clock)
             scheduler.saved_optimizer.name_parameters(self.model, optimizer)
             self.lr_scheduler = scheduler
             self._search.keep(scheduler.run_state)
@@ -278,10 +278,9 @@ class ScheduleMixin(_Trainer):
         if self._sums_before is not None and "train_loss" in logs:
             logs["train_loss"] = mean_over_the_run(self, logs["train_loss"])
         record = {**logs, **lrs, **for_reporters}
-        if (
-            self.lr_scheduler is None
-        ):  # an evaluation before the training, at which reporters store the settings already
-            report_schedule(self.args, self.schedule)
+        # At an evaluation before the training reporters store the settings already.
+        if self.lr_scheduler is None and (schedule := self.schedule) is not None:
+            report_schedule(self.args, schedule)
         super().log(record, *args, **kwargs)
         restore_settings(self.args)
         # trainer_state.json is written anew at each checkpoint, so it does not keep what the record of the run has.

@@ -60,7 +60,7 @@ def name_schedule(trainer: Any) -> None:
         trainer ([`ScheduledTrainer`]): The trainer, also before its first `train()`.
     """
     path = Path(str(trainer.args.output_dir), "README.md")
-    if path.exists():
+    if path.exists() and trainer.schedule is not None:
         path.write_text(_add_schedule(path.read_text(encoding="utf-8"), trainer), encoding="utf-8")
 
 

@@ -474,7 +474,7 @@ def test_corrupted_checkpoint_by_path_is_refused(copied):
     trainer = make_trainer(copied, callbacks=[watch])
     for wanted in (copied / "checkpoint-4", str(copied / "checkpoint-4")):
         with pytest.raises(
-            ScheduleError, match=r"cannot resume from .*checkpoint-4: optimizer.pt is corrupted: .*"
+            ScheduleError, match=r"Can't find a valid checkpoint at .*checkpoint-4: optimizer.pt is corrupted: .*"
         ) as error:
             trainer.train(resume_from_checkpoint=wanted)
         assert f"Latest complete checkpoint: {copied / 'checkpoint-6'}." in str(error.value)

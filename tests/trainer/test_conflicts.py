@@ -1,12 +1,22 @@
 """Two schedules for one run are refused."""
 
+import math
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
-from hf_lrsched import ScheduleArguments, ScheduleCallback, ScheduledTrainer, ScheduleError, ScheduleMixin
+from hf_lrsched import (
+    ScheduleArguments,
+    ScheduleCallback,
+    ScheduledTrainer,
+    ScheduleError,
+    ScheduleMixin,
+)
+from hf_lrsched.groups import LayerwiseGroups
 
 PEAK = 1e-3
 SPEC = "warmup(25%) >> linear()"
@@ -54,6 +64,40 @@ def test_a_scheduler_beside_the_schedule(make_trainer, grouped, cls):
 def test_two_different_schedules(make_trainer):
     with pytest.raises(ScheduleError, match=r"two schedules: .*linear\(\).*cosine\(\)"):
         make_trainer("linear()", args_class=Args, schedule_in_args="cosine()")
+
+
+# Trainer's own scheduler in place of a schedule
+
+
+def test_a_scheduler_of_trainer_that_the_arguments_name(make_trainer):
+    trainer = make_trainer(lr_scheduler_type="cosine", warmup_steps=2, max_steps=6, eval_strategy="epoch")
+    trainer.train()
+    factors = [0, 0.5, *((1 + math.cos(math.pi * k / 4)) / 2 for k in range(4))]
+    assert trainer.recorder.used == pytest.approx([PEAK * factor for factor in factors])
+    evaluations = [record for record in trainer.state.log_history if "eval_loss" in record]
+    assert [record["eval_learning_rate"] for record in evaluations] == pytest.approx(
+        [trainer.recorder.used[record["step"] - 1] for record in evaluations]
+    )
+    trainer.create_model_card()
+    card = Path(trainer.args.output_dir, "README.md").read_text(encoding="utf-8")
+    assert "- lr_scheduler_type: cosine" in card
+    assert "learning_rate_schedule" not in card
+
+
+def test_a_scheduler_of_the_user(make_trainer, grouped):
+    model, optimizer = grouped(PEAK)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 1 / (1 + t))
+    trainer = make_trainer(model=model, optimizers=(optimizer, scheduler), max_steps=3)
+    trainer.train()
+    assert trainer.recorder.used == pytest.approx([PEAK, PEAK / 2, PEAK / 3])
+
+
+@pytest.mark.parametrize(
+    "option", [{"groups": LayerwiseGroups()}, {"on_resume": "keep"}, {"clock": "epochs"}, {"find_lr": True}]
+)
+def test_options_that_a_scheduler_of_trainer_does_not_follow(make_trainer, option):
+    with pytest.raises(ScheduleError, match=f"^{next(iter(option))} needs a schedule"):
+        make_trainer(cls=partial(ScheduledTrainer, **option), lr_scheduler_type="cosine")
 
 
 # A schedule that would not be used

@@ -5,7 +5,13 @@ from collections.abc import Iterator
 
 from ...schedules import ScheduleError
 from ...schedules.families.plateau import Plateau
-from ...schedules.metric_names import guess_greater_is_better, keeps_the_worst, metric_direction, resolve_direction
+from ...schedules.metric_names import (
+    contradicts_name,
+    guess_greater_is_better,
+    keeps_the_worst,
+    metric_direction,
+    resolve_direction,
+)
 from ..expected_curve import METRIC_DRIVEN
 from ..facts import Facts
 from ..finding import Finding
@@ -31,8 +37,9 @@ def plateau_direction(facts: Facts) -> Iterator[Finding]:
                 "Set mode= to max if more is better, to min if less is better",
             )
             continue
-        if (by_name := metric_direction(plateau.metric)) not in (None, mode):
-            yield _wrong_direction(plateau.metric, mode, f"plateau(metric={plateau.metric}, mode={by_name})")
+        if contradicts_name(plateau.metric, mode):
+            right = metric_direction(plateau.metric)
+            yield _wrong_direction(plateau.metric, mode, f"plateau(metric={plateau.metric}, mode={right})")
     if facts.stock_schedule in METRIC_DRIVEN:
         metric, mode = facts.metric_for_best_model or "loss", str(facts.lr_scheduler_kwargs.get("mode", "min"))
         expected = resolve_direction(metric, facts.greater_is_better)

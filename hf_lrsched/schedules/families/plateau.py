@@ -75,7 +75,7 @@ class Plateau(ReactiveShape):
         return PlateauState(best=best, num_bad_epochs=num_bad, cooldown_counter=cooldown, scale=scale)
 
     def direction(self, best_metric: str | None = None, greater_is_better: bool | None = None) -> str:
-        """Return `min` or `max`: from `mode`, else from the metric's name, else from the Trainer's `greater_is_better`.
+        """Return `min` or `max`: from `mode`, else from the Trainer's `greater_is_better` and the metric's name.
 
         Args:
             best_metric (`str`, *optional*): The Trainer's `metric_for_best_model`.
@@ -154,8 +154,8 @@ def plateau(
             with `threshold=1%`), or has the metric's units (`abs`).
         cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
         to (factor, defaults to 0): The scale never falls below; nor, whatever this says, below 1e-8.
-        mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the direction
-            that the metric's name shows, else the Trainer's `greater_is_better` if that is for this metric.
+        mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the Trainer's
+            `greater_is_better` if you set it for this metric, else the direction that the metric's name shows.
 
     Raises:
         ScheduleError: `factor` is 1; the direction is not known; there are no evaluations, or they lack the metric.

@@ -131,10 +131,15 @@ def test_the_scale_stays_above_0():
         ("eval_flow", "auto", "eval_flow", False, "min"),
         ("accuracy", "auto", "eval_loss", False, "max"),
         ("eval_loss", "max", "accuracy", True, "max"),
-        # a name that tells counts before it: Trainer guesses True; and mode before both
+        # Trainer guesses True for each name that does not end with loss, so the name counts before it
         ("eval_perplexity", "auto", "perplexity", True, "min"),
         ("eval_wer", "auto", "eval_wer", True, "min"),
-        ("eval_f1", "auto", "f1", False, "max"),
+        ("eval_anomaly_score", "auto", "anomaly_score", True, "max"),
+        # any other value is the user's, who counts before the name; and mode before all
+        ("eval_anomaly_score", "auto", "anomaly_score", False, "min"),
+        ("accuracy_drop", "auto", "accuracy_drop", False, "min"),
+        ("eval_f1", "auto", "f1", False, "min"),
+        ("eval_contrast_loss", "auto", "contrast_loss", True, "max"),
         ("eval_perplexity", "min", "perplexity", True, "min"),
         ("eval_perplexity", "max", "perplexity", False, "max"),
         ("eval_flow", "min", "flow", True, "min"),
