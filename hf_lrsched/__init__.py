@@ -35,6 +35,7 @@ from .schedules import (
 )
 
 if TYPE_CHECKING:
+    from .budgets import train_budgets
     from .callbacks import LossGuard, LossMonitor, LRLogger, RunRecorder, ScheduleCallback, StepSizes
     from .doctor import diagnose
     from .groups import GroupArguments, freeze_groups, gradual_unfreezing, layerwise_groups, regex_groups
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 # These rooms need torch or transformers: their names are imported on first use, so that schedules alone stay light.
 _LAZY_ROOMS = {
+    "budgets": ("train_budgets",),
     "callbacks": ("LRLogger", "LossGuard", "LossMonitor", "RunRecorder", "ScheduleCallback", "StepSizes"),
     "doctor": ("diagnose",),
     "groups": ("GroupArguments", "freeze_groups", "gradual_unfreezing", "layerwise_groups", "regex_groups"),
@@ -104,6 +106,7 @@ __all__ = [
     "rex",
     "scheduled",
     "step",
+    "train_budgets",
     "triangular",
     "warmup",
     "wsd",

@@ -19,7 +19,7 @@ from ..schedules.errors import brief
 from .method import Plan, Point, choose_horizons, estimate, next_probe
 from .result import LRSearch, Probe
 from .snapshot import undisturbed
-from .trial import Run, describe_run, make_probe, make_trial
+from .trial import Run, describe_run, make_probe, make_trial, refuse_single_run
 
 #: Where a search begins, by a part of the optimizer's name. Other optimizers take steps of about the LR's size.
 _STARTS = {"sgd": 0.1, "lion": 1e-4, "": 5e-4}
@@ -228,17 +228,7 @@ def _check_numbers(**values: Any) -> None:
 
 
 def _check_trainer(trainer: Any) -> None:
-    for name, is_there in (("DeepSpeed", trainer.is_deepspeed_enabled), ("FSDP", trainer.is_fsdp_enabled)):
-        if is_there:
-            raise ScheduleError(
-                f"find_lr() cannot go back to the weights before a probe under {name}, which shares them out among processes. Search on "
-                "one process or with DDP, with the same total batch size, and give the LR found."
-            )
-    if "layerwise" in str(trainer.args.optim) or "lomo" in str(trainer.args.optim):
-        raise ScheduleError(
-            f"find_lr() cannot make a new optimizer for each probe with optim={str(trainer.args.optim)!r}, which hooks into the model. "
-            "Search with another optim."
-        )
+    refuse_single_run(trainer, "find_lr()")
     if trainer.lr_scheduler is not None and not getattr(trainer, "_created_lr_scheduler", False):
         raise ScheduleError(
             f"find_lr() cannot shorten the {type(trainer.lr_scheduler).__name__} in optimizers=. Use ScheduledTrainer(schedule=...) or "

@@ -130,7 +130,7 @@ class LRSearch:
 
     def to_data(self) -> dict[str, Any]:
         """Plain data. Losses that are not finite are `None`."""
-        return {"version": _VERSION, **_plain(dataclasses.asdict(self))}
+        return {"version": _VERSION, **to_plain(dataclasses.asdict(self))}
 
     def to_json(self) -> str:
         """Text for [`from_json`]."""
@@ -149,8 +149,8 @@ class LRSearch:
                     f"the search has version {data['version']!r}; this version of hf-lrsched reads version {_VERSION}."
                 )
             values = {each.name: data[each.name] for each in dataclasses.fields(cls)}
-            probes = [Probe(**{**probe, "loss": _number(probe["loss"])}) for probe in values["probes"]]
-            values |= {"probes": tuple(probes), "start_loss": _number(values["start_loss"])}
+            probes = [Probe(**{**probe, "loss": read_number(probe["loss"])}) for probe in values["probes"]]
+            values |= {"probes": tuple(probes), "start_loss": read_number(values["start_loss"])}
             return cls(**{**values, "valleys": tuple(values["valleys"]), "notes": tuple(values["notes"])})
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, ScheduleError):
@@ -167,13 +167,15 @@ class LRSearch:
         return cls.from_data(data)
 
 
-def _number(value: float | None) -> float:
+def read_number(value: float | None) -> float:
+    """Read a number of [`to_plain`]; `None` is NaN."""
     return math.nan if value is None else float(value)
 
 
-def _plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Make plain data for JSON: numbers that are not finite are `None`."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: to_plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [to_plain(each) for each in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

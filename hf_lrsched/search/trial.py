@@ -5,6 +5,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
 from torch.optim.lr_scheduler import LambdaLR
@@ -14,7 +15,7 @@ from transformers.trainer_utils import IntervalStrategy, has_length
 
 from ..groups.main_group import main_group
 from ..scheduler.schedule_lr import ScheduleLR
-from ..schedules import ScheduleError
+from ..schedules import Horizon, ScheduleError
 from ..trajectory.clocks import Time, Tokens
 from .snapshot import copy_plain
 
@@ -43,17 +44,47 @@ class Run:
     peaks: tuple[float, ...]
 
 
+def copy_trainer(trainer: Any) -> Any:
+    """Copy a Trainer for a run of its own. Model, accelerator and a given optimizer are shared: see [`undisturbed`]."""
+    copied = copy.copy(trainer)
+    vars(copied).update({name: copy_plain(value) for name, value in vars(trainer).items()})
+    for name, value in vars(trainer).items():
+        if (
+            isinstance(value, MethodType) and value.__self__ is trainer
+        ):  # such as a compute_metrics of the Trainer's own
+            setattr(copied, name, MethodType(value.__func__, copied))
+    copied.args = copy.copy(trainer.args)
+    copied.state, copied.control = TrainerState(), TrainerControl()
+    for name in ("is_local_process_zero", "is_world_process_zero"):
+        setattr(copied.state, name, getattr(trainer, name)())
+    return copied
+
+
+def refuse_single_run(trainer: Any, caller: str) -> None:
+    """Refuse a Trainer that can make one run only, where `caller` needs several.
+
+    Raises:
+        ScheduleError: It runs under FSDP or DeepSpeed, or its optimizer hooks into the model.
+    """
+    for name, is_there in (("DeepSpeed", trainer.is_deepspeed_enabled), ("FSDP", trainer.is_fsdp_enabled)):
+        if is_there:
+            raise ScheduleError(
+                f"{caller} cannot go back to the weights before a run under {name}, which shares them out among processes. Search on "
+                "one process or with DDP, with the same total batch size, and give what it finds."
+            )
+    if "layerwise" in str(trainer.args.optim) or "lomo" in str(trainer.args.optim):
+        raise ScheduleError(
+            f"{caller} cannot make a new optimizer for each run with optim={str(trainer.args.optim)!r}, which hooks into the model. "
+            "Search with another optim."
+        )
+
+
 def make_trial(trainer: Any) -> Any:
     """Copy a Trainer so that the copy trains and evaluates quietly. [`undisturbed`] cares for what the two share."""
-    trial = copy.copy(trainer)
-    vars(trial).update({name: copy_plain(value) for name, value in vars(trainer).items()})
-    trial.args = copy.copy(trainer.args)
+    trial = copy_trainer(trainer)
     for name, value in _QUIET.items():
         if hasattr(trial.args, name):
             setattr(trial.args, name, IntervalStrategy.NO if value == "no" else value)
-    trial.state, trial.control = TrainerState(), TrainerControl()
-    for name in ("is_local_process_zero", "is_world_process_zero"):
-        setattr(trial.state, name, getattr(trainer, name)())
     handler: Any = CallbackHandler
     trial.callback_handler = handler([DefaultFlowCallback()], trainer.model, trainer.processing_class, None, None)
     trial.is_probe = True
@@ -90,6 +121,19 @@ def make_probe(trainer: Any, run: Run, lr: float, updates: int, train_dataset: A
     return trial
 
 
+def read_horizon(trainer: Any) -> Horizon:
+    """Return the length of the run that a Trainer is about to begin; without updates per epoch where its data has no length."""
+    trial = make_trial(trainer)
+    dataloader = trial.get_train_dataloader()
+    if not has_length(dataloader) and trial.args.max_steps <= 0:
+        raise ScheduleError("the length of the run is not known: train_dataset has no length. Give max_steps.")
+    samples = trial.get_total_train_batch_size(trial.args)
+    wanted = inspect.signature(Trainer.set_initial_training_values).parameters
+    more = [samples] if "total_train_batch_size" in wanted else []  # transformers 4 asks for one argument more
+    values = trial.set_initial_training_values(trial.args, dataloader, *more)
+    return Horizon(int(values[-1]), int(values[1]) if has_length(dataloader) else None, int(samples))
+
+
 def count_updates(trainer: Any) -> int:
     """Return the updates of the whole run.
 
@@ -102,14 +146,7 @@ def count_updates(trainer: Any) -> int:
             f"the LR cannot be found with clock={str(clock)!r}: how many updates the run will have is not known. Search with "
             "clock='updates' and a max_steps that you expect, then give the LR found."
         )
-    trial = make_trial(trainer)
-    dataloader = trial.get_train_dataloader()
-    if not has_length(dataloader) and trial.args.max_steps <= 0:
-        raise ScheduleError("the LR cannot be found: train_dataset has no length. Give max_steps.")
-    wanted = inspect.signature(Trainer.set_initial_training_values).parameters
-    # transformers 4 asks for one argument more.
-    more = [trial.get_total_train_batch_size(trial.args)] if "total_train_batch_size" in wanted else []
-    return int(trial.set_initial_training_values(trial.args, dataloader, *more)[-1])
+    return read_horizon(trainer).num_updates
 
 
 def describe_run(trainer: Any) -> tuple[Run, Any]:

@@ -125,7 +125,8 @@ def explain_resume(state: RunState) -> str:
         return f"resumed after update {state.update}: the next LR is {now}, as planned"
     before = format_lrs(latest["lr_before"])
     how = "at the same place in the data" if latest["how"] == "epochs" else f"with on_resume={latest['how']!r}"
-    return f"resumed after update {state.update} {how}: the next LR is {now} instead of {before}"
+    change = ", as before" if now == before else f" instead of {before}"
+    return f"resumed after update {state.update} {how}: the next LR is {now}{change}"
 
 
 def _reorder_groups(state: RunState, order: Sequence[int]) -> RunState:

@@ -1,0 +1,195 @@
+"""The plan: where each budget branches off from the trunk, and with which schedule. No torch, no transformers.
+
+With H updates of warmup and a cooldown of C updates, a budget of T updates is the schedule `warmup(H) >> hold() >>
+one_minus_sqrt(over=C)`. Budgets differ only in where the cooldown begins, so one run that holds its LR, the trunk, has their
+first T - C updates in common (Hägele et al., 2024, arXiv 2405.18392).
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from ..schedules import Horizon, Length, Phase, Schedule, ScheduleError, as_length, parse
+from ..schedules.errors import brief, nearest
+from ..schedules.parser import as_schedule
+from ..schedules.schedule import Sequence as Phases
+from ..schedules.schedule import get_parts
+from ..schedules.shapes import BY_NAME
+
+#: The warmup of a Trainer whose schedule begins with none, as a share of the smallest budget.
+DEFAULT_WARMUP = "warmup(10%)"
+#: What a budget may be counted in: its unit, and an example.
+_UNITS = {"ep": "epochs (2ep)", "": "updates (500)", "sa": "samples (50000sa)"}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One budget.
+
+    Args:
+        name (`str`): As it was given: `2ep`.
+        updates (`int`): Its length.
+        branch_at (`int`): The updates that it has in common with the trunk.
+        schedule (`str`): Its whole schedule.
+    """
+
+    name: str
+    updates: int
+    branch_at: int
+    schedule: str
+
+    @property
+    def cooldown(self) -> int:
+        """The updates of its cooldown."""
+        return self.updates - self.branch_at
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trunk and its branches.
+
+    Args:
+        trunk (`str`): The schedule of the trunk.
+        budgets (`tuple[Budget, ...]`): The budgets, the smallest first.
+
+    Example:
+    ```python
+    >>> plan = make_plan("1ep, 3ep", Horizon(1, updates_per_epoch=100), parse("warmup(10%) >> linear()"))
+    >>> print(plan)
+    trunk: warmup(10) >> hold(), 240 updates
+    1ep: 100 updates, branches off at 80: warmup(10) >> hold() >> one_minus_sqrt(over=20)
+    3ep: 300 updates, branches off at 240: warmup(10) >> hold() >> one_minus_sqrt(over=60)
+    320 updates instead of 400 for separate runs: 0.8 of their cost
+
+    ```
+    """
+
+    trunk: str
+    budgets: tuple[Budget, ...]
+
+    @property
+    def updates(self) -> int:
+        """The updates of the trunk and of all cooldowns."""
+        return self.budgets[-1].branch_at + sum(budget.cooldown for budget in self.budgets)
+
+    def __str__(self) -> str:
+        separate = sum(budget.updates for budget in self.budgets)
+        return "\n".join(
+            [
+                f"trunk: {self.trunk}, {self.budgets[-1].branch_at:,} updates",
+                *(
+                    f"{each.name}: {each.updates:,} updates, branches off at {each.branch_at:,}: {each.schedule}"
+                    for each in self.budgets
+                ),
+                f"{self.updates:,} updates instead of {separate:,} for separate runs: {self.updates / separate:.2g} of their cost",
+            ]
+        )
+
+
+def make_plan(
+    budgets: Iterable[Any] | str,
+    horizon: Horizon,
+    own: Schedule,
+    schedule: Schedule | str | None = None,
+    cooldown: Any = "20%",
+    shape: str = "one_minus_sqrt",
+) -> Plan:
+    """Plan the trunk and the branches.
+
+    Args:
+        budgets (`Iterable` or `str`): The budgets in rising order; a text has them separated by commas.
+        horizon ([`Horizon`]): What is known of the run. Without `updates_per_epoch` the data has no length, and lasts for
+            `num_updates`.
+        own ([`Schedule`]): The Trainer's schedule. Its warmup is used, or 10 % of the smallest budget where it has none.
+        schedule ([`Schedule`] or `str`, *optional*): The trunk's schedule instead, such as `warmup(100) >> hold()`. Shares are
+            shares of the smallest budget.
+        cooldown (length, defaults to `20%`): The cooldown of each budget. A share is a share of the budget.
+        shape (`str`, defaults to `one_minus_sqrt`): The shape of the cooldown: `one_minus_sqrt`, `linear` or `cosine`.
+
+    Raises:
+        ScheduleError: A budget or the schedule is invalid.
+    """
+    if shape not in BY_NAME:
+        raise ScheduleError(
+            f"shape must be one of {', '.join(BY_NAME)}, got {brief(shape)}.{nearest(str(shape), BY_NAME)}"
+        )
+    lengths = _read_lengths(budgets, horizon)
+    smallest = replace(horizon, num_updates=next(iter(lengths.values())))
+    climb = [_fix_length(part, smallest) for part in _find_climb(own, schedule)]
+    held = sum(math.ceil(part.length(smallest) or 0) for part in climb)
+    cooling = as_length(cooldown, "cooldown")
+    trunk = " >> ".join([*map(str, climb), "hold()"])
+    planned = []
+    for name, updates in lengths.items():
+        size = math.ceil(cooling.updates(replace(horizon, num_updates=updates)))
+        if held + size >= updates:
+            raise ScheduleError(
+                f"the budget {name} is {updates:,} updates, but {' and '.join([*map(str, climb), 'its cooldown'])} take {held + size:,}, "
+                "and one update must be held between them. Leave this budget out, or shorten cooldown= or the warmup."
+            )
+        # Read back, so that the text is the one that the scheduler's state has.
+        planned.append(Budget(name, updates, updates - size, str(parse(f"{trunk} >> {shape}(over={size})"))))
+    return Plan(trunk, tuple(planned))
+
+
+def _read_lengths(budgets: Iterable[Any] | str, horizon: Horizon) -> dict[str, int]:
+    """The updates of each budget by its name."""
+    given = [each.strip() for each in budgets.split(",")] if isinstance(budgets, str) else [*budgets]
+    if not given:
+        raise ScheduleError("budgets is empty. Give the lengths to train for, e.g. ['1ep', '2ep', '4ep'].")
+    found: list[tuple[str, int]] = []
+    for each in given:
+        length = as_length(each, "a budget")
+        if length.unit not in _UNITS:
+            raise ScheduleError(
+                f"a budget is counted in {', '.join(_UNITS.values())}; got {brief(each)}, whose updates are not known before the run."
+            )
+        if length.unit == "ep" and horizon.updates_per_epoch is None:
+            raise ScheduleError(
+                f"the budget {length} has no meaning here: train_dataset has no length, so an epoch has none. Write it in updates (500)."
+            )
+        found.append((str(length), math.ceil(length.updates(horizon))))
+    for (name, updates), (later, more) in pairwise(found):
+        if updates == more:
+            raise ScheduleError(f"the budgets {name} and {later} are both {more:,} updates. Leave one out.")
+        if updates > more:
+            raise ScheduleError(f"budgets must rise, but {later} ({more:,} updates) follows {name} ({updates:,}).")
+    name, longest = found[-1]
+    if horizon.updates_per_epoch is None and longest > horizon.num_updates:
+        raise ScheduleError(
+            f"the budget {name} is longer than the data: train_dataset has no length, and max_steps={horizon.num_updates:,} says how "
+            f"long it lasts. Raise max_steps to {longest:,} if it lasts so long, or leave this budget out."
+        )
+    return dict(found)
+
+
+def _find_climb(own: Schedule, schedule: Schedule | str | None) -> Sequence[Phase]:
+    """The phases of the trunk before it holds."""
+    if schedule is None:
+        first = get_parts(own, Phases)[0]
+        is_warmup = isinstance(first, Phase) and first.name == "warmup"
+        return get_parts(first if is_warmup else parse(DEFAULT_WARMUP), Phases)  # type: ignore[return-value]
+    *climb, last = get_parts(as_schedule(schedule), Phases)
+    if not (isinstance(last, Phase) and last.name == "hold" and "over" not in dict(last.arguments)):
+        raise ScheduleError(
+            f"schedule={str(schedule)!r} does not end with hold(), so no budget can branch off from it. Give what comes before the "
+            "cooldown, e.g. schedule='warmup(10%) >> hold()'; cooldown= and shape= are what comes after it."
+        )
+    for part in climb:
+        if not (isinstance(part, Phase) and isinstance(dict(part.arguments).get("over"), Length)):
+            raise ScheduleError(
+                f"{part} in schedule={str(schedule)!r} has no length of its own. Before hold(), each phase of a budget search has one, "
+                "e.g. 'warmup(10%) >> hold()'."
+            )
+    return climb  # type: ignore[return-value]
+
+
+def _fix_length(phase: Phase, horizon: Horizon) -> Phase:
+    """The phase with its length in updates, the same for all budgets."""
+    size = math.ceil(phase.length(horizon) or 0)
+    return replace(
+        phase, arguments=tuple((k, Length(Fraction(size)) if k == "over" else v) for k, v in phase.arguments)
+    )

@@ -1,0 +1,93 @@
+"""Budgets: the curve, the recommendation and the text."""
+
+import math
+
+import pytest
+
+from hf_lrsched import ScheduleError
+from hf_lrsched.budgets import Branch, Budgets
+
+
+def budgets(values, metric="eval_accuracy", direction="max", **kwargs):
+    """Budgets of 100, 200, … updates, with the values of their seeds."""
+    branches = [
+        Branch(f"{number}ep", 100 * number, 20 * number, {metric: value}, 10.0 * number, seed=seed)
+        for number, of_seeds in enumerate(values, 1)
+        for seed, value in enumerate(of_seeds)
+    ]
+    return Budgets(metric, direction, tuple(branches), "warmup(10) >> hold()", 1e-4, **kwargs)
+
+
+def test_smallest_budget_within_the_error_is_recommended():
+    found = budgets([[0.80, 0.81, 0.82], [0.90, 0.92, 0.94], [0.92, 0.93, 0.94]])
+    # Variances 1e-4, 4e-4, 1e-4; the error of a difference of two means is sqrt(2e-4 * 2 / 3) = 0.0115.
+    assert found.spread == pytest.approx(0.0141421356)
+    assert found.best.budget == "3ep" and found.recommended.budget == "2ep"
+    assert found.recommendation == (
+        "2ep is enough: 3ep, the best of 3 budgets, gains 1 points over it. The spread over 3 seeds is 1.4 points."
+    )
+
+
+def test_best_budget_is_recommended_where_it_gains_more_than_the_error():
+    found = budgets([[0.80, 0.81, 0.82], [0.90, 0.90, 0.90], [0.93, 0.93, 0.93]])
+    assert found.recommended.budget == "3ep"
+    assert "3ep is the best of 3 budgets and gains 3 points over 2ep." in found.recommendation
+    assert "It is the longest: a longer one may gain more." in found.recommendation
+
+
+def test_one_seed_is_said_to_be_uncertain():
+    found = budgets([[0.80], [0.92], [0.91]])
+    assert found.spread is None and found.recommended.budget == "2ep"
+    assert "it is not known how much of this is chance: train with seeds=3" in found.recommendation
+    assert "longest" not in found.recommendation
+
+
+def test_smallest_budget_is_the_best():
+    assert budgets([[0.9], [0.8]]).recommendation.startswith("1ep, the smallest of 2 budgets, is the best.")
+
+
+def test_a_loss_falls_and_is_not_counted_in_points():
+    found = budgets([[0.7], [0.5]], "eval_loss", "min")
+    assert found.recommended.budget == "2ep"
+    assert "gains 0.2 over 1ep" in found.recommendation
+
+
+def test_budget_that_diverged():
+    found = budgets([[0.8], [math.nan]])
+    assert found.recommended.budget == "1ep"
+    assert Budgets.from_json(found.to_json()).points[0] == found.points[0]
+    assert budgets([[math.nan]]).recommendation == "No budget ended with a finite accuracy."
+    assert budgets([[math.nan]]).recommended is None
+    assert "nan" in str(found)
+
+
+def test_cost_counts_trunk_cooldowns_and_search():
+    found = budgets([[0.8, 0.8], [0.9, 0.9]], search_updates=30)
+    assert found.updates == 2 * (160 + 20 + 40) + 30
+    assert found.cost == pytest.approx(470 / 600)
+    assert "470 updates, 30 for the LR included, instead of 600 for separate runs: 0.78 of their cost" in str(found)
+
+
+def test_table_shows_the_spread_of_several_seeds():
+    lines = str(budgets([[0.80, 0.82], [0.9, 0.9]])).splitlines()
+    assert lines[2].split() == ["budget", "updates", "seconds", "accuracy", "spread"]
+    assert lines[3].split() == ["1ep", "100", "10.0", "0.8100", "0.0141"]
+
+
+def test_json_round_trip():
+    found = budgets([[0.8, 0.81]], start={"eval_accuracy": 0.3}, settings={"seed": 1})
+    assert Budgets.from_json(found.to_json()) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "corrupted"), ("[]", "corrupted"), ('{"version": 9}', "have version 9"), ('{"version": 1}', "corrupted")],
+)
+def test_invalid_json(text, message):
+    with pytest.raises(ScheduleError, match=message):
+        Budgets.from_json(text)
+
+
+def test_plot():
+    figure = budgets([[0.80, 0.82], [0.9, 0.9]], start={"eval_accuracy": 0.3}).plot()
+    assert figure.axes

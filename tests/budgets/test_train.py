@@ -1,0 +1,280 @@
+"""train_budgets: branches are the runs of their budgets, a search goes on where it was, and what is refused."""
+
+import shutil
+
+import pytest
+import torch
+from torch.utils.data import IterableDataset
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
+
+from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleError, read_run, train_budgets
+from hf_lrsched.budgets.train import RESULT
+from hf_lrsched.runs.checkpoints import list_checkpoints
+from hf_lrsched.trainer import resume
+from tests.conftest import Net
+from tests.searching import Grouped, digest, next_draws
+
+
+def accuracy(prediction):
+    return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
+
+
+@pytest.fixture(autouse=True)
+def _no_plots(monkeypatch):
+    """Leave out the plots of resumes, which take longer than the runs."""
+    monkeypatch.setattr(resume, "save_resume_plot", lambda scheduler, folder: "no plot")
+
+
+@pytest.fixture
+def make(make_trainer, data):
+    """A Trainer with an epoch of 16 updates, an accuracy, and 32 samples to evaluate on."""
+
+    def make(schedule="warmup(20%) >> linear()", **kwargs):
+        settings = {"train": 64, "dev": data(32), "compute_metrics": accuracy, "learning_rate": 1e-2}
+        return make_trainer(schedule, **settings | kwargs)
+
+    return make
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+class Kill(TrainerCallback):
+    """Ends the process' search after an update of a run whose folder has this name."""
+
+    def __init__(self, folder, update):
+        self.folder, self.update = folder, update
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if args.output_dir.endswith(self.folder) and state.global_step == self.update:
+            raise KeyboardInterrupt
+
+
+KINDS = {
+    "plain": {},
+    "evaluated": {"eval_strategy": "steps", "eval_steps": 7, "logging_steps": 3},
+    "evaluated at the end of epochs": {"eval_strategy": "epoch", "logging_strategy": "epoch"},
+    "accumulated": {"gradient_accumulation_steps": 2, "train": 128},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_branch_is_the_separate_run_of_its_budget(make, kind, tmp_path):
+    trainer = make(**KINDS[kind])
+    before, numbers, attributes = digest(trainer.model), next_draws(), dict(vars(trainer))
+    found = train_budgets(trainer, ["20", "40"])  # the longer one branches off at the end of an epoch
+    assert digest(trainer.model) == before and next_draws() == numbers and vars(trainer) == attributes
+    assert not trainer.state.log_history
+
+    folder = tmp_path / "out" / "budget-40"
+    schedule = "warmup(4) >> hold() >> one_minus_sqrt(over=8)"
+    separate = make(schedule, **KINDS[kind], max_steps=40, output_dir=str(tmp_path / "separate"))
+    separate.train()
+    expected, kept = separate.model.state_dict(), weights(folder)
+    assert all(torch.equal(kept[name], expected[name]) for name in expected)
+    assert found.branches[1].metrics["eval_accuracy"] == separate.evaluate()["eval_accuracy"]
+    assert [branch.updates for branch in found.branches] == [20, 40]
+
+    run = read_run(folder)
+    assert run.schedule == schedule and run.updates_done == 40
+    lrs = run.lrs(range(40))
+    assert next(iter(lrs.values())).tolist() == pytest.approx(separate.recorder.used, abs=1e-12)
+    assert run.series("eval_accuracy")[1][-1] == found.branches[1].metrics["eval_accuracy"]
+    assert {"README.md", "trainer_state.json", "training_args.bin"} <= {path.name for path in folder.iterdir()}
+    assert [*list_checkpoints(tmp_path / "out" / "trunk")] == [16, 32]
+
+
+def test_groups_keep_their_peaks(make, tmp_path):
+    found = train_budgets(make(cls=Grouped), ["1ep", "2ep"])
+    lrs = read_run(found.branches[1].folder).lrs([10, 20])
+    assert {tuple(values.tolist()) for values in lrs.values()} == {(1e-2, 1e-2), (5e-3, 5e-3)}
+
+
+def test_model_init_and_seeds(make, tmp_path):
+    found = train_budgets(make(model_init=Net), ["0.5ep", "1ep"], seeds=2)
+    assert found.seeds == 2 and found.updates == 2 * (12 + 2 + 4)
+    first, second = (weights(tmp_path / "out" / part / "budget-1ep") for part in ("", "seed-1"))
+    assert not torch.equal(first["head.weight"], second["head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "update", "kept"),
+    [("trunk", 3, []), ("trunk", 20, [6, 12]), ("budget-1ep", 14, [6, 12, 32]), ("budget-2.5ep", 38, [6, 12, 32])],
+)
+def test_search_goes_on_where_it_was(make, tmp_path, folder, update, kept):
+    budgets = ["0.5ep", "1ep", "2.5ep"]
+    saving = {"save_strategy": "steps", "save_steps": 5}
+    whole = train_budgets(make(output_dir=str(tmp_path / "whole"), **saving), budgets)
+    with pytest.raises(KeyboardInterrupt):
+        train_budgets(make(callbacks=[Kill(folder, update)], **saving), budgets)
+    assert [*list_checkpoints(tmp_path / "out" / "trunk")] == kept
+    trainer = make(**saving)
+    steps = count_steps(trainer)
+    found = train_budgets(trainer, budgets)
+    for one, other in zip(whole.branches, found.branches, strict=True):
+        assert one.metrics == other.metrics
+        expected, got = (weights(tmp_path / part / f"budget-{one.budget}") for part in ("whole", "out"))
+        assert all(torch.equal(got[name], expected[name]) for name in expected)
+        runs = [read_run(tmp_path / part / f"budget-{one.budget}") for part in ("whole", "out")]
+        lrs = [next(iter(run.lrs(range(one.updates)).values())).tolist() for run in runs]
+        assert lrs[0] == lrs[1]
+    done = {"trunk": {3: 0, 20: 12}, "budget-1ep": {14: 32 + 2}, "budget-2.5ep": {38: 32 + 2 + 4 + 3}}[folder][update]
+    assert len(steps) == 46 - done
+    assert train_budgets(make(**saving), budgets) == found  # nothing is left to do
+
+
+def count_steps(trainer):
+    """A list that gets an entry for each update of the copies of a Trainer."""
+    steps = []
+
+    class Count(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            steps.append(state.global_step)
+
+    trainer.add_callback(Count())
+    return steps
+
+
+def test_more_budgets_continue_the_trunk(make, tmp_path):
+    train_budgets(make(), ["1ep", "2ep"])
+    trainer = make()
+    steps = count_steps(trainer)
+    found = train_budgets(trainer, ["1ep", "1.5ep", "2ep", "3ep"])
+    # 1.5ep = 24 updates branches off at 19, before the end of the trunk at 25, so the trunk is trained again from 12.
+    assert sorted(steps) == sorted([*range(13, 39), *range(20, 25), *range(39, 49)])
+    assert [branch.budget for branch in found.branches] == ["1ep", "2ep", "1.5ep", "3ep"]
+    assert [point.budget for point in found.points] == ["1ep", "1.5ep", "2ep", "3ep"]
+
+
+def test_other_settings_in_the_same_folder_are_refused(make):
+    train_budgets(make(), ["1ep"])
+    with pytest.raises(
+        ScheduleError, match=r"holds a search with learning_rate=0.01, and this one has 0.1. Choose another"
+    ):
+        train_budgets(make(learning_rate=0.1), ["1ep"])
+    with pytest.raises(ScheduleError, match="holds a search with cooldown='20%', and this one has '10%'"):
+        train_budgets(make(), ["1ep"], cooldown="10%")
+
+
+def test_lr_is_searched_once_for_the_longest_budget(make, tmp_path):
+    class Found(ScheduledTrainer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs, find_lr={"budget": 0.5})
+
+    found = train_budgets(make(cls=Found), ["1ep", "3ep"])
+    assert found.learning_rate != 1e-2 and 0 < found.search_updates <= 24
+    assert f"{found.search_updates} for the LR included" in str(found)
+    for branch in found.branches:
+        run = read_run(branch.folder)
+        assert run.lr_search["total"] == 48
+        assert max(next(iter(run.lrs(range(branch.updates)).values()))) == found.learning_rate
+    again = make(cls=Found)
+    again.train = None  # nothing is searched or trained again
+    assert train_budgets(again, ["1ep", "3ep"]) == found
+    shutil.rmtree(tmp_path / "out" / "budget-3ep")
+    (tmp_path / "out" / RESULT).write_text(
+        (tmp_path / "out" / RESULT).read_text().replace('"3ep"', '"4ep"').replace('"updates": 48', '"updates": 64')
+    )
+    third = train_budgets(make(cls=Found), ["1ep", "3ep"])
+    assert third.learning_rate == found.learning_rate and third.search_updates == found.search_updates
+
+
+def test_metric_and_start(make):
+    trainer = make(metric_for_best_model="eval_loss", greater_is_better=False)
+    found = train_budgets(trainer, ["0.5ep", "1ep"])
+    assert (found.metric, found.direction) == ("eval_loss", "min")
+    assert found.start["eval_loss"] == pytest.approx(trainer.evaluate()["eval_loss"])
+    assert train_budgets(make(), ["0.5ep", "1ep"]).metric == "eval_accuracy"
+    assert train_budgets(make(), ["0.5ep", "1ep"], metric="loss").direction == "min"
+
+
+def test_branch_is_given_before_it_counts_as_done(make, tmp_path):
+    seen = []
+
+    def on_branch(run, branch):
+        seen.append((branch.budget, run.state.global_step, run.args.output_dir))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_budgets(make(), ["0.5ep"], on_branch=on_branch)
+    assert seen == [("0.5ep", 8, str(tmp_path / "out" / "budget-0.5ep"))]
+    assert len(train_budgets(make(), ["0.5ep"]).branches) == 1
+
+
+class Stream(IterableDataset):
+    """Samples without a length."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+def test_stream(make, data):
+    found = train_budgets(make(train=Stream(data(64)), max_steps=40), [16, 40])
+    assert [branch.updates for branch in found.branches] == [16, 40]
+
+
+def test_callback_that_ends_the_trunk(make):
+    class Stop(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            control.should_training_stop |= state.global_step == 7
+
+    with pytest.raises(ScheduleError, match=r"ended after 7 of 12 updates: its data ended, or a callback stopped it"):
+        train_budgets(make(callbacks=[Stop()]), ["0.5ep", "1ep"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments", "message"),
+    [
+        ({}, {"budgets": []}, "budgets is empty"),
+        ({}, {"seeds": 0}, "seeds must be a whole number"),
+        ({}, {"metric": "acuracy"}, "metric='acuracy' is not among .*: loss, accuracy. Did you mean 'accuracy'"),
+        ({"compute_metrics": lambda _: {"entropy": 0.5}}, {"metric": "entropy"}, "whether entropy should rise or fall"),
+        ({"cls": Trainer, "schedule": None}, {}, r"Use ScheduledTrainer\(...\), or scheduled\(Trainer\)"),
+        ({"callbacks": [LossGuard()]}, {}, "LossGuard may end or change a run"),
+        (
+            {"callbacks": [EarlyStoppingCallback(2)], "metric_for_best_model": "loss"},
+            {},
+            "EarlyStoppingCallback may end",
+        ),
+        ({"auto_find_batch_size": True}, {}, "auto_find_batch_size may change what an epoch is"),
+        ({"optim": "galore_adamw_layerwise"}, {}, r"train_budgets\(\) cannot make a new optimizer for each run"),
+    ],
+)
+def test_refused_before_the_first_update(make, settings, arguments, message, monkeypatch, tmp_path):
+    optim = settings.get("optim")
+    trainer = make(**{name: value for name, value in settings.items() if name != "optim"})
+    trainer.args.optim = optim or trainer.args.optim
+    monkeypatch.setattr(Trainer, "train", None)
+    with pytest.raises(ScheduleError, match=message):
+        train_budgets(trainer, **{"budgets": ["1ep"]} | arguments)
+    assert not (tmp_path / "out" / "trunk").exists()
+
+
+@pytest.mark.parametrize("clock", ["tokens(1000)", "time(30min)"])
+def test_clocks_that_do_not_count_updates(make, clock):
+    from hf_lrsched.trajectory.clocks import as_clock
+
+    trainer = make()
+    trainer.clock = as_clock(clock)
+    with pytest.raises(ScheduleError, match="where a budget branches off must be known in updates"):
+        train_budgets(trainer, ["1ep"])
+
+
+def test_scheduler_of_the_user(make, grouped):
+    model, optimizer = grouped(1e-3)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
+    with pytest.raises(ScheduleError, match="two schedules"):
+        make(model=model, optimizers=(optimizer, scheduler))
+
+
+def test_no_evaluation_set(make):
+    trainer = make()
+    trainer.eval_dataset = None
+    with pytest.raises(ScheduleError, match="there is no eval_dataset"):
+        train_budgets(trainer, ["1ep"])
