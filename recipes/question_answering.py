@@ -92,7 +92,7 @@ def prepare(arguments: RecipeArguments) -> Task:
 def load_data(
     args: QuestionAnsweringArguments, cache_dir: str | None = None, token: str | None = None
 ) -> dict[str, Dataset]:
-    """Read the splits as datasets with the columns `question`, `context` and `answers`.
+    """Read the splits as datasets with the columns `question`, `context`, `answers` and `place`.
 
     Raises:
         RecipeError: A file, split or column is missing, a text is empty, or an answer is not at its offset.
@@ -107,11 +107,11 @@ def tokenize(questions: Dataset, tokenizer: Any, max_seq_length: int, stride: in
     """Turn questions into features: the question and a piece of its context, with the tokens where the answer begins and ends.
 
     Args:
-        questions (`Dataset`): Rows with the columns `question`, `context` and `answers`.
+        questions (`Dataset`): Rows with the columns `question`, `context`, `answers` and `place`.
         tokenizer (`PreTrainedTokenizerFast`): The tokenizer.
         max_seq_length (`int`): The most tokens of a feature.
         stride (`int`): The tokens that two neighbouring pieces share.
-        split (`str`): The split, for errors.
+        split (`str`): The split, for the progress bar.
 
     Returns:
         `Dataset`: The model's inputs and labels, and the columns `row` and `offsets`: the question of each feature, and where each
@@ -122,11 +122,11 @@ def tokenize(questions: Dataset, tokenizer: Any, max_seq_length: int, stride: in
 
     def encode(rows: dict[str, list[Any]], indices: list[int]) -> dict[str, Any]:
         asked = [question.strip() for question in rows["question"]]
-        for index, ids in zip(indices, tokenizer(asked, add_special_tokens=False)["input_ids"], strict=True):
+        for place, ids in zip(rows["place"], tokenizer(asked, add_special_tokens=False)["input_ids"], strict=True):
             if len(ids) > longest:
                 raise RecipeError(
-                    f"the {split} split, question {index + 1}: it has {len(ids)} tokens, which leaves no room for the paragraph. "
-                    f"Increase --max_seq_length ({max_seq_length}) or decrease --doc_stride ({stride})."
+                    f"{place}: the question has {len(ids)} tokens, but at most {max(longest, 0)} leave room for its paragraph. Increase "
+                    f"--max_seq_length ({max_seq_length}), decrease --doc_stride ({stride}), or remove the question."
                 )
         encoded = tokenizer(
             asked,

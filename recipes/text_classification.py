@@ -26,6 +26,7 @@ from common.data import (
     check_column,
     check_texts,
     describe_sizes,
+    describe_type,
     find_empty_texts,
     is_text,
     limited_rows,
@@ -103,14 +104,14 @@ class LabelledTexts:
         text_columns (`tuple[str, ...]`): The text column, or the two of a pair.
         problem (`SingleLabel`, `MultiLabel` or `Regression`): The labels of all rows.
         labels (`dict[str, list]`): The label, labels or number of each row of each split.
-        notes (`list[str]`): What is doubtful about the data.
+        warnings (`list[str]`): What is doubtful about the data.
     """
 
     splits: dict[str, Dataset]
     text_columns: tuple[str, ...]
     problem: SingleLabel
     labels: dict[str, list[Any]]
-    notes: list[str]
+    warnings: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -143,7 +144,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         splits=splits,
         collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=make_compute_metrics(data.problem, settings.label_threshold, weights),
-        description=[sizes, *lines, *data.notes, *count_cut_texts(splits, max_seq_length)],
+        description=[sizes, *lines, *data.warnings, *count_cut_texts(splits, max_seq_length)],
         compute_loss=None if weights is None else make_weighted_loss(data.problem.name, weights),
     )
 
@@ -173,14 +174,15 @@ def load_data(
             f"the first {args.max_train_samples} rows of the training split have only one label. Add "
             "--shuffle_train_dataset true, or increase --max_train_samples."
         )
-    notes = [note for split in splits.values() for note in find_empty_texts(split, text_columns)]
+    warnings = [each for split in splits.values() for each in find_empty_texts(split, text_columns)]
     selected = {name: split.rows.select(rows[name]) for name, split in splits.items()}
-    return LabelledTexts(selected, text_columns, problem, labels, notes)
+    return LabelledTexts(selected, text_columns, problem, labels, warnings)
 
 
 def find_columns(train: Split, args: TextClassificationArguments) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the text columns and the label columns, which are given or can be guessed."""
-    present = f"The columns of the training split ({train.source}): {', '.join(train.rows.column_names)}."
+    columns = (f"{name} ({describe_type(kind)})" for name, kind in train.rows.features.items())
+    present = f"The columns of the training split ({train.source}): {', '.join(columns)}."
     guessed = args.label_column_name or guess_label_column(train.rows)
     if guessed is None:
         raise RecipeError(f"the label column is not clear. Set --label_column_name. {present}")
@@ -192,7 +194,8 @@ def find_columns(train: Split, args: TextClassificationArguments) -> tuple[tuple
         pairs = [pair for pair in _TEXT_PAIRS if set(pair) == set(candidates)]
         text = tuple(candidates) if len(candidates) == 1 else pairs[0] if pairs else None
         if text is None:
-            raise RecipeError(f"the text column is not clear. Set --text_column_names. {present}")
+            fault = "the text column is not clear. Set --text_column_names" if candidates else "no column holds texts"
+            raise RecipeError(f"{fault}. {present}")
     else:
         text = split_names(args.text_column_names)
     for column in text:

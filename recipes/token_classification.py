@@ -161,8 +161,16 @@ def read_tags(split: Split, words: str, column: str) -> list[list[str]]:
             raise RecipeError(f"{split.at(row)}: the sentence is empty. Remove it.")
         if len(sentence) != len(tags):
             raise RecipeError(f"{split.at(row)}: {len(sentence)} words, but {len(tags)} tags.")
-        if any(not isinstance(word, str) or not word.strip() for word in sentence) or None in tags:
-            raise RecipeError(f"{split.at(row)}: a word is empty, or its tag is missing.")
+        for number, (word, tag) in enumerate(zip(sentence, tags, strict=True), start=1):
+            fault = None
+            if not isinstance(word, str):
+                fault = f"{word!r} is not a text"
+            elif not word.strip():
+                fault = "the word is empty"
+            elif tag in (None, "") or (hasattr(feature, "int2str") and tag < 0):
+                fault = "the tag is missing"
+            if fault:
+                raise RecipeError(f"{split.at(row)}, word {number}: {fault}. Correct the row or remove it.")
         found.append([to_name(tag) for tag in tags])
     return found
 

@@ -142,7 +142,7 @@ def _defaults(given: dict[str, Any]) -> dict[str, Any]:
     return {
         **(grouped or {"group_by_length": True}),
         "eval_strategy": "epoch" if {"validation_file", "dataset_name"} & set(given) else "no",
-        "per_device_eval_batch_size": 64,  # evaluation keeps no gradients, so larger batches fit
+        "per_device_eval_batch_size": 32,  # evaluation keeps no gradients, so more than in training fits
         "save_strategy": "epoch",
         "save_total_limit": 1,
         "report_to": "none",

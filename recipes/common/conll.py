@@ -40,7 +40,7 @@ def read_conll(path: Path, options: FileOptions, word: int = 0, tag: int = -1) -
             raise RecipeError(f"{path}, line {number}: {line.strip()!r} has no tag. Each line has a word and its tag.")
         else:
             if not words:
-                starts.append(number)
+                starts.append(f"line {number}")
             words.append(cells[word])
             tags.append(cells[tag])
     rows = {"tokens": [each for each, _ in sentences], "tags": [each for _, each in sentences]}

@@ -159,7 +159,7 @@ def check_texts(split: Split, columns: Iterable[str]) -> None:
         check_column(split, column)
         feature = split.rows.features[column]
         if not is_text(feature):
-            raise RecipeError(f"{split.source}: column {column!r} holds {_dtype(feature)}, not text.")
+            raise RecipeError(f"{split.source}: column {column!r} holds {describe_type(feature)}, not text.")
         missing = [row for row, text in enumerate(split.values(column)) if text is None]
         if missing:
             raise RecipeError(f"{split.at(missing[0])}: no text in column {column!r} ({len(missing)} such rows).")
@@ -176,13 +176,16 @@ def split_names(text: str) -> tuple[str, ...]:
 
 
 def find_empty_texts(split: Split, columns: Sequence[str]) -> list[str]:
-    """Return a note for each column with empty texts."""
-    notes = []
+    """Return a warning for each column with empty texts."""
+    warnings = []
     for column in columns:
         empty = [row for row, text in enumerate(split.values(column)) if not text.strip()]
         if empty:
-            notes.append(f"{split.name}: {len(empty)} texts in {column!r} are empty, the first in {split.at(empty[0])}")
-    return notes
+            warnings.append(
+                f"warning: {split.at(empty[0])}: the text in column {column!r} is empty ({len(empty)} such rows in the {split.name} "
+                "split). They are used as they are; remove them if they have no meaning."
+            )
+    return warnings
 
 
 def find_column(split: Split, given: str | None, candidates: Iterable[str], setting: str) -> str:
@@ -225,14 +228,18 @@ def _check_same_columns(part: Part, first: Part) -> None:
         if column not in mine or column not in others:
             lacking = part.path if column not in mine else first.path
             raise RecipeError(f"{part.path} and {first.path} have different columns: {lacking} has no {column!r}.")
-        if mine[column] != others[column] and "null" not in (_dtype(mine[column]), _dtype(others[column])):
+        if mine[column] != others[column] and "null" not in (
+            describe_type(mine[column]),
+            describe_type(others[column]),
+        ):
             raise RecipeError(
                 f"{part.path} and {first.path} differ in column {column!r}: it holds "
-                f"{_dtype(mine[column])} and {_dtype(others[column])}."
+                f"{describe_type(mine[column])} and {describe_type(others[column])}."
             )
 
 
-def _dtype(feature: Any) -> str:
+def describe_type(feature: Any) -> str:
+    """Return what a column holds, such as `string` or `int64`."""
     return str(getattr(feature, "dtype", feature))
 
 

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import glob
+import json
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,9 @@ from .errors import RecipeError, errors_as
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DELIMITERS = {",": ",", ";": ";", "\t": "\t", "|": "|", "comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t"}
 _BLOCK = 1 << 22
+#: How packed files begin.
+_PACKED = {b"PK\x03\x04": "a ZIP archive or an Excel workbook", b"\x1f\x8b": "a gzip archive"}
+_BINARY = (".parquet", ".arrow")
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,16 @@ class Part:
     Args:
         path (`str`): The file, or what an error calls the place of the rows.
         rows (`Dataset`): The rows.
-        lines (`Sequence[int]`, *optional*): The line on which each row begins, if the file has no header and no cells.
+        places (`Sequence[str]`, *optional*): What an error calls each row, such as `line 3`. Defaults to `row 1`, `row 2`, ….
     """
 
     path: str
     rows: Dataset
-    lines: Sequence[int] | None = None
+    places: Sequence[str] | None = None
 
     def at(self, index: int) -> str:
         """Return what an error calls a row: `train.csv, row 3`."""
-        return f"{self.path}, row {index + 1}" if self.lines is None else f"{self.path}, line {self.lines[index]}"
+        return f"{self.path}, {f'row {index + 1}' if self.places is None else self.places[index]}"
 
 
 #: Reads a file.
@@ -96,6 +100,11 @@ def read_part(path: Path, options: FileOptions, readers: Mapping[str, Reader]) -
     check_is_file(path)
     if not path.stat().st_size or (path.stat().st_size < _BLOCK and not path.read_bytes().strip()):
         raise RecipeError(f"{path} is empty.")
+    with path.open("rb") as file:
+        start = file.read(4)
+    for mark, kind in _PACKED.items():
+        if path.suffix.lower() not in _BINARY and start.startswith(mark):
+            raise RecipeError(f"{path} is {kind}. Unpack it, or export it as CSV.")
     return readers[path.suffix.lower()](path, options)
 
 
@@ -153,6 +162,7 @@ def read_csv(path: Path, options: FileOptions) -> Part:
     """Read a CSV file with a header line. Its words `None` and `NA` stay words; an empty cell is an empty text."""
     encoding = find_encoding(path, options.encoding)
     delimiter = find_delimiter(path, encoding, options.delimiter)
+    _check_header(path, encoding, delimiter)
     with errors_as(f"{path} can't be read", Exception), warnings.catch_warnings():
         # Rows with more cells than the header would lose the last, or shift the columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -161,6 +171,18 @@ def read_csv(path: Path, options: FileOptions) -> Part:
         except Exception as error:
             raise RecipeError(f"{path} can't be read: {_explain(error, path, encoding, delimiter)}") from error
     return Part(str(path), rows)
+
+
+def _check_header(path: Path, encoding: str, delimiter: str) -> None:
+    """Refuse a file with two columns of one name, or with no row below its header."""
+    with path.open(encoding=encoding, newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter)
+        header = next(rows)
+        if not any(rows):
+            raise RecipeError(f"{path} has no rows below its header line {delimiter.join(header)!r}.")
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice:
+        raise RecipeError(f"{path}, line 1: two columns are called {twice!r}. Rename one of them.")
 
 
 def _explain(error: BaseException, path: Path, encoding: str, delimiter: str) -> str:
@@ -202,13 +224,48 @@ def read_json(path: Path, options: FileOptions) -> Part:
     """Read a JSON file with a list of rows, or with one row on each line."""
     encoding = find_encoding(path, options.encoding)
     with errors_as(f"{path} can't be read", Exception):
-        return Part(str(path), _load("json", path, options, encoding=encoding))
+        try:
+            return Part(str(path), _load("json", path, options, encoding=encoding))
+        except Exception:
+            _check_json_rows(path, encoding)
+            raise
+
+
+def _check_json_rows(path: Path, encoding: str) -> None:
+    """Raise a RecipeError for the first row of a file that is not JSON, or not an object."""
+    text = path.read_text(encoding=encoding)
+    try:
+        content = json.loads(text)
+        rows = content if isinstance(content, list) else [content]
+        places = [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+    except ValueError as error:
+        lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+        try:
+            json.loads(lines[0][1])
+        except ValueError:
+            raise invalid_json(path, error) from None  # not one row on each line
+        places = []
+        for number, line in lines:
+            try:
+                places.append((f"line {number}", json.loads(line)))
+            except json.JSONDecodeError as invalid:
+                raise invalid_json(path, invalid, number) from None
+    if all(row == {} for _, row in places):
+        raise RecipeError(f"{path} has no rows.")
+    for place, row in places:
+        if not isinstance(row, dict):
+            raise RecipeError(f'{path}, {place}: {row!r} is not a row. A row is an object such as {{"text": …}}.')
+
+
+def invalid_json(path: Path, error: json.JSONDecodeError, line: int = 1) -> RecipeError:
+    """Return the error for a file that is not JSON; `line` is that on which the text begins."""
+    return RecipeError(f"{path}, line {line + error.lineno - 1}, character {error.colno}: not JSON ({error.msg}).")
 
 
 def read_arrow(path: Path, options: FileOptions) -> Part:
     """Read an Arrow or a Parquet file."""
     kind = "parquet" if path.suffix.lower() == ".parquet" else "arrow"
-    with errors_as(f"{path} can't be read", Exception):
+    with errors_as(f"{path} can't be read as {kind.title()}", Exception):
         return Part(str(path), _load(kind, path, options))
 
 
@@ -216,7 +273,11 @@ def read_lines(path: Path, options: FileOptions) -> Part:
     """Read a text file whose lines are the rows of a column `text`. Empty lines are no rows."""
     lines = read_text(path, options.encoding).split("\n")
     kept = [number for number, line in enumerate(lines, start=1) if line.strip()]
-    return Part(str(path), Dataset.from_dict({"text": [lines[number - 1].strip() for number in kept]}), kept)
+    return Part(
+        str(path),
+        Dataset.from_dict({"text": [lines[number - 1].strip() for number in kept]}),
+        [f"line {each}" for each in kept],
+    )
 
 
 def _load(kind: str, path: Path, options: FileOptions, **more: Any) -> Dataset:

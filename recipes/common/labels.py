@@ -48,7 +48,8 @@ def _read_label(value: Any, feature: Any, column: str, split: Split, row: int) -
         raise RecipeError(
             f"{split.at(row)}: column {column!r} holds several labels. Set --problem_type {MULTI}, or choose a column with one."
         )
-    if value is None or value == "" or value != value or (isinstance(feature, ClassLabel) and value < 0):
+    is_blank = isinstance(value, str) and not value.strip()
+    if value is None or is_blank or value != value or (isinstance(feature, ClassLabel) and value < 0):
         raise RecipeError(f"{split.at(row)}: no label in column {column!r}.")
     if isinstance(value, float) and not value.is_integer():
         raise RecipeError(

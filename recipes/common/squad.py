@@ -8,9 +8,10 @@ from datasets import Dataset
 
 from .data import Split, check_texts
 from .errors import RecipeError
-from .files import FileOptions, Part, read_json, read_text
+from .files import FileOptions, Part, invalid_json, read_json, read_text
 
 _COLUMNS = ("question", "context")
+_KINDS = {list: "a list", str: "a text", int: "a whole number"}
 
 
 def read_squad(path: Path, options: FileOptions) -> Part:
@@ -22,34 +23,46 @@ def read_squad(path: Path, options: FileOptions) -> Part:
     content = _read_object(path, options)
     if content is None or "data" not in content:
         return read_json(path, options)
-    rows = []
-    for number, article in enumerate(content["data"], start=1):
-        for paragraph in article.get("paragraphs", []):
-            for question in paragraph.get("qas", []):
-                try:
-                    answers = [(answer["text"], answer["answer_start"]) for answer in question.get("answers", [])]
-                    row = {"question": question["question"], "context": paragraph["context"]}
-                except (KeyError, TypeError) as error:
-                    raise RecipeError(
-                        f"{path}, article {number}, question {question.get('id')!r}: no entry {error} in the format of SQuAD."
-                    ) from None
-                texts, starts = (list(each) for each in zip(*answers, strict=True)) if answers else ([], [])
+    rows, places = [], []
+    for number, article in enumerate(_get(content, "data", list, str(path)), start=1):
+        at = f"{path}, article {number}"
+        for paragraph in _get(article, "paragraphs", list, at):
+            context = _get(paragraph, "context", str, at)
+            for question in _get(paragraph, "qas", list, at):
+                asked = _get(question, "question", str, f"{at}, a question")
+                places.append(f"question {question.get('id', asked)!r}")
+                at_question = f"{path}, {places[-1]}"
+                answers = _get(question, "answers", list, at_question) if "answers" in question else []
+                texts = [_get(answer, "text", str, at_question) for answer in answers]
+                starts = [_get(answer, "answer_start", int, at_question) for answer in answers]
+                row = {"question": asked, "context": context}
                 rows.append(row | {"answers": {"text": texts, "answer_start": starts}})
-    return Part(str(path), Dataset.from_list(rows) if rows else Dataset.from_dict({"question": []}))
+    if not rows:
+        raise RecipeError(f"{path} has no questions.")
+    return Part(str(path), Dataset.from_list(rows), places)
+
+
+def _get(entry: Any, name: str, kind: type, place: str) -> Any:
+    """Return a part of a file in the format of SQuAD, which must be of a kind."""
+    value = entry.get(name) if isinstance(entry, dict) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        found = f"holds {value!r:.60}" if isinstance(entry, dict) and name in entry else "is missing"
+        raise RecipeError(f"{place}: {name!r} {found}. In the format of SQuAD it is {_KINDS[kind]}.")
+    return value
 
 
 def _read_object(path: Path, options: FileOptions) -> dict[str, Any] | None:
     """Return the content of a file that is one JSON object, rather than a list or one object on each line."""
-    text = read_text(path, options.encoding).lstrip()
+    text = read_text(path, options.encoding)
     try:
-        content, end = json.JSONDecoder().raw_decode(text)
-    except ValueError as error:
-        raise RecipeError(f"{path} is not JSON: {error}.") from None
+        content, end = json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip()))
+    except json.JSONDecodeError as error:
+        raise invalid_json(path, error) from None
     return content if isinstance(content, dict) and not text[end:].strip() else None
 
 
 def check_questions(split: Split) -> Dataset:
-    """Return the columns `question`, `context` and `answers` after checking each row.
+    """Return the columns `question`, `context` and `answers` after checking each row, and `place`: what an error calls it.
 
     Raises:
         RecipeError: A column is missing, a text is empty, or an answer is not at its offset.
@@ -68,7 +81,8 @@ def check_questions(split: Split) -> Dataset:
         _check_answers(context, answers, split.at(row))
     if split.name == "train" and not any(answers["text"] for answers in split.values("answers")):
         raise RecipeError(f"no question of {split.source} has an answer: there is nothing to learn.")
-    return rows.select_columns([*_COLUMNS, "answers"])
+    places = [split.at(row) for row in range(len(rows))]
+    return rows.select_columns([*_COLUMNS, "answers"]).add_column("place", places)
 
 
 def _check_answers(context: str, answers: Any, place: str) -> None:
@@ -78,6 +92,8 @@ def _check_answers(context: str, answers: Any, place: str) -> None:
     if len(texts) != len(starts):
         raise RecipeError(f"{place}: {len(texts)} texts of answers, but {len(starts)} offsets.")
     for text, start in zip(texts, starts, strict=True):
+        if not isinstance(start, int):
+            raise RecipeError(f"{place}: answer_start is {start!r}, not a whole number.")
         if not text:
             raise RecipeError(f"{place}: an answer is empty. Where there is no answer, the lists are empty.")
         if not 0 <= start < len(context):

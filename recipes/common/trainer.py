@@ -5,35 +5,49 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-import torch
 from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import EvalPrediction
-from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_grouped_indices
 
 from hf_lrsched import ScheduledTrainer
 
 
-class RepeatableSampler(LengthGroupedSampler):
-    """A LengthGroupedSampler whose order depends only on the seed and the epoch.
+class SimilarLengthSampler(Sampler[int]):
+    r"""Rows in random order, in which the texts of an update have similar lengths, so that little padding is computed.
 
-    The stock sampler draws from torch's global random state, which differs when a run resumes within an epoch: the epoch
-    would then repeat some texts and skip others.
+    The rows are shuffled and cut into pools of \\(u \min(\lfloor n / 2u \rfloor, 50)\\) rows, for n rows and u rows in an update.
+    Each pool is sorted by length and cut into updates, and the updates are shuffled. That of the longest text comes first, so that
+    a lack of memory shows at once.
+
+    It differs from transformers' `LengthGroupedSampler` in two ways. There, the updates of a pool go from long to short texts, over
+    and over, which is no random order. And there the order depends on torch's global random state, which differs when a run
+    resumes within an epoch: the epoch would then repeat some texts and skip others.
 
     Args:
-        batch_size (`int`): The texts of one update on one process.
-        lengths (`list[int]`): The number of tokens of each text.
+        lengths (`np.ndarray`): The number of tokens of each text.
+        update_size (`int`): The texts of one update, on all processes.
         seed (`int`): The seed of the run.
-        get_epoch (`Callable`): Returns the number of epochs that are done.
+        get_epoch (`Callable`): Returns the number of epochs that are done. The order depends only on this and on the seed.
     """
 
-    def __init__(self, batch_size: int, lengths: list[int], seed: int, get_epoch: Callable[[], int]):
-        super().__init__(batch_size, lengths=lengths)
-        self.seed, self.get_epoch = seed, get_epoch
+    def __init__(self, lengths: np.ndarray, update_size: int, seed: int, get_epoch: Callable[[], int]):
+        self.lengths, self.update_size, self.seed, self.get_epoch = lengths, update_size, seed, get_epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 100_003 + self.get_epoch())
-        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
+        source = np.random.default_rng([self.seed, self.get_epoch()])
+        rows, size = source.permutation(len(self)), self.update_size
+        pool = size * max(min(len(self) // (2 * size), 50), 1)
+        pools = (rows[start : start + pool] for start in range(0, len(self), pool))
+        rows = np.concatenate([each[np.argsort(-self.lengths[each], kind="stable")] for each in pools])
+        num_complete = len(self) // size
+        updates = source.permutation(rows[: num_complete * size].reshape(num_complete, size))
+        if num_complete:
+            longest = self.lengths[updates].max(axis=1).argmax()
+            updates[[0, longest]] = updates[[longest, 0]]
+        return iter([*updates.ravel().tolist(), *rows[num_complete * size :].tolist()])
 
 
 class FixedOrderSampler(Sampler[int]):
@@ -80,12 +94,16 @@ class RecipeTrainer(ScheduledTrainer):
         self._metrics_of_recipe = compute_metrics
         super().__init__(*args, compute_metrics=self._compute_in_order, **kwargs)
 
-    def _get_train_sampler(self, *args: Any, **kwargs: Any) -> Any:
-        sampler = super()._get_train_sampler(*args, **kwargs)
-        if type(sampler) is not LengthGroupedSampler:
-            return sampler
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return RepeatableSampler(sampler.batch_size, sampler.lengths, seed, self._num_epochs_done)
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
+        args = self.args
+        # transformers 4.57 and 5 have different names for batches of texts of similar length.
+        strategy = getattr(args, "train_sampling_strategy", None)
+        if strategy != "group_by_length" and not getattr(args, "group_by_length", False):
+            return super()._get_train_sampler(train_dataset)
+        update_size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        seed = args.seed if args.data_seed is None else args.data_seed
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        return SimilarLengthSampler(count_tokens(rows), update_size, seed, self._num_epochs_done)
 
     def _num_epochs_done(self) -> int:
         return int((self.state.epoch or 0.0) + 1e-6)  # 2.9999999 is three

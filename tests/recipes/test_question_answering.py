@@ -83,7 +83,7 @@ def test_loss_and_answers_do_not_depend_on_the_batch_size(main, settings, tmp_pa
 def load(path):
     from question_answering import QuestionAnsweringArguments, load_data
 
-    return load_data(QuestionAnsweringArguments(train_file=str(path)))["train"]
+    return load_data(QuestionAnsweringArguments(train_file=str(path)))["train"].remove_columns("place")
 
 
 def test_squad_and_tables_hold_the_same(tmp_path):
@@ -106,7 +106,7 @@ def test_features(model_folder):
 
     tokenizer = AutoTokenizer.from_pretrained(model_folder)
     answers = {"text": ["bright"], "answer_start": [CONTEXT.find("bright")]}
-    rows = Dataset.from_list([{"question": " the plot", "context": CONTEXT, "answers": answers}])
+    rows = Dataset.from_list([{"question": " the plot", "context": CONTEXT, "answers": answers, "place": "row 1"}])
     features = tokenize(rows, tokenizer, 12, 2, "train")
     pieces = [tokenizer.convert_ids_to_tokens(ids) for ids in features["input_ids"]]
     assert all(len(piece) <= 12 and piece[:4] == ["[CLS]", "the", "plot", "[SEP]"] for piece in pieces)
@@ -208,6 +208,7 @@ INVALID = {
     ),
     "negative offset": ({"text": ["plot"], "answer_start": [-4]}, "row 2: answer_start is -4"),
     "lists of different lengths": ({"text": ["plot"], "answer_start": []}, "row 2: 1 texts of answers, but 0 offsets"),
+    "fraction as offset": ({"text": ["plot"], "answer_start": [24.0]}, r"answer_start is \d+\.0, not a whole number"),
     "empty answer": ({"text": [""], "answer_start": [0]}, "row 2: an answer is empty"),
 }
 
@@ -227,23 +228,34 @@ def test_invalid_squad_files(tmp_path):
     content = make_squad([("q", "long")])
     del content["data"][0]["paragraphs"][0]["qas"][0]["question"]
     file.write_text(json.dumps(content))
-    with pytest.raises(Exception, match=r"squad\.json, article 1, question '0': no entry 'question'"):
+    with pytest.raises(Exception, match=r"squad\.json, article 1, a question: 'question' is missing"):
         load(file)
     file.write_text(json.dumps(make_squad([("  ", "long")])))
-    with pytest.raises(Exception, match="row 1: the question is empty"):
+    with pytest.raises(Exception, match="question '0': the question is empty"):
         load(file)
     file.write_text(json.dumps(make_squad([("q", None)])))
     with pytest.raises(Exception, match=r"no question of .* has an answer"):
         load(file)
-    file.write_text('{"data": [')
-    with pytest.raises(Exception, match="is not JSON"):
+    content = make_squad([("q", "long")])
+    content["data"][0]["paragraphs"][0]["qas"][0]["answers"] = {"text": ["long"], "answer_start": [13]}
+    file.write_text(json.dumps(content))
+    with pytest.raises(Exception, match=r"squad\.json, question '0': 'answers' holds .* it is a list"):
+        load(file)
+    for data in ({"a": 1}, ["a"], [{"paragraphs": None}], [{"paragraphs": [{"context": "x", "qas": ["q"]}]}]):
+        file.write_text(json.dumps({"data": data}))
+        with pytest.raises(Exception, match=r"squad\.json.*In the format of SQuAD it is"):
+            load(file)
+    file.write_text('\n{"data": [')
+    with pytest.raises(Exception, match=r"squad\.json, line 2, character 11: not JSON"):
         load(file)
 
 
 def test_question_without_room_for_its_paragraph(main, settings, tmp_path, capfd):
     (tmp_path / "long.json").write_text(json.dumps(make_squad([("q", "long"), ("the film " * 6, "long")])))
     assert main({**settings, "validation_file": tmp_path / "long.json"}) == 2
-    assert "the validation split, question 2: it has 12 tokens" in capfd.readouterr().err
+    assert (
+        f"{tmp_path / 'long.json'}, question '1': the question has 12 tokens, but at most 8" in capfd.readouterr().err
+    )
 
 
 def test_invalid_settings(main, settings, capfd):

@@ -395,10 +395,13 @@ def test_checkpoint_with_other_labels(recipe, flags, tmp_path, capfd):
     assert recipe({**settings, "ignore_mismatched_sizes": "true"}) == 0
 
 
-def test_empty_texts_are_noted(recipe, flags, tmp_path, capfd):
+def test_empty_texts_draw_a_warning(recipe, flags, tmp_path, capfd):
     file = write_rows(tmp_path / "train.csv", [("good film", "good"), ("", "bad"), ("bad film", "bad")])
     assert recipe({**flags, "train_file": file, "max_steps": 2}) == 0
-    assert f"train: 1 texts in 'text' are empty, the first in {file}, row 2" in capfd.readouterr().out
+    assert (
+        f"warning: {file}, row 2: the text in column 'text' is empty (1 such rows in the train split)"
+        in capfd.readouterr().out
+    )
 
 
 def test_other_runs_are_not_overwritten(recipe, flags, capfd):

@@ -174,7 +174,8 @@ def test_invalid_files(main, settings, tmp_path, case, capfd):
     [
         ({"tokens": ["a", "b"], "tags": ["O"]}, "row 2: 2 words, but 1 tags"),
         ({"tokens": [], "tags": []}, "row 2: the sentence is empty"),
-        ({"tokens": ["a", ""], "tags": ["O", "O"]}, "row 2: a word is empty"),
+        ({"tokens": ["a", ""], "tags": ["O", "O"]}, "row 2, word 2: the word is empty"),
+        ({"tokens": ["a", "b"], "tags": ["O", ""]}, "row 2, word 2: the tag is missing"),
         ({"tokens": "a b", "tags": ["O", "O"]}, "can't be read|must hold lists"),
     ],
 )

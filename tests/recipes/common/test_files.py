@@ -125,6 +125,9 @@ UNREADABLE = {
     "more cells in all rows": ("text,label\na,x,\nb,x,\n", "row 1 .line 2. has 3 cells"),
     "open quote": ('text,label\n"a,x\nb,x\n', "can't be read: .*Is a quote never closed"),
     "only spaces": ("  \n", "a.csv is empty"),
+    "no rows": ("text,label\n", "a.csv has no rows below its header line 'text,label'"),
+    "two columns of one name": ("text,label,label\na,x,y\n", "a.csv, line 1: two columns are called 'label'"),
+    "Excel workbook": ("PK\x03\x04", "a.csv is a ZIP archive or an Excel workbook"),
 }
 
 
@@ -137,10 +140,22 @@ def test_unreadable_csv(read, tmp_path, case):
     assert re.search(message, str(error.value))
 
 
-def test_unreadable_json_names_the_row(read, tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"text": "a"}\n{"text": "b}\n')
-    with pytest.raises(Exception, match=r"a\.jsonl can't be read"):
-        read(tmp_path / "a.jsonl")
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", '{"text": "a"}\n{"text": "b}\n', "a.jsonl, line 2, character 10: not JSON"),
+        ("a.jsonl", '{"text": "a"}\n5\n', "a.jsonl, line 2: 5 is not a row"),
+        ("a.json", '[{"text": "a"},\n {"text": }]', "a.json, line 2, character 11: not JSON"),
+        ("a.json", '[{"text": "a"}, "b"]', "a.json, row 2: 'b' is not a row"),
+        ("a.json", "[]", "a.json has no rows"),
+        ("a.parquet", "text,label", "a.parquet can't be read as Parquet"),
+    ],
+)
+def test_unreadable_json_names_the_line(read, tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(Exception) as error:
+        read(tmp_path / name)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize(

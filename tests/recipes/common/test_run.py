@@ -21,7 +21,7 @@ PEAK = 5e-5
 
 def test_early_stopping_starts_the_cooldown(recipe, flags):
     settings = {**flags, "num_train_epochs": 9, "schedule": "hold() >> cooldown(1ep, shape=linear)"}
-    settings |= {"early_stopping_patience": 2, "early_stopping_threshold": 9}
+    settings |= {"early_stopping_patience": 2, "early_stopping_threshold": 9, "save_total_limit": 2}
     assert recipe(settings) == 0
     # the first evaluation is the best, for none is better by 9; so it stops after three epochs of 4, and goes on for one more
     used = used_lrs(flags["output_dir"])

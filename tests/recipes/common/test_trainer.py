@@ -1,4 +1,4 @@
-"""The recipes' Trainer: the order of evaluation, and exact losses."""
+"""The recipes' Trainer: the order of training and of evaluation, and exact losses."""
 
 import numpy as np
 import pytest
@@ -16,6 +16,47 @@ def test_longest_first(rows):
 
     assert list(FixedOrderSampler(order_by_length(rows))) == [1, 3, 2, 0]
     assert order_by_length(rows.select([2, 0, 1])).tolist() == [2, 0, 1]
+
+
+@pytest.fixture
+def lengths():
+    return np.random.default_rng(0).integers(4, 100, size=1000)
+
+
+def in_updates(lengths, epoch=0, seed=0, size=8):
+    from common.trainer import SimilarLengthSampler
+
+    return np.array(list(SimilarLengthSampler(lengths, size, seed, lambda: epoch))).reshape(-1, size)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 16, 17, 250])
+def test_each_text_once_in_each_epoch(lengths, count):
+    from common.trainer import SimilarLengthSampler
+
+    assert sorted(SimilarLengthSampler(lengths[:count], 8, 0, lambda: 3)) == list(range(count))
+
+
+def test_order_follows_from_seed_and_epoch(lengths):
+    import torch
+
+    first = in_updates(lengths)
+    torch.manual_seed(9)  # as after a resume
+    assert (in_updates(lengths) == first).all()
+    assert (in_updates(lengths, epoch=1) != first).any() and (in_updates(lengths, seed=1) != first).any()
+
+
+def test_texts_of_an_update_have_similar_lengths(lengths):
+    """A fiftieth of the lengths' range for each of 50 updates, and a part of it more."""
+    updates = lengths[in_updates(lengths)]
+    assert np.mean(np.ptp(updates, axis=1)) < 4
+    assert updates[0].max() == lengths.max()
+
+
+def test_lengths_of_updates_come_in_random_order(lengths):
+    """With transformers' sampler they fall by a little from each update to the next."""
+    means = lengths[in_updates(lengths)].mean(axis=1)[1:]
+    assert 0.4 < np.mean(np.diff(means) > 0) < 0.6
+    assert abs(np.corrcoef(means[1:], means[:-1])[0, 1]) < 0.3
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 13])
