@@ -24,14 +24,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grid
 import numpy as np
 import torch
-from grid import BATCH, SCHEDULE, SETTINGS, Setting, Worker, batches, make_optimizer
+from grid import BATCH, SCHEDULE, SETTINGS, Job, Setting, Worker, batches, make_optimizer
 from transformers import TrainingArguments, set_seed
 
 from hf_lrsched import ScheduledTrainer, find_lr
 
 RANGE_UPDATES = 100
+DEFAULT = "Trainer's default"
 
 
 class GridTrainer(ScheduledTrainer):
@@ -156,9 +158,10 @@ def free_optimizers() -> dict[str, Any]:
     return found
 
 
-def measure(worker: Worker, setting: Setting, seed: int, folder: str, wanted: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each method: its LR, its cost in full runs, and the loss and the accuracy of the run with it."""
-    from grid import Job
+def measure(
+    worker: Worker, setting: Setting, seed: int, folder: str, wanted: list[str], done: set[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield a row for each method that is not done: its LR, its cost in full runs, and the loss and the accuracy of the run with it."""
 
     total = max(
         round(setting.epochs * math.ceil(len(worker.load(setting.task.removesuffix("-mlm"))[0].lengths) / BATCH)), 1
@@ -168,24 +171,26 @@ def measure(worker: Worker, setting: Setting, seed: int, folder: str, wanted: li
         row = worker.run(Job(setting, lr, seed, 1.0)) if math.isfinite(lr) else {"setting": str(setting), "seed": seed}
         return {**row, "method": method, "lr": lr, "cost": cost, "device": str(worker.device), **more}
 
-    if "find_lr" in wanted:
+    if "find_lr" in wanted and "find_lr" not in done:
         search = find_lr(make_trainer(worker, setting, seed, folder))
         more = {"low": search.low, "high": search.high, "search_seconds": search.seconds, "notes": search.notes}
         yield run("find_lr", search.suggestion or float("nan"), search.cost, **more)
-    if "default" in wanted:
-        yield run("Trainer's default", 5e-5, 0.0)
+    if "default" in wanted and DEFAULT not in done:
+        yield run(DEFAULT, 5e-5, 0.0)
     if "range" in wanted:
         for name, low, high, suggest in (
             ("range test, Lightning", 1e-8, 1.0, suggest_as_lightning),
             ("range test, fastai valley", 1e-7, 10.0, suggest_as_fastai),
         ):
+            if name in done:
+                continue
             lrs, losses = range_test(worker, setting, seed, low, high)
             yield run(name, suggest(lrs, losses), len(losses) / total)
     if "free" in wanted:
-        import grid
-
         kept = grid.make_optimizer
         for name, make in free_optimizers().items():
+            if name in done:
+                continue
             grid.make_optimizer = lambda _, parameters, lr, make=make: make(parameters)
             try:
                 yield run(name, 1.0, 0.0)
@@ -212,7 +217,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="print the table of such a file, and do nothing else")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--model", type=Path, help="the folder of all-MiniLM-L6-v2")
-    parser.add_argument("--output", type=Path, help="JSON lines; new rows are appended")
+    parser.add_argument("--output", type=Path, help="JSON lines; rows that it has are not made again")
     parser.add_argument("--settings", default="", help="only settings whose name contains this")
     parser.add_argument("--methods", default="find_lr,default,range,free")
     parser.add_argument("--seeds", type=int, default=1)
@@ -225,10 +230,16 @@ def main() -> None:
     if args.table:
         print_table(args.table)
         return
+    known = (
+        [json.loads(line) for line in args.output.read_text(encoding="utf-8").splitlines()]
+        if args.output.exists()
+        else []
+    )
     worker, deadline = Worker(args.data, args.model, args.device), time.monotonic() + 60 * args.minutes
     for seed in range(args.seeds):
         for setting in (each for each in SETTINGS if args.settings in str(each)):
-            for row in measure(worker, setting, seed, args.folder, args.methods.split(",")):
+            done = {row["method"] for row in known if (row["setting"], row["seed"]) == (str(setting), seed)}
+            for row in measure(worker, setting, seed, args.folder, args.methods.split(","), done):
                 with args.output.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
                 print(json.dumps(row), flush=True)

@@ -37,6 +37,8 @@ BOTTOM_STD = 0.35
 RANGE = 1.3
 #: A probe that lowers the loss by less than this share has hardly learned anything.
 MIN_GAIN = 0.01
+#: Then the losses say nothing, and the suggestion is the first LR, with this error in octaves.
+UNLEARNED_STD = 2.0
 _SAME = 0.05  # octaves
 
 
@@ -265,6 +267,8 @@ def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None, st
     target = design.T @ (weights * np.log2([valley.lr for valley in valleys])) + [0.0, EXPONENT / EXPONENT_STD**2]
     octave, exponent = np.linalg.solve(precision, target)
     std = math.sqrt(np.linalg.inv(precision)[0, 0])
+    if not _has_learned(points, start_loss):
+        octave, std = math.log2(plan.start), UNLEARNED_STD
     # LRs whose loss is within the noise of the lowest one may be the best as well.
     longest = by_horizon[-1]
     limit = 2 * get_noise(longest) + min(
@@ -283,6 +287,12 @@ def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None, st
     )
 
 
+def _has_learned(points: Iterable[Point], start_loss: float) -> bool:
+    """Whether some probe lowered the loss from before training, where that is known."""
+    lowest = min(point.loss for point in points if math.isfinite(point.loss))
+    return not math.isfinite(start_loss) or start_loss - lowest >= MIN_GAIN * abs(start_loss)
+
+
 def _explain(by_horizon: list[list[Point]], plan: Plan, start_loss: float) -> list[str]:
     """What makes an estimate uncertain."""
     longest = by_horizon[-1]
@@ -294,10 +304,10 @@ def _explain(by_horizon: list[list[Point]], plan: Plan, start_loss: float) -> li
         advice = f"widen it with {name}=" if is_bound else f"raise budget= or give start={valley.lr:.2g}"
         notes.append(f"The best LR may be {side} the searched range, which ends at {valley.lr:.3g}: {advice}.")
     losses = [point.loss for point in longest if math.isfinite(point.loss)]
-    if math.isfinite(start_loss) and start_loss - min(losses) < MIN_GAIN * abs(start_loss):
+    if not _has_learned([point for group in by_horizon for point in group], start_loss):
         notes.append(
             f"No probe learned much: the loss before training was {start_loss:.4g}, the lowest after it {min(losses):.4g}. "
-            "Noise may hide the differences between the LRs: the suggestion is uncertain."
+            f"The probes say nothing about the LR, so {plan.start:.3g}, where the search began, is suggested: it is uncertain."
         )
     elif len(longest) >= 3 and np.ptp(losses) <= 2 * get_noise(longest):
         notes.append(

@@ -141,10 +141,11 @@ def test_losses_with_two_valleys_are_noise():
 def test_probes_that_learned_nothing():
     plan = Plan(1600, (100, 200), 5e-4)
     points = search(lambda lr, updates: 0.693 - 1e-4 * valley_at(4e-4)(lr, updates), plan)
-    assert (
-        "No probe learned much: the loss before training was 0.693"
-        in estimate(points, plan, start_loss=0.693).notes[-1]
-    )
+    found = estimate(points, plan, start_loss=0.693)
+    assert "No probe learned much: the loss before training was 0.693" in found.notes[-1]
+    assert found.lr == pytest.approx(5e-4)  # where the search began, whatever the noise says
+    assert found.low <= 5e-4 / 6 and found.high >= 5e-4 * 6
+    assert estimate(points, plan).lr < 2e-4  # without the loss before training, nothing is known of that
 
 
 def test_one_horizon_is_refined():
