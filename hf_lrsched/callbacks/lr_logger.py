@@ -55,7 +55,7 @@ class LRLogger(ReadsUsedLRs):
         if self._is_training and not entries and evaluation_prefix(record) == "eval":
             entries = {"eval_learning_rate": None}  # `eval_on_start`: no update has used an LR
         for key, value in entries.items():
-            record.setdefault(key, value)
+            record.setdefault(key, value if value is None else _ReadableLR(value))
         if self._is_training:
             _complete(state.log_history)
 
@@ -78,6 +78,13 @@ class LRLogger(ReadsUsedLRs):
             return dict(compute_metrics(*args, **kwargs)) | self._used_lrs.values()
 
         return with_learning_rate
+
+
+class _ReadableLR(float):
+    """An LR that Trainer's model card does not round to 0: the card formats each number with `.4f`."""
+
+    def __format__(self, spec: str) -> str:
+        return super().__format__(".4g" if spec == ".4f" else spec)
 
 
 def _complete(history: list[dict[str, Any]]) -> None:
