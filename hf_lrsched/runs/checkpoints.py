@@ -14,6 +14,8 @@ from safetensors import safe_open
 
 from ..schedules import ScheduleError
 from .files import read_json
+from .json_stream import read_json_with_rows
+from .rows import Rows
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +76,13 @@ def list_checkpoints(output_dir: str | os.PathLike[str]) -> dict[int, Path]:
 
 
 def read_trainer_state(path: Path) -> dict[str, Any]:
-    """Read a `trainer_state.json`.
+    """Read a `trainer_state.json`, its `log_history` as [`Rows`].
 
     Raises:
         ScheduleError: The file cannot be read, or is something else.
     """
-    state = read_json(path)
-    if not isinstance(state.get("log_history"), list):
+    state = read_json_with_rows(path, "log_history")
+    if not isinstance(state.get("log_history"), Rows):
         raise ScheduleError(f"{path} is no {TRAINER_STATE}: it has no log_history.")
     return state
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
@@ -79,6 +80,19 @@ class Rows(Sequence[Row]):
         if len(blocks) > 1:
             blocks[:] = [np.concatenate(blocks)]
         return blocks[0]
+
+    def has(self, key: str) -> NDArray[np.bool_]:
+        """Return for each row whether it has a value in a column."""
+        found: NDArray[np.bool_] = np.isfinite(self.column(key))
+        found[list(self.others.get(key, ()))] = True
+        return found
+
+    def rename(self, old: str, new: str) -> None:
+        """Rename a column; nothing happens if it is not there, or if there is one of the new name."""
+        if old in self._blocks and new not in self._blocks:
+            self._blocks[new] = self._blocks.pop(old)
+            self.others[new] = self.others.pop(old, {})
+            self._fractional |= {new} if old in self._fractional else set()
 
     def select(self, indices: Any) -> "Rows":
         """Return some of the rows, by their indices or by a mask."""

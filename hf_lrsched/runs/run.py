@@ -202,7 +202,7 @@ def _from_record(folder: Path, run: Path) -> Run:
         path=folder,
         train=_sort_rows(record.train),
         # What was evaluated after the end of the training is in the Trainer's state alone.
-        evaluations=_merge_rows(_find_evaluations(state.get("log_history", [])), record.evaluations),
+        evaluations=_merge_rows(_find_evaluations(state.get("log_history", Rows())), record.evaluations),
         events=record.events,
         step_sizes=_sort_rows(record.step_sizes),
         num_lost=record.num_lost,
@@ -230,8 +230,8 @@ def _find_state(run: Path, record: Record) -> Row:
             state = read_trainer_state(path)
         except ScheduleError:
             continue
-        state["log_history"] = [row for row in state["log_history"] if isinstance(row, dict)]
-        last: Row = next((row for row in reversed(state["log_history"]) if "loss" in row), {})
+        history: Rows = state["log_history"]
+        last = next(iter(history.select(history.has("loss"))[-1:]), Row())
         if ((steps == last.get("step")) & (losses == last.get("loss"))).any():
             return state
     return {}
@@ -253,17 +253,21 @@ def run_from_history(log_history: Sequence[Mapping[str, Any]], name: str = "", p
 
     ```
     """
-    history = [dict(row) for row in log_history if isinstance(row, Mapping) and isinstance(row.get("step"), int)]
-    for row in history:
-        if SETFIT_LOSS in row:
-            row.setdefault("loss", row.pop(SETFIT_LOSS))
-    paces = [row["step"] / row["epoch"] for row in history if is_finite_number(row.get("epoch")) and row["epoch"] > 0]
+    rows = (
+        log_history
+        if isinstance(log_history, Rows)
+        else Rows(dict(row) for row in log_history if isinstance(row, Mapping))
+    )
+    rows.rename(SETFIT_LOSS, "loss")
+    history = rows.select(rows.column("step") % 1 == 0)
+    epochs = history.column("epoch")
+    paces = (history.column("step") / np.where(epochs > 0, epochs, np.nan))[epochs > 0]
     return Run(
         name=name,
         path=Path(path),
-        train=_sort_rows(Rows(row for row in history if "loss" in row)),
+        train=_sort_rows(history.select(history.has("loss"))),
         evaluations=_merge_rows(_find_evaluations(history)),
-        updates_per_epoch=paces[-1] if paces else None,
+        updates_per_epoch=float(paces[-1]) if len(paces) else None,
     )
 
 
@@ -286,15 +290,12 @@ def _read_count(value: Any) -> int:
     return int(value) if is_finite_number(value) else 0
 
 
-def _find_evaluations(history: list[Row]) -> list[Row]:
+def _find_evaluations(history: Rows) -> list[Row]:
     """The records of evaluations, without the evaluation set's name before the LR."""
-    return [
-        {_without_prefix(key): value for key, value in row.items()}
-        for row in history
-        if "loss" not in row
-        and "train_runtime" not in row
-        and any(key.endswith("_runtime") or key.startswith("eval_") for key in row)
-    ]
+    names = [name for name in history.names if name.endswith("_runtime") or name.startswith("eval_")]
+    is_evaluation = np.any([np.zeros(len(history), bool), *map(history.has, names)], axis=0)
+    found = history.select(is_evaluation & ~history.has("loss") & ~history.has("train_runtime"))
+    return [{_without_prefix(key): value for key, value in row.items()} for row in found]
 
 
 def _without_prefix(key: str) -> str:

@@ -58,21 +58,23 @@ def resolve_direction(metric: str, greater_is_better: bool | None = None) -> Dir
     """Say whether a metric should fall or rise: as the user said in `greater_is_better`, else by the metric's name.
 
     Trainer fills in a `greater_is_better` that the user leaves out: True for each name that does not end with `loss`. So only
-    a value that differs from this guess is surely the user's. Any other counts where the name does not show the direction.
+    a value that differs from this guess is surely the user's, and it counts unless it is surely wrong: see [`contradicts_name`].
+    Any other value counts where the name does not show the direction.
 
     Example:
     ```python
     >>> resolve_direction("perplexity", True), resolve_direction("entropy", True), resolve_direction("entropy")
     ('min', 'max', None)
-    >>> resolve_direction("anomaly_score", True), resolve_direction("anomaly_score", False)
-    ('max', 'min')
+    >>> resolve_direction("anomaly_score", True), resolve_direction("anomaly_score", False), resolve_direction("f1", False)
+    ('max', 'min', 'max')
 
     ```
     """
-    by_user = None if greater_is_better is None else _get_direction(greater_is_better)
-    if greater_is_better != guess_greater_is_better(metric) and by_user is not None:
-        return by_user
-    return metric_direction(metric) or by_user
+    if greater_is_better is None:
+        return metric_direction(metric)
+    given = _get_direction(greater_is_better)
+    is_by_user = greater_is_better != guess_greater_is_better(metric) and not contradicts_name(metric, given)
+    return given if is_by_user else metric_direction(metric) or given
 
 
 def keeps_the_worst(metric: str | None, greater_is_better: bool | None) -> bool:

@@ -154,8 +154,8 @@ def plateau(
             with `threshold=1%`), or has the metric's units (`abs`).
         cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
         to (factor, defaults to 0): The scale never falls below; nor, whatever this says, below 1e-8.
-        mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the Trainer's
-            `greater_is_better` if you set it for this metric, else the direction that the metric's name shows.
+        mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the direction
+            that the metric's name shows, else the Trainer's `greater_is_better` if that is for this metric.
 
     Raises:
         ScheduleError: `factor` is 1; the direction is not known; there are no evaluations, or they lack the metric.

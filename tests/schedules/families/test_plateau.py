@@ -135,11 +135,10 @@ def test_the_scale_stays_above_0():
         ("eval_perplexity", "auto", "perplexity", True, "min"),
         ("eval_wer", "auto", "eval_wer", True, "min"),
         ("eval_anomaly_score", "auto", "anomaly_score", True, "max"),
-        # any other value is the user's, who counts before the name; and mode before all
+        # any other value is the user's, and counts where the name is not sure; mode counts before all
         ("eval_anomaly_score", "auto", "anomaly_score", False, "min"),
-        ("accuracy_drop", "auto", "accuracy_drop", False, "min"),
-        ("eval_f1", "auto", "f1", False, "min"),
-        ("eval_contrast_loss", "auto", "contrast_loss", True, "max"),
+        ("eval_f1", "auto", "f1", False, "max"),
+        ("eval_contrast_loss", "auto", "contrast_loss", True, "min"),
         ("eval_perplexity", "min", "perplexity", True, "min"),
         ("eval_perplexity", "max", "perplexity", False, "max"),
         ("eval_flow", "min", "flow", True, "min"),
