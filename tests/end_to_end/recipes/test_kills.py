@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import importlib
 import json
 import os
 import random
@@ -16,10 +17,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 import transformers
 
 from tests.end_to_end.recipes.traces import TRACED, read_trace
 from tests.recipe_runs import as_flags, environment, run_script, scheduler_state, state_of, two_processes
+from tests.recipes.task_data import write_data
 
 UPDATES, EVERY = 20, 2
 SEED = 20
@@ -225,6 +228,35 @@ def test_killed_five_times(settings, uninterrupted, tmp_path, variant, number):
         assert [event["cause"] for event in scheduler_state(run)["events"]] == ["early stopping"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("task", ["token_classification", "question_answering", "masked_lm"])
+def test_each_recipe_killed_twice(recipe, settings, tmp_path, task):
+    """Killed in training and while results are written, each recipe ends with the files of its uninterrupted run."""
+    whole, run, trace = tmp_path / "whole", tmp_path / "run", tmp_path / "trace"
+    given = {**settings, **write_data(task, tmp_path), "max_steps": 6}
+    del given["test_file"]
+    flags = as_flags({**given, "output_dir": run})
+    for plan in ({"event": "training", "update": 5}, {"event": "results"}):
+        run_until_killed(plan | {"recipe": task}, trace, flags, random.Random(SEED))
+    assert [line["begins"] for line in read_trace(trace) if "begins" in line] == [0, 4]
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the killed processes: sums of another order have other last digits
+    try:
+        main = importlib.import_module(task).main
+        assert main(flags) == main(as_flags({**given, "output_dir": whole})) == 0
+    finally:
+        torch.set_num_threads(threads)
+    assert len(records(whole)) == 9 and records(run) == records(whole)
+    assert used_by(trace, 0) == {
+        update: [record["learning_rate"]] * len(used_by(trace, 0)[update])
+        for update, record in enumerate((each for each in records(whole) if "loss" in each), start=1)
+    }
+    assert scheduler_state(run) == scheduler_state(whole)
+    assert digests(run) == digests(whole)
+    assert file_names(run) == file_names(whole)
+
+
 # --- two processes ----------------------------------------------------------------------------------------------------
 
 
@@ -296,8 +328,6 @@ def test_two_processes_killed_twice(settings, tmp_path):
         assert list(mine) == list(other) == list(range(1, 13))
         assert all(mine[update] == pytest.approx(other[update], rel=1e-12) for update in mine)
         assert len({lrs[0] for lrs in mine.values()}) > 3
-    import torch
-
     states = [
         torch.load(tmp_path / name / "run" / "checkpoint-12" / "scheduler.pt", weights_only=True) for name in traces
     ]
