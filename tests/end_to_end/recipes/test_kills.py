@@ -47,6 +47,7 @@ VARIANTS = {
         "num_train_epochs": 9,
         "early_stopping_patience": 7,
         "early_stopping_threshold": 9,
+        "save_total_limit": 2,  # with one, Trainer ends with the best checkpoint instead of the last one
     },
 }
 #: How each of 20 runs dies; a file's name: while it is written.
