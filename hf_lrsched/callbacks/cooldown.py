@@ -178,7 +178,7 @@ class CooldownDriver(TrainerCallback):
         self._handles_signals = True
 
     def release(self) -> None:
-        """Gives SIGTERM back its earlier handler."""
+        """Give SIGTERM back its earlier handler."""
         if self._handles_signals:
             self._handles_signals = False
             signal.signal(signal.SIGTERM, self._earlier_handler or signal.SIG_DFL)

@@ -68,7 +68,7 @@ class LRLogger(ReadsUsedLRs):
                     get_context(state).used_lrs.show_evaluation(record)
 
     def wrap(self, compute_metrics: Callable[[Any], dict[str, float]]) -> Callable[[Any], dict[str, float]]:
-        """Returns `compute_metrics` with the LR added: the only way in which a callback's value reaches every reporter.
+        """Return `compute_metrics` with the LR added: the only way in which a callback's value reaches every reporter.
 
         In a hyperparameter search, pass `compute_objective` too: Trainer's default objective is the sum of all metrics.
         """
@@ -88,7 +88,7 @@ class _ReadableLR(float):
 
 
 def _complete(history: list[dict[str, Any]]) -> None:
-    """Gives the evaluations of a run the same keys: transformers' model card needs each column in every row.
+    """Give the evaluations of a run the same keys: transformers' model card needs each column in every row.
 
     Where a record lacks the LR of a group, the LRs of all groups were equal.
     """

@@ -56,6 +56,6 @@ class _TrackerWithLR(NotebookTrainingTracker):
 
 
 def _used_lr(state: Any) -> str:
-    """The LR of the latest update, as text: Trainer's table would show a small number as 0.000000."""
+    """Return the LR of the latest update, as text: Trainer's table would show a small number as 0.000000."""
     lr = get_context(state).used_lrs.values().get("learning_rate")
     return "No log" if lr is None else f"{lr:.3g}"

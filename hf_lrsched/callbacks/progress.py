@@ -64,7 +64,7 @@ def for_terminal(logs: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def describe_lr(scheduler: Any) -> str:
-    """The LR of the next update as a progress bar shows it, and its phase: `lr 1.34e-05, linear()`."""
+    """Return the LR of the next update as a progress bar shows it, and its phase: `lr 1.34e-05, linear()`."""
     # From the scheduler, where the LRs are plain numbers: reading one from a device would make the update wait for it.
     if not hasattr(scheduler, "get_last_lr"):
         return ""
@@ -75,7 +75,7 @@ def describe_lr(scheduler: Any) -> str:
 
 
 def describe_phase(scheduler: ScheduleLR) -> str:
-    """The phase of the next update, as text; that of the first group."""
+    """Return the phase of the next update, as text; that of the first group."""
     trajectory, curve = scheduler.run_state.trajectory, scheduler.curves[0]
     position = scheduler.position
     if (

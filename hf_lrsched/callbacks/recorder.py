@@ -120,7 +120,7 @@ class RunRecorder(ReadsUsedLRs):
             self._append(EVALUATIONS, state, {**get_context(state).used_lrs.values(), **metrics})
 
     def note(self, state: TrainerState, event: dict[str, Any]) -> None:
-        """Records an event that changed no LR, such as what a monitor found. On processes that do not write, nothing happens.
+        """Record an event that changed no LR, such as what a monitor found. On processes that do not write, nothing happens.
 
         Args:
             state (`TrainerState`): The Trainer's.
@@ -183,7 +183,7 @@ def _folder(output_dir: Path, is_resumed: bool) -> Path:
 
 
 def _next_start(folder: Path) -> int:
-    """The number of this start: after all that any file knows of, also where the row of a start was lost."""
+    """Return the number of this start: after all that any file knows of, also where the row of a start was lost."""
     try:
         rows = [last_row(folder / name) for name in FILES]
     except OSError:

@@ -31,7 +31,7 @@ class RunContext:
 
 
 def get_context(state: TrainerState) -> RunContext:
-    """Returns what the callbacks of the run of this state share."""
+    """Return what the callbacks of the run of this state share."""
     found: RunContext | None = getattr(state, _ATTRIBUTE, None)
     if found is None:
         found = RunContext()
@@ -40,7 +40,7 @@ def get_context(state: TrainerState) -> RunContext:
 
 
 def note_event(state: TrainerState, event: dict[str, Any]) -> None:
-    """Adds an event that changed no LR to the record of the run, if the run has a [`RunRecorder`].
+    """Add an event that changed no LR to the record of the run, if the run has a [`RunRecorder`].
 
     Args:
         state (`TrainerState`): The Trainer's.

@@ -80,7 +80,7 @@ class ScheduleCallback(TrainerCallback):
     on_train_end = _call_parts("on_train_end")
 
     def release(self) -> None:
-        """Gives SIGTERM back its earlier handler, where a run ends without its `on_train_end`."""
+        """Give SIGTERM back its earlier handler, where a run ends without its `on_train_end`."""
         self._cooldown.release()
 
     def _call(self, event: str, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:

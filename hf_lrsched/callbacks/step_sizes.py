@@ -153,7 +153,7 @@ def _positive(name: str, value: object) -> int:
 
 
 def _sharding(optimizer: Any) -> str | None:
-    """The name of what shards the weights or the optimizer's state; `None` where nothing does."""
+    """Return the name of what shards the weights or the optimizer's state; `None` where nothing does."""
     kind = str(PartialState().distributed_type.value)
     if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
         return {"DEEPSPEED": "DeepSpeed", "MEGATRON_LM": "Megatron-LM"}.get(kind, kind)

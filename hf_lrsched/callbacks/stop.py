@@ -35,5 +35,5 @@ class TrainerControl(transformers.TrainerControl):
 
 
 def with_deferred_stop(control: transformers.TrainerControl) -> TrainerControl:
-    """Returns the control with a `defer_stop`; a hook that returns it puts it in the other one's place."""
+    """Return the control with a `defer_stop`; a hook that returns it puts it in the other one's place."""
     return TrainerControl(**control.state()["args"])

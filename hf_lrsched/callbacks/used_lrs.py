@@ -24,7 +24,7 @@ class UsedLRs:
         self._of_evaluation: dict[str, float] = {}
 
     def read(self, update: int, groups: list[dict[str, Any]]) -> None:
-        """Reads the LRs from an optimizer's groups, once for each update.
+        """Read the LRs from an optimizer's groups, once for each update.
 
         Args:
             update (`int`): The update that uses them, counted from 1.
@@ -44,7 +44,7 @@ class UsedLRs:
             self._same_as = distinct_groups(groups)
 
     def show_evaluation(self, record: dict[str, Any]) -> None:
-        """Shows the LRs of an earlier evaluation from here on, since its weights are those that are loaded.
+        """Show the LRs of an earlier evaluation from here on, since its weights are those that are loaded.
 
         Args:
             record (`dict[str, Any]`): Its record, with the entries of this class.
@@ -53,14 +53,14 @@ class UsedLRs:
         self._of_evaluation = {key.removeprefix("eval_"): value for key, value in entries.items() if value is not None}
 
     def values(self) -> dict[str, float]:
-        """The LR of the main group as `learning_rate` and, where the groups' LRs differ, `lr/<name>` for each curve."""
+        """Return the LR of the main group as `learning_rate` and, where the groups' LRs differ, `lr/<name>` for each curve."""
         if self._of_evaluation:
             return dict(self._of_evaluation)
         lrs = [float(lr) for lr in self._lrs]
         return {"learning_rate": lrs[self.main], **self._by_curve(lrs)} if lrs else {}
 
     def evaluation_entries(self, record: dict[str, Any]) -> dict[str, float]:
-        """The entries to add to a record of an evaluation: those of [`values`], with the evaluation's prefix.
+        """Return the entries to add to a record of an evaluation: those of [`values`], with the evaluation's prefix.
 
         Args:
             record (`dict[str, Any]`): A record of Trainer. Nothing is added to one of another kind.
@@ -81,7 +81,7 @@ class UsedLRs:
 
 
 def group_names(groups: list[dict[str, Any]]) -> list[str]:
-    """The names of parameter groups: `"name"`, else `group_<index>`; a name that is taken gets the index appended.
+    """Return the names of parameter groups: `"name"`, else `group_<index>`; a name that is taken gets the index appended.
 
     Example:
     ```python
@@ -106,7 +106,7 @@ def distinct_groups(groups: list[dict[str, Any]]) -> list[int]:
 
 
 def evaluation_prefix(record: dict[str, Any]) -> str | None:
-    """The prefix of an evaluation's metrics: `eval`, or the caller's `metric_key_prefix`; `None` for any other record.
+    """Return the prefix of an evaluation's metrics: `eval`, or the caller's `metric_key_prefix`; `None` for any other record.
 
     The prefix of one of several evaluation sets is `eval_<set>`. All sets have the same LR, so it is logged under `eval`.
     """

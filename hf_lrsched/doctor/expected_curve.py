@@ -55,7 +55,7 @@ class ExpectedCurve:
     rules: tuple[ReactiveShape, ...] = ()
 
     def at(self, update: float) -> float:
-        """The factor of one update."""
+        """Return the factor of one update."""
         return float(self.factor(np.array([float(update)]))[0])
 
     @property
@@ -68,7 +68,7 @@ class ExpectedCurve:
         return any(abs(self.at(max(0, t)) - factor) <= tolerance for t in (step - 1, step))
 
     def lowest_after_peak(self) -> float:
-        """The lowest factor from the peak to the end of the run."""
+        """Return the lowest factor from the peak to the end of the run."""
         points = _sample_updates(self.num_updates)
         return float(self.factor(points[points >= self.peak_update]).min())
 

@@ -23,7 +23,7 @@ _ARGUMENTS = "training_args.bin"
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a Trainer wrote into a folder."""
+    """Return whether a Trainer wrote into a folder."""
     has_file = any((folder / name).is_file() for name in (TRAINER_STATE, _ARGUMENTS))
     return has_file or bool(_list_stages(folder) or list_records(folder))
 
@@ -96,7 +96,7 @@ def facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
 
 
 def _facts_from_stage(folder: Path, before: Facts | None) -> Facts:
-    """The facts of one checkpoint, or of the end of the run, which has the settings of the last checkpoint."""
+    """Return the facts of one checkpoint, or of the end of the run, which has the settings of the last checkpoint."""
     arguments, state = folder / _ARGUMENTS, folder / TRAINER_STATE
     facts = Facts(str(folder)) if before is None else replace(before, scheduler=None, unreadable=())
     if not state.is_file() and (records := list_records(folder)):
@@ -120,7 +120,7 @@ def _list_unreadable(arguments: Path) -> tuple[str, ...]:
 
 
 def _facts_from_record(folder: Path, source: str) -> Facts:
-    """The facts of this package's record, where no checkpoint was kept."""
+    """Return the facts of this package's record, where no checkpoint was kept."""
     record = Record.read(folder)
     if not record.starts:
         raise ScheduleError(f"{folder / RUN} has no readable row: the run ended before its first update.")
@@ -164,7 +164,7 @@ def _has_cooldown(events: Any) -> bool:
 
 
 def _was_stopped(content: Mapping[str, Any]) -> bool:
-    """Whether a callback, such as early stopping, asked for the end."""
+    """Return whether a callback, such as early stopping, asked for the end."""
     found: Any = content
     for name in ("stateful_callbacks", "TrainerControl", "args", "should_training_stop"):
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -222,7 +222,7 @@ def _model(folder: Path, facts: Facts) -> ModelFacts:
 
 
 def _numbers(values: Any) -> tuple[float, ...]:
-    """A list of numbers, or nothing where one of them is no number, such as a tensor that is not read."""
+    """Return a list of numbers, or nothing where one of them is no number, such as a tensor that is not read."""
     return tuple(map(float, values)) if isinstance(values, list) and all(map(is_number, values)) else ()
 
 
@@ -231,11 +231,11 @@ def _whole(value: object) -> int | None:
 
 
 def _list_stages(folder: Path) -> list[Path]:
-    """The folders with a Trainer's state: the checkpoints, the earliest first, and the end of the run."""
+    """Return the folders with a Trainer's state: the checkpoints, the earliest first, and the end of the run."""
     folders = (*list_checkpoints(folder).values(), folder)
     return [each for each in folders if (each / TRAINER_STATE).is_file()]
 
 
 def _is_beginning(log: tuple[Mapping[str, Any], ...], later: tuple[Mapping[str, Any], ...]) -> bool:
-    """Whether one log is the beginning of the other. As texts, for NaN is not equal to itself."""
+    """Return whether one log is the beginning of the other. As texts, for NaN is not equal to itself."""
     return list(map(repr, log)) == list(map(repr, later[: len(log)]))

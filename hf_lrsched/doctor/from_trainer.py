@@ -141,7 +141,7 @@ def _with_passed(facts: Facts, trainer: Any) -> Facts:
 
 
 def _count_scheduler_updates(scheduler: Any) -> int | None:
-    """The updates that a scheduler was made for, where it says."""
+    """Return the updates that a scheduler was made for, where it says."""
     if isinstance(scheduler, ScheduleLR):
         return scheduler.run_state.horizon.num_updates if scheduler.run_state.horizon.unit == "updates" else None
     for function in getattr(scheduler, "lr_lambdas", None) or ():

@@ -59,7 +59,7 @@ class GivenSettings:
             raise ScheduleError(f"{self.source}: {name} must be {allowed}, got {shown}.") from None
 
     def is_set(self, *names: str) -> bool:
-        """Whether one of several settings is set to something else than false."""
+        """Return whether one of several settings is set to something else than false."""
         return any(self.values.get(name) not in (None, "", False) for name in names)
 
 

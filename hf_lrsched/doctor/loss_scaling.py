@@ -8,7 +8,7 @@ from typing import Any
 
 
 def averages_per_batch(forward: Callable[..., Any]) -> bool | None:
-    """Whether Trainer multiplies this model's loss by gradient accumulation x processes.
+    """Return whether Trainer multiplies this model's loss by gradient accumulation x processes.
 
     Trainer passes `num_items_in_batch` to a forward that takes any keyword, and then assumes that the loss is a sum over the
     batch divided by the items of the whole update. This reads the source of the forward: it has `**kwargs` and `labels`, and
@@ -50,14 +50,14 @@ def averages_per_batch(forward: Callable[..., Any]) -> bool | None:
 
 
 def class_averages_per_batch(model_class: Any) -> bool | None:
-    """The same for a model's class, which may set `accepts_loss_kwargs`."""
+    """Return the same for a model's class, which may set `accepts_loss_kwargs`."""
     if getattr(model_class, "accepts_loss_kwargs", None) is False:
         return False
     return averages_per_batch(model_class.forward)
 
 
 def architecture_averages_per_batch(architecture: str) -> bool | None:
-    """The same for a class of transformers, by its name; None for any other class."""
+    """Return the same for a class of transformers, by its name; None for any other class."""
     import transformers
 
     try:

@@ -64,7 +64,7 @@ def _number(value: Any) -> str:
 
 
 def _layer_ranges(groups: Sequence[ParamGroup], model: torch.nn.Module | None) -> list[str]:
-    """The numbers of the layers whose parameters each group has, such as `0-2, 5`, where the model's names show them."""
+    """Return the numbers of the layers whose parameters each group has, such as `0-2, 5`, where the model's names show them."""
     if model is None:
         return []
     try:

@@ -101,7 +101,7 @@ def freeze_groups(groups: Sequence[ParamGroup], names: Sequence[str]) -> list[Pa
 
 
 def _order_from_the_top(groups: Sequence[ParamGroup]) -> list[str]:
-    """The parts of layer-wise groups in the order in which they are unfrozen."""
+    """Return the parts of layer-wise groups in the order in which they are unfrozen."""
     ranks = {HEAD: (0, 0), EMBEDDINGS: (2, 0)}
     stems = {name.partition("/")[0]: name for name in _check_names(groups)}
     ranks |= {stem: (1, -int(match[1])) for stem in stems if (match := _LAYER.fullmatch(stem))}
@@ -117,7 +117,7 @@ def _order_from_the_top(groups: Sequence[ParamGroup]) -> list[str]:
 
 
 def _find_groups(groups: Sequence[ParamGroup], wanted: Sequence[str]) -> dict[str, int]:
-    """The groups that a list of names includes, each with the index of its entry in the list."""
+    """Return the groups that a list of names includes, each with the index of its entry in the list."""
     names = _check_names(groups)
     if isinstance(wanted, str) or not all(isinstance(each, str) for each in wanted):
         raise ScheduleError(f"names of groups are a list like ['head', 'layer_1'], got {brief(wanted)}.")

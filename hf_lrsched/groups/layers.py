@@ -175,6 +175,6 @@ def list_some(names: Sequence[str], limit: int = 3) -> str:
 
 
 def _example(names: Sequence[str]) -> str:
-    """A pattern for the first name that contains a number."""
+    """Return a pattern for the first name that contains a number."""
     numbered = next((match for name in names if (match := re.search(r"\w+\.(?=\d+\.)", name))), None)
     return f"'{re.escape(numbered[0] if numbered else 'blocks.')}(\\d+)\\.'"

@@ -136,7 +136,7 @@ def check_unique_names(groups: Iterable[ParamGroup]) -> None:
 
 
 def _suffixes(groups: Sequence[ParamGroup], names: Mapping[int, str], decayed: Collection[str]) -> list[str]:
-    """The end of a finer group's name, which says which group it comes from."""
+    """Return the end of a finer group's name, which says which group it comes from."""
     suffixes: list[str] = []
     for index, group in enumerate(groups):
         has_decay = any(names.get(id(parameter)) in decayed for parameter in group["params"])
@@ -150,7 +150,7 @@ def _options(group: ParamGroup) -> ParamGroup:
 
 
 def _same_type(lr: Any, value: float) -> Any:
-    """The value as the LR's type: an optimizer with tensor LRs gets a new tensor."""
+    """Return the value as the LR's type: an optimizer with tensor LRs gets a new tensor."""
     return torch.full_like(lr, value) if isinstance(lr, torch.Tensor) else value
 
 

@@ -173,7 +173,7 @@ def get_weights(model: nn.Module, optimizer: Any) -> dict[str, torch.Tensor]:
 
 
 def are_finite(state: dict[Any, Any]) -> bool:
-    """Whether all numbers of a state are finite: `model.state_dict()`, or an optimizer's state of one parameter.
+    """Return whether all numbers of a state are finite: `model.state_dict()`, or an optimizer's state of one parameter.
 
     Example:
     ```python

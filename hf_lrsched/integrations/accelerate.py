@@ -20,7 +20,7 @@ def prepare_schedule(
     on_resume: str = "strict",
     clock: Clock | str = "updates",
 ) -> Any:
-    """A scheduler that moves by one update whenever the optimizer makes one, at any number of processes.
+    """Return a scheduler that moves by one update whenever the optimizer makes one, at any number of processes.
 
     `accelerator.prepare(scheduler)` steps a scheduler once for every process unless `split_batches` is set, so that a
     schedule made for the updates of the run is spent at 1/N of it. This one counts updates: call `scheduler.step()`

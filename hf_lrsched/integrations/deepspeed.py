@@ -66,7 +66,7 @@ def refuse_checkpoint_of_engine(checkpoint: str | Path) -> None:
 
 
 def take_from_engine(scheduler: Any, accelerator: Any) -> Any:
-    """The scheduler that Trainer is to step.
+    """Return the scheduler that Trainer is to step.
 
     Where DeepSpeed makes the optimizer (a section "optimizer" in its configuration), its engine steps the scheduler, too,
     within the backward pass: everything that Trainer, its log and its callbacks then read is the next update's LR, and what

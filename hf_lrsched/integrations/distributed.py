@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def on_main_process(look: Callable[[], T]) -> T:
-    """The main process's result, or its error, on every process: what one looks at, another may be changing.
+    """Return the main process's result, or raise its error, on every process: what one looks at, another may be changing.
 
     Every process must call it; none goes on before the main one has looked.
 
@@ -44,7 +44,7 @@ def on_main_process(look: Callable[[], T]) -> T:
 
 
 def is_true_anywhere(flag: bool) -> bool:
-    """Whether it is true on any process. Every process must call it.
+    """Return whether a flag is true on any process. Every process must call it.
 
     Example:
     ```python

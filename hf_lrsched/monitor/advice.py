@@ -110,7 +110,7 @@ def shorter_warmup(schedule: str, horizon: Horizon, peak: float | None = None) -
 
 
 def has_long_warmup(schedule: str, horizon: Horizon, peak: float | None = None) -> bool:
-    """Whether a schedule begins with a warmup of more than 10 %; a cycle that climbs is none.
+    """Return whether a schedule begins with a warmup of more than 10 %; a cycle that climbs is none.
 
     Example:
     ```python
@@ -201,13 +201,13 @@ def _get_reactive(outline: Outline) -> list[Schedule]:
 
 
 def _keeps_peak(before: Outline, after: Outline) -> bool:
-    """Whether the new warmup reaches the peak, and makes no decay end long before the run."""
+    """Return whether the new warmup reaches the peak, and makes no decay end long before the run."""
     idles = after.idle > before.idle + _MORE_IDLE or after.spent >= _MUCH_SPENT > before.spent
     return after.peaks_after_warmup and not idles
 
 
 def _keeps_climb(before: Outline, after: Outline) -> bool:
-    """Whether the peak is not reached earlier, by a hundredth of the run: frozen phases and warmup are as before."""
+    """Return whether the peak is not reached earlier, by a hundredth of the run: frozen phases and warmup are as before."""
     return after.climb > before.climb - 0.01
 
 
@@ -252,7 +252,7 @@ def _change_main(part: Schedule, change: Callable[[Schedule], Schedule]) -> Sche
 
 
 def _is_fixed(part: Schedule) -> bool:
-    """Whether a phase keeps its length, whatever the others have."""
+    """Return whether a phase keeps its length, whatever the others have."""
     return is_frozen(part) or (isinstance(part, Phase) and part.name in ("warmup", "cooldown"))
 
 

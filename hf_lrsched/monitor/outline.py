@@ -126,12 +126,12 @@ class Outline:
 
 
 def is_frozen(part: Schedule) -> bool:
-    """Whether a phase keeps the LR at 0: `freeze(1ep)`, `hold(1ep, to=0)`."""
+    """Return whether a phase keeps the LR at 0: `freeze(1ep)`, `hold(1ep, to=0)`."""
     if not isinstance(part, Phase):
         return False
     return part.name == "freeze" or (part.name == "hold" and dict(part.arguments).get("to") == 0)
 
 
 def is_warmup(part: Schedule) -> bool:
-    """Whether a phase is a `warmup(...)`."""
+    """Return whether a phase is a `warmup(...)`."""
     return isinstance(part, Phase) and part.name == "warmup"

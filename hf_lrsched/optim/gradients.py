@@ -104,7 +104,7 @@ def get_gradients(parameters: Iterable[nn.Parameter]) -> Iterator[torch.Tensor]:
 
 
 def has_nonfinite_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
-    """Whether the norm of any gradient is not finite, as a tensor on their device: nothing waits for it.
+    """Return whether the norm of any gradient is not finite, as a tensor on their device: nothing waits for it.
 
     Example:
     ```python
@@ -120,7 +120,7 @@ def has_nonfinite_norm(gradients: list[torch.Tensor]) -> torch.Tensor:
 
 
 def are_surely_finite(smallest: Iterable[torch.Tensor]) -> bool:
-    """Whether a few *clipped* gradients prove that all gradients are finite.
+    """Return whether a few *clipped* gradients prove that all gradients are finite.
 
     Clipping multiplies all gradients by one number, which is NaN where their norm is NaN, and 0 where it is infinite. So one
     gradient that is finite and not 0 is proof enough. This does not hold for a Trainer's subclass that clips each gradient by

@@ -25,7 +25,7 @@ def replace_hooks(optimizer: Any, handles: list[Any]) -> None:
 
 
 def is_adaptive(optimizer: Any) -> bool:
-    """Whether the optimizer's steps have about the size of the LR, whatever the size of the gradients."""
+    """Return whether the optimizer's steps have about the size of the LR, whatever the size of the gradients."""
     return any(name in type(optimizer).__name__.lower() for name in _ADAPTIVE)
 
 

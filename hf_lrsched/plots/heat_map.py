@@ -139,7 +139,7 @@ def _read_mapping(lrs: "Mapping[str, ArrayLike]") -> tuple[Array, dict[str, Arra
 
 
 def _merge_equal_rows(rows: Mapping[str, Array]) -> dict[str, Array]:
-    """Without groups that only repeat their layer's other one."""
+    """Drop groups that only repeat their layer's other group."""
     made: dict[str, Array] = {}
     for name, row in rows.items():
         layer = name.removesuffix(_NO_DECAY)

@@ -131,7 +131,7 @@ def _get_drops(trajectory: Trajectory | Sequence[float], group: int, drops: Drop
 
 
 def _points(trajectory: Trajectory, group: int, start: float, end: float, drops: Drops) -> tuple[Array, Array]:
-    """The LRs of a group from one position to another; the last one twice, so that its step has a width."""
+    """Return the LRs of a group from one position to another; the last one twice, so that its step has a width."""
     if end <= start:
         return np.array([]), np.array([])
     updates = _positions(start, end)
@@ -148,7 +148,7 @@ def _positions(start: float, end: float) -> Any:
 
 
 def _groups_that_differ(before: Trajectory | Sequence[float], after: Trajectory, end: float) -> list[int]:
-    """The first group, and of the others those whose share of their peak differs somewhere."""
+    """Return the first group, and of the others those whose share of their peak differs somewhere."""
     updates = _positions(0, end)
     trajectories = [each for each in (before, after) if isinstance(each, Trajectory)]
     shares = [
@@ -165,7 +165,7 @@ def _groups_that_differ(before: Trajectory | Sequence[float], after: Trajectory,
 
 
 def _describe(trajectory: Trajectory, group: int, end: float = 0) -> str:
-    """A trajectory in words; in a run that lasts longer than it, too."""
+    """Return a trajectory in words; in a run that lasts longer than it, too."""
     horizon = trajectory.settings.horizon
     text = f"{trajectory.settings.schedules[group]} over {horizon.num_updates} {horizon.unit}"
     if trajectory.stretches:

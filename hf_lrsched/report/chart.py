@@ -76,7 +76,7 @@ def _line(xs: Any, ys: Any, max_points: int) -> dict[str, Any]:
 
 
 def _lr_lines(view: RunView, max_points: int) -> dict[str, Any] | None:
-    """The LRs: exactly, where the run has a record; else those of its training records and evaluations, joined."""
+    """Return the LRs: exactly, where the run has a record; else those of its training records and evaluations, joined."""
     lrs = view.lrs(max_points)
     if not lrs.lines:
         return None
@@ -99,7 +99,7 @@ def measured_groups(run: Run) -> list[str]:
 
 
 def _step_lines(run: Run, max_points: int) -> list[dict[str, Any]]:
-    """The ratio of update to weights of each group."""
+    """Return the ratio of update to weights of each group."""
     lines, rows = [], run.columns["step_sizes"]
     for name in measured_groups(run):
         ratios = rows.column(f"{UPDATE_RATIO}/{name}")

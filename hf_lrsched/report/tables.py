@@ -78,7 +78,7 @@ def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1
 
 
 def _lr_search(search: Mapping[str, Any] | None) -> Table:
-    """The probes of the search for the peak LR."""
+    """Return the probes of the search for the peak LR."""
     probes = [] if search is None else sorted(search["probes"], key=lambda probe: (probe["updates"], probe["lr"]))
     metric = search and search["metric"]
     header = ["updates", "peak LR", "held-out loss", *([metric] if metric else [])]
@@ -97,7 +97,7 @@ def _lr_search(search: Mapping[str, Any] | None) -> Table:
 
 
 def _plot_of_search(search: Mapping[str, Any] | None) -> str:
-    """The plot of the search as a data URI, or an empty text where there is none or matplotlib is not installed."""
+    """Return the plot of the search as a data URI, or an empty text where there is none or matplotlib is not installed."""
     if search is None:
         return ""
     file = io.BytesIO()

@@ -6,7 +6,7 @@ QUANTILES = {"effective_lr_p05": 0.05, "effective_lr_p50": 0.5, "effective_lr_p9
 
 
 def is_step_size(key: str) -> bool:
-    """Whether a value of a log is one of a group's step sizes.
+    """Return whether a value of a log is one of a group's step sizes.
 
     Example:
     ```python

@@ -20,7 +20,7 @@ _SPELLINGS = {"f1": "F1", "matthews": "Matthews"}
 
 
 def is_loss(name: str) -> bool:
-    """Whether a metric is drawn among the losses."""
+    """Return whether a metric is drawn among the losses."""
     return name == "loss" or name.endswith("_loss")
 
 
@@ -107,7 +107,7 @@ def common_metrics(runs: Sequence[Run]) -> list[str]:
 
 
 def _have_one_scale(run: Run, first: str, name: str) -> bool:
-    """Whether both lie between -1 and 1, or have sizes that one axis can show."""
+    """Return whether both lie between -1 and 1, or have sizes that one axis can show."""
     one, other = (float(np.abs(run.points(each)[1]).max()) for each in (first, name))
     if one <= 1 or other <= 1:
         return one <= 1 and other <= 1

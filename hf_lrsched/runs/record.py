@@ -128,13 +128,13 @@ class Record:
 
 
 def _is_dated(row: Row) -> bool:
-    """Whether a row's counts are counts: a failing disk may leave any bytes."""
+    """Return whether a row's counts are counts: a failing disk may leave any bytes."""
     counts = (row.get(key, 0) for key in ("start", "step", "t"))
     return all(is_finite_number(count) and 0 <= count <= _MAX_COUNT for count in counts)
 
 
 def _drop_repeated(rows: Rows, starts: list[Row]) -> Rows:
-    """Without the rows after the update from which a later start resumed: that start made them again."""
+    """Drop the rows after the update from which a later start resumed: that start made them again."""
     starts_of, steps = np.nan_to_num(rows.column("start")), np.nan_to_num(rows.column("step"))
     is_dropped = (steps < 0) | (steps > _MAX_COUNT)
     for start in starts:
@@ -143,7 +143,7 @@ def _drop_repeated(rows: Rows, starts: list[Row]) -> Rows:
 
 
 def _is_repeated(row: Row, start: Row) -> bool:
-    """Whether a start made an event again."""
+    """Return whether a start made an event again."""
     if row.get("start", 0) >= start.get("start", 0) or row.get("step", 0) < start.get("step", 0):
         return False
     # At that very update, the events that the checkpoint knew are still true.

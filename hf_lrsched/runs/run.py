@@ -109,7 +109,7 @@ class Run:
         return [key for key in keys if not key.startswith(("lr/", "train_")) and len(self.points(key)[0])]
 
     def points(self, key: str) -> tuple[Array, Array]:
-        """The updates and values of a training record's key, or of a metric; values that are not finite are left out."""
+        """Return the updates and values of a training record's key, or of a metric; values that are not finite are left out."""
         if key not in self._points:
             rows = self.columns["evaluations"]
             if key in ("loss", "grad_norm") or key not in rows.names:
@@ -124,12 +124,12 @@ class Run:
         return {}
 
     def series(self, key: str) -> tuple[list[int], list[float]]:
-        """The same as [`Run.points`], as lists."""
+        """Return the same as [`Run.points`], as lists."""
         steps, values = self.points(key)
         return steps.astype(np.int64).tolist(), values.tolist()
 
     def lrs(self, updates: Sequence[int] | Array) -> dict[str, Array] | None:
-        """The LR that each update (counted from 0) used, by group, exactly; `None` where only the records are known.
+        """Return the LR that each update (counted from 0) used, by group, exactly; `None` where only the records are known.
 
         It is NaN for the updates before a record that begins with a resume from another folder.
         """
@@ -138,7 +138,7 @@ class Run:
         return dict(zip(self.groups, lrs(self.segments, np.asarray(updates, dtype=np.float64)), strict=False))
 
     def recorded_lrs(self) -> tuple[list[int], list[float]]:
-        """The LRs of the first group that the records hold, each at the update (counted from 1) that used it."""
+        """Return the LRs of the first group that the records hold, each at the update (counted from 1) that used it."""
         rows = [self.columns[name] for name in ("train", "evaluations")]
         steps, lrs = (np.concatenate([each.column(key) for each in rows]) for key in ("step", "learning_rate"))
         known = np.isfinite(lrs) & np.isfinite(steps)
@@ -217,7 +217,7 @@ def _from_record(folder: Path, run: Path) -> Run:
 
 
 def _find_state(run: Path, record: Record) -> Row:
-    """The Trainer's own state, where the run has come to write one; never that of an earlier run in the folder."""
+    """Return the Trainer's own state, where the run has come to write one; never that of an earlier run in the folder."""
     steps, losses = record.train.column("step"), record.train.column("loss")
     for path in _list_states(run)[:2]:
         if (size := path.stat().st_size) > _MAX_STATE_BYTES:
@@ -286,12 +286,12 @@ def _from_state(path: Path, name: str) -> Run:
 
 
 def _read_count(value: Any) -> int:
-    """The updates that a file says, or 0 where that is no number."""
+    """Return the updates that a file says, or 0 where that is no number."""
     return int(value) if is_finite_number(value) else 0
 
 
 def _find_evaluations(history: Rows) -> list[Row]:
-    """The records of evaluations, without the evaluation set's name before the LR."""
+    """Return the records of evaluations, without the evaluation set's name before the LR."""
     names = [name for name in history.names if name.endswith("_runtime") or name.startswith("eval_")]
     is_evaluation = np.any([np.zeros(len(history), bool), *map(history.has, names)], axis=0)
     found = history.select(is_evaluation & ~history.has("loss") & ~history.has("train_runtime"))
@@ -315,7 +315,7 @@ def _sort_rows(rows: Rows) -> Rows:
 
 
 def _merge_rows(from_state: list[Row], recorded: Rows | None = None) -> Rows:
-    """The evaluations of several evaluation sets at one update as one, by update."""
+    """Return the evaluations of several evaluation sets at one update as one, by update."""
     recorded = Rows() if recorded is None else recorded
     steps = recorded.column("step")
     if not from_state and (np.diff(np.sort(steps)) > 0).all():

@@ -62,11 +62,11 @@ class LRs:
     is_complete: bool = True
 
     def used(self, line: LRLine) -> tuple[Array, Array]:
-        """The part of a line that was used; of exact ones with the last LR twice, so that its step has a width."""
+        """Return the part of a line that was used; of exact ones with the last LR twice, so that its step has a width."""
         return self._part(line, line.updates < self.done, self.done) if self.is_exact else (line.updates, line.lrs)
 
     def planned(self, line: LRLine) -> tuple[Array, Array]:
-        """The part of a line that is planned, in the same way."""
+        """Return the part of a line that is planned, in the same way."""
         is_planned = line.updates >= (self.done if self.is_exact else np.inf)
         return self._part(line, is_planned, self.end)
 
@@ -177,7 +177,7 @@ class RunView:
         return sorted(found, key=lambda event: event.update)
 
     def lrs(self, max_points: int = MAX_POINTS) -> LRs:
-        """The LRs of every update where the record gives them, else those of the records.
+        """Return the LRs of every update where the record gives them, else those of the records.
 
         Args:
             max_points (`int`): Of a longer run so many updates, with extremes, jumps and those of the evaluations.
@@ -193,7 +193,7 @@ class RunView:
         return LRs(lines, self.done, self.end, True, len(updates) == max(self.end, 1) - segments[0].start)
 
     def best(self, metric: str, greater_is_better: bool | None = None) -> Best | None:
-        """The evaluation of the best checkpoint where the Trainer kept it, else the best by a metric.
+        """Return the evaluation of the best checkpoint where the Trainer kept it, else the best by a metric.
 
         Args:
             metric (`str`): By its name in the records.
@@ -255,7 +255,7 @@ class RunView:
 
 
 def _distinct_groups(segments: Sequence[Segment]) -> list[list[int]]:
-    """The parameter groups, those together that have the same LR at every update."""
+    """Return the parameter groups, those together that have the same LR at every update."""
     found: dict[Any, list[int]] = {}
     for index in range(len(segments[-1].scales)):
         keys = []

@@ -88,7 +88,7 @@ def get_scheduler(
 
 
 def _as_factor(min_lr: float | list[float], optimizer: Optimizer) -> float:
-    """The lowest LR of `ReduceLROnPlateau` as a factor of the groups' peak LRs."""
+    """Return the lowest LR of `ReduceLROnPlateau` as a factor of the groups' peak LRs."""
     peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
     floors = list(min_lr) if isinstance(min_lr, list | tuple) else [min_lr] * len(peaks)
     factors = {min(floor / peak, 1.0) if floor else 0.0 for floor, peak in zip(floors, peaks, strict=True)}

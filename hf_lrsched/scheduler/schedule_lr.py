@@ -140,11 +140,11 @@ class ScheduleLR(LRScheduler):
         return self.run_state.events
 
     def get_lr(self) -> list[float]:  # type: ignore[override]
-        """The LR of each group for the next update."""
+        """Return the LR of each group for the next update."""
         return list(self.run_state.lrs())
 
     def get_last_lr(self) -> list[float]:  # type: ignore[override]
-        """The LR of each group that was written last, as plain numbers."""
+        """Return the LR of each group that was written last, as plain numbers."""
         return [*map(float, self._last_lr)]
 
     def step(self, epoch: int | None = None) -> None:

@@ -22,7 +22,7 @@ WORD = r"[A-Za-z_]\w*(?:[-./@:]\w+)*"
 
 
 def is_list(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether a value is a list: any sequence but a text, such as a tuple or OmegaConf's `ListConfig`."""
+    """Return whether a value is a list: any sequence but a text, such as a tuple or OmegaConf's `ListConfig`."""
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 

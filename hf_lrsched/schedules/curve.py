@@ -192,11 +192,11 @@ class Curve:
         return "\n".join(lines)
 
     def at_start(self, part: Part) -> float:
-        """The factor of a phase's first update."""
+        """Return the factor of a phase's first update."""
         return self(part.start)
 
     def at_end(self, part: Part) -> float:
-        """The factor at the end of a phase, from which the next one starts, unless that one jumps."""
+        """Return the factor at the end of a phase, from which the next one starts, unless that one jumps."""
         return self(part.end)
 
 

@@ -78,7 +78,7 @@ def resolve_direction(metric: str, greater_is_better: bool | None = None) -> Dir
 
 
 def keeps_the_worst(metric: str | None, greater_is_better: bool | None) -> bool:
-    """Whether Trainer, with these settings, takes the worst value of a metric for the best.
+    """Return whether Trainer, with these settings, takes the worst value of a metric for the best.
 
     Example:
     ```python
@@ -117,7 +117,7 @@ def guess_greater_is_better(metric: str) -> bool:
 
 
 def is_metric(name: str) -> bool:
-    """Whether an entry of an evaluation's record measures the model, and not the time, the tokens or the run itself.
+    """Return whether an entry of an evaluation's record measures the model, and not the time, the tokens or the run itself.
 
     Example:
     ```python

@@ -5,7 +5,7 @@ from typing import TypeGuard
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a number; NaN and infinities are, a bool is not.
+    """Return whether a value is a number; NaN and infinities are, a bool is not.
 
     Example:
     ```python
@@ -18,7 +18,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def is_finite_number(value: object) -> TypeGuard[float]:
-    """Whether a value is a finite number.
+    """Return whether a value is a finite number.
 
     Example:
     ```python
@@ -31,7 +31,7 @@ def is_finite_number(value: object) -> TypeGuard[float]:
 
 
 def is_number_as_text(value: object) -> TypeGuard[str]:
-    """Whether a value is a text that reads as a finite number, such as the `2e-5` of YAML.
+    """Return whether a value is a text that reads as a finite number, such as the `2e-5` of YAML.
 
     Example:
     ```python

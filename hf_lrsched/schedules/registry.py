@@ -304,7 +304,7 @@ def add_name(name: str, function: Callable[..., Schedule]) -> None:
 
 
 def is_same_definition(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    """Whether the same lines of a module or a notebook made both. Functions made within functions may differ."""
+    """Return whether the same lines of a module or a notebook made both. Functions made within functions may differ."""
     names = [(getattr(f, "__module__", None), getattr(f, "__qualname__", "<locals>")) for f in (one, other)]
     return one is other or (names[0] == names[1] and "<locals>" not in names[0][1])
 

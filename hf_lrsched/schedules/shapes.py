@@ -55,5 +55,5 @@ BY_NAME: dict[str, Function] = {"linear": linear, "cosine": cosine, "one_minus_s
 
 
 def climb(shape: Function, p: Array) -> Array:
-    """A shape upside down and backwards, from 0 up to 1: what a climb has gained at p."""
+    """Return a shape upside down and backwards, from 0 up to 1: what a climb has gained at p."""
     return shape(1.0 - p)

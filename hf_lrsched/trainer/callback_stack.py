@@ -9,7 +9,7 @@ from ..callbacks.progress import SchedulePrinterCallback
 
 
 def add_callbacks(trainer: Any) -> None:
-    """Adds the callbacks of a Trainer with a schedule: those that it does not have yet, and the LR in its progress bar."""
+    """Add the callbacks of a Trainer with a schedule: those that it does not have yet, and the LR in its progress bar."""
     handler = trainer.callback_handler
     for kind in (ScheduleCallback, LRLogger, LossMonitor, RunRecorder):
         if not any(isinstance(callback, kind) for callback in handler.callbacks):
@@ -29,13 +29,13 @@ def _replace_display(callback: Any) -> Any:
 
 
 def put_recorder_last(trainer: Any) -> None:
-    """Calls the recorder after all others: a callback of the user may change the LR in any hook, and the record dates it."""
+    """Call the recorder after all others: a callback of the user may change the LR in any hook, and the record dates it."""
     recorder, handler = find_callback(trainer, RunRecorder), trainer.callback_handler
     handler.callbacks = sorted(handler.callbacks, key=lambda callback: callback is recorder)
 
 
 def release_callbacks(trainer: Any) -> None:
-    """Undoes what callbacks changed outside of the run, also where an error ended it before their `on_train_end`."""
+    """Undo what callbacks changed outside of the run, also where an error ended it before their `on_train_end`."""
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, ScheduleCallback):
             callback.release()
@@ -44,5 +44,5 @@ def release_callbacks(trainer: Any) -> None:
 
 
 def find_callback(trainer: Any, kind: type) -> Any:
-    """Returns the first callback of a class, or `None`."""
+    """Return the first callback of a class, or `None`."""
     return next((callback for callback in trainer.callback_handler.callbacks if isinstance(callback, kind)), None)

@@ -37,7 +37,7 @@ def choose_schedule(
 
 
 def _stock_settings(args: TrainingArguments) -> list[str]:
-    """The arguments that describe a schedule to the stock Trainer and are not at their defaults."""
+    """Return the arguments that describe a schedule to the stock Trainer and are not at their defaults."""
     settings = {
         "lr_scheduler_type": getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type) not in ("linear", None),
         "lr_scheduler_kwargs": bool(args.lr_scheduler_kwargs),
@@ -48,7 +48,7 @@ def _stock_settings(args: TrainingArguments) -> list[str]:
 
 
 def check_settings(trainer: Any, **options: Any) -> None:
-    """Refuses settings of a Trainer that contradict each other, before it makes its optimizer.
+    """Refuse settings of a Trainer that contradict each other, before it makes its optimizer.
 
     Args:
         trainer ([`ScheduledTrainer`]): The trainer.
@@ -74,7 +74,7 @@ def check_settings(trainer: Any, **options: Any) -> None:
 
 
 def refuse_second_schedule(schedule: Schedule, args: TrainingArguments, scheduler: Any) -> None:
-    """Refuses a run with two schedules: it is a mistake, whichever would be used.
+    """Refuse a run with two schedules: it is a mistake, whichever would be used.
 
     Args:
         schedule ([`Schedule`]): The schedule.
@@ -97,7 +97,7 @@ def refuse_second_schedule(schedule: Schedule, args: TrainingArguments, schedule
 
 
 def check_schedule_is_used(trainer: Any, scheduler: Any) -> None:
-    """Refuses a run whose scheduler is not the one of the schedule.
+    """Refuse a run whose scheduler is not the one of the schedule.
 
     Raises:
         ScheduleError: A subclass made another scheduler, or one was assigned to the Trainer.
@@ -111,7 +111,7 @@ def check_schedule_is_used(trainer: Any, scheduler: Any) -> None:
 
 
 def check_groups_are_used(groups: Any, are_used: bool) -> None:
-    """Refuses a run whose optimizer was made without the rule for its groups.
+    """Refuse a run whose optimizer was made without the rule for its groups.
 
     Raises:
         ScheduleError: There is a rule, and `are_used` is false.
@@ -124,7 +124,7 @@ def check_groups_are_used(groups: Any, are_used: bool) -> None:
 
 
 def check_search_space(args: TrainingArguments, trial: Any) -> None:
-    """Refuses a search over settings that the training arguments do not have: every trial would be the same run.
+    """Refuse a search over settings that the training arguments do not have: every trial would be the same run.
 
     Raises:
         ScheduleError: A trial sets the schedule, and the arguments have no such field.

@@ -75,7 +75,7 @@ def _catch_up(update: int, scheduler: ScheduleLR, checkpoint: str) -> None:
 
 
 def save_resume_plot(scheduler: ScheduleLR, folder: str | Path) -> str:
-    """Saves the plot of the resume that a scheduler has just made, as `resume_at_<update>.png`, and returns where it is.
+    """Save the plot of the resume that a scheduler has just made, as `resume_at_<update>.png`, and return where it is.
 
     No file is overwritten: if there is one, the name gets a number.
 

@@ -39,7 +39,7 @@ class Batch:
 
 
 def explain_trainer(trainer: Any, scheduler: ScheduleLR) -> str:
-    """Returns the summary of the run that a [`ScheduledTrainer`] is about to begin. See [`explain_run`]."""
+    """Return the summary of the run that a [`ScheduledTrainer`] is about to begin. See [`explain_run`]."""
     batch = None
     per_device = trainer._train_batch_size // max(1, trainer.args.n_gpu)  # auto_find_batch_size may have changed it
     accumulated = trainer.args.gradient_accumulation_steps
@@ -66,7 +66,7 @@ def explain_run(
     all_groups: bool = False,
     draw: bool = True,
 ) -> str:
-    """Returns the summary of a run that is about to begin, in about twenty lines.
+    """Return the summary of a run that is about to begin, in about twenty lines.
 
     Args:
         scheduler ([`ScheduleLR`]): Its scheduler.
@@ -115,7 +115,7 @@ def _unused(scheduler: ScheduleLR) -> list[str]:
 
 
 def can_draw() -> bool:
-    """Whether standard output can show the characters of a drawing; on Windows a file often cannot."""
+    """Return whether standard output can show the characters of a drawing; on Windows a file often cannot."""
     try:
         _STROKES.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except (LookupError, UnicodeEncodeError):
@@ -132,7 +132,7 @@ def _length(run: Horizon) -> str:
 
 
 def _other_notes(scheduler: ScheduleLR) -> list[str]:
-    """The warnings about the curves of other groups than the first."""
+    """Return the warnings about the curves of other groups than the first."""
     seen = set(scheduler.curves[0].notes)
     lines = []
     for index, (curve, group) in enumerate(zip(scheduler.curves, scheduler.optimizer.param_groups, strict=True)):

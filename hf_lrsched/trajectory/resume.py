@@ -48,7 +48,7 @@ def check_on_resume(on_resume: str) -> tuple[str, str | None]:
 
 
 def is_same_data(was: RunSettings, new: RunSettings) -> bool:
-    """Whether both follow the passes over the data with the same schedules, and differ in the batch size only."""
+    """Return whether both follow the passes over the data with the same schedules, and differ in the batch size only."""
     if not isinstance(as_clock(new.clock), Epochs) or replace(was, horizon=new.horizon) != new:
         return False
     run, per_epoch = was.horizon.num_updates, was.horizon.updates_per_epoch

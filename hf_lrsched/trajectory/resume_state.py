@@ -130,7 +130,7 @@ def explain_resume(state: RunState) -> str:
 
 
 def _reorder_groups(state: RunState, order: Sequence[int]) -> RunState:
-    """The state with its groups in another order."""
+    """Return the state with its groups in another order."""
     new = replace(state, settings=state.settings.reorder(order), trajectory=state.trajectory.reorder(order))
     schedules = new.trajectory.settings.schedules
     in_order = sorted(state.plateaus, key=lambda plateau: schedules.index(plateau.schedule))
@@ -140,7 +140,7 @@ def _reorder_groups(state: RunState, order: Sequence[int]) -> RunState:
 
 
 def _copy(state: RunState, old: RunState, trajectory: Trajectory, position: float) -> RunState:
-    """The old state under the settings of this run. A plateau goes on where the new schedules have the same one."""
+    """Return the old state under the settings of this run. A plateau goes on where the new schedules have the same one."""
     copied = {name: getattr(old, name) for name in ("update", "scale", "seconds", "events", "owners")}
     new = replace(state, trajectory=trajectory, offset=0.0, clock_position=0.0, **copied)
     new.position = position

@@ -58,7 +58,7 @@ class RunSettings:
         return tuple(own or self.schedule for own in self.own_schedules or (None,) * len(self.peaks))
 
     def reorder(self, order: Sequence[int]) -> "RunSettings":
-        """The settings with the groups in another order: their positions here."""
+        """Return the settings with the groups in another order: their positions here."""
         own = tuple(self.own_schedules[index] for index in order) if self.own_schedules else ()
         return replace(self, peaks=tuple(self.peaks[index] for index in order), own_schedules=own)
 

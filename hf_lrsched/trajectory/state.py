@@ -83,7 +83,7 @@ class RunState:
 
     @classmethod
     def start(cls, settings: RunSettings) -> "RunState":
-        """The state before the first update."""
+        """Return the state before the first update."""
         return cls(settings, Trajectory(settings))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -149,11 +149,11 @@ class RunState:
         return self._rows.get(update) or self._rows.read(update, partial(_compute_block, self))
 
     def lrs(self) -> list[float]:
-        """The LR of each group for the next update. The list is shared: copy it before you change it."""
+        """Return the LR of each group for the next update. The list is shared: copy it before you change it."""
         return self._rows.get(self.update) or self._rows.read(self.update, partial(_compute_block, self))
 
     def momenta(self) -> list[float | None]:
-        """The momentum of each group for the next update; `None` where the schedule has no `momentum()`."""
+        """Return the momentum of each group for the next update; `None` where the schedule has no `momentum()`."""
         position = np.array([self._curve_position])
         values = {curve: float(momentum(position)[0]) for curve, momentum in self.momentum_curves.items()}
         return [values.get(curve) for curve in self.curves]
@@ -194,7 +194,7 @@ class RunState:
         return [plateau for plateau in self.plateaus if plateau.reaction.start < at <= plateau.reaction.end]
 
     def required_metrics(self) -> list[str]:
-        """The metrics that an evaluation at this position must have."""
+        """Return the metrics that an evaluation at this position must have."""
         return list(dict.fromkeys(plateau.rule.metric for plateau in self._active_plateaus()))
 
     def observe(self, metrics: dict[str, Any]) -> list[dict[str, Any]]:

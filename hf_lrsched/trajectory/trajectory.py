@@ -51,7 +51,7 @@ class Trajectory:
     cooldown_at: float | None = None
 
     def curves(self) -> list[Curve]:
-        """The curve of each group: one object for all groups with the same schedule, unless it names an LR."""
+        """Return the curve of each group: one object for all groups with the same schedule, unless it names an LR."""
         wanted = list(zip(self.settings.schedules, self.settings.peaks, strict=True))
         curves: dict[tuple[str, float], Curve] = {}
         for text in dict.fromkeys(self.settings.schedules):
@@ -63,14 +63,14 @@ class Trajectory:
         return [curves[pair] for pair in wanted]
 
     def end(self, curves: list[Curve] | None = None) -> float:
-        """The position at which the run is over."""
+        """Return the position at which the run is over."""
         if self.cooldown_at is None:
             return self.stretches[0].new_end if self.stretches else self.settings.horizon.num_updates
         planned = [found for curve in curves or self.curves() if (found := find_cooldown(curve)) is not None]
         return self.cooldown_at + max(each.end - each.start for each in planned)
 
     def lrs(self, t: Array, curves: list[Curve] | None = None) -> list[Array]:
-        """The LRs at positions, for each group."""
+        """Return the LRs at positions, for each group."""
         peaks = self.settings.peaks
         curves = self.curves() if curves is None else curves
         on_curve = self._to_curve_positions(t)
@@ -81,11 +81,11 @@ class Trajectory:
         return lrs if self.cooldown_at is None else self._apply_cooldown(self.cooldown_at, t, lrs, curves)
 
     def lrs_at(self, t: float, curves: list[Curve] | None = None) -> list[float]:
-        """The LR of each group at one position."""
+        """Return the LR of each group at one position."""
         return [float(lr[0]) for lr in self.lrs(np.array([float(t)]), curves)]
 
     def to_curve_position(self, t: float) -> float:
-        """The position on the curve itself: not the position in the run if the curve was stretched."""
+        """Return the position on the curve itself: not the position in the run if the curve was stretched."""
         return float(self._to_curve_positions(np.array([float(t)]))[0])
 
     def _to_curve_positions(self, t: Array) -> Array:
@@ -118,7 +118,7 @@ class Trajectory:
         ]
 
     def reorder(self, order: Sequence[int]) -> "Trajectory":
-        """The trajectory with the groups in another order: their positions here."""
+        """Return the trajectory with the groups in another order: their positions here."""
         climb = self.rewarm and replace(self.rewarm, lrs=tuple(self.rewarm.lrs[index] for index in order))
         return replace(self, settings=self.settings.reorder(order), rewarm=climb)
 

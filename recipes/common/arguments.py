@@ -135,7 +135,7 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
 
 
 def _defaults(given: dict[str, Any]) -> dict[str, Any]:
-    """The settings whose defaults differ from TrainingArguments'."""
+    """Return the settings whose defaults differ from TrainingArguments'."""
     known = {each.name for each in fields(TrainingArguments)}
     # transformers 4.57 and 5 have different names for batches of texts of similar length.
     grouped = {"train_sampling_strategy": "group_by_length"} if "train_sampling_strategy" in known else {}

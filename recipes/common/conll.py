@@ -48,7 +48,7 @@ def read_conll(path: Path, options: FileOptions, word: int = 0, tag: int = -1) -
 
 
 def is_entities(names: Iterable[str]) -> bool:
-    """Whether the tags mark entities (`B-PER`) rather than standing by themselves (`NOUN`)."""
+    """Return whether the tags mark entities (`B-PER`) rather than standing by themselves (`NOUN`)."""
     return all(_ENTITY.fullmatch(name) for name in names)
 
 

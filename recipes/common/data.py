@@ -166,7 +166,7 @@ def check_texts(split: Split, columns: Iterable[str]) -> None:
 
 
 def is_text(feature: Any) -> bool:
-    """Whether a column of this type holds texts."""
+    """Return whether a column of this type holds texts."""
     return getattr(feature, "dtype", None) in ("string", "large_string") and not isinstance(feature, ClassLabel)
 
 

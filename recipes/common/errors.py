@@ -22,7 +22,7 @@ def errors_as(task: str, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def _root_message(error: BaseException) -> str:
-    """The message of the innermost cause: `datasets`, for one, wraps "no such column" in "an error occurred"."""
+    """Return the message of the innermost cause: `datasets`, for one, wraps "no such column" in "an error occurred"."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split())

@@ -83,7 +83,7 @@ def find_paths(pattern: str) -> list[Path]:
 
 
 def natural_order(name: object) -> list[Any]:
-    """A key that sorts part-2 before part-10."""
+    """Return a key that sorts part-2 before part-10."""
     return [(int(text), "") if text.isdecimal() else (-1, text) for text in re.split(r"(\d+)", str(name))]
 
 

@@ -68,12 +68,12 @@ def tag_metrics() -> evaluate.CombinedEvaluations:
 
 
 def _accuracy(references: Sequence[int], predictions: Sequence[int]) -> dict[str, float]:
-    """The share of correct predictions."""
+    """Return the share of correct predictions."""
     return {"accuracy": float(accuracy_score(references, predictions))}
 
 
 def _f1(references: Sequence[int], predictions: Sequence[int], average: str) -> dict[str, float]:
-    """The F1 of label 1 (`binary`), or the mean F1 of all labels that occur (`macro`)."""
+    """Return the F1 of label 1 (`binary`), or the mean F1 of all labels that occur (`macro`)."""
     return {"f1": float(f1_score(references, predictions, average=average, zero_division=0.0))}
 
 
@@ -83,7 +83,7 @@ def _matthews(references: Sequence[int], predictions: Sequence[int]) -> dict[str
 
 
 def _mean_squared_error(references: Sequence[float], predictions: Sequence[float]) -> dict[str, float]:
-    """The mean squared difference."""
+    """Return the mean squared difference."""
     return {"mse": float(np.mean((np.asarray(references) - np.asarray(predictions)) ** 2))}
 
 
@@ -125,6 +125,6 @@ def _entities(references: Sequence[Sequence[str]], predictions: Sequence[Sequenc
 
 
 def _tags(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> dict[str, float]:
-    """The share of correct tags, and the mean F1 of all tags that occur."""
+    """Return the share of correct tags, and the mean F1 of all tags that occur."""
     true, said = (list(chain.from_iterable(sentences)) for sentences in (references, predictions))
     return {**_accuracy(true, said), **_f1(true, said, average="macro")}

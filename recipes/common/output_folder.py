@@ -162,7 +162,7 @@ class OutputFolder:
         return str(checkpoint)
 
     def has_ended(self, checkpoint: str) -> bool:
-        """Whether the run of these settings ended at this checkpoint, so that only its results may be missing."""
+        """Return whether the run of these settings ended at this checkpoint, so that only its results may be missing."""
         if not self._has_same_settings:
             return False
         state = read_trainer_state(Path(checkpoint, TRAINER_STATE))

@@ -103,7 +103,7 @@ def _run(prepare: Callable[[RecipeArguments], Task], arguments: RecipeArguments,
 
 
 def _look(folder: OutputFolder, wanted: Any) -> tuple[str | None, bool, bool]:
-    """The checkpoint to resume, whether nothing is left to do, and whether only the results are left."""
+    """Return the checkpoint to resume, whether nothing is left to do, and whether only the results are left."""
     is_auto = str(wanted).lower() == "auto"
     if is_auto and folder.is_complete:
         return None, True, False

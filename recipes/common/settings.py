@@ -150,5 +150,5 @@ def _beside(value: str, folder: Path) -> str:
 
 
 def _exists(path: Path) -> bool:
-    """Whether there is such a path, or a file that matches the pattern."""
+    """Return whether there is such a path, or a file that matches the pattern."""
     return path.exists() or bool(glob.glob(str(path), recursive=True))  # noqa: PTH207

@@ -99,7 +99,7 @@ def show_table(table: Sequence[Row], title: str, caption: str) -> None:
 
 
 def _names(table: Sequence[Row]) -> list[str]:
-    """The columns in one order, whatever the order of the entries: a resumed run reads them sorted."""
+    """Return the columns in one order, whatever the order of the entries: a resumed run reads them sorted."""
     names = dict.fromkeys(name for row in table for name in row)
     fixed = [name for name in names if name in _FIRST]
     rest = [name for name in names if name not in _FIRST]
@@ -107,7 +107,7 @@ def _names(table: Sequence[Row]) -> list[str]:
 
 
 def _natural(name: str) -> list[Any]:
-    """A key that sorts layer_2 before layer_10."""
+    """Return a key that sorts layer_2 before layer_10."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
