@@ -17,12 +17,13 @@ Five measurements, every time a median over repeats:
 3. The same for ten million updates of a schedule of five phases, against torch's `SequentialLR` of the same five phases:
    a hundredth is stepped. Both are first checked to be the same schedule.
 4. Parsing and resolving the text of five phases.
-5. `import hf_lrsched.schedules` in a fresh process, with `import numpy`, which it needs, beside it.
+5. `import hf_lrsched.schedules` in a fresh process, with `import numpy`, which it needs, beside it. Both are compiled before.
 """
 
 import argparse
 import functools
 import logging
+import os
 import statistics
 import subprocess
 import sys
@@ -282,12 +283,23 @@ def import_section(report: Report, args: argparse.Namespace) -> None:
 
 
 def import_seconds(module: str) -> tuple[float, bool]:
-    """How long the import takes in a fresh process, and whether torch came along."""
+    """How long the import takes in a fresh process, and whether torch came along.
+
+    Python keeps the compiled modules, as after an installation; without that, it compiles ours in each process, but
+    not NumPy, whose compiled modules are installed.
+    """
     code = (
         "import sys, time; start = time.perf_counter(); "
         f"import {module}; print(time.perf_counter() - start, 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     seconds, torch_is_there = done.stdout.split()
     return float(seconds), torch_is_there == "True"
 

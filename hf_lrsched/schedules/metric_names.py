@@ -6,24 +6,25 @@ from typing import Literal, TypeAlias
 Direction: TypeAlias = Literal["min", "max"]
 
 # Words of a metric's name, which are searched in `eval f1 macro` for `eval_f1_macro`. Those of lower metrics outweigh the
-# others: `brier_score`, `accuracy_error`.
-_LOWER_IS_BETTER = re.compile(
+# others: `brier_score`, `accuracy_error`. These are texts, not compiled patterns, so that an import stays fast; `re` keeps the
+# compiled ones.
+_LOWER_IS_BETTER = (
     r"\b(\w*loss|perplexity|ppl|nll|cross ?entropy|err|errors?|[wcmt]er|eer|fpr|fnr|r?msl?e|s?ma[ps]e|mae|kl|"
     r"divergence|ece|brier|distance|fid|lpips|bp[bc]|hallucination|toxicity)\b"
 )
-_HIGHER_IS_BETTER = re.compile(
+_HIGHER_IS_BETTER = (
     r"\b(acc|accuracy|accuracies|f|fbeta|fscore|precision|recall|sensitivity|specificity|tpr|tnr|ppv|npv|ap|map|mrr|ndcg|"
     r"auc|auroc|auprc|matthews|mcc|correlation|pearsonr?|spearmanr?|kendall|kendalltau|kappa|(sacre)?bleu|chrf|meteor|"
     r"rouge(l|lsum)?|bertscore|comet|em|exact|match|hits?|m?iou|dice|jaccard|score|psnr|ssim|rewards?|margins?|success|"
     r"(win|pass) rate|similarity|purity|r2|pass@)\d*\b"  # the number of `rouge1`, `map50`, `pass@1`
 )
 # Words that make of a metric something else, of which neither direction is better.
-_NEITHER = re.compile(r"\b(std|var|variance|rejected|chosen|count|num|threshold)\b")
+_NEITHER = r"\b(std|var|variance|rejected|chosen|count|num|threshold)\b"
 
 _SCORE = re.compile(r"(?<![a-z0-9])scores?(?![a-z0-9])", re.IGNORECASE)
 
 # Last words of what an evaluation records beside its metrics.
-_NO_METRIC = re.compile(
+_NO_METRIC = (
     r"(^|[_/])(epoch|step|runtime|num_tokens|num_input_tokens_seen|\w+_per_second|\w+_time|total_flos|learning_rate)$"
 )
 
@@ -47,11 +48,11 @@ def metric_direction(metric: str) -> Direction | None:
     ```
     """
     words = re.sub(r"[^a-z0-9@]+", " ", metric.lower())
-    if not is_metric(metric) or _NEITHER.search(words):
+    if not is_metric(metric) or re.search(_NEITHER, words):
         return None
-    if _LOWER_IS_BETTER.search(words):
+    if re.search(_LOWER_IS_BETTER, words):
         return "min"
-    return "max" if _HIGHER_IS_BETTER.search(words) else None
+    return "max" if re.search(_HIGHER_IS_BETTER, words) else None
 
 
 def resolve_direction(metric: str, greater_is_better: bool | None = None) -> Direction | None:
@@ -126,4 +127,4 @@ def is_metric(name: str) -> bool:
 
     ```
     """
-    return not _NO_METRIC.search(name)
+    return not re.search(_NO_METRIC, name)
