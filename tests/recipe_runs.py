@@ -2,14 +2,14 @@
 
 import csv
 import json
-import os
 import random
 import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.processes import ROOT, environment
+
 RECIPES = ROOT / "recipes"
 SCRIPT = RECIPES / "text_classification.py"
 
@@ -31,14 +31,6 @@ WORDS = [
     "long",
     "short",
 ]
-
-
-def environment(**more: str) -> dict[str, str]:
-    """This process's environment, without a network and without a launcher's variables."""
-    launcher = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    kept = {name: value for name, value in os.environ.items() if name not in launcher}
-    paths = [str(ROOT), *filter(None, [kept.get("PYTHONPATH")])]
-    return kept | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"} | more
 
 
 def run_script(*arguments: object, **more: object) -> subprocess.CompletedProcess[str]:
@@ -96,13 +88,9 @@ def has_finished(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode == 0 or "terminate called without an active exception" in done.stderr
 
 
-def two_processes(script: Path, *arguments: object) -> list[str]:
-    """The command that launches a script in two processes."""
+def launch_two(script: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Launch a script in two processes, as a user does."""
     config = ROOT / "recipes" / "accelerate" / "two_cpu.yaml"
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
-    return [*launch, "--main_process_port", "0", str(script), *map(str, arguments)]
-
-
-def launch_two(script: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = two_processes(script, *arguments)
+    command = [*launch, "--main_process_port", "0", str(script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=800)

@@ -1,19 +1,14 @@
 """benchmarks/gpu.py needs a GPU. Its dry run on the CPU shows that every part of it still works."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.processes import ROOT, run_forked
 
 
 @pytest.mark.slow
 def test_dry_run_on_the_cpu(tmp_path):
     page = tmp_path / "gpu.md"
-    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), "--cpu", "--output", str(page)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    ended = run_forked(ROOT / "benchmarks" / "gpu.py", "--cpu", "--output", page, folder=ROOT)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.read_text("utf-8").splitlines()]
     rows = {row[0]: row[1:] for row in cells if len(row) == 5}

@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerCallback
 
 from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleError, get_scheduler, read_run
 from tests.conftest import GivenLosses, Net
-from tests.launching import launched
+from tests.processes import launched
 
 PEAK = 1e-3
 

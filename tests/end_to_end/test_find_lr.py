@@ -6,7 +6,7 @@ import pytest
 from transformers import BertConfig, BertForSequenceClassification, Trainer
 
 from hf_lrsched import find_lr
-from tests.launching import launched
+from tests.processes import launched
 from tests.searching import digest, next_draws
 
 SCRIPT = Path(__file__).with_name("find_lr_run.py")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import launched
+from tests.processes import launched
 
 PEAK = 1e-3
 SPEC = "warmup(25%) >> linear()"

@@ -9,6 +9,7 @@ import pytest
 
 from hf_lrsched import read_run
 from hf_lrsched.runs.rows import Rows
+from tests.processes import run_forked
 
 pytestmark = pytest.mark.slow
 
@@ -57,8 +58,7 @@ open(f"{sys.argv[1]}/used-{args.process_index}", "w").write(json.dumps(used))
 def test_of_two_processes_the_main_one_writes(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(TWO_PROCESSES, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run([*command, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300)
+    done = run_forked(script, tmp_path, count=2)
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
     used = json.loads((tmp_path / "used-0").read_text())

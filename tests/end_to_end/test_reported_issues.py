@@ -17,7 +17,7 @@ from transformers import EarlyStoppingCallback, Trainer, TrainingArguments, get_
 import hf_lrsched
 from hf_lrsched import ScheduledTrainer, ScheduleError, layerwise_groups, prepare_schedule, regex_groups
 from hf_lrsched.doctor import diagnose
-from tests.launching import launched
+from tests.processes import launched
 
 PEAK = 1e-3
 

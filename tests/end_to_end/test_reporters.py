@@ -1,13 +1,12 @@
 """TensorBoard, trackio, MLflow and W&B, run offline: each stores the schedule, and the LRs next to the metrics."""
 
 import json
-import os
 import sqlite3
 import struct
-import subprocess
-import sys
 
 import pytest
+
+from tests.processes import environment, run_forked
 
 pytestmark = pytest.mark.slow
 
@@ -98,9 +97,10 @@ def folder(kind, tmp_path_factory):
         "WANDB_SILENT": "true",
         **dict.fromkeys(["DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_OFFLINE"], "1"),
     }
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRACKIO", "MLFLOW", "WANDB"))}
-    command = [sys.executable, "-c", RUN, kind]
-    done = subprocess.run(command, cwd=folder, env=kept | offline, capture_output=True, text=True, timeout=300)
+    kept = {name: value for name, value in environment().items() if not name.startswith(("TRACKIO", "MLFLOW", "WANDB"))}
+    script = folder / "run.py"
+    script.write_text(RUN, encoding="utf-8")
+    done = run_forked(script, kind, folder=folder, variables=kept | offline)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

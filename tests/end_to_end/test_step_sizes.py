@@ -1,11 +1,10 @@
 """StepSizes in TensorBoard, with the stock Trainer and ours."""
 
 import math
-import os
-import subprocess
-import sys
 
 import pytest
+
+from tests.processes import run_forked
 
 RUN = """
 import sys, torch
@@ -43,9 +42,9 @@ trainer.train()
 @pytest.mark.parametrize("kind", ["ours", "stock"])
 def test_the_values_are_logged_at_their_update(tmp_path, kind):
     event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", RUN, kind]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    script = tmp_path / "run.py"
+    script.write_text(RUN, encoding="utf-8")
+    done = run_forked(script, kind, folder=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     (file,) = tmp_path.rglob("events.out.tfevents.*")  # the folder depends on the version of transformers
     events = event_accumulator.EventAccumulator(str(file.parent)).Reload()

@@ -1,23 +1,10 @@
 """A loop of one's own under accelerate: the LR of every update at 1, 2 and 4 processes."""
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "accelerate_loop.py"
-ABORTED_AT_EXIT = "terminate called without an active exception"
-CONFIG = """\
-compute_environment: LOCAL_MACHINE
-distributed_type: {kind}
-use_cpu: true
-num_processes: {processes}
-num_machines: 1
-machine_rank: 0
-main_training_function: main
-"""
+from tests.processes import ROOT, environment, run_forked
 
 
 @pytest.mark.slow
@@ -33,22 +20,10 @@ main_training_function: main
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
-def test_every_process_uses_the_lr_that_was_drawn(tmp_path, processes, options):
-    config = tmp_path / "config.yaml"
-    config.write_text(CONFIG.format(kind="NO" if processes == 1 else "MULTI_GPU", processes=processes))
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--config_file",
-        str(config),
-        "--main_process_port",
-        "0",
-    ]
-    done = subprocess.run([*command, str(EXAMPLE), *options], capture_output=True, text=True, timeout=300)
-    # torch's own teardown may abort a process that has done all its work: where a thread of gloo's drops the last
-    # reference to a Python object while the interpreter shuts down. Any other failure is one of ours.
-    assert done.returncode == 0 or ABORTED_AT_EXIT in done.stderr, done.stderr[-6000:]
+def test_every_process_uses_the_lr_that_was_drawn(processes, options):
+    example, variables = ROOT / "examples" / "accelerate_loop.py", environment(ACCELERATE_USE_CPU="true")
+    done = run_forked(example, *options, count=processes, variables=variables)
+    assert done.returncode == 0, done.stderr[-6000:]
     lines = [line for line in done.stdout.splitlines() if line.startswith("process ")]
     assert [line.split(":")[0] for line in lines] == [f"process {i} of {processes}" for i in range(processes)]
     used = [[float(lr) for lr in line.split(": ")[1].split()] for line in lines]

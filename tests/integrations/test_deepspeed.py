@@ -22,7 +22,7 @@ from transformers.integrations.deepspeed import deepspeed_optim_sched
 from hf_lrsched import LRLogger, ScheduledTrainer, ScheduleError, ScheduleLR, get_scheduler
 from hf_lrsched.callbacks.run_context import get_context
 from hf_lrsched.integrations.deepspeed import refuse_scheduler_of_config, take_from_engine
-from tests.launching import launched
+from tests.processes import launched
 
 PEAK = 1e-3
 SPEC = "warmup(25%) >> linear()"

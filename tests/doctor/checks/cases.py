@@ -1,30 +1,25 @@
-"""Cases of the checks: configurations that have a fault, and those that look like it but have not."""
+"""The two tests of each file's tables; a file has them by an import. See `conftest.py`."""
 
-import pytest
 import torch
 from transformers import get_scheduler
 
 from hf_lrsched import diagnose
-from tests.doctor.configurations import label
 
 
-def cases(table):
-    """A table by check as the parameters of a test."""
-    return [
-        pytest.param(check, case, id=f"{check}-{index}-{label(case)}")
-        for check, listed in table.items()
-        for index, case in enumerate(listed)
-    ]
-
-
-def assert_found(check, case, folder):
-    findings = [finding for finding in diagnose(case.write(folder), case.updates) if finding.is_wrong]
+def test_broken_is_found_by_its_check_alone(broken, tmp_path):
+    check, case = broken
+    findings = _diagnose(case, tmp_path)
     assert {finding.check for finding in findings} == {check}, "\n".join(map(str, findings))
 
 
-def assert_nothing_wrong(case, folder):
-    findings = [finding for finding in diagnose(case.write(folder), case.updates) if finding.is_wrong]
+def test_sound_draws_no_warning(sound, tmp_path):
+    _, case = sound
+    findings = _diagnose(case, tmp_path)
     assert not findings, "\n".join(map(str, findings))
+
+
+def _diagnose(case, folder):
+    return [finding for finding in diagnose(case.write(folder), case.updates) if finding.is_wrong]
 
 
 def passed(model, name="linear", total=10, lr=1e-3, **kwargs):

@@ -10,7 +10,7 @@ from transformers import Seq2SeqTrainingArguments
 
 from hf_lrsched import diagnose
 from hf_lrsched.doctor.checks.arguments import GREEDY_FLOOR
-from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases
+from tests.doctor.checks.cases import test_broken_is_found_by_its_check_alone, test_sound_draws_no_warning  # noqa: F401
 from tests.doctor.configurations import BERT, GLUE, IS_FIVE, Config, Run, Stage, lambda_state, log, write_yaml
 
 BROKEN = {
@@ -117,16 +117,6 @@ SOUND = {
         Config(345, learning_rate=2e-5, head_learning_rate=1e-4, schedule="warmup(10%) >> cosine(to_lr=1e-6)"),
     ],
 }
-
-
-@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
-    assert_found(check, case, tmp_path)
-
-
-@pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_sound_configuration_draws_no_warning(check, case, tmp_path):
-    assert_nothing_wrong(case, tmp_path)
 
 
 def test_floor_differs_by_group(make_trainer):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import hf_lrsched
-from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases, passed
+from tests.doctor.checks.cases import passed, test_broken_is_found_by_its_check_alone, test_sound_draws_no_warning  # noqa: F401
 from tests.doctor.configurations import GLUE, Config, Run, Stage, cosine_log, early_stop_at, lambda_state, log
 from tests.doctor.files import checks_of
 
@@ -68,16 +68,6 @@ SOUND = {
         Config(345, schedule="warmup(10%) >> step(every=1ep, factor=0.5)", num_train_epochs=3),
     ],
 }
-
-
-@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
-    assert_found(check, case, tmp_path)
-
-
-@pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_sound_configuration_draws_no_warning(check, case, tmp_path):
-    assert_nothing_wrong(case, tmp_path)
 
 
 @pytest.mark.parametrize("total", [5, 40])

@@ -2,9 +2,7 @@
 
 import math
 
-import pytest
-
-from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases
+from tests.doctor.checks.cases import test_broken_is_found_by_its_check_alone, test_sound_draws_no_warning  # noqa: F401
 from tests.doctor.configurations import GLUE, NAN, Config, Run, Stage, log
 
 BROKEN = {
@@ -71,13 +69,3 @@ SOUND = {
         ),
     ],
 }
-
-
-@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
-    assert_found(check, case, tmp_path)
-
-
-@pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_sound_configuration_draws_no_warning(check, case, tmp_path):
-    assert_nothing_wrong(case, tmp_path)

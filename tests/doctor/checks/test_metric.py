@@ -1,8 +1,6 @@
 """Checks of schedules that follow a metric: each broken configuration is found by the right check alone, each sound one draws no warning."""
 
-import pytest
-
-from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases
+from tests.doctor.checks.cases import test_broken_is_found_by_its_check_alone, test_sound_draws_no_warning  # noqa: F401
 from tests.doctor.configurations import GLUE, Config
 
 BROKEN = {
@@ -70,13 +68,3 @@ SOUND = {
         Config(345, schedule="linear() * plateau(patience=2)", eval_strategy="steps", eval_steps=0.1),
     ],
 }
-
-
-@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
-    assert_found(check, case, tmp_path)
-
-
-@pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_sound_configuration_draws_no_warning(check, case, tmp_path):
-    assert_nothing_wrong(case, tmp_path)

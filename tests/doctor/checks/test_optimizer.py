@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hf_lrsched import ScheduledTrainer, diagnose
-from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases, passed
+from tests.doctor.checks.cases import passed, test_broken_is_found_by_its_check_alone, test_sound_draws_no_warning  # noqa: F401
 from tests.doctor.configurations import BERT, GLUE, NAN, SGD, Config, Run, Stage, lambda_state
 from tests.doctor.files import checks_of
 
@@ -58,16 +58,6 @@ SOUND = {
         Run(Stage(100, 100, scheduler=lambda_state(100, 0.0), optimizer_lrs=[0.0])),
     ],
 }
-
-
-@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
-    assert_found(check, case, tmp_path)
-
-
-@pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_sound_configuration_draws_no_warning(check, case, tmp_path):
-    assert_nothing_wrong(case, tmp_path)
 
 
 def test_scheduler_of_other_optimizer(make_trainer):

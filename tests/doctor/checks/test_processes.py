@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from hf_lrsched import diagnose
-from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases, passed
+from tests.doctor.checks.cases import passed, test_broken_is_found_by_its_check_alone, test_sound_draws_no_warning  # noqa: F401
 from tests.doctor.configurations import (
     BERT,
     IS_FIVE,
@@ -58,16 +58,6 @@ SOUND = {
         ),
     ],
 }
-
-
-@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
-    assert_found(check, case, tmp_path)
-
-
-@pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_sound_configuration_draws_no_warning(check, case, tmp_path):
-    assert_nothing_wrong(case, tmp_path)
 
 
 def with_plugins(trainer, **plugins):

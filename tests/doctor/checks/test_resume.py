@@ -1,9 +1,7 @@
 """Checks of resumed runs: each broken configuration is found by the right check alone, each sound one draws no warning."""
 
-import pytest
-
 from hf_lrsched import diagnose
-from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases
+from tests.doctor.checks.cases import test_broken_is_found_by_its_check_alone, test_sound_draws_no_warning  # noqa: F401
 from tests.doctor.configurations import NAN, Run, Stage, lambda_state, linear_log, log, our_state, resume_event
 from tests.doctor.files import evils
 
@@ -47,16 +45,6 @@ SOUND = {
         ),
     ],
 }
-
-
-@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
-    assert_found(check, case, tmp_path)
-
-
-@pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_sound_configuration_draws_no_warning(check, case, tmp_path):
-    assert_nothing_wrong(case, tmp_path)
 
 
 def test_unreadable_scheduler_is_a_note(tmp_path):

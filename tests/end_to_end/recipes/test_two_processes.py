@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.recipes.traces import TRACED, traced_lrs
-from tests.recipe_runs import as_flags, has_finished, launch_two, used_lrs
+from tests.processes import run_forked
+from tests.recipe_runs import as_flags, used_lrs
 from tests.recipes.task_data import RECIPES, script_of, write_data
 
 pytestmark = pytest.mark.slow
@@ -21,8 +22,9 @@ def test_two_processes_equal_one(recipe, flags, tmp_path, task):
     shared = {**flags, **write_data(task, tmp_path), "learning_rate": PEAK, "schedule": "warmup(2) >> cosine()"}
     shared |= {"per_device_eval_batch_size": 4, "save_strategy": "no", "max_steps": 6}
     two = {**shared, "per_device_train_batch_size": 4, "output_dir": tmp_path / "two"}
-    done = launch_two(TRACED, json.dumps({"recipe": script_of(task)}), tmp_path / "trace", *as_flags(two))
-    assert has_finished(done), done.stderr
+    plan = json.dumps({"recipe": script_of(task)})
+    done = run_forked(TRACED, plan, tmp_path / "trace", *as_flags(two), count=2)
+    assert done.returncode == 0, done.stderr
     module = importlib.import_module(script_of(task))
     assert module.main(as_flags({**shared, "output_dir": tmp_path / "one"})) == 0
 
