@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,8 @@ from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
 
 from hf_lrsched.cli.main import main
 from hf_lrsched.schedules import parser as language
+from tests.processes import ROOT, run_forked
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 OTHER_PAGES = [
@@ -34,8 +32,8 @@ def anchor(heading: str) -> str:
 
 
 def run(*command: object) -> None:
-    """Run Python in a new process: pages define names, and so do other tests."""
-    done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    """Run a script in a process of its own: pages define names, and so do other tests."""
+    done = run_forked(*command, folder=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -81,9 +79,11 @@ def test_catalogue_has_every_name_and_equals_the_docstrings():
     run(DOCS / "draw_catalogue.py", "--check")
 
 
-def test_plots_are_reproducible():
+def test_plots_are_reproducible(tmp_path):
     pytest.importorskip("matplotlib")
-    run("-c", DRAW_TWICE, DOCS)
+    script = tmp_path / "draw_twice.py"
+    script.write_text(DRAW_TWICE, encoding="utf-8")
+    run(script, DOCS)
 
 
 DRAW_TWICE = """

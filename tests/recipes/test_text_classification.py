@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.processes import ROOT, run_forked
 from tests.recipe_runs import (
-    ROOT,
+    SCRIPT,
     as_flags,
     reviews,
     run_script,
@@ -253,7 +254,7 @@ def test_invalid_labels(recipe, flags, tmp_path, capfd, rows, message):
 
 
 def test_error_is_one_line_and_status_2(flags):
-    done = run_script(*as_flags({**flags, "text_column_names": "txt"}))
+    done = run_forked(SCRIPT, *as_flags({**flags, "text_column_names": "txt"}))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert sum("error:" in line for line in done.stderr.splitlines()) == 1
