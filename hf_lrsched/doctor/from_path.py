@@ -10,7 +10,7 @@ from ..schedules import ScheduleError
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, LaunchFacts
 from .from_run_folder import facts_from_arguments, facts_from_run_folder, facts_from_trainer_state, is_run_folder
-from .from_settings import facts_from_settings, training_argument_names
+from .from_settings import facts_from_settings, find_named, training_argument_names
 from .given_settings import GivenSettings
 
 #: Settings by which a configuration of a training is recognised.
@@ -95,11 +95,9 @@ def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:
             f"{path} holds no settings of a training: none of {', '.join(_SETTINGS)}. The doctor checks {_SUPPORTED}."
         )
     facts = facts_from_settings(content, str(path), path.parent, is_recipe=True)
-    checkpoint = content.get("resume_from_checkpoint")
-    if isinstance(checkpoint, str) and "\0" not in checkpoint:
-        for folder in (Path(checkpoint), path.parent / checkpoint):
-            if folder.is_dir() and is_run_folder(folder):
-                return replace(facts, earlier_stages=(facts_from_run_folder(folder),))
+    checkpoint = find_named(content.get("resume_from_checkpoint"), path.parent)
+    if checkpoint is not None and checkpoint.is_dir() and is_run_folder(checkpoint):
+        return replace(facts, earlier_stages=(facts_from_run_folder(checkpoint),))
     return facts
 
 
@@ -107,11 +105,9 @@ def _facts_from_accelerate(content: Mapping[str, Any], path: Path) -> Facts:
     settings = GivenSettings(content, str(path))
     processes, kind = settings.get("num_processes", "whole"), settings.get("distributed_type", "text")
     deepspeed, mpi = (settings.get(name, "mapping") or {} for name in ("deepspeed_config", "mpirun_config"))
-    named = str(deepspeed.get("deepspeed_config_file", ""))
-    for file in (Path(named), path.parent / named):
-        if named and "\0" not in named and file.is_file():
-            deepspeed = read_json(file)
-            break
+    file = find_named(deepspeed.get("deepspeed_config_file"), path.parent)
+    if file is not None and file.is_file():
+        deepspeed = read_json(file)
     launch = LaunchFacts(
         1 if processes is None else processes,
         (kind or "no").upper(),

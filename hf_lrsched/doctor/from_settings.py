@@ -113,16 +113,20 @@ def _count_processes(values: Mapping[str, Any]) -> int:
     return found if isinstance(found, int) and found > 0 else 1
 
 
+def find_named(name: Any, folder: Path | None) -> Path | None:
+    """Find the file or the folder that a setting names, in the working directory or in the folder of the settings."""
+    if not isinstance(name, str) or not name or len(name) > 1000 or "\0" in name:
+        return None
+    return next((path for path in (Path(name), *([folder / name] if folder else [])) if path.exists()), None)
+
+
 def _read_named_json(name: Any, folder: Path | None) -> dict[str, Any] | None:
     """Read a JSON file that a setting names, where it exists."""
-    if not isinstance(name, str) or len(name) > 1000 or "\0" in name:
+    path = find_named(name, folder)
+    try:
+        return read_json(path) if path is not None else None
+    except (OSError, ScheduleError):
         return None
-    for path in (Path(name), *([folder / name] if folder is not None else [])):
-        try:
-            return read_json(path)
-        except (OSError, ScheduleError):
-            continue
-    return None
 
 
 def _find_misspelled(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
