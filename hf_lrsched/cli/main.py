@@ -8,9 +8,9 @@ from .._version import __version__
 from ..console import print_text
 from ..schedules import ScheduleError
 from ..schedules.registry import import_names
-from . import doctor, find_lr, plot, preview, report
+from . import compare, doctor, find_lr, plot, preview, report
 
-COMMANDS = (preview, plot, report, doctor, find_lr)
+COMMANDS = (preview, plot, report, doctor, find_lr, compare)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv (`Sequence[str]`, *optional*): The words after `hf-lrsched`. Defaults to those of the process.
 
     Returns:
-        `int`: 0; 1 where the doctor finds a problem; 2 for invalid input.
+        `int`: 0; 1 where the doctor finds a problem, or a run of a comparison failed; 2 for invalid input.
     """
     arguments = _parser().parse_args(argv)
     try:

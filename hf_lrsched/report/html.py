@@ -12,7 +12,7 @@ from ..runs.run import Run
 from ..runs.timeline import RunView
 from ..schedules import ScheduleError
 from .chart import chart_data
-from .tables import compare_runs, make_section
+from .tables import Lead, compare_runs, make_section
 
 #: The file is smaller: it opens on a phone and goes through the mail.
 MAX_BYTES = 6_000_000
@@ -20,7 +20,7 @@ _HERE = Path(__file__).parent
 ENDINGS = (".html", ".htm")
 
 
-def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> Path:
+def write_report(runs: Sequence[Run], path: str | Path, force: bool = False, lead: Lead | None = None) -> Path:
     """Write the report of one or several runs: one self-contained, interactive HTML file.
 
     It needs a browser and nothing else: no network, no server. Whatever comes from a run is shown as text.
@@ -29,6 +29,7 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> 
         runs (`Sequence[Run]`): See [`read_run`].
         path (`str` or `Path`): The file; its ending is `.html`.
         force (`bool`, defaults to `False`): Replace a file that exists.
+        lead (`Lead`, *optional*): A table and a plot above the runs.
 
     Returns:
         `Path`: The file.
@@ -45,7 +46,7 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> 
     """
     path = Path(path)
     check_output(path, ENDINGS, force)
-    content = _render(runs).encode("utf-8", errors="replace")  # half a surrogate pair is no text
+    content = _render(runs, lead).encode("utf-8", errors="replace")  # half a surrogate pair is no text
     if len(content) >= MAX_BYTES:
         raise ScheduleError(
             f"the report of {len(runs)} run(s) would have {len(content) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}. Report "
@@ -55,7 +56,7 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False) -> 
     return path
 
 
-def _render(runs: Sequence[Run]) -> str:
+def _render(runs: Sequence[Run], lead: Lead | None) -> str:
     if not runs:
         raise ScheduleError("no run to report.")
     views = [RunView(run) for run in runs]
@@ -79,7 +80,8 @@ def _render(runs: Sequence[Run]) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     text: str = environment.get_template("page.html").render(
-        title=names[0] if len(names) == 1 else f"{len(names)} runs",
+        title=lead.table.title if lead else names[0] if len(names) == 1 else f"{len(names)} runs",
+        lead=lead,
         version=__version__,
         policy=_policy(plotly, chart),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),

@@ -57,6 +57,15 @@ class Section:
     search_plot: str = ""
 
 
+@dataclass(frozen=True)
+class Lead:
+    """What a report begins with: a table, and a plot as a data URI."""
+
+    table: Table
+    plot: str
+    plot_text: str
+
+
 def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1) -> Section:
     """Make the tables of one of several runs, judged by a metric."""
     findings = [event for event in view.events if event.is_finding]

@@ -1,0 +1,175 @@
+"""What a comparison shows: the table, the file of all runs, the plot, and the report."""
+
+import base64
+import csv
+import io
+import math
+import os
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..plots import draw_boxes
+from ..plots.style import format_lr
+from ..report.html import write_report
+from ..report.tables import Lead, Table
+from ..runs.metrics import display_name
+from ..runs.run import read_run
+from ..schedules import ScheduleError
+from ..schedules.metric_names import metric_direction
+from .cells import AUTO, Arm, Grid
+from .statistics import ALPHA, POWER, Difference, compare_paired
+from .worker import Outcome
+
+_NONE = "–"
+_HEADER = ("schedule", "peak LR", "seeds", "mean", "std", "difference", "95 % interval", "p", "verdict", "seeds needed")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The runs of a grid, judged by a metric.
+
+    Args:
+        grid ([`Grid`]): What was compared.
+        outcomes (`Sequence[Outcome]`): What is known of each cell.
+        metric (`str`): The metric, as the user named it.
+    """
+
+    grid: Grid
+    outcomes: Sequence[Outcome]
+    metric: str
+
+    def value(self, outcome: Outcome) -> float:
+        """Return the metric of a run; NaN where it has none, or was pruned."""
+        values = [outcome.metrics.get(name, math.nan) for name in (f"eval_{self.metric}", self.metric)]
+        found = next((each for each in values if math.isfinite(each)), math.nan)
+        return found if outcome.state == "complete" else math.nan
+
+    def values(self, arm: Arm) -> list[float]:
+        """Return the metric of each seed."""
+        return [self.value(outcome) for outcome in self.outcomes if outcome.cell.is_run and outcome.cell.arm == arm]
+
+    @property
+    def baseline(self) -> float | None:
+        """What a model that learned nothing scores, where the recipe knows it."""
+        name = f"baseline_{self.metric.removeprefix('eval_')}"
+        return next((outcome.metrics[name] for outcome in self.outcomes if name in outcome.metrics), None)
+
+    def describe_arm(self, arm: Arm) -> tuple[str, str]:
+        """Return the schedule and the peak LR, also of a search."""
+        lrs = {outcome.lr for outcome in self.outcomes if outcome.cell.arm == arm and outcome.lr is not None}
+        found = ", ".join(format_lr(lr) for lr in sorted(lrs)) or _NONE
+        return arm.schedule, f"{found} ({AUTO})" if arm.lr == AUTO else format_lr(float(arm.lr))
+
+    def make_table(self) -> Table:
+        """Make the table: each arm, and its difference from the first schedule at the same LR."""
+        rows = []
+        for first, others in self.grid.families():
+            found = compare_paired(self.values(first), [self.values(other) for other in others])
+            rows.append([*self._describe(first), *([_NONE] * 3), "compared with", _NONE])
+            rows += [
+                [*self._describe(other), *self._judge(difference)]
+                for other, difference in zip(others, found, strict=True)
+            ]
+        comparisons = len(self.grid.arms) - len(self.grid.families())
+        note = (
+            f"Differences are paired by seed. Intervals are Bonferroni's, p-values Holm's, of the paired t-test. Tie: p is "
+            f"{ALPHA} or more, so these seeds show no difference. Seeds needed: to find a difference of the size seen in "
+            f"{POWER:.0%} of comparisons."
+        )
+        if comparisons > len(self.grid.schedules) - 1 > 0:
+            note += " Each learning rate is compared and corrected on its own."
+        if (baseline := self.baseline) is not None:
+            note += f" Majority class: {baseline:.4g}."
+        title = f"{display_name(self.metric)} of {len(self.grid.arms)} arms, {self.grid.num_seeds} seeds"
+        return Table(title, _HEADER, rows, note, numbers=frozenset(range(2, 8)) | {9})
+
+    def _describe(self, arm: Arm) -> list[str]:
+        values = [value for value in self.values(arm) if math.isfinite(value)]
+        mean = f"{statistics.fmean(values):.4f}" if values else _NONE
+        spread = f"{statistics.stdev(values):.4f}" if len(values) > 1 else _NONE
+        return [*self.describe_arm(arm), f"{len(values)}", mean, spread]
+
+    def _judge(self, found: Difference) -> list[str]:
+        if not found.num_seeds:
+            return [_NONE] * 5
+        interval = _NONE if math.isnan(found.low) else f"{found.low:+.4f} to {found.high:+.4f}"
+        p_value = _NONE if math.isnan(found.p_value) else f"{found.p_value:.3g}"
+        verdict = "higher" if found.mean > 0 else "lower"
+        if (direction := metric_direction(self.metric)) is not None:
+            verdict = "better" if (found.mean > 0) == (direction == "max") else "worse"
+        if found.is_tie:
+            verdict = "tie" if found.num_seeds > 1 else "one seed"
+        return [f"{found.mean:+.4f}", interval, p_value, verdict, str(found.seeds_needed or _NONE)]
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the runs as CSV, the plot and the report, named by the metric; return what to tell the user of each."""
+        name = self.metric.replace("/", "_")
+        writers: dict[str, Callable[[], bytes]] = {
+            f"{name}.csv": self._make_csv,
+            f"{name}.png": self._draw,
+            f"{name}.html": lambda: self._make_report(folder),
+        }
+        lines = []
+        for file, make in writers.items():
+            try:
+                content = make()
+            except (ImportError, ScheduleError) as error:  # without matplotlib, or before the first run has ended
+                lines.append(f"no {file}: {error}")
+                continue
+            # Each process writes the same files at its end.
+            unfinished = folder / f".{os.getpid()}-{file}"
+            unfinished.write_bytes(content)
+            unfinished.replace(folder / file)
+            lines.append(f"wrote {folder / file}")
+        return lines
+
+    def _make_csv(self) -> bytes:
+        names = sorted({name for outcome in self.outcomes for name in outcome.metrics})
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        writer.writerow(
+            ["schedule", "learning_rate_setting", "seed", "learning_rate", "state", "seconds", *names, "error"]
+        )
+        for each in self.outcomes:
+            arm = each.cell.arm
+            row = [arm.schedule, arm.lr, each.cell.seed, each.lr, each.state, each.seconds]
+            writer.writerow([*row, *(each.metrics.get(name) for name in names), each.error])
+        return file.getvalue().encode()
+
+    def _draw(self) -> bytes:
+        values = {", LR ".join(self.describe_arm(arm)): self.values(arm) for arm in self.grid.arms}
+        file = io.BytesIO()
+        draw_boxes(values, metric=self.metric, baseline=self.baseline).savefig(file, format="png")
+        return file.getvalue()
+
+    def _make_report(self, folder: Path) -> bytes:
+        """The report of one run of each arm, the plot and the table above them."""
+        runs = []
+        for arm in self.grid.arms:
+            paths = (folder / each.cell.folder for each in self.outcomes if each.cell.arm == arm and each.cell.is_run)
+            runs += [read_run(path) for path in list(filter(Path.is_dir, paths))[:1]]
+        image = f"data:image/png;base64,{base64.b64encode(self._draw()).decode()}"
+        lead = Lead(
+            self.make_table(), image, "A dot for each seed and a box for each schedule; the table has the numbers."
+        )
+        path = folder / f".{os.getpid()}.html"
+        try:
+            return write_report(runs, path, force=True, lead=lead).read_bytes()
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def format_table(table: Table) -> str:
+    """Write a table for the terminal."""
+    rows = [list(table.header), *map(list, table.rows)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in table.numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join([table.title, "", *lines, "", table.note])

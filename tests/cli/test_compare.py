@@ -1,0 +1,75 @@
+"""hf-lrsched compare: its flags, its file, and its exit status."""
+
+import pytest
+
+pytest.importorskip("optuna")
+
+from hf_lrsched.cli.main import main
+from tests.compare import fake_recipe
+from tests.compare.fake_recipe import COSINE, LINEAR
+
+SCHEDULES = ["--schedule", LINEAR, COSINE]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run the command in a folder with a recipe and its configuration."""
+    (tmp_path / "recipes" / "configs").mkdir(parents=True)
+    (tmp_path / "recipes" / "train.py").write_text(
+        f"import sys; sys.path.insert(0, {str(fake_recipe.__file__).rpartition('/')[0]!r})\n"
+        "import fake_recipe; sys.exit(fake_recipe.main(sys.argv[1:]))\n",
+        encoding="utf-8",
+    )
+    (tmp_path / "recipes" / "configs" / "a.yaml").write_text("learning_rate: 2e-4\nmax_steps: 5\n", encoding="utf-8")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: main(["compare", *arguments])
+
+
+def test_comparison_from_flags(run, tmp_path, capsys):
+    assert run("recipes/configs/a.yaml", *SCHEDULES, "--seeds", "2") == 0
+    output = capsys.readouterr().out
+    assert "accuracy of 2 arms, 2 seeds" in output and "2e-4" in output  # the LR of the configuration
+    assert (tmp_path / "runs" / "compare.db").is_file()
+    folder = tmp_path / "runs" / "compare" / "a"
+    assert (folder / "accuracy.csv").is_file()
+    # Nothing is left, and the same table is shown again.
+    assert run("recipes/configs/a.yaml", *SCHEDULES, "--seeds", "2") == 0
+    assert output[output.index("accuracy of 2 arms") :] == capsys.readouterr().out
+    assert run("recipes/configs/a.yaml", *SCHEDULES, "--seeds", "2", "--set", "max_steps=6") == 2
+    assert 'max_steps was 5, now "6"' in capsys.readouterr().err
+
+
+def test_comparison_from_a_file_and_a_run_that_fails(run, tmp_path, capsys):
+    (tmp_path / "compare.yaml").write_text(
+        f"config: recipes/configs/a.yaml\nschedule: ['{LINEAR}', '{COSINE}']\nlearning_rate: [1.0e-4]\nseeds: 5\n"
+        "storage: sqlite:///other.db\ntime_limit: 2h\nset: {failing_seed: 1}\n",
+        encoding="utf-8",
+    )
+    assert run("compare.yaml", "--seeds", "2", "--name", "mine") == 1
+    output = capsys.readouterr().out
+    assert "2 arms, 2 seeds" in output and (tmp_path / "other.db").is_file()
+    assert f"failed: {COSINE}, LR 0.0001, seed 1: error: no memory is left (see " in output
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([*SCHEDULES, "--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["--schedule", LINEAR, "warmup(0.1) >> linear()"], "equals"),
+        ([], "--schedule is required"),
+        ([*SCHEDULES, "--storage", "sqlite:///nowhere/compare.db"], "the folder nowhere does not exist"),
+        ([*SCHEDULES, "--set", "seed=3"], "--set seed has no effect"),
+        ([*SCHEDULES, "--heartbeat", "0"], "--heartbeat must be at least 1"),
+        ([*SCHEDULES, "--time-limit", "5ep"], "--time-limit must be a time like"),
+    ],
+)
+def test_invalid_flags(run, capsys, flags, message):
+    assert run("recipes/configs/a.yaml", *flags) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_setting_in_the_file(run, tmp_path, capsys):
+    (tmp_path / "compare.yaml").write_text("config: recipes/configs/a.yaml\nschedules: []\n", encoding="utf-8")
+    assert run("compare.yaml") == 2
+    assert "unknown setting 'schedules'. Did you mean 'schedule'" in capsys.readouterr().err
