@@ -14,7 +14,7 @@ from ..integrations.distributed import is_true_anywhere, on_main_process
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.families.cooldown import Cooldown
-from .stop import end_run, with_deferred_stop
+from .stop import end_run, to_own_control
 from .stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class CooldownDriver(TrainerCallback):
             self._stopwatch = Stopwatch(lr_scheduler.run_state.seconds)
         if "sigterm" in self._rule.on:
             self._handle_signals()
-        return with_deferred_stop(control) if "early_stopping" in self._rule.on else None
+        return to_own_control(control) if "early_stopping" in self._rule.on else None
 
     def on_step_begin(self, args, state, control, **kwargs):
         self._obey_stops(control)

@@ -18,7 +18,7 @@ from ..schedules.errors import brief, nearest
 from ..schedules.numbers import is_number
 from ..trajectory.state import explain_rescale
 from .run_context import note_event
-from .stop import end_run
+from .stop import TrainerControl, end_run, forbid_saving
 
 #: What the guard can do, with the default of `factor`.
 ACTIONS = {"stop": 1.0, "lower": 0.5, "rollback": 0.8}
@@ -108,6 +108,8 @@ class LossGuard(TrainerCallback):
         self._detector = TroubleDetector(self.patience, state.global_step, start)
         self._last_record = state.global_step
         self._saves_nothing = False
+        if isinstance(control, TrainerControl):
+            control.forbids_save = False  # of an earlier run
         if self.action == "rollback":
             folder = Path(str(args.output_dir))
             self._rollback = Rollback(folder, model, optimizer, state.global_step, self.margin)
@@ -143,6 +145,7 @@ class LossGuard(TrainerCallback):
             self._respond(trouble, args, state, control)
         if self._rollback is not None:
             self._rollback.forget_start(update)
+        return forbid_saving(control) if self._saves_nothing else None
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         record = get_loss(logs)
@@ -156,10 +159,6 @@ class LossGuard(TrainerCallback):
         if loss is not None:
             self._detector.add_loss(self._last_record + 1, loss)
         self._last_record = state.global_step
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        if self._saves_nothing:
-            control.should_save = False
 
     def on_save(self, args, state, control, **kwargs):
         if self._rollback is not None:
@@ -209,7 +208,7 @@ class LossGuard(TrainerCallback):
         self._saves_nothing = not self._weights.are_finite()
         if self._saves_nothing:
             self._report(f"{text}; the weights are not finite, so nothing is saved and the run ends", state)
-            control.should_training_stop, control.should_save = True, False
+            control.should_training_stop = True
         else:
             self._report(f"{text}; a checkpoint is saved and the run ends", state)
             end_run(args, control)

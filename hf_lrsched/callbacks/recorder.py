@@ -5,8 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch.utils.hooks import RemovableHandle
 from transformers import TrainerState, TrainingArguments
 
+from ..optim.wrappers import unwrap_optimizer
 from ..runs.append_only import Appender, last_row
 from ..runs.columns import is_step_size
 from ..runs.record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, SETFIT_LOSS, STEPS, TRAIN, VERSION, Segment
@@ -36,12 +39,14 @@ class RunRecorder(ReadsUsedLRs):
         self._files: dict[str, Appender] = {}
         self._is_training = False
         self._known = (0, 0)
+        self._hook: RemovableHandle | None = None
         #: The search that found the peak LR, as plain data: [`ScheduledTrainer`] sets it.
         self.lr_search: dict[str, Any] | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
         get_context(state).note = self.note
         self._files = {}
+        self._remove_hook()
         if not state.is_world_process_zero or state.is_hyper_param_search:
             return
         self._is_training = True
@@ -66,6 +71,9 @@ class RunRecorder(ReadsUsedLRs):
         if not isinstance(scheduler, ScheduleLR):
             self._append(RUN, state, row | {"schedule": None, "scheduler": type(scheduler).__name__})
             return
+        inner = unwrap_optimizer(kwargs["optimizer"])
+        if isinstance(inner, torch.optim.Optimizer):  # its hook comes after that of each callback
+            self._hook = inner.register_step_pre_hook(lambda *_: self._record_events(state, scheduler))
         self._known = _seen(scheduler, state)
         now = [_plain(event) for event in scheduler.events if event["t"] == state.global_step]
         resumes = now[-1:] if now and now[-1]["kind"] == "resume" else []
@@ -103,6 +111,12 @@ class RunRecorder(ReadsUsedLRs):
     def on_train_end(self, args, state, control, **kwargs):
         self._record_events(state, kwargs.get("lr_scheduler"))
         self._is_training = False  # other callbacks may still note what they find at the end
+        self._remove_hook()
+
+    def _remove_hook(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
 
     def on_log(self, args, state, control, **kwargs):
         if not self._files or not self._is_training:

@@ -161,7 +161,7 @@ class SavedOptimizer:
 
     def _match_groups(self, saved: Data) -> list[int]:
         """Compare the classes, and return the position of each group in the saved data."""
-        if saved.get("class", self._data["class"]) != self._data["class"]:
+        if not _is_same_class(str(saved.get("class", self._data["class"])), self._data["class"]):
             raise ScheduleError(
                 f"cannot resume: the checkpoint's optimizer is {saved['class']}, and this one is {self._data['class']}, which cannot "
                 f"use its state. Resume with the checkpoint's optimizer, or {_NEW_RUN}."
@@ -202,6 +202,13 @@ class SavedOptimizer:
                     mine[index]["options"][option] = saved["groups"][order[index]]["options"][option]
         whose = "those of this run" if takes_new else "those of the checkpoint"
         logger.warning(f"with on_resume={self.on_resume!r} the optimizer's options are {whose}: {'; '.join(texts)}.")
+
+
+def _is_same_class(was: str, now: str) -> bool:
+    """Whether two names mean one class: a class of the script that ran may be imported from a module in the next run."""
+    was_in, _, was_name = was.partition(".")
+    now_in, _, now_name = now.partition(".")
+    return was_name == now_name and (was_in == now_in or bool({was_in, now_in} & {"__main__", "__mp_main__"}))
 
 
 def _describe(group: Mapping[str, Any]) -> Data:

@@ -157,6 +157,27 @@ def test_stop(run, tmp_path, capsys):
     assert trainer.lr_scheduler.events == []
 
 
+class Ruin(TrainerCallback):
+    """Makes the weights NaN in update 3, and asks for a checkpoint after each update and each epoch."""
+
+    def on_step_begin(self, args, state, control, model=None, **kwargs):
+        if state.global_step == 2:
+            with torch.no_grad():
+                next(model.parameters()).fill_(torch.nan)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_save = state.global_step >= 3
+
+    on_epoch_end = on_step_end
+
+
+@pytest.mark.parametrize("cls", [ScheduledTrainer, Trainer])
+def test_ruined_weights_are_not_saved_whoever_asks(run, cls):
+    trainer = run(LossGuard(), Ruin(), cls=cls, save_strategy="no")
+    assert trainer.state.global_step == 3
+    assert [*Path(trainer.args.output_dir).glob("checkpoint-*")] == []
+
+
 def test_stop_with_the_stock_trainer_and_its_scheduler(run):
     trainer = run(LossGuard("stop"), Trouble(poisoned=[9]), cls=Trainer, save_strategy="no")
     assert trainer.state.global_step == 9

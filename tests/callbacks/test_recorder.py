@@ -349,6 +349,24 @@ def test_stock_trainer(stock, out):
     assert [row["step"] for row in rows(out, "train")] == [2, 4, 6]
 
 
+@pytest.mark.parametrize(
+    ("hook", "first"),
+    [("on_step_begin", 4), ("on_pre_optimizer_step", 4), ("on_optimizer_step", 5), ("on_step_end", 4)],
+)
+def test_rescaled_by_a_callback_after_the_recorder(stock, out, hook, first):
+    trainer = stock(max_steps=6)
+    trainer.add_callback(At(4, hook, lambda lr_scheduler=None, **_: lr_scheduler.rescale(0.5, "a test")))
+    used = []
+    trainer.optimizer.register_step_pre_hook(
+        lambda optimizer, *_: used.append([g["lr"] for g in optimizer.param_groups])
+    )
+    trainer.train()
+    plain = [1e-3 * factor for factor in get_factors(6)]
+    assert [lrs[0] for lrs in used] == pytest.approx(plain[: first - 1] + [lr / 2 for lr in plain[first - 1 :]])
+    assert same(recorded_lrs(out, 6), used)
+    assert len(trainer.optimizer.optimizer._optimizer_step_pre_hooks) == 1  # the recorder's is gone
+
+
 def test_stock_trainer_with_the_metrics_of_a_logger(make_trainer, grouped, out):
     model, optimizer = grouped(1e-3, 3e-3, names=["encoder", "head"])
     scheduler = get_scheduler(SPEC, optimizer, num_training_steps=6)

@@ -2,7 +2,7 @@
 
 import transformers
 
-from hf_lrsched.callbacks.stop import end_run, with_deferred_stop
+from hf_lrsched.callbacks.stop import end_run, forbid_saving, to_own_control
 
 
 def end(training_args, **settings):
@@ -18,7 +18,7 @@ def test_a_run_ends_with_all_that_it_has(training_args):
 
 
 def test_a_deferred_stop_does_not_end_the_training():
-    control, asked = with_deferred_stop(transformers.TrainerControl(should_save=True)), []
+    control, asked = to_own_control(transformers.TrainerControl(should_save=True)), []
     control.should_training_stop = True
     assert control.should_training_stop and control.should_save  # nobody defers yet
     control.should_training_stop = False
@@ -33,6 +33,14 @@ def test_a_deferred_stop_does_not_end_the_training():
 
 def test_a_checkpoint_has_the_state_of_trainers_own_control():
     own = transformers.TrainerControl(should_log=True)
-    control = with_deferred_stop(own)
+    control = to_own_control(own)
     control.defer_stop = lambda: True
     assert control.state() == own.state() and type(control).__name__ == type(own).__name__
+
+
+def test_a_run_that_must_not_save_does_not_whoever_asks():
+    control = forbid_saving(transformers.TrainerControl(should_save=True, should_log=True))
+    assert (control.should_save, control.should_log) == (False, True)
+    control.should_save = control.should_evaluate = True
+    assert (control.should_save, control.should_evaluate) == (False, True)
+    assert forbid_saving(control) is control

@@ -180,6 +180,17 @@ def test_another_optimizer_is_refused(classes, on_resume):
         Loop(cls=classes[1], on_resume=on_resume).load(saved)
 
 
+@pytest.mark.parametrize(("was_in", "now_in"), [("__main__", "my_optimizers"), ("my_optimizers.adam", "__mp_main__")])
+def test_a_class_of_the_script_may_have_moved_into_a_module(was_in, now_in):
+    def make(module, name="MyAdamW"):
+        return type(name, (torch.optim.AdamW,), {"__module__": module})
+
+    saved = Loop(cls=make(was_in)).train(4).save()
+    assert Loop(cls=make(now_in)).load(saved).scheduler.last_epoch == 4
+    with pytest.raises(ScheduleError, match="checkpoint's optimizer is"):
+        Loop(cls=make(now_in, "Other")).load(saved)
+
+
 def test_other_options_are_refused_by_name():
     saved = Loop(weight_decay=0.01, betas=(0.9, 0.999)).train(4).save()
     with pytest.raises(ScheduleError) as refusal:
