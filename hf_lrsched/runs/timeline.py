@@ -27,6 +27,9 @@ _BLOCK = 1 << 17
 #: What of an event's row has a field of its own, or is for machines.
 _NOT_DETAILS = ("start", "step", "epoch", "t", "kind", "cause", "how", "trajectory", "offset", "scales")
 
+#: Words for fields of an event whose names do not say enough.
+_DETAILS = {"since": "since update", "advice": "advice:"}
+
 
 @dataclass(frozen=True)
 class LRLine:
@@ -282,7 +285,7 @@ def _read_event(row: Row) -> RunEvent:
             )
     for key, value in row.items():
         if key not in _NOT_DETAILS and not key.endswith(("_before", "_after")):
-            details.append(f"{key} {_format_values(value)}")
+            details.append(f"{_DETAILS.get(key, key)} {_format_values(value)}")
     cause = str(cause or (f"on_resume={how}" if how else ""))
     update = _whole(row.get("t", row.get("step")))
     return RunEvent(update, kind, cause, ", ".join(details), label, "advice" in row)

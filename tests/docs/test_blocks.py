@@ -36,6 +36,9 @@ NOT_RUN = {
     "DS_BUILD_OPS=0 pip install": "a network",
     "DS_ACCELERATOR=cpu pytest": "tests, of DeepSpeed",
     "hf-lrsched preview": "test_docs.py runs it",
+    "hf-lrsched find-lr": "runs of minutes: tests/cli/test_find_lr.py",
+    "hf-lrsched budgets": "runs of minutes: tests/cli/test_budgets.py",
+    "hf-lrsched compare": "runs of minutes: tests/cli/test_compare.py",
 }
 RECIPE = re.compile(r"(?:python|(?:accelerate launch|torchrun) .*?) (recipes/\w+\.py) (.*)")
 

@@ -54,7 +54,7 @@ EVENTS = {
     "a cooldown": ({"kind": "cooldown", "cause": "stop"}, ("cooldown: stop", "cooldown: stop", False)),
     "a finding": (
         {"kind": "spike", "cause": "loss 9", "advice": "x"},
-        ("spike: loss 9", "spike: loss 9 (advice x)", True),
+        ("spike: loss 9", "spike: loss 9 (advice: x)", True),
     ),
     "damaged": (
         {"scale_before": "x", "scale_after": None, "lr_before": [1.0, 1.0], "lr_after": 2},
