@@ -70,26 +70,20 @@ def test_full_list(schedule, updates, per_epoch, factors):
     assert trace(scheduler, len(factors)) == near([PEAK * factor for factor in factors])
 
 
+@pytest.mark.parametrize(
+    ("name", "make_theirs", "further"),
+    [
+        ("linear", get_linear_schedule_with_warmup, 3),
+        ("cosine", get_cosine_schedule_with_warmup, 1),  # which rises again after its end
+    ],
+)
 @settings(max_examples=40, deadline=None)
-@given(runs())
-def test_linear_is_that_of_transformers(run):
+@given(run=runs())
+def test_decay_is_that_of_transformers(name, make_theirs, further, run):
     updates, warm, peak = run
-    mine = trace(
-        get_scheduler(f"warmup({warm}) >> linear()", optimizer_of(peak), num_training_steps=updates), updates + 3
-    )
-    theirs = trace(get_linear_schedule_with_warmup(optimizer_of(peak), warm, updates), updates + 3)
-    assert mine == near(theirs, peak)
-
-
-@settings(max_examples=40, deadline=None)
-@given(runs())
-def test_cosine_is_that_of_transformers_up_to_the_end(run):
-    updates, warm, peak = run
-    mine = trace(
-        get_scheduler(f"warmup({warm}) >> cosine()", optimizer_of(peak), num_training_steps=updates), updates + 1
-    )
-    theirs = trace(get_cosine_schedule_with_warmup(optimizer_of(peak), warm, updates), updates + 1)
-    assert mine == near(theirs, peak)
+    mine = get_scheduler(f"warmup({warm}) >> {name}()", optimizer_of(peak), num_training_steps=updates)
+    theirs = make_theirs(optimizer_of(peak), warm, updates)
+    assert trace(mine, updates + further) == near(trace(theirs, updates + further), peak)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,6 +1,8 @@
 """Phases, their arguments and the names of the language."""
 
 import copy
+import importlib
+from pathlib import Path
 
 import pytest
 
@@ -20,17 +22,6 @@ from hf_lrsched.schedules import (
 )
 
 from . import test_presets, test_schedule
-from .families import (
-    test_around,
-    test_basic,
-    test_cooldown,
-    test_custom,
-    test_cycles,
-    test_decays,
-    test_momentum,
-    test_plateau,
-    test_steps,
-)
 from .helpers import refused
 
 
@@ -79,18 +70,11 @@ def test_invalid_names(own_names, name):
     refused(lambda: register(name, "cosine()"), "a schedule's name must be letters, digits and '_'")
 
 
-FAMILIES = (
-    test_around,
-    test_basic,
-    test_cooldown,
-    test_custom,
-    test_cycles,
-    test_decays,
-    test_momentum,
-    test_plateau,
-    test_steps,
-)
-TEXTS = [row[0] for module in (*FAMILIES, test_presets, test_schedule) for row in module.TABLE]
+FAMILIES = [
+    importlib.import_module(f"{__package__}.families.{path.stem}")
+    for path in sorted(Path(__file__).parent.glob("families/test_*.py"))
+]
+TEXTS = [row[0] for module in (*FAMILIES, test_presets, test_schedule) for row in getattr(module, "TABLE", ())]
 
 
 def test_every_phase_and_named_schedule_has_a_table():
