@@ -31,6 +31,7 @@ LONG = {
     "monitor_advice.md": "monitor/follow_advice.py --data {data}",
     "monitor_families.md": "monitor/leave_one_out.py --traces {data}/traces/runs.jsonl.gz --each",
     "sst2.md": "sst2.py --sst2 {data}/sst2",
+    "recipes.md": "recipes.py",
 }
 
 

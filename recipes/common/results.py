@@ -74,7 +74,9 @@ def card_entries(arguments: RecipeArguments, task: str) -> dict[str, Any]:
     entries: dict[str, Any] = {"tasks": task, "tags": [task, "hf-lrsched"]}
     if arguments.model.model_name_or_path.startswith("package:"):
         entries |= {"finetuned_from": HUB_NAME, "license": LICENSE}
-    if arguments.data.dataset_name is not None:
+    if arguments.data.dataset_name is None:
+        entries |= {"dataset_tags": [], "dataset": Path(arguments.data.train_file).name}
+    else:
         entries |= {"dataset_tags": arguments.data.dataset_name, "dataset": arguments.data.dataset_name}
         entries |= {"dataset_args": arguments.data.dataset_config_name}
     return entries

@@ -15,7 +15,7 @@ from hf_lrsched.console import print_text
 
 #: Entries of an evaluation that are no metrics: how long it took.
 _TIMES = ("runtime", "samples_per_second", "steps_per_second", "model_preparation_time", "jit_compilation_time")
-_TITLES = {"learning_rate": "LR used", "matthews_correlation": "Matthews", "f1": "F1"}
+_TITLES = {"learning_rate": "LR used", "matthews_correlation": "Matthews"}
 
 #: The columns that every table begins with.
 _FIRST = ("epoch", "update", "learning_rate", "training_loss", "validation_loss")
@@ -88,7 +88,7 @@ def show_table(table: Sequence[Row], title: str, caption: str) -> None:
     # Columns for each group's LR and for the metrics of each type leave no room for the others; metrics.csv has them.
     names = [name for name in _names(table) if "/" not in name]
     for name in names:
-        title = _TITLES.get(name, name.replace("_", " "))
+        title = _TITLES.get(name) or " ".join("F1" if word == "f1" else word for word in name.split("_"))
         # A narrow terminal cuts cells at their right; an LR without its exponent would be wrong.
         shown.add_column(title, justify="right", no_wrap=name == "learning_rate")
     for row in table:

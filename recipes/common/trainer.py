@@ -10,6 +10,7 @@ from torch.utils.data import Sampler
 from transformers import EvalPrediction
 
 from hf_lrsched import ScheduledTrainer
+from hf_lrsched.callbacks.progress import SchedulePrinterCallback, ScheduleProgressCallback
 
 
 class SimilarLengthSampler(Sampler[int]):
@@ -78,6 +79,25 @@ def first_output(logits: Any, labels: Any) -> Any:
     return logits[0] if isinstance(logits, tuple) else logits
 
 
+class ShortLines:
+    """Print the lines of an evaluation without what there is of each type and each group: metrics.csv has that."""
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
+        short = {name: value for name, value in (logs or {}).items() if "/" not in name}
+        super().on_log(args, state, control, logs=short, **kwargs)  # type: ignore[misc]
+
+
+class ShortProgress(ShortLines, ScheduleProgressCallback):
+    """The progress bar with short lines."""
+
+
+class ShortPrinter(ShortLines, SchedulePrinterCallback):
+    """Short lines where the progress bar is off."""
+
+
+_SHORT = {ScheduleProgressCallback: ShortProgress, SchedulePrinterCallback: ShortPrinter}
+
+
 class RecipeTrainer(ScheduledTrainer):
     """A ScheduledTrainer that batches texts of similar length, and whose evaluations count each row once.
 
@@ -93,6 +113,8 @@ class RecipeTrainer(ScheduledTrainer):
     def __init__(self, *args: Any, compute_metrics: Callable[[Any, str], dict[str, float]], **kwargs: Any):
         self._metrics_of_recipe = compute_metrics
         super().__init__(*args, compute_metrics=self._compute_in_order, **kwargs)
+        callbacks = self.callback_handler.callbacks
+        callbacks[:] = [_SHORT[type(each)]() if type(each) in _SHORT else each for each in callbacks]
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
         args = self.args

@@ -59,6 +59,22 @@ def test_lengths_of_updates_come_in_random_order(lengths):
     assert abs(np.corrcoef(means[1:], means[:-1])[0, 1]) < 0.3
 
 
+@pytest.mark.parametrize("has_bar", [True, False])
+def test_lines_without_types_and_groups(recipe, flags, capfd, has_bar):
+    """The lines that are printed leave out each group's LR; the log has it."""
+    import json
+    from pathlib import Path
+
+    given = {"max_steps": 2, "layer_decay": 0.5, "optim": "adamw_torch", "disable_tqdm": not has_bar}
+    assert recipe({**flags, **given, "eval_strategy": "steps", "eval_steps": 2}) == 0
+    printed = "".join(capfd.readouterr())
+    state = json.loads(Path(flags["output_dir"], "trainer_state.json").read_text())
+    assert any(name.startswith("eval_lr/") for record in state["log_history"] for name in record)
+    assert "'eval_accuracy'" in printed and "'eval_lr/" not in printed
+    card = Path(flags["output_dir"], "README.md").read_text()
+    assert "on the train.csv dataset" in card
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 13])
 def test_evaluation_does_not_depend_on_the_batch_size(recipe, flags, tmp_path, batch_size):
     """The loss is that of each row by itself, and predictions belong to their rows."""
