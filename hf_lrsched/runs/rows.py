@@ -95,10 +95,12 @@ class Rows(Sequence[Row]):
             self._fractional |= {new} if old in self._fractional else set()
 
     def select(self, indices: Any) -> "Rows":
-        """Return some of the rows, by their indices or by a mask."""
+        """Return some of the rows, by their indices or by a mask, without the columns in which they have no value."""
         selected, places = Rows(), np.arange(self._count)[indices]
         selected._count, selected.num_lost, selected._fractional = len(places), self.num_lost, self._fractional
-        selected._blocks = {key: [self.column(key)[places]] for key in self.names}
+        for key in self.names:
+            if self.has(key)[places].any():
+                selected._blocks[key] = [self.column(key)[places]]
         new = {place: index for index, place in enumerate(places.tolist())} if self.others else {}
         for key, others in self.others.items():
             selected.others[key] = {new[place]: value for place, value in others.items() if place in new}

@@ -259,14 +259,15 @@ def run_from_history(log_history: Sequence[Mapping[str, Any]], name: str = "", p
         else Rows(dict(row) for row in log_history if isinstance(row, Mapping))
     )
     rows.rename(SETFIT_LOSS, "loss")
-    history = rows.select(rows.column("step") % 1 == 0)
-    epochs = history.column("epoch")
-    paces = (history.column("step") / np.where(epochs > 0, epochs, np.nan))[epochs > 0]
+    steps, epochs = rows.column("step"), rows.column("epoch")
+    is_known = steps % 1 == 0
+    is_dated = is_known & (epochs > 0)
+    paces = steps[is_dated] / epochs[is_dated]
     return Run(
         name=name,
         path=Path(path),
-        train=_sort_rows(history.select(history.has("loss"))),
-        evaluations=_merge_rows(_find_evaluations(history)),
+        train=_sort_rows(rows.select(is_known & rows.has("loss"))),
+        evaluations=_merge_rows(_find_evaluations(rows, is_known)),
         updates_per_epoch=float(paces[-1]) if len(paces) else None,
     )
 
@@ -290,11 +291,11 @@ def _read_count(value: Any) -> int:
     return int(value) if is_finite_number(value) else 0
 
 
-def _find_evaluations(history: Rows) -> list[Row]:
+def _find_evaluations(history: Rows, is_known: Any = True) -> list[Row]:
     """Return the records of evaluations, without the evaluation set's name before the LR."""
     names = [name for name in history.names if name.endswith("_runtime") or name.startswith("eval_")]
     is_evaluation = np.any([np.zeros(len(history), bool), *map(history.has, names)], axis=0)
-    found = history.select(is_evaluation & ~history.has("loss") & ~history.has("train_runtime"))
+    found = history.select(is_known & is_evaluation & ~history.has("loss") & ~history.has("train_runtime"))
     return [{_without_prefix(key): value for key, value in row.items()} for row in found]
 
 
@@ -311,6 +312,8 @@ def _sort_rows(rows: Rows) -> Rows:
     steps = rows.column("step")
     order = np.argsort(steps, kind="stable")
     is_last = np.diff(steps[order], append=np.nan) != 0
+    if is_last.all() and np.isfinite(steps).all() and (np.diff(order) == 1).all():
+        return rows
     return rows.select(order[is_last & np.isfinite(steps[order])])
 
 
