@@ -145,6 +145,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=make_compute_metrics(data.problem, settings.label_threshold, weights),
         description=[sizes, *lines, *data.warnings, *count_cut_texts(splits, max_seq_length)],
+        baselines=data.problem.get_baselines(data.labels.get("validation", [])),
         compute_loss=None if weights is None else make_weighted_loss(data.problem.name, weights),
     )
 

@@ -1,5 +1,6 @@
 """What a text is labelled with: one label, several labels, or a number; how each is read, learned and measured."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -63,6 +64,10 @@ class SingleLabel:
         f1 = f"the F1 of the label {names[1]!r}" if len(names) == 2 else f"the mean F1 of {len(names)} labels"
         return [f"one of {len(names)} labels each: {list_labels(names)}", f"F1 is {f1}"]
 
+    def get_baselines(self, labels: Sequence[Any]) -> dict[str, float]:
+        """Return what a model that learned nothing scores: here the accuracy of the most frequent label."""
+        return {"accuracy": max(Counter(labels).values()) / len(labels)} if labels else {}
+
     def make_metrics(self) -> evaluate.CombinedEvaluations:
         """Return the metrics of decisions."""
         return classification_metrics(len(self.names))
@@ -96,6 +101,9 @@ class MultiLabel(SingleLabel):
     def describe(self) -> list[str]:
         return [f"any of {len(self.names)} labels each: {list_labels(self.names)}"]
 
+    def get_baselines(self, labels: Sequence[Any]) -> dict[str, float]:
+        return {}
+
     def make_metrics(self) -> evaluate.CombinedEvaluations:
         return multi_label_metrics()
 
@@ -120,6 +128,9 @@ class Regression(SingleLabel):
     def describe(self) -> list[str]:
         numbers = self.labels["train"]
         return [f"regression on numbers from {min(numbers):g} to {max(numbers):g}"]
+
+    def get_baselines(self, labels: Sequence[Any]) -> dict[str, float]:
+        return {}
 
     def make_metrics(self) -> evaluate.CombinedEvaluations:
         return regression_metrics()

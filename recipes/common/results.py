@@ -1,5 +1,6 @@
 """Save what a run leaves: the model and its card, the table of metrics, the results and the plot."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ PLOT = "learning_rate_and_metrics.png"
 
 
 def save_results(
-    trainer: ScheduledTrainer, arguments: RecipeArguments, task: str, train_metrics: dict[str, float], test: Any = None
+    trainer: ScheduledTrainer,
+    arguments: RecipeArguments,
+    task: str,
+    train_metrics: dict[str, float],
+    test: Any = None,
+    baselines: Mapping[str, float] | None = None,
 ) -> None:
     """Evaluate, save the model and all files, and print the table.
 
@@ -26,8 +32,10 @@ def save_results(
         task (`str`): The task's name on the Hub.
         train_metrics (`dict[str, float]`): The metrics that `train()` returned.
         test (`Dataset`, *optional*): The test split.
+        baselines (`Mapping[str, float]`, *optional*): See `Task`.
     """
-    results = {"train": train_metrics, "eval": evaluate(trainer)}
+    known = {f"baseline_{name}": value for name, value in (baselines or {}).items()}
+    results = {"train": train_metrics, "eval": evaluate(trainer) | known}
     if test is not None:
         results["test"] = trainer.predict(test, metric_key_prefix="test").metrics
     trainer.save_model()

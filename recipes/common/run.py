@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ class Task:
             Defaults to the first of several outputs.
         compute_loss (`Callable`, *optional*): Trainer's `compute_loss_func`, in place of the model's loss.
         callbacks (`Sequence[TrainerCallback]`, *optional*): Callbacks of the recipe.
+        baselines (`dict[str, float]`, *optional*): What a model that learned nothing scores on `validation`, by metric.
     """
 
     model: Any
@@ -55,6 +56,7 @@ class Task:
     preprocess_logits: Callable[[Any, Any], Any] = first_output
     compute_loss: Callable[..., Any] | None = None
     callbacks: Sequence[TrainerCallback] = ()
+    baselines: dict[str, float] = field(default_factory=dict)
 
 
 def run_recipe(
@@ -142,7 +144,7 @@ def _train_and_save(
         metrics = trainer.train(resume_from_checkpoint=checkpoint).metrics
         if trainer.state.global_step == done_before:
             raise RecipeError(f"{checkpoint} is at the end of its run: no update is left, and its results are kept.")
-    save_results(trainer, arguments, task_name, metrics, task.splits.get("test"))
+    save_results(trainer, arguments, task_name, metrics, task.splits.get("test"), task.baselines)
     # No process leaves before the main process has written all files: one that fails on its way out stops the others.
     trainer.accelerator.wait_for_everyone()
     if args.process_index == 0:

@@ -18,7 +18,7 @@ def main(arguments):
     folder = Path(flags["output_dir"])
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "starts").open("a", encoding="utf-8") as file:
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getppid()}\n")  # the process of the comparison
     if "find_lr_only" in flags:
         (folder / "lr_search.json").write_text(json.dumps({"suggestion": 3e-4}), encoding="utf-8")
         return 0
@@ -36,7 +36,7 @@ def main(arguments):
         }
         (folder / "all_results.json").write_text(json.dumps(results), encoding="utf-8")
     with (folder / "ends").open("a", encoding="utf-8") as file:
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getppid()}\n")
     return 0
 
 

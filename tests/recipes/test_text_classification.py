@@ -52,6 +52,9 @@ def test_script_with_yaml_and_flags(flags, data_folder, tmp_path):
     assert wanted <= {path.name for path in run.iterdir()}
     test = json.loads((run / "test_results.json").read_text())
     assert round(test["test_accuracy"] * 9, 6) in range(10)
+    labels = [line.rpartition(",")[2] for line in (data_folder / "validation.csv").read_text().splitlines()[1:]]
+    majority = max(labels.count(label) for label in set(labels)) / len(labels)
+    assert json.loads((run / "eval_results.json").read_text())["baseline_accuracy"] == majority
     labels = json.loads((run / "config.json").read_text())
     assert labels["id2label"] == {"0": "bad", "1": "good"}
     assert labels["label2id"] == {"bad": 0, "good": 1}
