@@ -13,6 +13,7 @@ from ..callbacks import LossGuard
 from ..callbacks.recorder import SETTINGS
 from ..console import print_text
 from ..integrations.distributed import on_main_process
+from ..runs.budgets import BUDGETS
 from ..runs.checkpoints import find_corruption, list_checkpoints
 from ..runs.record import FOLDER as RECORD
 from ..runs.run import list_records
@@ -29,8 +30,6 @@ from .branch_points import BranchPoints
 from .plan import Budget, Plan, make_plan
 from .result import Branch, Budgets
 
-#: Where the result stands in the output folder.
-RESULT = "budgets.json"
 #: Of the recorded settings, those in which the runs of one search may differ.
 _FREE = ("num_train_epochs", "max_steps", "run_name", "metric_for_best_model", "greater_is_better")
 
@@ -203,9 +202,9 @@ class _Search:
 
         def write() -> None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            new = self.folder / f"{RESULT}.new"
+            new = self.folder / f"{BUDGETS}.new"
             new.write_text(self.result.to_json(), encoding="utf-8")
-            new.replace(self.folder / RESULT)
+            new.replace(self.folder / BUDGETS)
 
         on_main_process(write)
 
@@ -238,7 +237,7 @@ def read_budgets(folder: Path, settings: dict[str, Any]) -> Budgets | None:
     Raises:
         ScheduleError: The search had other settings, or its file is corrupted.
     """
-    path = folder / RESULT
+    path = folder / BUDGETS
     if not path.is_file():
         return None
     known = Budgets.from_json(path.read_text(encoding="utf-8"))
@@ -264,7 +263,7 @@ def _identify(trainer: Any, plan: Plan, cooldown: Any, shape: str) -> dict[str, 
 
 
 def _check_trainer(trainer: Any) -> None:
-    if not isinstance(trainer, ScheduleMixin):
+    if not isinstance(trainer, ScheduleMixin) or trainer.schedule is None:
         raise ScheduleError(
             f"train_budgets() changes the schedule of its runs, and a {type(trainer).__name__} has none to change. Use "
             f"ScheduledTrainer(...), or scheduled({type(trainer).__name__})(...), with schedule='warmup(10%) >> linear()'."

@@ -8,9 +8,9 @@ from .._version import __version__
 from ..console import print_text
 from ..schedules import ScheduleError
 from ..schedules.registry import import_names
-from . import compare, doctor, find_lr, plot, preview, report
+from . import budgets, compare, doctor, find_lr, plot, preview, report
 
-COMMANDS = (preview, plot, report, doctor, find_lr, compare)
+COMMANDS = (preview, plot, report, doctor, find_lr, budgets, compare)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..report.budgets import make_lead
 from ..report.html import ENDINGS, write_report
+from ..runs.budgets import read_branches
 from ..runs.files import check_output
 from ..runs.run import read_run
 from .output import print_written, to_file_name
@@ -20,7 +22,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         epilog="examples: hf-lrsched report runs/first; hf-lrsched report runs/linear runs/cosine --output compared.html",
     )
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="a run folder, a checkpoint or a trainer_state.json")
+    add(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a run folder, a checkpoint, a trainer_state.json, or the folder of a search over budgets",
+    )
     add("--output", metavar="FILE", help="an .html file; default: the run's name, or report.html for several runs")
     add("--force", action="store_true", help="replace an existing file")
     return parser
@@ -30,7 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report; return the exit status."""
     if arguments.output is not None:  # before long runs are read
         check_output(Path(arguments.output), ENDINGS, arguments.force)
-    runs = [read_run(path) for path in arguments.runs]
+    searches = [read_branches(Path(path)) for path in arguments.runs]
+    runs = [
+        read_run(each)
+        for path, search in zip(arguments.runs, searches, strict=True)
+        for each in ([path] if search is None else search[1])
+    ]
+    lead = next((make_lead(search[0]) for search in searches if search is not None), None)
     name = to_file_name(runs[0].name) if len(runs) == 1 else "report"
-    print_written(write_report(runs, arguments.output or f"{name}.html", arguments.force))
+    print_written(write_report(runs, arguments.output or f"{name}.html", arguments.force, lead))
     return 0

@@ -1,4 +1,4 @@
-"""Rich displays in notebooks: a schedule, a curve, a run or a search that a cell ends with is drawn."""
+"""Rich displays in notebooks: a schedule, a curve, a run, a search or budgets that a cell ends with are drawn."""
 
 import io
 from typing import Any
@@ -23,14 +23,15 @@ def register_displays(shell: Any) -> None:
         png.for_type(kind, draw_png)
     text = shell.display_formatter.formatters["text/plain"]
     text.for_type(Curve, lambda curve, printer, cycle: printer.text(curve.explain()))
-    search = "hf_lrsched.search.result", "LRSearch"  # by name, since its room is above this one
-    png.for_type_by_name(*search, draw_png)
-    text.for_type_by_name(*search, lambda found, printer, cycle: printer.text(str(found)))
+    # By name, since their rooms are above this one.
+    for name in (("hf_lrsched.search.result", "LRSearch"), ("hf_lrsched.budgets.result", "Budgets")):
+        png.for_type_by_name(*name, draw_png)
+        text.for_type_by_name(*name, lambda found, printer, cycle: printer.text(str(found)))
     text.for_type(Run, lambda run, printer, cycle: printer.text(f"run {run.name}: {run.updates_done:,} updates done"))
 
 
 def draw_png(shown: Any) -> bytes | None:
-    """Draw a [`Schedule`] over 1,000 updates, a [`Curve`] over its run, a [`Run`], or an [`LRSearch`], as the content of a PNG file.
+    """Draw a [`Schedule`] over 1,000 updates, a [`Curve`] over its run, a [`Run`], an [`LRSearch`] or [`Budgets`], as the content of a PNG file.
 
     Returns:
         `bytes`: The content; `None` where there is nothing to draw, or no matplotlib.

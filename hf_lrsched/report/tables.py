@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -82,7 +82,7 @@ def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1
         _configuration(view),
     )
     shown = [_limit(table) for table in tables if table.rows]
-    plot = _plot_of_search(view.run.lr_search)
+    plot = "" if view.run.lr_search is None else draw_as_uri(draw_lr_search, view.run.lr_search)
     return Section(name, view.run.schedule or "", list_warnings(view), shown, plot)
 
 
@@ -105,13 +105,11 @@ def _lr_search(search: Mapping[str, Any] | None) -> Table:
     return Table("Search for the peak LR", header, rows, note, numbers=frozenset(range(len(header))))
 
 
-def _plot_of_search(search: Mapping[str, Any] | None) -> str:
-    """Return the plot of the search as a data URI, or an empty text where there is none or matplotlib is not installed."""
-    if search is None:
-        return ""
+def draw_as_uri(draw: Callable[[Any], Any], data: Any) -> str:
+    """Return a plot as a data URI, or an empty text where matplotlib is not installed."""
     file = io.BytesIO()
     try:
-        draw_lr_search(search).savefig(file, format="png")
+        draw(data).savefig(file, format="png")
     except ImportError:
         return ""
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -74,6 +74,20 @@ class SearchArguments:
             raise ValueError(f"find_lr_seeds must be at least 1, got {self.find_lr_seeds}.")
 
 
+@dataclass
+class BudgetArguments:
+    """Several budgets from one run that holds its LR, instead of one run."""
+
+    lists: ClassVar[tuple[str, ...]] = ("budgets",)
+
+    budgets: str | None = field(
+        default=None,
+        metadata={"help": "Train with each of these lengths, in rising order, e.g. 1ep,2ep,4ep: see train_budgets."},
+    )
+    budget_cooldown: str = field(default="20%", metadata={"help": "The cooldown of each budget (20%% of it)."})
+    budget_seeds: int = field(default=1, metadata={"help": "Seeds of each budget; the cost grows by this factor."})
+
+
 @dataclass(frozen=True)
 class RecipeArguments:
     """All settings of a run. With `find_lr`, the peak LR is searched before its first update."""
@@ -85,6 +99,7 @@ class RecipeArguments:
     stopping: StoppingArguments
     training: TrainingArguments
     search: SearchArguments
+    budgets: BudgetArguments
     find_lr: bool = False
 
 
@@ -107,6 +122,7 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
             StoppingArguments,
             TrainingArguments,
             SearchArguments,
+            BudgetArguments,
         )
     )
     given = read_settings(parser, argv)

@@ -17,6 +17,7 @@ from hf_lrsched.integrations.distributed import on_main_process
 from hf_lrsched.runs.checkpoints import TRAINER_STATE
 
 from .arguments import DEFAULT_SCHEDULE, RecipeArguments, read_arguments
+from .budgets import train_and_save_budgets
 from .data import DataArguments
 from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
@@ -93,7 +94,9 @@ def _run(prepare: Callable[[RecipeArguments], Task], arguments: RecipeArguments,
     folder = OutputFolder(args.output_dir, settings)
     try:
         on_main_process(folder.hold)
-        checkpoint, is_complete, has_ended = on_main_process(lambda: _look(folder, args.resume_from_checkpoint))
+        checkpoint, is_complete, has_ended = None, False, False
+        if arguments.budgets.budgets is None:
+            checkpoint, is_complete, has_ended = on_main_process(lambda: _look(folder, args.resume_from_checkpoint))
         if is_complete:
             if args.should_log:
                 print_text(f"{folder.path} holds this run with all its results: nothing is left to do")
@@ -135,6 +138,10 @@ def _train_and_save(
     trainer = make_trainer(arguments, task)
     if arguments.search.find_lr_only:
         save_search(find_lr(trainer, seeds=arguments.search.find_lr_seeds), args)
+        return
+    if arguments.budgets.budgets is not None:
+        train_and_save_budgets(trainer, arguments, task_name, task.splits.get("test"))
+        trainer.accelerator.wait_for_everyone()
         return
     on_main_process(lambda: folder.note(is_complete=False))
     if has_ended:

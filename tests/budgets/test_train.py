@@ -8,7 +8,7 @@ from torch.utils.data import IterableDataset
 from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 
 from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleError, read_run, train_budgets
-from hf_lrsched.budgets.train import RESULT
+from hf_lrsched.runs.budgets import BUDGETS
 from hf_lrsched.runs.checkpoints import list_checkpoints
 from hf_lrsched.trainer import resume
 from tests.conftest import Net
@@ -175,8 +175,8 @@ def test_lr_is_searched_once_for_the_longest_budget(make, tmp_path):
     again.train = None  # nothing is searched or trained again
     assert train_budgets(again, ["1ep", "3ep"]) == found
     shutil.rmtree(tmp_path / "out" / "budget-3ep")
-    (tmp_path / "out" / RESULT).write_text(
-        (tmp_path / "out" / RESULT).read_text().replace('"3ep"', '"4ep"').replace('"updates": 48', '"updates": 64')
+    (tmp_path / "out" / BUDGETS).write_text(
+        (tmp_path / "out" / BUDGETS).read_text().replace('"3ep"', '"4ep"').replace('"updates": 48', '"updates": 64')
     )
     third = train_budgets(make(cls=Found), ["1ep", "3ep"])
     assert third.learning_rate == found.learning_rate and third.search_updates == found.search_updates
@@ -271,6 +271,9 @@ def test_scheduler_of_the_user(make, grouped):
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)
     with pytest.raises(ScheduleError, match="two schedules"):
         make(model=model, optimizers=(optimizer, scheduler))
+    trainer = make(None, model=model, optimizers=(optimizer, scheduler))
+    with pytest.raises(ScheduleError, match="changes the schedule of its runs, and a ScheduledTrainer has none"):
+        train_budgets(trainer, ["1ep"])
 
 
 def test_no_evaluation_set(make):

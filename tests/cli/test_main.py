@@ -7,7 +7,7 @@ import pytest
 
 from hf_lrsched.cli.main import COMMANDS, main
 
-NAMES = ["preview", "plot", "report", "doctor", "find-lr", "compare"]
+NAMES = ["preview", "plot", "report", "doctor", "find-lr", "budgets", "compare"]
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], *([name, "--help"] for name in NAMES)])

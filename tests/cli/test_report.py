@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from hf_lrsched.budgets import Branch, Budgets
 from hf_lrsched.cli.main import main
+from hf_lrsched.runs.budgets import BUDGETS
 
 HISTORY = [{"step": 2, "epoch": 1.0, "loss": 1.5, "learning_rate": 1e-5}]
 
@@ -46,3 +48,16 @@ def test_invalid_input_is_one_clear_error_and_no_file(runs, arguments, says, cap
     assert main(["report", *arguments]) == 2
     error = capsys.readouterr().err
     assert says in error and "Traceback" not in error and not list(runs.glob("*.html"))
+
+
+def test_folder_of_a_search_over_budgets_is_the_report_of_its_branches(runs, capsys):
+    branches = tuple(
+        Branch(name, updates, 1, {"eval_accuracy": 0.5}, folder=str(runs / name))
+        for name, updates in (("first", 2), ("second", 4))
+    )
+    text = Budgets("eval_accuracy", "max", branches, "hold()", 1e-4).to_json()
+    (runs / BUDGETS).write_text(text, encoding="utf-8")
+    assert main(["report", str(runs)]) == 0
+    page = (runs / "report.html").read_text(encoding="utf-8")
+    assert "How long to train" in page and "first, the smallest of 2 budgets, is the best." in page
+    assert '<div id="comparison">' in page and "data:image/png" in page

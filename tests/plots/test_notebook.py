@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from hf_lrsched import LRSearch, parse
+from hf_lrsched.budgets import Branch, Budgets
 from hf_lrsched.plots.notebook import draw_png, register_displays
 from hf_lrsched.schedules import Curve
 from hf_lrsched.search import Probe
@@ -26,10 +27,12 @@ def test_a_search_is_drawn_and_its_text_is_its_table():
     interactive = pytest.importorskip("IPython.core.interactiveshell")
     probes = tuple(Probe(lr=10.0**-k, updates=10, loss=abs(k - 3) + 1.0) for k in (2, 3, 4))
     search = LRSearch(1e-3, 5e-4, 2e-3, total=100, reference=5e-5, probes=probes)
+    budgets = Budgets("eval_loss", "min", (Branch("1ep", 9, 2, {"eval_loss": 0.5}),), "hold()", 1e-4)
     shell = interactive.InteractiveShell()
     register_displays(shell)
-    shown, _ = shell.display_formatter.format(search)
-    assert shown["image/png"].startswith(b"\x89PNG") and shown["text/plain"] == str(search)
+    for found in (search, budgets):
+        shown, _ = shell.display_formatter.format(found)
+        assert shown["image/png"].startswith(b"\x89PNG") and shown["text/plain"] == str(found)
 
 
 def test_without_matplotlib(monkeypatch):

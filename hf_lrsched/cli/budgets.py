@@ -1,0 +1,33 @@
+"""`hf-lrsched budgets`: find out how long to train a recipe's run."""
+
+import argparse
+import subprocess
+from typing import Any
+
+from .recipe import add_recipe_arguments, build_recipe_command
+
+
+def add_command(commands: Any) -> argparse.ArgumentParser:
+    """Add `budgets` to the commands of `hf-lrsched`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "budgets",
+        help="find out how long to train: several budgets from one run",
+        description="Trains the run that a recipe's YAML describes with several budgets, for less than separate runs cost: one run holds "
+        "its learning rate, and for each budget a branch cools down from there. Each branch is evaluated and kept as a "
+        "complete model in the output folder. Prints the metric of each budget, its cost and a recommendation, and saves "
+        "them as budgets.json and budgets.png. The same command goes on after an interruption.",
+        epilog="example: hf-lrsched budgets recipes/configs/demo.yaml --budgets 1ep,2ep,4ep --set output_dir=runs/budgets",
+    )
+    add_recipe_arguments(parser)
+    add = parser.add_argument
+    add("--budgets", required=True, metavar="1ep,2ep,…", help="the lengths in rising order, in epochs or updates")
+    add("--cooldown", default="20%", metavar="LENGTH", help="the cooldown of each budget (default 20%% of it)")
+    add("--seeds", type=int, default=1, metavar="N", help="train each budget with N seeds (default 1)")
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the recipe in a process of its own."""
+    settings = ["--budgets", arguments.budgets, "--budget_cooldown", arguments.cooldown]
+    settings += ["--budget_seeds", str(arguments.seeds)]
+    return subprocess.run([*build_recipe_command(arguments), *settings], check=False).returncode
