@@ -30,6 +30,7 @@ LONG = {
     "guard_banking77.md": "guard.py --banking77 {data}/banking77",
     "monitor_advice.md": "monitor/follow_advice.py --data {data}",
     "monitor_families.md": "monitor/leave_one_out.py --traces {data}/traces/runs.jsonl.gz --each",
+    "compare.md": "compare.py --sst2 {data}/sst2",
     "sst2.md": "sst2.py --sst2 {data}/sst2",
     "recipes.md": "recipes.py",
 }
