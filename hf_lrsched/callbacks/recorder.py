@@ -174,7 +174,7 @@ def _segment(scheduler: ScheduleLR, state: TrainerState) -> Segment:
 
 
 def _plain(event: dict[str, Any]) -> dict[str, Any]:
-    """An event with numbers in all its columns: of the LRs, those of the first group. The others follow from the curve."""
+    """Return an event with a number in each column: of the LRs, those of the first group. The others follow from the curve."""
     return {key: value[0] if isinstance(value, list | tuple) else value for key, value in event.items()}
 
 

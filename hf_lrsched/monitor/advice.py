@@ -110,7 +110,7 @@ def shorter_warmup(schedule: str, horizon: Horizon, peak: float | None = None) -
 
 
 def has_long_warmup(schedule: str, horizon: Horizon, peak: float | None = None) -> bool:
-    """Return whether a schedule begins with a warmup of more than 10 %; a cycle that climbs is none.
+    """Return whether a schedule begins with a warmup of more than 10 %. The climb of a cycle does not count.
 
     Example:
     ```python

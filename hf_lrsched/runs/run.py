@@ -275,7 +275,7 @@ def run_from_history(log_history: Sequence[Mapping[str, Any]], name: str = "", p
 def _from_state(path: Path, name: str) -> Run:
     state = read_trainer_state(path)
     run = run_from_history(state["log_history"], name, path)
-    # The state has the value of the best metric and not its name: it is the one that had this value at that update.
+    # The state has the value of the best metric, not its name: look for the metric that had this value at that update.
     best_step, best = state.get("best_global_step"), state.get("best_metric")
     at_best = next((row for row in run.evaluations if row["step"] == best_step), {})
     return replace(

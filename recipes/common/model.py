@@ -15,7 +15,7 @@ from .errors import RecipeError, errors_as
 from .package_model import find_package_model
 from .trainer import count_tokens
 
-#: Models whose tokenizers treat a word after a space otherwise than at the beginning of a text.
+#: Models whose tokenizers treat a word after a space differently from one at the beginning of a text.
 _SPACED = ("roberta", "longformer", "deberta", "bart", "gpt2")
 
 
@@ -25,7 +25,7 @@ def load_config_and_tokenizer(args: ModelArguments, *, of_words: bool = False) -
     Args:
         args ([`ModelArguments`]): The settings.
         of_words (`bool`, defaults to `False`): Whether it gets lists of words. A tokenizer that treats a word after a space
-            otherwise than at the beginning of a text then treats all words as after a space.
+            differently from one at the beginning of a text then treats all words as after a space.
 
     Raises:
         RecipeError: There is no such model, or it can't be loaded.

@@ -166,7 +166,7 @@ def test_direction_is_that_of_the_run_where_the_name_does_not_tell():
     assert "best entropy: 4 at update 4" in lines(draw_run(run))
 
 
-def test_direction_of_a_name_that_tells_outweighs_the_guess_of_trainer():
+def test_direction_that_a_name_shows_outweighs_the_guess_of_trainer():
     rows = [(4, {"eval_perplexity": 4.0}), (8, {"eval_perplexity": 3.0})]
     run = made(evaluations=rows, best_step=4, best_metric="perplexity", greater_is_better=True)
     assert "best perplexity: 3 at update 8" in lines(draw_run(run))

@@ -3,7 +3,7 @@
 from ..finding import LossFinding
 from ..history import Block, LossHistory
 
-# With a too low LR a loss that had fallen by 8 % falls by little more; one that falls by a quarter had only begun late.
+# If the LR is too low, a loss that fell by 8 % falls little further. A loss that falls by a quarter only began to fall late.
 _CLEAR_FALL = 0.25
 # A loss that falls once the LR has fallen was held up by the LR: no contradiction.
 _SAME_LR = 0.75
