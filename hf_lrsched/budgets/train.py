@@ -62,7 +62,7 @@ def train_budgets(
 
     Args:
         trainer ([`ScheduledTrainer`]): Any Trainer with a schedule. Its `learning_rate` is that of the trunk, which it holds for
-            long: about half of the peak LR of a linear decay is a good one. With `find_lr`, the LR is searched once, for
+            long: in Hägele et al. about half of the peak LR of a decay is best. With `find_lr`, the LR is searched once, for
             the longest budget. `max_steps` and `num_train_epochs` are not used.
         budgets (`Iterable` or `str`): The lengths in rising order: `["1ep", "2ep", "4ep"]`, or updates.
         cooldown (length, defaults to `20%`): The cooldown of each budget. A share is a share of the budget.
