@@ -51,9 +51,9 @@ def test_trial_is_taken_once_where_two_processes_look_at_it_together(storage, mo
     (trial,) = study.get_trials()
     took = []
 
-    @event.listens_for(study._storage._backend.engine, "after_cursor_execute")
+    @event.listens_for(study._storage._backend.engine, "before_cursor_execute")
     def meanwhile(connection, cursor, statement, *rest):
-        if not took and "FROM trials" in statement:
+        if not took and statement.startswith("UPDATE trials"):
             took.append(False)
             with contextlib.suppress(optuna.exceptions.StorageInternalError):  # the first one has the lock
                 took[0] = other._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
