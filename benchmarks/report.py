@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import hf_lrsched
+
 _LIBRARIES = ("hf-lrsched", "numpy", "torch", "transformers")
 
 
@@ -95,6 +97,8 @@ def cores() -> int:
 
 
 def _version(name: str) -> str:
+    if name == "hf-lrsched":
+        return hf_lrsched.__version__  # the metadata of an editable installation may be older than the code
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
