@@ -210,11 +210,7 @@ def find_columns(train: Split, args: TextClassificationArguments) -> tuple[tuple
 
 
 def tokenize(data: LabelledTexts, tokenizer: Any, names: Sequence[str], max_seq_length: int) -> dict[str, Dataset]:
-    """Turn the splits into token ids and labels as numbers, without the raw columns.
-
-    No column holds the lengths: Trainer groups by the token ids as fast, or faster (a `datasets.Column` is read anew at
-    every comparison).
-    """
+    """Turn the splits into token ids and labels as numbers, without the raw columns."""
 
     def encode(rows: dict[str, list[Any]], indices: list[int], labels: list[Any]) -> dict[str, Any]:
         encoded = tokenizer(*(rows[column] for column in data.text_columns), truncation=True, max_length=max_seq_length)
