@@ -137,6 +137,8 @@ def make_plan(
 
 def _read_lengths(budgets: Iterable[Any] | str, horizon: Horizon) -> dict[str, int]:
     """The updates of each budget by its name."""
+    if not isinstance(budgets, Iterable):
+        raise ScheduleError(f"budgets must be a list of lengths, such as ['1ep', '2ep', '4ep'], got {brief(budgets)}.")
     given = [each.strip() for each in budgets.split(",")] if isinstance(budgets, str) else [*budgets]
     if not given:
         raise ScheduleError("budgets is empty. Give the lengths to train for, e.g. ['1ep', '2ep', '4ep'].")

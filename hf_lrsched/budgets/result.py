@@ -182,8 +182,8 @@ class Budgets:
         """A difference, in points where the metric is a share."""
         is_share = self.direction == "max" and all(abs(point.mean) <= 1 for point in self._finite)
         if is_loss(self.metric) or not is_share:
-            return f"{abs(difference):.2g}"
-        return f"{abs(100 * difference):.2g} points"
+            return _format_size(difference)
+        return f"{_format_size(100 * difference)} points"
 
     def __str__(self) -> str:
         separate = sum(branch.updates for branch in self.branches)
@@ -245,6 +245,11 @@ class Budgets:
             if isinstance(error, ScheduleError):
                 raise
             raise ScheduleError(f"the data of the budgets is corrupted: {error!r}.") from error
+
+
+def _format_size(number: float) -> str:
+    """Two digits, or all of a larger number: 0.013, 7.2, 1,234."""
+    return f"{abs(number):,.0f}" if abs(number) >= 10 else f"{abs(number):.2g}"
 
 
 def _read(metrics: dict[str, float | None]) -> dict[str, float]:

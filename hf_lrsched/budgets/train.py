@@ -124,6 +124,7 @@ class _Search:
         done = {(branch.seed, branch.updates) for branch in self.result.branches}
         todo = [[budget for budget in self.plan.budgets if (seed, budget.updates) not in done] for seed in range(seeds)]
         if not any(todo):
+            self._update()  # the metric may be another one
             return self.result
         if self._is_main:
             print_text(str(self.plan))
@@ -137,8 +138,10 @@ class _Search:
         return self.result
 
     def _find_peak(self) -> None:
-        checkpoints = self._list_checkpoints(self._trunk_folder(0))
-        find_peak(self._template, next(iter(checkpoints.values()), None))
+        # Each checkpoint has the LR that was found: a branch's is used where the trunk was deleted.
+        folders = [self._trunk_folder(0), *(Path(branch.folder) for branch in self.result.branches)]
+        checkpoints = (path for folder in folders for path in self._list_checkpoints(folder).values())
+        find_peak(self._template, next(checkpoints, None))
         search = self._template.lr_search
         self.result = dataclasses.replace(
             self.result,
@@ -147,27 +150,29 @@ class _Search:
         )
 
     def _train_trunk(self, seed: int, budgets: list[Budget]) -> None:
-        """Train the trunk as far as its branches need it, from the newest checkpoint that helps."""
+        """Train the trunk on from its newest checkpoint, as far as its branches need it."""
         folder = self._trunk_folder(seed)
-        needed = {each.branch_at for each in budgets if self._find_own_checkpoint(seed, each) is None}
         complete = self._list_checkpoints(folder)
-        missing = needed - {*complete}
+        begin = max(complete, default=0)
+        needed = {each.branch_at for each in budgets if self._find_own_checkpoint(seed, each) is None}
+        missing = {update for update in needed if update > begin}
         if not missing:
             return
-        begin = max((update for update in complete if update < min(missing)), default=None)
         if not complete:
             on_main_process(lambda: _remove_records(folder))
         run = make_run(self._template, self.plan.trunk, self.plan.budgets[-1].updates, folder, seed)
         save_nothing(run)
-        self._train(run, BranchPoints(missing), None if begin is None else complete[begin], max(missing))
+        self._train(run, BranchPoints(missing), complete.get(begin), max(missing))
 
     def _train_branch(self, seed: int, budget: Budget, on_branch: Callable[[Any, Branch], Any] | None) -> None:
         run = make_run(self._template, budget.schedule, budget.updates, self._branch_folder(seed, budget), seed)
         trunk, folder = self._trunk_folder(seed), Path(run.args.output_dir)
         checkpoint = self._find_own_checkpoint(seed, budget)
         if checkpoint is None:
-            checkpoint = self._list_checkpoints(trunk)[budget.branch_at]
-            on_main_process(lambda: _copy_record(trunk, folder))
+            # A budget that is added between others holds the LR itself, from the trunk's checkpoint before its cooldown.
+            before = [path for at, path in self._list_checkpoints(trunk).items() if at <= budget.branch_at]
+            checkpoint = before[-1] if before else None
+            on_main_process(lambda: _copy_record(trunk if before else None, folder))
         timer = BranchPoints()
         self._train(run, timer, checkpoint, budget.updates)
         metrics = _evaluate(run, self.result.metric)
@@ -190,7 +195,15 @@ class _Search:
         run.add_callback(points)
         self._restore()
         set_seed(run.args.seed)  # as a Trainer that is made for this run does
-        run.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        try:
+            run.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except ValueError as error:
+            if isinstance(error, ScheduleError) or self.result.settings["updates_per_epoch"] is not None:
+                raise
+            raise ScheduleError(
+                f"the run in {run.args.output_dir} ended after {run.state.global_step:,} of {wanted:,} updates: {error} train_dataset has "
+                "no length, so its data may have ended. Leave out the budgets that are longer; what is done is kept."
+            ) from error
         if (done := run.state.global_step) != wanted:
             raise ScheduleError(
                 f"the run in {run.args.output_dir} ended after {done:,} of {wanted:,} updates: its data ended, or a callback stopped "
@@ -287,6 +300,8 @@ def _check_trainer(trainer: Any) -> None:
 
 def _choose_metric(args: Any, metric: str | None, start: dict[str, float]) -> tuple[str, Direction]:
     """The metric among those of an evaluation, and its direction."""
+    if not isinstance(metric, str | None):
+        raise ScheduleError(f"metric must be the name of a metric, such as 'accuracy', got {brief(metric)}.")
     wanted = metric or args.metric_for_best_model
     if wanted is None:
         directed = [name for name in start if metric_direction(name) and not name.endswith("loss")]
@@ -324,7 +339,8 @@ def _remove_records(folder: Path) -> None:
         shutil.rmtree(record)
 
 
-def _copy_record(trunk: Path, folder: Path) -> None:
+def _copy_record(trunk: Path | None, folder: Path) -> None:
     """Let the record of a branch begin with that of the trunk: a resume goes on with it, and leaves out what came later."""
     _remove_records(folder)
-    shutil.copytree(list_records(trunk)[-1], folder / RECORD)
+    if trunk is not None:
+        shutil.copytree(list_records(trunk)[-1], folder / RECORD)

@@ -53,4 +53,6 @@ def draw_budgets(budgets: Mapping[str, Any], path: str | Path | None = None) -> 
     axes.set_xticks([*means], [f"{name}\n{updates:,}" for updates, name in sorted(names.items())])
     axes.set_xlabel("budget, and its updates")
     axes.set_ylabel(display_name(metric))
-    return style.finish(figure, [axes], budgets["recommendation"], path, max_columns=2)
+    gain, *certainty = budgets["recommendation"].split(". ")  # two sentences have room
+    title = ". ".join([gain, *certainty[:1]])
+    return style.finish(figure, [axes], title, path, max_columns=2)

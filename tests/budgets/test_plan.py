@@ -72,6 +72,8 @@ def test_cooldown_in_updates_and_its_shape():
     ("budgets", "kwargs", "message"),
     [
         ([], {}, "budgets is empty. Give the lengths"),
+        (5, {}, r"budgets must be a list of lengths, such as .*, got 5"),
+        (None, {}, "budgets must be a list of lengths"),
         (["0ep"], {}, "a budget must be above 0"),
         (["2ep", "1ep"], {}, r"budgets must rise, but 1ep \(100 updates\) follows 2ep \(200\)"),
         (["1ep", 100], {}, "the budgets 1ep and 100 are both 100 updates"),

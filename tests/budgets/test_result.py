@@ -52,6 +52,14 @@ def test_a_loss_falls_and_is_not_counted_in_points():
     assert "gains 0.2 over 1ep" in found.recommendation
 
 
+@pytest.mark.parametrize(
+    ("values", "metric", "direction", "gain"),
+    [((0.0, 1.0), "eval_accuracy", "max", "100 points"), ((1500.0, 266.0), "eval_perplexity", "min", "1,234")],
+)
+def test_large_gains_are_whole_numbers(values, metric, direction, gain):
+    assert f"gains {gain} over 1ep" in budgets([[value] for value in values], metric, direction).recommendation
+
+
 def test_budget_that_diverged():
     found = budgets([[0.8], [math.nan]])
     assert found.recommended.budget == "1ep"

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import IterableDataset
@@ -143,8 +144,17 @@ def test_more_budgets_continue_the_trunk(make, tmp_path):
     trainer = make()
     steps = count_steps(trainer)
     found = train_budgets(trainer, ["1ep", "1.5ep", "2ep", "3ep"])
-    # 1.5ep = 24 updates branches off at 19, before the end of the trunk at 25, so the trunk is trained again from 12.
-    assert sorted(steps) == sorted([*range(13, 39), *range(20, 25), *range(39, 49)])
+    # 1.5ep = 24 updates branches off at 19. The trunk has no checkpoint there, so the branch begins at the one before, 12.
+    assert sorted(steps) == sorted([*range(26, 39), *range(13, 25), *range(39, 49)])
+    separate = make(
+        "warmup(4) >> hold() >> one_minus_sqrt(over=5)", max_steps=24, output_dir=str(tmp_path / "separate")
+    )
+    separate.train()
+    expected, kept = separate.model.state_dict(), weights(tmp_path / "out" / "budget-1.5ep")
+    assert all(torch.equal(kept[name], expected[name]) for name in expected)
+    for folder in ("trunk", "budget-1.5ep", "budget-3ep"):
+        run = read_run(tmp_path / "out" / folder)
+        assert all(np.isfinite(next(iter(run.lrs(range(run.updates_done)).values()))))
     assert [branch.budget for branch in found.branches] == ["1ep", "2ep", "1.5ep", "3ep"]
     assert [point.budget for point in found.points] == ["1ep", "1.5ep", "2ep", "3ep"]
 
@@ -178,17 +188,19 @@ def test_lr_is_searched_once_for_the_longest_budget(make, tmp_path):
     (tmp_path / "out" / BUDGETS).write_text(
         (tmp_path / "out" / BUDGETS).read_text().replace('"3ep"', '"4ep"').replace('"updates": 48', '"updates": 64')
     )
+    shutil.rmtree(tmp_path / "out" / "trunk")  # a branch has the LR, too
     third = train_budgets(make(cls=Found), ["1ep", "3ep"])
     assert third.learning_rate == found.learning_rate and third.search_updates == found.search_updates
 
 
-def test_metric_and_start(make):
+def test_metric_and_start(make, tmp_path):
     trainer = make(metric_for_best_model="eval_loss", greater_is_better=False)
     found = train_budgets(trainer, ["0.5ep", "1ep"])
     assert (found.metric, found.direction) == ("eval_loss", "min")
     assert found.start["eval_loss"] == pytest.approx(trainer.evaluate()["eval_loss"])
     assert train_budgets(make(), ["0.5ep", "1ep"]).metric == "eval_accuracy"
     assert train_budgets(make(), ["0.5ep", "1ep"], metric="loss").direction == "min"
+    assert '"metric": "eval_loss"' in (tmp_path / "out" / BUDGETS).read_text()
 
 
 def test_branch_is_given_before_it_counts_as_done(make, tmp_path):
@@ -219,6 +231,14 @@ def test_stream(make, data):
     assert [branch.updates for branch in found.branches] == [16, 40]
 
 
+def test_stream_that_ends(make, data, tmp_path):
+    stream = Stream(data(64))
+    stream.rows = iter(stream.rows)
+    with pytest.raises(ScheduleError, match=r"ended after 16 of 32 updates: .* so its data may have ended. Leave out"):
+        train_budgets(make(train=stream, max_steps=40), [10, 40])
+    assert [*list_checkpoints(tmp_path / "out" / "trunk")] == [8]
+
+
 def test_callback_that_ends_the_trunk(make):
     class Stop(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):
@@ -233,6 +253,7 @@ def test_callback_that_ends_the_trunk(make):
     [
         ({}, {"budgets": []}, "budgets is empty"),
         ({}, {"seeds": 0}, "seeds must be a whole number"),
+        ({}, {"metric": 5}, "metric must be the name of a metric, such as 'accuracy', got 5"),
         ({}, {"metric": "acuracy"}, "metric='acuracy' is not among .*: loss, accuracy. Did you mean 'accuracy'"),
         ({"compute_metrics": lambda _: {"entropy": 0.5}}, {"metric": "entropy"}, "whether entropy should rise or fall"),
         ({"cls": Trainer, "schedule": None}, {}, r"Use ScheduledTrainer\(...\), or scheduled\(Trainer\)"),

@@ -30,6 +30,13 @@ def test_means_seeds_recommendation_and_start_are_drawn(data, tmp_path):
     assert (tmp_path / "budgets.png").stat().st_size > 1000
 
 
+def test_title_has_whole_sentences():
+    branches = (Branch("1ep", 100, 20, {"eval_accuracy": 0.7}), Branch("4ep", 400, 80, {"eval_accuracy": 0.9}))
+    found = Budgets("eval_accuracy", "max", branches, "hold()", 1e-4)
+    title = draw_budgets(found.to_data()).get_suptitle().replace("\n", " ")
+    assert title and "…" not in title and found.recommendation.startswith(title)
+
+
 def test_values_that_are_not_finite_are_left_out(data):
     for branch in data["branches"]:
         branch["metrics"]["eval_accuracy"] = None
