@@ -86,6 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = {name: value for name, value in config.items() if name not in _OF_CELLS} | {
         "recipe": Path(command[1]).name
     }
+    if given.storage == _DEFAULTS["storage"]:
+        Path("runs").mkdir(exist_ok=True)
     study = open_study(
         given.storage,
         given.name or f"{given.config.stem} {given.metric}",
@@ -131,6 +133,10 @@ def _merge_file(arguments: argparse.Namespace) -> argparse.Namespace:
             if name not in known:
                 raise ScheduleError(f"{arguments.config}: unknown setting {name!r}.{nearest(name, known)}")
             if name == "set":
+                if not isinstance(value, dict):
+                    raise ScheduleError(
+                        f"{arguments.config}: set takes names and values, e.g. {{num_train_epochs: 2}}, got {value!r}."
+                    )
                 words += [f"--set={each}={setting}" for each, setting in value.items()]
             elif name != "config":
                 words += [

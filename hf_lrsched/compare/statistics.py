@@ -23,7 +23,7 @@ class Difference:
         num_seeds (`int`): The pairs.
         mean (`float`): The mean of (this one's metric − the first one's).
         low (`float`), high (`float`): Its interval: those of all comparisons hold together with 95 % confidence. They are
-            NaN for fewer than two pairs.
+            NaN for fewer than two pairs, and where all pairs differ by the same.
         p_value (`float`): Of the paired t-test, adjusted for the number of comparisons by Holm's method.
         seeds_needed (`int`, *optional*): The pairs with which a difference of this size would be found in 80 % of
             comparisons like this one. `None` where it would take more than 10,000, or where nothing is known of the spread.
@@ -48,7 +48,8 @@ def compare_paired(first: Sequence[float], others: Sequence[Sequence[float]]) ->
     Intervals are Student's, with Bonferroni's correction: each has the confidence 1 − 0.05 / k of k comparisons. The
     p-values are those of the paired t-test, with Holm's correction, which rejects whatever Bonferroni's does, and may reject
     more. Dunnett's test would fit many groups against one control, but it assumes independent groups, and a seed's runs are
-    not. If all differences are equal, there is no spread that a t-test could use, and the p-value is the sign test's.
+    not. If all differences are equal, there is no spread that a t-test could use: the p-value is the sign test's, and there
+    is no interval.
 
     Args:
         first (`Sequence[float]`): The first schedule's metric for each seed.
@@ -94,7 +95,7 @@ def _test(pair: Any, alpha: float) -> tuple[float, float, float]:
         return math.nan, math.nan, math.nan
     if np.ptp(pair) == 0:
         p_value = stats.binomtest(len(pair), len(pair)).pvalue if pair[0] else 1.0
-        return float(p_value), float(pair[0]), float(pair[0])
+        return float(p_value), math.nan, math.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # differences that are equal but for rounding
         found = stats.ttest_1samp(pair, 0.0)

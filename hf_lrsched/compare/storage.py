@@ -127,6 +127,8 @@ def _open_storage(url: str, heartbeat: int) -> Any:
             "is none."
         ) from None
     is_sqlite = parsed.get_backend_name() == "sqlite"
+    if is_sqlite and parsed.database in (None, "", ":memory:"):
+        raise ScheduleError(f"--storage {url} keeps nothing: name a file, e.g. sqlite:///runs/compare.db.")
     if is_sqlite and parsed.database and not Path(parsed.database).resolve().parent.is_dir():
         raise ScheduleError(f"--storage {url}: the folder {Path(parsed.database).parent} does not exist.")
     settings = {"connect_args": {"timeout": _SQLITE_TIMEOUT}} if is_sqlite else {"pool_pre_ping": True}

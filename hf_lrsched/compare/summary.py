@@ -1,6 +1,7 @@
 """What a comparison shows: the table, the file of all runs, the plot, and the report."""
 
 import base64
+import contextlib
 import csv
 import io
 import math
@@ -15,7 +16,7 @@ from ..plots.style import format_lr
 from ..report.html import write_report
 from ..report.tables import Lead, Table
 from ..runs.metrics import display_name
-from ..runs.run import read_run
+from ..runs.run import Run, read_run
 from ..schedules import ScheduleError
 from ..schedules.metric_names import metric_direction
 from .cells import AUTO, Arm, Grid
@@ -146,10 +147,7 @@ class Comparison:
 
     def _make_report(self, folder: Path) -> bytes:
         """The report of one run of each arm, the plot and the table above them."""
-        runs = []
-        for arm in self.grid.arms:
-            paths = (folder / each.cell.folder for each in self.outcomes if each.cell.arm == arm and each.cell.is_run)
-            runs += [read_run(path) for path in list(filter(Path.is_dir, paths))[:1]]
+        runs = [run for arm in self.grid.arms if (run := self._read_one(arm, folder)) is not None]
         image = f"data:image/png;base64,{base64.b64encode(self._draw()).decode()}"
         lead = Lead(
             self.make_table(), image, "A dot for each seed and a box for each schedule; the table has the numbers."
@@ -159,6 +157,15 @@ class Comparison:
             return write_report(runs, path, force=True, lead=lead).read_bytes()
         finally:
             path.unlink(missing_ok=True)
+
+    def _read_one(self, arm: Arm, folder: Path) -> Run | None:
+        """The first run of an arm that is complete, else the first that left something."""
+        outcomes = [each for each in self.outcomes if each.cell.arm == arm and each.cell.is_run]
+        for each in sorted(outcomes, key=lambda outcome: outcome.state != "complete"):
+            # Its folder may be on another machine, or it failed before its training.
+            with contextlib.suppress(ScheduleError):
+                return read_run(folder / each.cell.folder)
+        return None
 
 
 def format_table(table: Table) -> str:

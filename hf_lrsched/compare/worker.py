@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: So many processes may die of a cell before it counts as failed.
 MAX_LOSSES = 3
+#: The seed of searches. No run has it, also not one of a command that is started again with more seeds.
+SEARCH_SEED = 1_000_000
 #: The study's attribute with the numbers of failed trials that are to be repeated.
 _REPEATED = "repeated"
 
@@ -85,6 +87,7 @@ class Worker:
         self.study, self.grid, self.command, self.folder = study, grid, command, folder
         self.metric, self.heartbeat, self.report = metric, heartbeat, report
         self._first_seen: dict[int, float] = {}
+        self._evaluated: set[tuple[int, int]] = set()
 
     def work(self, time_limit: float = math.inf) -> None:
         """Run cells until none is left, also none of a process that may still die.
@@ -204,11 +207,16 @@ class Worker:
         raise optuna.TrialPruned  # a search has no metric
 
     def _search(self, cell: Cell, trial: "optuna.Trial") -> None:
-        # What an interrupted search left is of no use. The seed is one that no run of the comparison has.
+        # What an interrupted search left is of no use.
         shutil.rmtree(self.folder / cell.folder, ignore_errors=True)
-        flags = {"learning_rate": AUTO, "find_lr_only": "true", "seed": self.grid.num_seeds}
+        flags = {"learning_rate": AUTO, "find_lr_only": "true", "seed": SEARCH_SEED}
         folder = self._run(cell, trial, flags)
-        data = json.loads((folder / "lr_search.json").read_text(encoding="utf-8"))
+        try:
+            data = json.loads((folder / "lr_search.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CellFailed(
+                f"the search left no lr_search.json: {error}. The recipe must read --find_lr_only."
+            ) from error
         if data["suggestion"] is None:
             raise CellFailed("the search found no LR")
         trial.set_user_attr("lr", data["suggestion"])
@@ -249,6 +257,9 @@ class Worker:
         if isinstance(self.study.pruner, optuna.pruners.NopPruner) or not cell.is_run:
             return
         for step, value in read_evaluations(folder, self.metric):
+            if (trial.number, step) in self._evaluated:
+                continue
+            self._evaluated.add((trial.number, step))
             trial.report(value, step)
             if trial.should_prune():
                 self._report(cell, f"pruned at update {step} with {self.metric} {value:.4g}")

@@ -21,7 +21,6 @@ def run(tmp_path, monkeypatch):
         encoding="utf-8",
     )
     (tmp_path / "recipes" / "configs" / "a.yaml").write_text("learning_rate: 2e-4\nmax_steps: 5\n", encoding="utf-8")
-    (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
     return lambda *arguments: main(["compare", *arguments])
 
@@ -67,6 +66,13 @@ def test_comparison_from_a_file_and_a_run_that_fails(run, tmp_path, capsys):
 def test_invalid_flags(run, capsys, flags, message):
     assert run("recipes/configs/a.yaml", *flags) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings", ["", "[max_steps=3]"])
+def test_settings_in_the_file_that_have_no_names(run, tmp_path, capsys, settings):
+    (tmp_path / "compare.yaml").write_text(f"config: recipes/configs/a.yaml\nset: {settings}\n", encoding="utf-8")
+    assert run("compare.yaml", *SCHEDULES) == 2
+    assert "set takes names and values" in capsys.readouterr().err
 
 
 def test_unknown_setting_in_the_file(run, tmp_path, capsys):

@@ -79,6 +79,12 @@ def test_text_that_is_no_url(url):
     assert "s3cret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_database_in_memory_is_refused(url):
+    with pytest.raises(ScheduleError, match="keeps nothing: name a file"):
+        open_study(url, "a", {}, **SETTINGS)
+
+
 def test_driver_that_is_not_installed():
     with pytest.raises(
         ImportError, match=r"mysql://me:\*\*\*@host/db needs the driver MySQLdb: pip install mysqlclient"

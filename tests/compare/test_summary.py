@@ -84,6 +84,19 @@ def test_report_has_the_table_and_the_plot(tmp_path, trainer_state):
     assert page.index("seeds needed") < page.index('id="chart"')
 
 
+def test_report_leaves_out_runs_that_cannot_be_read(tmp_path, trainer_state):
+    """The first seed's run failed before its training, and the second's is read."""
+    comparison = make_comparison(num_seeds=2)
+    first, second = comparison.outcomes[0].cell, comparison.outcomes[3].cell
+    comparison = make_comparison(num_seeds=2, run0=Outcome(first, "failed", error="no memory"))
+    for cell in (first, second):
+        (tmp_path / cell.folder).mkdir()
+    (tmp_path / second.folder / "trainer_state.json").write_text(trainer_state, encoding="utf-8")
+    assert comparison.write(tmp_path)[2] == f"wrote {tmp_path / 'accuracy.html'}"
+    page = (tmp_path / "accuracy.html").read_text(encoding="utf-8")
+    assert second.folder in page and first.folder not in page
+
+
 def test_table_in_the_terminal():
     lines = format_table(make_comparison().make_table()).splitlines()
     assert lines[0] == "accuracy of 3 arms, 10 seeds"

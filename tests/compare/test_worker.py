@@ -10,7 +10,8 @@ from optuna.trial import TrialState  # noqa: E402
 
 from hf_lrsched.compare import worker as module  # noqa: E402
 from hf_lrsched.compare.cells import AUTO  # noqa: E402
-from hf_lrsched.compare.worker import MAX_LOSSES, CellFailed, find_metric, read_metrics  # noqa: E402
+from hf_lrsched.compare.storage import open_study  # noqa: E402
+from hf_lrsched.compare.worker import MAX_LOSSES, SEARCH_SEED, CellFailed, find_metric, read_metrics  # noqa: E402
 from hf_lrsched.schedules import ScheduleError  # noqa: E402
 
 from .fake_recipe import COSINE, LINEAR, get_accuracy  # noqa: E402
@@ -77,6 +78,50 @@ def test_search_that_fails_leaves_out_its_runs(make_worker, monkeypatch):
     outcomes = worker.list_outcomes()
     assert {outcome.state for outcome in outcomes} == {"failed"}
     assert outcomes[0].error.startswith("exit status 3") and outcomes[-1].error == "its peak LR was not found"
+
+
+def test_search_of_a_recipe_that_does_not_know_it(make_worker, monkeypatch):
+    worker = make_worker(lrs=(AUTO,))
+    monkeypatch.setattr(module, "run_recipe", lambda command, log, on_poll: 0)
+    worker.work()
+    assert "the search left no lr_search.json" in worker.list_outcomes()[0].error
+
+
+def test_search_has_a_seed_that_no_run_has(make_worker, monkeypatch):
+    worker, seeds = make_worker(lrs=(AUTO,)), []
+    monkeypatch.setattr(
+        module, "run_recipe", lambda command, log, on_poll: log.touch() or seeds.extend(command[2:]) or 3
+    )
+    worker.work()
+    assert {each for each in seeds if each.startswith("--seed=")} == {f"--seed={SEARCH_SEED}"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_run_that_is_worse_than_the_median_is_pruned(make_worker, tmp_path, storage, monkeypatch):
+    """Once five cells are complete; the others are pairs, and a restart does not repeat the pruned one."""
+    worker = make_worker(num_seeds=3)
+    worker.study = open_study(storage, "pruned", {}, maximize=True, heartbeat=1, prune=True)
+    ended = []
+
+    def run_recipe(command, log, on_poll):
+        folder = tmp_path / next(each for each in command if each.startswith("--output_dir=")).partition("=")[2]
+        folder.mkdir(exist_ok=True)
+        accuracy = 0.1 if len(ended) in (2, 5) else 0.5
+        for step in (5, 10):
+            records = [{"step": each, "epoch": each, "eval_accuracy": accuracy} for each in range(5, step + 1, 5)]
+            state = json.dumps({"log_history": records, "global_step": step, "max_steps": 10})
+            (folder / "trainer_state.json").write_text(state, encoding="utf-8")
+            on_poll()
+            on_poll()
+        ended.append(folder.name)
+        return 0
+
+    monkeypatch.setattr(module, "run_recipe", run_recipe)
+    worker.work()
+    worker.work()
+    outcomes = worker.list_outcomes()
+    assert [outcome.state for outcome in outcomes] == ["complete"] * 5 + ["pruned"] and len(ended) == 5
+    assert worker.lines[-1].endswith(f"{outcomes[-1].cell}: pruned at update 5 with accuracy 0.1")
 
 
 def test_process_that_died_gives_its_run_back(make_worker, tmp_path):
