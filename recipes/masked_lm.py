@@ -18,7 +18,7 @@ import torch
 from common.arguments import RecipeArguments
 from common.data import DataArguments, check_texts, describe_sizes, find_column, read_splits, select_rows
 from common.errors import RecipeError
-from common.files import TABLES, Reader, read_lines
+from common.files import TABLES, Reader, is_blank, read_lines
 from common.losses import IGNORED
 from common.masking import MaskAnewEachEpoch, MaskingCollator, mask_split
 from common.model import check_word_ids, load_config_and_tokenizer, load_model, max_length
@@ -99,7 +99,7 @@ def load_data(args: MaskedLMArguments, cache_dir: str | None = None, token: str 
     texts = {}
     for name, split in splits.items():
         check_texts(split, [column])
-        empty = [row for row, text in enumerate(split.values(column)) if not text.strip()]
+        empty = [row for row, text in enumerate(split.values(column)) if is_blank(text)]
         if empty:
             raise RecipeError(f"{split.at(empty[0])}: the text is empty ({len(empty)} such rows). Remove it.")
         rows = select_rows(args, name, split.rows.select_columns([column]))

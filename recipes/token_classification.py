@@ -19,7 +19,7 @@ from common.arguments import RecipeArguments
 from common.conll import SCHEMES, check_entities, complete_tags, guess_scheme, is_entities, read_conll
 from common.data import DataArguments, Split, describe_sizes, find_column, read_splits, select_rows
 from common.errors import RecipeError
-from common.files import TABLES, Reader
+from common.files import TABLES, Reader, is_blank
 from common.labels import check_known_labels, list_labels, order_labels, set_labels
 from common.losses import IGNORED, mean_cross_entropy
 from common.metrics import entity_metrics, tag_metrics
@@ -76,11 +76,13 @@ class TaggedSentences:
         splits (`dict[str, Dataset]`): The splits, with the columns `words` and `tags`.
         names (`tuple[str, ...]`): All tags in the order of their numbers.
         has_entities (`bool`): Whether the tags mark entities (`B-PER`), or stand by themselves (`NOUN`).
+        warnings (`list[str]`): What is doubtful about the data.
     """
 
     splits: dict[str, Dataset]
     names: tuple[str, ...]
     has_entities: bool
+    warnings: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,6 +112,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         description=[
             f"sentences: {describe_sizes(splits)}; {len(names)} tags: {list_labels(names)}",
             f1,
+            *data.warnings,
             *count_cut_texts(splits, max_seq_length),
         ],
     )
@@ -142,7 +145,8 @@ def load_data(
         name: select_rows(args, name, Dataset.from_dict({"words": split.values(words), "tags": tags[name]}))
         for name, split in splits.items()
     }
-    return TaggedSentences(selected, tuple(names), has_entities)
+    warnings = [each for split in splits.values() for each in find_invisible_words(split, words)]
+    return TaggedSentences(selected, tuple(names), has_entities, warnings)
 
 
 def read_tags(split: Split, words: str, column: str) -> list[list[str]]:
@@ -173,6 +177,23 @@ def read_tags(split: Split, words: str, column: str) -> list[list[str]]:
                 raise RecipeError(f"{split.at(row)}, word {number}: {fault}. Correct the row or remove it.")
         found.append([to_name(tag) for tag in tags])
     return found
+
+
+def find_invisible_words(split: Split, words: str) -> list[str]:
+    """Return a warning if a split has words of nothing but zero-width characters."""
+    found = [
+        (row, number)
+        for row, sentence in enumerate(split.values(words))
+        for number, word in enumerate(sentence, start=1)
+        if is_blank(word)
+    ]
+    if not found:
+        return []
+    row, number = found[0]
+    return [
+        f"warning: {split.at(row)}, word {number}: the word has no visible character ({len(found)} such words in the {split.name} "
+        "split). Tokenizers drop such a word, and its tag is neither learned nor counted; remove both, or ignore this."
+    ]
 
 
 def tokenize(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..schedules import Horizon, from_transformers, parse
 from ..schedules.curve import ReactiveShape
@@ -63,9 +64,13 @@ class ExpectedCurve:
         """Whether the run ends within its warmup."""
         return self.peak_update >= self.num_updates
 
-    def matches(self, step: int, factor: float, tolerance: float) -> bool:
-        """Whether a log's factor at a step is this curve's: transformers 5 logs the last update's LR, 4.57 the next one's."""
-        return any(abs(self.at(max(0, t)) - factor) <= tolerance for t in (step - 1, step))
+    def matches(self, steps: Array, factors: Array, tolerance: float) -> NDArray[np.bool_]:
+        """Return for each factor that a log has at a step whether it is this curve's.
+
+        transformers 5 logs the last update's LR, 4.57 the next one's.
+        """
+        differences = [np.abs(self.factor(np.maximum(steps - shift, 0)) - factors) for shift in (1, 0)]
+        return np.min(differences, axis=0) <= tolerance  # type: ignore[no-any-return]
 
     def lowest_after_peak(self) -> float:
         """Return the lowest factor from the peak to the end of the run."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from ..runs.rows import Rows
 from ..schedules import ScheduleError
 from .expected_curve import ExpectedCurve, resolve_curve
 
@@ -86,7 +87,7 @@ class Facts:
         averages_over_processes (`bool`): `average_tokens_across_devices`.
         logging_steps (`float`, *optional*): Where it is set; Trainer's default is 500.
         eval_strategy (`str`, *optional*): `no`, `steps` or `epoch`.
-        log_history (`tuple[Mapping, ...]`): Trainer's.
+        log_history ([`Rows`]): Trainer's.
         updates_done (`int`, *optional*): Updates that are over.
         is_over (`bool`): Whether the run has ended, early or not.
         deepspeed (`Mapping`, *optional*): DeepSpeed's configuration.
@@ -133,7 +134,7 @@ class Facts:
     launch: LaunchFacts | None = None
     deepspeed: Mapping[str, Any] | None = None
     drops_optimizers: bool = False
-    log_history: tuple[Mapping[str, Any], ...] = ()
+    log_history: Rows = field(default_factory=Rows)
     updates_done: int | None = None
     is_over: bool = False
     earlier_stages: tuple["Facts", ...] = ()

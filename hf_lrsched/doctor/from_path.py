@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..runs.files import check_is_file, read_json, read_settings
+from ..runs.json_stream import read_json_with_rows
 from ..schedules import ScheduleError
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, LaunchFacts
@@ -73,7 +74,8 @@ def _facts_from_file(path: Path) -> Facts:
         return facts_from_arguments(path)
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise ScheduleError(f"{path} is not a file that the doctor knows. It checks {_SUPPORTED}.")
-    return _facts_from_mapping(read_settings(path), path)
+    is_json = path.suffix == ".json"
+    return _facts_from_mapping(read_json_with_rows(path, "log_history") if is_json else read_settings(path), path)
 
 
 def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:

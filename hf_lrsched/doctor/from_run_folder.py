@@ -6,9 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..runs.checkpoints import TRAINER_STATE, list_checkpoints
 from ..runs.files import read_json
+from ..runs.json_stream import read_json_with_rows
 from ..runs.record import RUN, Record
+from ..runs.rows import Rows
 from ..runs.run import list_records
 from ..schedules import ScheduleError
 from ..schedules.numbers import is_number
@@ -76,7 +80,7 @@ def facts_from_arguments(path: Path) -> Facts:
 def facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
     """Add what a `trainer_state.json` says to the facts of the run's settings."""
     get, history = GivenSettings(content, facts.source).get, content.get("log_history")
-    if not isinstance(history, list) or not all(isinstance(record, dict) for record in history):
+    if not isinstance(history, Rows) or history.num_lost:
         raise ScheduleError(f"{facts.source}: log_history must be a list of records.")
     done, total = get("global_step", "whole"), get("max_steps", "whole") or 0
     total = total if total > 0 else facts.num_updates
@@ -88,9 +92,9 @@ def facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
         num_train_epochs=epochs if epochs and epochs < 1e9 else None,
         updates_per_epoch=per_epoch,
         has_length=True,
-        log_history=tuple(history),
+        log_history=history,
         updates_done=done,
-        is_over=any("train_runtime" in record for record in history) or _was_stopped(content),
+        is_over="train_runtime" in history.names or _was_stopped(content),
         logging_steps=get("logging_steps", "length") if facts.logging_steps is None else facts.logging_steps,
     )
 
@@ -105,7 +109,7 @@ def _facts_from_stage(folder: Path, before: Facts | None) -> Facts:
     if arguments.is_file():
         facts = facts_from_arguments(arguments)
     if state.is_file():
-        facts = facts_from_trainer_state(replace(facts, source=str(state)), read_json(state))
+        facts = facts_from_trainer_state(replace(facts, source=str(state)), read_json_with_rows(state, "log_history"))
     return _with_scheduler(replace(facts, source=str(folder), model=_model(folder, facts)), folder)
 
 
@@ -137,7 +141,7 @@ def _facts_from_record(folder: Path, source: str) -> Facts:
         updates_per_epoch=start.get("updates_per_epoch", "whole"),
         eval_strategy=None,
         model=ModelFacts(name, is_pretrained=True) if name else facts.model,
-        log_history=tuple(history),
+        log_history=Rows(history),
         updates_done=max((int(row.get("step", 0)) for row in history), default=None),
     )
     scheduler = SchedulerFacts("ScheduleLR", cooled_down=_has_cooldown(record.events))
@@ -236,6 +240,13 @@ def _list_stages(folder: Path) -> list[Path]:
     return [each for each in folders if (each / TRAINER_STATE).is_file()]
 
 
-def _is_beginning(log: tuple[Mapping[str, Any], ...], later: tuple[Mapping[str, Any], ...]) -> bool:
-    """Return whether one log is the beginning of the other. As texts, for NaN is not equal to itself."""
-    return list(map(repr, log)) == list(map(repr, later[: len(log)]))
+def _is_beginning(log: Rows, later: Rows) -> bool:
+    """Return whether one log is the beginning of the other."""
+    later = later[: len(log)]
+    names = {*log.names, *later.names}
+    # What is no finite number is compared as text, for NaN is not equal to itself.
+    return len(log) == len(later) and all(
+        np.array_equal(log.column(name), later.column(name), equal_nan=True)
+        and repr(log.others.get(name, {})) == repr(later.others.get(name, {}))
+        for name in names
+    )

@@ -4,6 +4,7 @@ import ast
 import difflib
 import functools
 import importlib.util
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,8 @@ def find_named(name: Any, folder: Path | None) -> Path | None:
     """Find the file or the folder that a setting names, in the working directory or in the folder of the settings."""
     if not isinstance(name, str) or not name or len(name) > 1000 or "\0" in name:
         return None
-    return next((path for path in (Path(name), *([folder / name] if folder else [])) if path.exists()), None)
+    # Unlike Path.exists, os.path.exists takes a name that is too long for a file.
+    return next((path for path in (Path(name), *([folder / name] if folder else [])) if os.path.exists(path)), None)  # noqa: PTH110
 
 
 def _read_named_json(name: Any, folder: Path | None) -> dict[str, Any] | None:

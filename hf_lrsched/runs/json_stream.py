@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 from ..schedules import ScheduleError
 from .files import check_is_file, read_json
-from .rows import Row, Rows
+from .rows import Rows
 
 #: Characters that are read at once. Every value but the long list is expected to be shorter.
 _CHUNK = 4_000_000
@@ -24,7 +24,7 @@ def read_json_with_rows(path: Path, key: str) -> dict[str, Any]:
 
     Args:
         path (`Path`): The file.
-        key (`str`): The name of the list. What is no record in it is left out.
+        key (`str`): The name of the list. What is no record in it is left out, and counted in `num_lost`.
 
     Raises:
         ScheduleError: The path is no regular file, or it holds no JSON object.
@@ -32,7 +32,10 @@ def read_json_with_rows(path: Path, key: str) -> dict[str, Any]:
     check_is_file(path)
     if path.stat().st_size <= _CHUNK:
         content = read_json(path)
-        return {name: _as_rows(value) if name == key else value for name, value in content.items()}
+        return {
+            name: _make_rows(value) if name == key and isinstance(value, list) else value
+            for name, value in content.items()
+        }
     try:
         with path.open(encoding="utf-8-sig") as file:
             return dict(_read_object(_Reader(file), key))
@@ -44,12 +47,20 @@ def read_json_with_rows(path: Path, key: str) -> dict[str, Any]:
         ) from error
 
 
-def _as_rows(value: Any) -> Any:
-    return Rows(filter(_is_record, value)) if isinstance(value, list) else value
+def _make_rows(values: Iterable[Any]) -> Rows:
+    num_lost = 0
 
+    def keep_records() -> Iterator[Any]:
+        nonlocal num_lost
+        for value in values:
+            if isinstance(value, dict):
+                yield value
+            else:
+                num_lost += 1
 
-def _is_record(value: Any) -> bool:
-    return isinstance(value, dict)
+    rows = Rows(keep_records())
+    rows.num_lost = num_lost
+    return rows
 
 
 def _read_object(reader: "_Reader", key: str) -> Iterator[tuple[str, Any]]:
@@ -59,7 +70,7 @@ def _read_object(reader: "_Reader", key: str) -> Iterator[tuple[str, Any]]:
         name = reader.read_value()
         reader.take(":")
         is_list = name == key and reader.peek() == "["
-        yield name, Rows(reader.read_records()) if is_list else reader.read_value()
+        yield name, _make_rows(reader.read_records()) if is_list else reader.read_value()
         separator = reader.take(",}")
     if reader.peek():
         raise ValueError("there is more after its end")
@@ -72,7 +83,8 @@ class _Reader:
         self._file, self._text, self._at, self._is_new = file, "", 0, True
 
     def _read_more(self) -> bool:
-        chunk = self._file.read(_CHUNK)
+        # At least as much as is left, so that a long value is not parsed again and again.
+        chunk = self._file.read(max(_CHUNK, len(self._text) - self._at))
         self._text, self._at, self._is_new = self._text[self._at :] + chunk, 0, True
         return bool(chunk)
 
@@ -106,8 +118,8 @@ class _Reader:
                 if error.pos < len(self._text) - _MAX_CUT or not self._read_more():
                     raise
 
-    def read_records(self) -> Iterator[Row]:
-        """Read the records of a list, as many at once as possible."""
+    def read_records(self) -> Iterator[Any]:
+        """Read the items of a list of records, as many at once as possible."""
         self.take("[")
         separator = "]" if self.peek() == "]" else ","
         if separator == "]":
@@ -120,7 +132,7 @@ class _Reader:
             if records is None:
                 records = [self.read_value()]
                 separator = self.take(",]")
-            yield from filter(_is_record, records)
+            yield from records
 
     def _parse_until(self, cut: int) -> list[Any] | None:
         """Parse what comes before a comma; `None` if the comma is within a record or behind the list."""

@@ -44,7 +44,7 @@ class Rows(Sequence[Row]):
         self._fractional: set[str] = set()
         #: By column and row: what is not a finite number, such as a text, a list, `None` or NaN.
         self.others: dict[str, dict[int, Any]] = {}
-        #: Lines of the file that were no rows.
+        #: Lines of the file, or items of its list, that were no rows.
         self.num_lost = 0
         rows = iter(rows)
         while block := list(islice(rows, _BLOCK)):

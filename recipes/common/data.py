@@ -13,7 +13,7 @@ from datasets import ClassLabel, Dataset
 from hf_lrsched.schedules.errors import nearest
 
 from .errors import RecipeError, errors_as
-from .files import TABLES, FileOptions, Part, Reader, find_paths, read_part
+from .files import TABLES, FileOptions, Part, Reader, find_paths, is_blank, read_part
 
 
 @dataclass
@@ -179,7 +179,7 @@ def find_empty_texts(split: Split, columns: Sequence[str]) -> list[str]:
     """Return a warning for each column with empty texts."""
     warnings = []
     for column in columns:
-        empty = [row for row, text in enumerate(split.values(column)) if not text.strip()]
+        empty = [row for row, text in enumerate(split.values(column)) if is_blank(text)]
         if empty:
             warnings.append(
                 f"warning: {split.at(empty[0])}: the text in column {column!r} is empty ({len(empty)} such rows in the {split.name} "

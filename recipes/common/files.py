@@ -5,6 +5,7 @@ import csv
 import glob
 import json
 import re
+import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -269,10 +270,15 @@ def read_arrow(path: Path, options: FileOptions) -> Part:
         return Part(str(path), _load(kind, path, options))
 
 
+def is_blank(text: str) -> bool:
+    """Return whether a text has nothing but spaces, control characters and zero-width characters, which tokenizers drop."""
+    return all(letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf") for letter in text)
+
+
 def read_lines(path: Path, options: FileOptions) -> Part:
     """Read a text file whose lines are the rows of a column `text`. Empty lines are no rows."""
     lines = read_text(path, options.encoding).split("\n")
-    kept = [number for number, line in enumerate(lines, start=1) if line.strip()]
+    kept = [number for number, line in enumerate(lines, start=1) if not is_blank(line)]
     return Part(
         str(path),
         Dataset.from_dict({"text": [lines[number - 1].strip() for number in kept]}),

@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from .data import Split, check_texts
 from .errors import RecipeError
-from .files import FileOptions, Part, invalid_json, read_json, read_text
+from .files import FileOptions, Part, invalid_json, is_blank, read_json, read_text
 
 _COLUMNS = ("question", "context")
 _KINDS = {list: "a list", str: "a text", int: "a whole number"}
@@ -70,7 +70,7 @@ def check_questions(split: Split) -> Dataset:
     check_texts(split, _COLUMNS)
     rows = split.rows
     for column in _COLUMNS:
-        empty = next((row for row, text in enumerate(split.values(column)) if not text.strip()), None)
+        empty = next((row for row, text in enumerate(split.values(column)) if is_blank(text)), None)
         if empty is not None:
             raise RecipeError(f"{split.at(empty)}: the {column} is empty. Remove the row.")
     if "answers" not in rows.column_names:

@@ -27,9 +27,9 @@ def make_rows(log_history: Sequence[dict[str, Any]]) -> list[Row]:
     """Make one row per evaluation: epoch, update, LR used, training loss, validation loss, metrics.
 
     The training loss is the mean over the updates since the previous evaluation. Without any evaluation there is one row
-    per training record.
+    per training record. A run that ends early within an epoch may be evaluated twice at its end, which is one row.
     """
-    evaluations = [record for record in log_history if "eval_loss" in record]
+    evaluations = list({record["step"]: record for record in log_history if "eval_loss" in record}.values())
     if not evaluations:
         return [_row(record, record["loss"]) for record in log_history if "loss" in record]
     starts = [0, *(record["step"] for record in evaluations)]

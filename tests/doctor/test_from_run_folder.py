@@ -8,6 +8,8 @@ import torch
 
 from hf_lrsched import ScheduledTrainer, diagnose
 from hf_lrsched.doctor import get_facts
+from hf_lrsched.runs import json_stream
+from hf_lrsched.runs.rows import Rows
 from tests.doctor.configurations import NAN, Run, Stage, lambda_state, linear_log, write_json, write_yaml
 from tests.doctor.files import archive, checks_of
 
@@ -16,6 +18,15 @@ def test_state_without_arguments_is_checked(tmp_path):
     records = [{"step": 10, "loss": 0.0, "grad_norm": NAN, "learning_rate": 1e-5}]
     path = write_json(tmp_path / "trainer_state.json", {"log_history": records, "max_steps": 20, "global_step": 10})
     assert checks_of(path) == checks_of(tmp_path) == {"hidden_nan"}
+
+
+def test_long_log_is_read_piece_by_piece(tmp_path, monkeypatch):
+    run = Run(Stage(40, 80, history=linear_log(40, 120)), Stage(60, 80, history=linear_log(60, 120))).write(tmp_path)
+    whole = get_facts(run)
+    monkeypatch.setattr(json_stream, "_CHUNK", 100)
+    facts = get_facts(run)
+    assert isinstance(facts.log_history, Rows) and facts.log_history == whole.log_history
+    assert (facts.earlier_stages[0].log_history, facts.foreign_checkpoints) == (whole.earlier_stages[0].log_history, ())
 
 
 def test_optimizer_is_read_without_tensors(tmp_path):

@@ -99,3 +99,8 @@ def saved(folder, content):
     path = folder / "training_args.bin"
     path.write_bytes(content.getvalue())
     return path
+
+
+def test_named_file_whose_name_is_too_long_is_not_there(tmp_path):
+    settings = {"learning_rate": 2e-5, **dict.fromkeys(("deepspeed", "resume_from_checkpoint"), "x" * 300)}
+    assert checks_of(write_json(tmp_path / "settings.json", settings)) == set()

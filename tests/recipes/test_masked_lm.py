@@ -191,7 +191,7 @@ def test_column_of_a_table(main, settings, data_folder, tmp_path):
     ],
 )
 def test_invalid(main, settings, given, message, tmp_path, capfd):
-    (tmp_path / "blank.csv").write_text('text\ngood film\n""\n')
+    (tmp_path / "blank.csv").write_text('text\ngood film\n"\u200b"\n', encoding="utf-8")
     given = {name: str(value).replace("{blank}", str(tmp_path / "blank.csv")) for name, value in given.items()}
     assert main({**settings, **given}) == 2
     assert message in capfd.readouterr().err

@@ -230,7 +230,7 @@ def test_invalid_squad_files(tmp_path):
     file.write_text(json.dumps(content))
     with pytest.raises(Exception, match=r"squad\.json, article 1, a question: 'question' is missing"):
         load(file)
-    file.write_text(json.dumps(make_squad([("  ", "long")])))
+    file.write_text(json.dumps(make_squad([(" \u200b", "long")])))
     with pytest.raises(Exception, match="question '0': the question is empty"):
         load(file)
     file.write_text(json.dumps(make_squad([("q", None)])))

@@ -399,8 +399,9 @@ def test_checkpoint_with_other_labels(recipe, flags, tmp_path, capfd):
     assert recipe({**settings, "ignore_mismatched_sizes": "true"}) == 0
 
 
-def test_empty_texts_draw_a_warning(recipe, flags, tmp_path, capfd):
-    file = write_rows(tmp_path / "train.csv", [("good film", "good"), ("", "bad"), ("bad film", "bad")])
+@pytest.mark.parametrize("empty", ["", "\u200b\u2060"])
+def test_empty_texts_draw_a_warning(recipe, flags, tmp_path, capfd, empty):
+    file = write_rows(tmp_path / "train.csv", [("good film", "good"), (empty, "bad"), ("bad film", "bad")])
     assert recipe({**flags, "train_file": file, "max_steps": 2}) == 0
     assert (
         f"warning: {file}, row 2: the text in column 'text' is empty (1 such rows in the train split)"

@@ -187,6 +187,15 @@ def test_invalid_rows(tmp_path, row, message):
         load(train_file=file)
 
 
+def test_word_of_zero_width_characters_draws_a_warning(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"tokens": ["a", "\u200b\ufeff", "\u200e"], "tags": ["O", "B-X", "O"]}))
+    (warning,) = load(train_file=file).warnings
+    assert warning.startswith(
+        f"warning: {file}, row 1, word 2: the word has no visible character (2 such words in the train"
+    )
+
+
 def test_entities_that_begin_with_i(tmp_path):
     file = write_conll(tmp_path / "a.conll", [("film plot", "I-X I-X"), ("a", "O")], separator=" ")
     with pytest.raises(Exception, match="--tag_scheme iob1"):

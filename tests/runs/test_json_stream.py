@@ -40,8 +40,16 @@ def test_content(tmp_path, monkeypatch, name, indent, chunk):
 def test_what_is_no_record_is_left_out(tmp_path):
     path = tmp_path / "state.json"
     path.write_text('{"log_history": [1, {"step": 1}, null, [], {"step": NaN}]}')
-    first, second = read_json_with_rows(path, "log_history")["log_history"]
-    assert first == {"step": 1} and math.isnan(second["step"])
+    rows = read_json_with_rows(path, "log_history")["log_history"]
+    assert rows[0] == {"step": 1} and math.isnan(rows[1]["step"]) and len(rows) == 2
+    assert rows.num_lost == 3
+
+
+def test_long_value_is_not_parsed_again_with_each_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_stream, "_CHUNK", 1)
+    path, content = tmp_path / "state.json", {"long": [*range(100_000)], "log_history": ROWS}  # minutes, if it were
+    path.write_text(json.dumps(content))
+    assert read_json_with_rows(path, "log_history") == content
 
 
 @pytest.mark.parametrize("chunk", [1, 3])

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from ...schedules.numbers import is_finite_number
+import numpy as np
+
 from ..expected_curve import ExpectedCurve
 from ..facts import Facts
 from ..finding import Finding
@@ -134,12 +135,13 @@ def _count_cut_off(facts: Facts, curve: ExpectedCurve) -> int | None:
     done = facts.updates_done
     if not facts.is_over or curve.is_nominal or not done or done >= curve.num_updates:
         return None
-    records = [record for record in facts.log_history if is_finite_number(record.get("learning_rate"))]
-    if not records or not facts.learning_rate:
+    steps, lrs = facts.log_history.column("step"), facts.log_history.column("learning_rate")
+    last = np.flatnonzero(np.isfinite(lrs))[-1:]
+    if not last.size or not facts.learning_rate:
         return done
     # The log follows another curve where a scheduler was passed, which is in no settings.
-    step, factor = records[-1].get("step"), records[-1]["learning_rate"] / facts.learning_rate
-    return done if isinstance(step, int) and curve.matches(step, factor, _TOLERANCE) else None
+    is_same = (steps[last] % 1 == 0) & curve.matches(steps[last], lrs[last] / facts.learning_rate, _TOLERANCE)
+    return done if is_same.all() else None
 
 
 CHECKS = (long_warmup, peak_not_reached, ends_mid_schedule, doubtful_schedule)

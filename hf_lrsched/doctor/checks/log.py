@@ -20,7 +20,7 @@ def no_lr_logged(facts: Facts) -> Iterator[Finding]:
     https://github.com/wandb/wandb/issues/1534, https://github.com/Lightning-AI/pytorch-lightning/issues/4375. A run below
     500 updates with the default is a note: it trains as intended.
     """
-    total, names = facts.num_updates, {name for record in facts.log_history for name in record}
+    total, names = facts.num_updates, set(facts.log_history.names)
     every = _DEFAULT if facts.logging_steps is None else facts.logging_steps
     report, what = warning, None
     if facts.log_history:
@@ -50,13 +50,15 @@ def hidden_nan(facts: Facts) -> Iterator[Finding]:
 
     https://github.com/huggingface/transformers/issues/13619, https://github.com/huggingface/trl/issues/6702.
     """
-    nonfinite = [record for record in facts.log_history if _is_nonfinite(record, facts.fp16)]
+    log = facts.log_history
+    doubtful = {place for name in ("loss", "eval_loss", "grad_norm") for place in log.others.get(name, ())}
+    nonfinite = [record for record in map(log.__getitem__, sorted(doubtful)) if _is_nonfinite(record, facts.fp16)]
     if nonfinite:
         first, hidden = nonfinite[0], sum(record.get("loss") == 0 for record in nonfinite)
         loss, norm = first.get("loss", first.get("eval_loss")), first.get("grad_norm", "unknown")
         yield error(
             f"the loss was NaN or infinite, first at update {first.get('step', '?')}: loss {loss}, gradient norm {norm}",
-            f"{len(nonfinite)} of {len(facts.log_history)} records show it"
+            f"{len(nonfinite)} of {len(log)} records show it"
             + (f", {hidden} of them as a loss of 0.0 (logging_nan_inf_filter)" if hidden else ""),
             "Set logging_nan_inf_filter: false to see it; lower learning_rate, lengthen the warmup, or train in bf16 or fp32",
         )

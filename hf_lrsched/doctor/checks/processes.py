@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+import numpy as np
+
+from ...runs.rows import Rows
 from ...schedules.errors import brief
-from ...schedules.numbers import is_finite_number
 from ..facts import Facts
 from ..finding import Finding
 from .format import error, note, warning
@@ -87,15 +88,13 @@ def engine_ignores_schedule(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _loss_ratio(history: tuple[Mapping[str, Any], ...]) -> float | None:
-    """The latest training loss, as a multiple of the next evaluation loss."""
-    training = ratio = None
-    for record in history:
-        loss, evaluation = record.get("loss"), record.get("eval_loss")
-        training = float(loss) if is_finite_number(loss) else training
-        if training is not None and is_finite_number(evaluation) and evaluation > 0:
-            ratio = training / evaluation
-    return ratio
+def _loss_ratio(history: Rows) -> float | None:
+    """Return the latest training loss that an evaluation follows, as a multiple of the evaluation's loss."""
+    losses, evaluations = history.column("loss"), history.column("eval_loss")
+    for evaluation in np.flatnonzero(evaluations > 0)[-1:]:
+        for training in np.flatnonzero(np.isfinite(losses[: evaluation + 1]))[-1:]:
+            return float(losses[training] / evaluations[evaluation])
+    return None
 
 
 CHECKS = (loss_multiplied, single_process, engine_ignores_schedule)

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...schedules.numbers import is_finite_number
 from ..expected_curve import ExpectedCurve
 from ..facts import Facts
 from ..finding import Finding
@@ -79,17 +78,16 @@ def _from_log(facts: Facts) -> Iterator[Finding]:
     curve, peak = facts.curve, facts.learning_rate
     if curve is None or curve.is_nominal or peak is None or facts.uses_our_trainer or not peak > 0:
         return
-    records = [
-        (record["step"], float(record["learning_rate"]))
-        for record in facts.log_history
-        if is_finite_number(record.get("learning_rate")) and isinstance(record.get("step"), int) and record["step"] > 0
-    ]
-    fits = [curve.matches(step, lr / peak, _TOLERANCE) for step, lr in records]
-    last = max((index for index, fit in enumerate(fits) if not fit), default=None)
-    # Curves of any kind may meet at 0; the log must follow this one while its LR is still high.
-    if last is None or sum(curve.at(step - 1) > _LOW for step, _ in records[last + 1 :]) < 2:
+    steps, lrs = facts.log_history.column("step"), facts.log_history.column("learning_rate")
+    is_known = (steps > 0) & (steps % 1 == 0) & np.isfinite(lrs)
+    steps, lrs = steps[is_known], lrs[is_known]
+    if not steps.size or (fits := curve.matches(steps, lrs / peak, _TOLERANCE)).all():
         return
-    step, lr = records[last]
+    last = int(np.flatnonzero(~fits)[-1])
+    # Curves of any kind may meet at 0; the log must follow this one while its LR is still high.
+    if (curve.factor(steps - 1) > _LOW)[last + 1 :].sum() < 2:
+        return
+    step, lr = int(steps[last]), lrs[last]
     yield warning(
         f"up to update {step} the log follows another curve than {curve.text} over {curve.num_updates} updates",
         f"At update {step} the LR was {lr:.3g}, not {peak * curve.at(step - 1):.3g}: the run was resumed with other settings, and "
