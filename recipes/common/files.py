@@ -25,6 +25,7 @@ from .errors import RecipeError, errors_as
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DELIMITERS = {",": ",", ";": ";", "\t": "\t", "|": "|", "comma": ",", "semicolon": ";", "tab": "\t", "\\t": "\t"}
 _BLOCK = 1 << 22
+csv.field_size_limit(2**31 - 1)  # csv's own is 131,072 characters, and a text may be longer
 #: How packed files begin.
 _PACKED = {b"PK\x03\x04": "a ZIP archive or an Excel workbook", b"\x1f\x8b": "a gzip archive"}
 _BINARY = (".parquet", ".arrow")
@@ -179,11 +180,11 @@ def _check_header(path: Path, encoding: str, delimiter: str) -> None:
     with path.open(encoding=encoding, newline="") as file:
         rows = csv.reader(file, delimiter=delimiter)
         header = next(rows)
+        twice = next((name for name in header if header.count(name) > 1), None)
+        if twice:
+            raise RecipeError(f"{path}, line 1: two columns are called {twice!r}. Rename one of them.")
         if not any(rows):
             raise RecipeError(f"{path} has no rows below its header line {delimiter.join(header)!r}.")
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice:
-        raise RecipeError(f"{path}, line 1: two columns are called {twice!r}. Rename one of them.")
 
 
 def _explain(error: BaseException, path: Path, encoding: str, delimiter: str) -> str:

@@ -117,6 +117,12 @@ def test_saved_splits(tmp_path):
         read_splits(DataArguments(dataset_name=str(tmp_path / "saved" / "train")))
 
 
+@pytest.mark.parametrize("delimiter", [None, ","])
+def test_cell_longer_than_csv_takes(read, tmp_path, delimiter):
+    rows = [("word, " * 50_000, "x"), ("short", "y")]
+    assert as_rows(read(write_csv(tmp_path / "a.csv", rows), delimiter=delimiter)) == rows
+
+
 UNREADABLE = {
     "more cells than columns": (
         "text,label\na,x\na,b,x\n",
@@ -124,6 +130,7 @@ UNREADABLE = {
     ),
     "more cells in all rows": ("text,label\na,x,\nb,x,\n", "row 1 .line 2. has 3 cells"),
     "open quote": ('text,label\n"a,x\nb,x\n', "can't be read: .*Is a quote never closed"),
+    "long open quote": ('text,label\n"a,x\n' + "b,x\n" * 50_000, "can't be read: .*Is a quote never closed"),
     "only spaces": ("  \n", "a.csv is empty"),
     "no rows": ("text,label\n", "a.csv has no rows below its header line 'text,label'"),
     "two columns of one name": ("text,label,label\na,x,y\n", "a.csv, line 1: two columns are called 'label'"),
