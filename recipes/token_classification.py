@@ -12,14 +12,29 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from common.arguments import RecipeArguments
-from common.conll import SCHEMES, check_entities, complete_tags, guess_scheme, is_entities, read_conll
-from common.data import DataArguments, Split, describe_sizes, find_column, read_splits, select_rows
+from common.conll import (
+    SCHEMES,
+    check_entities,
+    complete_tags,
+    find_invisible_words,
+    guess_scheme,
+    is_entities,
+    read_conll,
+    read_tags,
+)
+from common.data import (
+    DataArguments,
+    describe_sizes,
+    find_column,
+    read_splits,
+    select_rows,
+)
 from common.errors import RecipeError
-from common.files import TABLES, Reader, is_blank
+from common.files import TABLES, Reader
 from common.labels import check_known_labels, list_labels, order_labels, set_labels
 from common.losses import IGNORED, mean_cross_entropy
 from common.metrics import entity_metrics, tag_metrics
@@ -34,6 +49,9 @@ _WORDS, _TAGS = ("tokens", "words"), ("ner_tags", "tags", "pos_tags", "labels")
 @dataclass
 class TokenClassificationArguments(DataArguments):
     """What to train and evaluate on: sentences as lists of words, with a tag for each word."""
+
+    # The loss is a mean over the words of an update. With similar lengths, a word of a short sentence would count for more.
+    groups_by_length: ClassVar[bool] = False
 
     text_column_name: str | None = field(
         default=None, metadata={"help": f"The column of words. Default: {' or '.join(_WORDS)}."}
@@ -147,53 +165,6 @@ def load_data(
     }
     warnings = [each for split in splits.values() for each in find_invisible_words(split, words)]
     return TaggedSentences(selected, tuple(names), has_entities, warnings)
-
-
-def read_tags(split: Split, words: str, column: str) -> list[list[str]]:
-    """Return the tags of each sentence by name, after checking its words."""
-    find_column(split, words, (), "text_column_name")
-    find_column(split, column, (), "label_column_name")
-    feature = getattr(split.rows.features[column], "feature", None)
-    to_name = feature.int2str if hasattr(feature, "int2str") else str
-    found = []
-    for row, (sentence, tags) in enumerate(zip(split.values(words), split.values(column), strict=True)):
-        if not isinstance(sentence, list) or not isinstance(tags, list):
-            raise RecipeError(
-                f"{split.at(row)}: columns {words!r} and {column!r} must hold lists of words and of tags."
-            )
-        if not sentence:
-            raise RecipeError(f"{split.at(row)}: the sentence is empty. Remove it.")
-        if len(sentence) != len(tags):
-            raise RecipeError(f"{split.at(row)}: {len(sentence)} words, but {len(tags)} tags.")
-        for number, (word, tag) in enumerate(zip(sentence, tags, strict=True), start=1):
-            fault = None
-            if not isinstance(word, str):
-                fault = f"{word!r} is not a text"
-            elif not word.strip():
-                fault = "the word is empty"
-            elif tag in (None, "") or (hasattr(feature, "int2str") and tag < 0):
-                fault = "the tag is missing"
-            if fault:
-                raise RecipeError(f"{split.at(row)}, word {number}: {fault}. Correct the row or remove it.")
-        found.append([to_name(tag) for tag in tags])
-    return found
-
-
-def find_invisible_words(split: Split, words: str) -> list[str]:
-    """Return a warning if a split has words of nothing but zero-width characters."""
-    found = [
-        (row, number)
-        for row, sentence in enumerate(split.values(words))
-        for number, word in enumerate(sentence, start=1)
-        if is_blank(word)
-    ]
-    if not found:
-        return []
-    row, number = found[0]
-    return [
-        f"warning: {split.at(row)}, word {number}: the word has no visible character ({len(found)} such words in the {split.name} "
-        "split). Tokenizers drop such a word, and its tag is neither learned nor counted; remove both, or ignore this."
-    ]
 
 
 def tokenize(

@@ -134,7 +134,7 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
     if find_lr:
         del given["learning_rate"]
     with errors_as("settings", ValueError, TypeError, ImportError):
-        arguments = RecipeArguments(*parser.parse_dict(_defaults(given) | given), find_lr=find_lr)
+        arguments = RecipeArguments(*parser.parse_dict(_defaults(given, data_arguments) | given), find_lr=find_lr)
     training = arguments.training
     _check_numbers(training)
     refuse_split_launch(training)
@@ -150,13 +150,13 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
     return arguments
 
 
-def _defaults(given: dict[str, Any]) -> dict[str, Any]:
+def _defaults(given: dict[str, Any], data_arguments: type[DataArguments]) -> dict[str, Any]:
     """Return the settings whose defaults differ from TrainingArguments'."""
     known = {each.name for each in fields(TrainingArguments)}
     # transformers 4.57 and 5 have different names for batches of texts of similar length.
     grouped = {"train_sampling_strategy": "group_by_length"} if "train_sampling_strategy" in known else {}
     return {
-        **(grouped or {"group_by_length": True}),
+        **((grouped or {"group_by_length": True}) if data_arguments.groups_by_length else {}),
         "eval_strategy": "epoch" if {"validation_file", "dataset_name"} & set(given) else "no",
         "per_device_eval_batch_size": 32,  # evaluation keeps no gradients, so more than in training fits
         "save_strategy": "epoch",

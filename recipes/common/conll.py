@@ -6,9 +6,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from .data import Split
+from .data import Split, find_column
 from .errors import RecipeError
-from .files import FileOptions, Part, read_text
+from .files import FileOptions, Part, is_blank, read_text
 
 SCHEMES = ("iob2", "iob1", "iobes")
 _ENTITY = re.compile(r"O|[BIESUL]-.+")
@@ -75,3 +75,50 @@ def check_entities(split: Split, sentences: Sequence[Sequence[str]], scheme: str
                     f"{split.at(row)}, word {position + 1}: {tag} follows {before}, so the entity has no begin. Write B-{tag[2:]}, or, "
                     "if entities begin with I in these files, set --tag_scheme iob1."
                 )
+
+
+def read_tags(split: Split, words: str, column: str) -> list[list[str]]:
+    """Return the tags of each sentence by name, after checking its words."""
+    find_column(split, words, (), "text_column_name")
+    find_column(split, column, (), "label_column_name")
+    feature = getattr(split.rows.features[column], "feature", None)
+    to_name = feature.int2str if hasattr(feature, "int2str") else str
+    found = []
+    for row, (sentence, tags) in enumerate(zip(split.values(words), split.values(column), strict=True)):
+        if not isinstance(sentence, list) or not isinstance(tags, list):
+            raise RecipeError(
+                f"{split.at(row)}: columns {words!r} and {column!r} must hold lists of words and of tags."
+            )
+        if not sentence:
+            raise RecipeError(f"{split.at(row)}: the sentence is empty. Remove it.")
+        if len(sentence) != len(tags):
+            raise RecipeError(f"{split.at(row)}: {len(sentence)} words, but {len(tags)} tags.")
+        for number, (word, tag) in enumerate(zip(sentence, tags, strict=True), start=1):
+            fault = None
+            if not isinstance(word, str):
+                fault = f"{word!r} is not a text"
+            elif not word.strip():
+                fault = "the word is empty"
+            elif tag in (None, "") or (hasattr(feature, "int2str") and tag < 0):
+                fault = "the tag is missing"
+            if fault:
+                raise RecipeError(f"{split.at(row)}, word {number}: {fault}. Correct the row or remove it.")
+        found.append([to_name(tag) for tag in tags])
+    return found
+
+
+def find_invisible_words(split: Split, words: str) -> list[str]:
+    """Return a warning if a split has words of nothing but zero-width characters."""
+    found = [
+        (row, number)
+        for row, sentence in enumerate(split.values(words))
+        for number, word in enumerate(sentence, start=1)
+        if is_blank(word)
+    ]
+    if not found:
+        return []
+    row, number = found[0]
+    return [
+        f"warning: {split.at(row)}, word {number}: the word has no visible character ({len(found)} such words in the {split.name} "
+        "split). Tokenizers drop such a word, and its tag is neither learned nor counted; remove both, or ignore this."
+    ]

@@ -25,6 +25,8 @@ class DataArguments:
     lists: ClassVar[tuple[str, ...]] = ()
     #: The formats of files by their endings.
     readers: ClassVar[Mapping[str, Reader]] = TABLES
+    #: Whether the texts of an update have similar lengths by default.
+    groups_by_length: ClassVar[bool] = True
 
     dataset_name: str | None = field(default=None, metadata={"help": "A dataset on the Hub, or a folder with one."})
     dataset_config_name: str | None = field(default=None, metadata={"help": "Its configuration, e.g. sst2 of glue."})

@@ -54,6 +54,16 @@ def test_conll_run(main, settings):
     assert list(labels.values()) == ["O", "B-ART", "I-ART", "B-PER", "I-PER"]
 
 
+def test_updates_are_random_samples_of_the_words(main, settings):
+    import torch
+
+    assert main({**settings, "save_strategy": "no"}) == 0
+    args = torch.load(Path(settings["output_dir"], "training_args.bin"), weights_only=False)
+    assert getattr(args, "train_sampling_strategy", "random") == "random" and not getattr(
+        args, "group_by_length", False
+    )
+
+
 def load(**settings):
     from token_classification import TokenClassificationArguments, load_data
 
