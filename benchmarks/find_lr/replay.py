@@ -173,6 +173,12 @@ def main() -> None:
     )
     print(f"settings of the first half ({', '.join(shared)}).")
     print(
+        "Afterwards one rule was added: where no probe learned anything, the suggestion is the first LR of the search. It"
+    )
+    print(
+        "changes one setting of the measured half, messages/scratch, whose regret was 8.80 before (mean of the half: 2.40).\n"
+    )
+    print(
         "Full runs are missing for Adafactor and SGD: those settings, three seeds of all, and the range tests, Prodigy and"
     )
     print("D-Adaptation are not in this table.\n")
