@@ -100,20 +100,32 @@ def test_rollback_of_a_peft_adapter(make_trainer):
     assert all(torch.equal(weights[15][name], each) for name, each in weights[12].items())
 
 
-def test_optimizers_that_step_in_the_backward_pass_are_refused(make_trainer):
+@pytest.mark.parametrize(
+    "optim",
+    [
+        "lomo",
+        pytest.param("adalomo", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="AdaLomo needs CUDA")),
+    ],
+)
+def test_optimizers_that_step_in_the_backward_pass_are_refused(make_trainer, optim):
     pytest.importorskip("lomo_optim", reason="needs lomo-optim: pip install .[integrations]")
-    trainer = make_trainer(cls=Trainer, callbacks=[LossGuard()], optim="lomo")
-    with pytest.raises(ScheduleError, match=r"LossGuard does not work with Lomo: it steps within the backward pass"):
+    trainer = make_trainer(cls=Trainer, callbacks=[LossGuard()], optim=optim)
+    with pytest.raises(
+        ScheduleError, match=r"LossGuard does not work with (Ada)?Lomo: it steps within the backward pass"
+    ):
         trainer.train()
 
 
-def test_optimizers_that_step_in_gradient_hooks_are_refused(make_trainer):
-    pytest.importorskip("galore_torch", reason="needs galore-torch: pip install .[integrations]")
-    trainer = make_trainer(
-        cls=Trainer, callbacks=[LossGuard()], optim="galore_adamw_layerwise", optim_target_modules=["encoder"]
-    )
+@pytest.mark.parametrize(
+    ("optim", "library"), [("galore_adamw_layerwise", "galore_torch"), ("apollo_adamw_layerwise", "apollo_torch")]
+)
+def test_optimizers_that_step_in_gradient_hooks_are_refused(make_trainer, optim, library):
+    pytest.importorskip(library, reason=f"needs {library.replace('_', '-')}: pip install .[integrations]")
+    settings = {"optim": optim, "optim_target_modules": ["encoder"]}
     with pytest.raises(ScheduleError, match="it steps within the backward pass"):
-        trainer.train()
+        make_trainer(cls=Trainer, callbacks=[LossGuard()], **settings).train()
+    with pytest.raises(ScheduleError, match=r"a layer-wise optimizer .* constant LR, whatever the schedule says"):
+        make_trainer("linear()", **settings).train()
 
 
 class NotAModule:
