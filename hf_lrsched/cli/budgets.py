@@ -1,10 +1,9 @@
 """`hf-lrsched budgets`: find out how long to train a recipe's run."""
 
 import argparse
-import subprocess
 from typing import Any
 
-from .recipe import add_recipe_arguments, build_recipe_command
+from .recipe import add_recipe_arguments, exec_recipe
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
@@ -27,7 +26,6 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the recipe in a process of its own."""
+    """Run the recipe in place of this process."""
     settings = ["--budgets", arguments.budgets, "--budget_cooldown", arguments.cooldown]
-    settings += ["--budget_seeds", str(arguments.seeds)]
-    return subprocess.run([*build_recipe_command(arguments), *settings], check=False).returncode
+    return exec_recipe(arguments, *settings, "--budget_seeds", str(arguments.seeds))

@@ -1,10 +1,9 @@
 """`hf-lrsched find-lr`: find the peak LR of a recipe's run."""
 
 import argparse
-import subprocess
 from typing import Any
 
-from .recipe import add_recipe_arguments, build_recipe_command
+from .recipe import add_recipe_arguments, exec_recipe
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
@@ -23,6 +22,6 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the recipe up to its first update, in a process of its own."""
-    settings = ["--learning_rate", "auto", "--find_lr_only", "true", "--find_lr_seeds", str(arguments.seeds)]
-    return subprocess.run([*build_recipe_command(arguments), *settings], check=False).returncode
+    """Run the recipe up to its first update, in place of this process."""
+    settings = ["--learning_rate", "auto", "--find_lr_only", "true"]
+    return exec_recipe(arguments, *settings, "--find_lr_seeds", str(arguments.seeds))

@@ -1,6 +1,8 @@
 """What the commands that run a recipe have in common: their arguments, and the recipe's command line."""
 
 import argparse
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,6 +41,18 @@ def build_recipe_command(arguments: argparse.Namespace) -> list[str]:
     if not script.is_file():
         raise ScheduleError(f"no such file: {script}.")
     return [sys.executable, str(script), str(arguments.config), *(f"--{setting}" for setting in arguments.settings)]
+
+
+def exec_recipe(arguments: argparse.Namespace, *flags: str) -> int:
+    """Run the recipe in place of this process, so that every signal to this process reaches the recipe.
+
+    Windows can't replace a process. There the recipe runs in a process of its own, and its exit status is returned.
+    """
+    command = [*build_recipe_command(arguments), *flags]
+    if os.name != "posix":
+        return subprocess.run(command, check=False).returncode
+    sys.stdout.flush()
+    os.execv(command[0], command)
 
 
 def find_recipe(config: Path) -> Path:

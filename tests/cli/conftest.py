@@ -1,6 +1,10 @@
 """What the tests of several commands share."""
 
+import os
+
 import pytest
+
+from hf_lrsched.cli.main import main
 
 
 @pytest.fixture
@@ -11,3 +15,22 @@ def recipe(tmp_path, monkeypatch):
     (tmp_path / "mine" / "configs" / "a.yaml").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path / "mine" / "train.py"
+
+
+@pytest.fixture
+def exec_recipe(recipe, monkeypatch):
+    """Run a command, and return the command line of the recipe that it becomes, without starting it."""
+    found = []
+
+    def exec_command(path, command):
+        assert path == command[0]
+        found.append(command)
+        raise SystemExit
+
+    def run(*arguments):
+        monkeypatch.setattr(os, "execv", exec_command)
+        with pytest.raises(SystemExit):
+            main(arguments)
+        return found.pop()
+
+    return run

@@ -1,7 +1,17 @@
 """What the commands that run a recipe have in common."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+
 from hf_lrsched.cli.main import main
 from hf_lrsched.cli.recipe import find_recipe
+from tests.processes import environment
 
 
 def test_recipe_that_is_not_known(recipe, capsys):
@@ -26,3 +36,33 @@ def test_recipe_of_the_working_directory(recipe, tmp_path):
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "task.py").touch()
     assert find_recipe(config) == tmp_path / "recipes" / "task.py"
+
+
+def test_recipe_on_windows(recipe, monkeypatch):
+    monkeypatch.setattr("hf_lrsched.cli.recipe.os", types.SimpleNamespace(name="nt"))
+    recipe.write_text("import sys; sys.exit(3)", encoding="utf-8")
+    assert main(["find-lr", "mine/configs/a.yaml"]) == 3
+
+
+WAITING = """
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit(7))
+pathlib.Path("pid").write_text(str(os.getpid()))
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize(("number", "status"), [("SIGTERM", -15), ("SIGINT", 7), ("SIGKILL", -9)])
+@pytest.mark.parametrize("command", [["find-lr"], ["budgets", "--budgets=1ep,2ep"]], ids=lambda command: command[0])
+def test_signal_to_the_command_alone(recipe, tmp_path, command, number, status):
+    recipe.write_text(WAITING, encoding="utf-8")
+    words = [sys.executable, "-m", "hf_lrsched", *command, "mine/configs/a.yaml"]
+    with subprocess.Popen(words, env=environment()) as running:
+        file = tmp_path / "pid"
+        while running.poll() is None and not (file.exists() and file.read_text()):
+            time.sleep(0.02)
+        running.send_signal(signal.Signals[number])
+        assert running.wait(30) == status
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(file.read_text()), 0)
