@@ -2,7 +2,9 @@
 
 import argparse
 import math
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ..compare.cells import Grid, read_lrs
@@ -71,7 +73,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run cells until none is left, and show the comparison; return 1 if a run failed."""
+    """Run cells until none is left, and show the comparison; return 1 if a run failed, 128 + n after a signal n."""
     given = _merge_file(arguments)
     command = build_recipe_command(given)
     config = read_settings(given.config) | dict(each.partition("=")[::2] for each in given.settings)
@@ -101,11 +103,22 @@ def run(arguments: argparse.Namespace) -> int:
     worker = Worker(study, grid, command, folder, given.metric, given.heartbeat, print_text)
     if given.retry_failed:
         worker.repeat_failed()
+    ended_by = 0
+    earlier = signal.signal(signal.SIGTERM, _interrupt)
     try:
         worker.work(limit)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        ended_by = 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
         print_text("interrupted; the same command goes on")
-    return _show(Comparison(grid, worker.list_outcomes(), given.metric), folder)
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+    status = _show(Comparison(grid, worker.list_outcomes(), given.metric), folder)
+    return ended_by or status
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Let the worker end the recipe and give its run back."""
+    raise KeyboardInterrupt(number)
 
 
 def _show(comparison: Comparison, folder: Path) -> int:

@@ -24,13 +24,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="S
 SEEDS = 3
 
 
-def start_worker(folder, storage):
+def start_worker(folder, storage, sleep=1):
     recipe = Path(__file__).parents[1] / "compare" / "fake_recipe.py"
     config = folder / "config.yaml"
     config.write_text("sleep: 1\n", encoding="utf-8")
     command = [sys.executable, "-m", "hf_lrsched", "compare", "config.yaml", "--recipe", recipe, "--schedule", LINEAR]
     command += [COSINE, "--learning_rate", "auto", "--seeds", SEEDS, "--storage", storage, "--heartbeat", "1"]
-    command += ["--set", "sleep=1"]
+    command += ["--set", f"sleep={sleep}"]
     return subprocess.Popen([*map(str, command)], cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True)
 
 
@@ -39,6 +39,28 @@ def read_lines(folder, name):
     return {
         path.parent.name: path.read_text(encoding="utf-8").split() for path in folder.glob(f"runs/compare/*/*/{name}")
     }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_to_the_comparison_alone(tmp_path, number):
+    """The recipe ends, and its run is given back at once instead of after three heartbeats."""
+    import optuna
+
+    storage = f"sqlite:///{tmp_path}/compare.db"
+    worker = start_worker(tmp_path, storage, sleep=100)
+    deadline = time.monotonic() + 60
+    while not any("seed" in cell for cell in read_lines(tmp_path, "starts")):
+        assert time.monotonic() < deadline and worker.poll() is None
+        time.sleep(0.05)
+    worker.send_signal(number)
+    output, _ = worker.communicate(timeout=60)  # the recipe has not kept the pipe
+    assert worker.returncode == 128 + number
+    assert "interrupted; the same command goes on" in output
+    assert f"{2 * SEEDS} of {2 * SEEDS + 2} runs are missing" in output
+    (study,) = optuna.get_all_study_summaries(storage)
+    trials = optuna.load_study(study_name=study.study_name, storage=storage).trials
+    (given_back,) = [trial for trial in trials if "interrupted" in trial.user_attrs]
+    assert given_back.state.name == "FAIL" and not any(trial.state.name == "RUNNING" for trial in trials)
 
 
 def check_that_nothing_is_lost(folder, storage):
