@@ -1,20 +1,23 @@
 """`hf-lrsched compare`: compare schedules and learning rates over seeds, on as many processes as there are."""
 
 import argparse
+import json
 import math
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ..compare.cells import Grid, read_lrs
-from ..compare.storage import bind_folder, open_study
+from ..compare.storage import MISSED_HEARTBEATS, bind_folder, open_study
 from ..compare.summary import Comparison, format_table
 from ..compare.worker import Worker
 from ..console import print_text
 from ..runs.files import read_settings
 from ..schedules import ScheduleError
-from ..schedules.errors import nearest
+from ..schedules.errors import brief, nearest
 from ..schedules.metric_names import metric_direction
 from ..schedules.units import as_duration
 from .recipe import add_recipe_arguments, build_recipe_command
@@ -31,6 +34,38 @@ _DEFAULTS: dict[str, Any] = {
     "heartbeat": 20,
     "retry_failed": False,
 }
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _is_list(value: Any) -> bool:
+    return _is_word(value) or (isinstance(value, list) and bool(value) and all(map(_is_word, value)))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+#: What a file may have: which values, and how a message describes them.
+_IN_FILE: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "config": (_is_word, "the file with the recipe's settings"),
+    "recipe": (_is_word, "a script"),
+    "schedule": (_is_list, "a schedule, or a list of schedules"),
+    "learning_rate": (_is_list, "a number or auto, or a list of these"),
+    "seeds": (_is_count, "a whole number above 0"),
+    "storage": (_is_word, "a URL"),
+    "metric": (_is_word, "the name of a metric"),
+    "name": (_is_word, "a text"),
+    "output_dir": (_is_word, "a folder"),
+    "time_limit": (_is_word, "a time such as 2h"),
+    "prune": (lambda value: value in ("median", False), "median or off"),
+    "heartbeat": (_is_count, "a whole number of seconds above 0"),
+    "set": (lambda value: isinstance(value, dict), "names and values such as {num_train_epochs: 2}"),
+}
+#: Seconds. With fewer, a live process may miss its heartbeats on a machine with more processes than processors.
+_SAFE_HEARTBEAT = 10
 #: The settings of the recipe that differ from run to run.
 _OF_CELLS = ("schedule", "learning_rate", "seed", "output_dir", "resume_from_checkpoint")
 
@@ -68,7 +103,6 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         help="a process that is silent for three of these is dead; default: 20",
     )
     add("--retry-failed", action="store_true", help="repeat the runs that failed")
-    parser.set_defaults(parser=parser)
     return parser
 
 
@@ -84,6 +118,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if given.heartbeat < 1:
         raise ScheduleError(f"--heartbeat must be at least 1, got {given.heartbeat}.")
+    if given.heartbeat < _SAFE_HEARTBEAT:
+        print_text(
+            f"warning: with --heartbeat {given.heartbeat}, a process that a busy machine lets wait for "
+            f"{MISSED_HEARTBEATS * given.heartbeat} s is taken for dead while it runs, and its run fails in another process. Use "
+            f"{_SAFE_HEARTBEAT} or more.",
+            sys.stderr,
+        )
     limit = as_duration(given.time_limit, "--time-limit").seconds if given.time_limit else math.inf
     recipe = {name: value for name, value in config.items() if name not in _OF_CELLS} | {
         "recipe": Path(command[1]).name
@@ -136,36 +177,55 @@ def _show(comparison: Comparison, folder: Path) -> int:
 
 def _merge_file(arguments: argparse.Namespace) -> argparse.Namespace:
     """Add the settings of a file that has flags of this command, and the defaults; flags of the command line come first."""
-    from_file: dict[str, Any] = {}
-    settings = arguments.settings
-    content = read_settings(arguments.config)
-    if "config" in content:
-        words = []
-        for name, value in content.items():
-            known = [*_DEFAULTS.keys() - {"retry_failed"}, "config", "schedule", "learning_rate", "set"]
-            if name not in known:
-                raise ScheduleError(f"{arguments.config}: unknown setting {name!r}.{nearest(name, known)}")
-            if name == "set":
-                if not isinstance(value, dict):
-                    raise ScheduleError(
-                        f"{arguments.config}: set takes names and values, e.g. {{num_train_epochs: 2}}, got {value!r}."
-                    )
-                words += [f"--set={each}={setting}" for each, setting in value.items()]
-            elif name != "config":
-                words += [
-                    f"--{name.replace('time_limit', 'time-limit')}",
-                    *map(str, value if isinstance(value, list) else [value]),
-                ]
-        from_file = vars(arguments.parser.parse_args([str(content["config"]), *words]))
-        settings = [*from_file["settings"], *settings]
-    given = {name: value for name, value in vars(arguments).items() if value is not None}
-    if from_file:
-        del given["config"]
+    from_file = _read_file(arguments.config)
+    settings = [*from_file.pop("set", []), *arguments.settings]
+    given = vars(arguments) | ({"config": from_file["config"]} if from_file else {})
     found = argparse.Namespace(**{**_DEFAULTS, **from_file, **given, "settings": settings})
     for setting in found.settings:
         if (name := setting.partition("=")[0]) in _OF_CELLS:
             raise ScheduleError(f"--set {name} has no effect: compare gives each run its own {name}.")
     return found
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """Read the flags of this command from a file; a recipe's configuration has none. What is null has its default."""
+    content = read_settings(path)
+    if "config" not in content:
+        return {}
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        if name not in _IN_FILE:
+            raise ScheduleError(f"{path}: unknown setting {name!r}.{nearest(name, _IN_FILE)}")
+        is_allowed, what = _IN_FILE[name]
+        if value is None and name in _DEFAULTS:
+            continue
+        if not is_allowed(value):
+            raise ScheduleError(f"{path}: {name} must be {what}, got {brief(value)}.")
+        found[name] = value
+    for name in ("config", "recipe"):
+        if name in found:
+            found[name] = Path(str(found[name]))
+    for name in ("schedule", "learning_rate"):
+        if name in found and not isinstance(found[name], list):
+            found[name] = [found[name]]
+    if "time_limit" in found:
+        as_duration(found["time_limit"], f"{path}: time_limit")
+    found["prune"] = found.get("prune") or None
+    found["set"] = [f"{name}={_to_text(str(name), value, path)}" for name, value in found.get("set", {}).items()]
+    return found
+
+
+def _to_text(name: str, value: Any, path: Path) -> str:
+    """Write a value of `set` as the recipe's flag takes it."""
+    if value is None:
+        raise ScheduleError(
+            f"{path}: {name} of set must have a value, got null. Leave it out for the recipe's own value."
+        )
+    if value is False and name.endswith("_strategy"):
+        return "no"  # YAML reads a bare `no` as false
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def _get_list(given: argparse.Namespace, name: str, config: dict[str, Any]) -> list[Any]:

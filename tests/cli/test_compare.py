@@ -1,5 +1,7 @@
 """hf-lrsched compare: its flags, its file, and its exit status."""
 
+import json
+
 import pytest
 
 pytest.importorskip("optuna")
@@ -68,14 +70,47 @@ def test_invalid_flags(run, capsys, flags, message):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("settings", ["", "[max_steps=3]"])
-def test_settings_in_the_file_that_have_no_names(run, tmp_path, capsys, settings):
-    (tmp_path / "compare.yaml").write_text(f"config: recipes/configs/a.yaml\nset: {settings}\n", encoding="utf-8")
-    assert run("compare.yaml", *SCHEDULES) == 2
-    assert "set takes names and values" in capsys.readouterr().err
+def test_short_heartbeat_draws_a_warning(run, capsys):
+    assert run("recipes/configs/a.yaml", *SCHEDULES, "--seeds", "1", "--heartbeat", "2") == 0
+    assert "lets wait for 6 s is taken for dead" in capsys.readouterr().err
+    assert run("recipes/configs/a.yaml", *SCHEDULES, "--seeds", "1", "--heartbeat", "10", "--name", "other") == 0
+    assert capsys.readouterr().err == ""
 
 
-def test_unknown_setting_in_the_file(run, tmp_path, capsys):
-    (tmp_path / "compare.yaml").write_text("config: recipes/configs/a.yaml\nschedules: []\n", encoding="utf-8")
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("schedules: []", "unknown setting 'schedules'. Did you mean 'schedule'?"),
+        ("schedule: []", "schedule must be a schedule, or a list of schedules, got []."),
+        ("schedule:", "schedule must be a schedule, or a list of schedules, got None."),
+        ("learning_rate: {a: 1}", "learning_rate must be a number or auto, or a list of these, got {'a': 1}."),
+        ("seeds: 2.5", "seeds must be a whole number above 0, got 2.5."),
+        ("seeds: 0", "seeds must be a whole number above 0, got 0."),
+        ("heartbeat: yes", "heartbeat must be a whole number of seconds above 0, got True."),
+        ("prune: mean", "prune must be median or off, got 'mean'."),
+        ("time_limit: 5", "time_limit must be a time like 90s, 30min or 2h, got 5."),
+        ("storage: [a]", "storage must be a URL, got ['a']."),
+        ("set:", "set must be names and values such as {num_train_epochs: 2}, got None."),
+        ("set: [max_steps=3]", "set must be names and values such as {num_train_epochs: 2}, got ['max_steps=3']."),
+        (
+            "set: {max_steps: null}",
+            "max_steps of set must have a value, got null. Leave it out for the recipe's own value.",
+        ),
+    ],
+)
+def test_invalid_setting_in_the_file(run, tmp_path, capsys, line, message):
+    (tmp_path / "compare.yaml").write_text(f"config: recipes/configs/a.yaml\n{line}\n", encoding="utf-8")
     assert run("compare.yaml") == 2
-    assert "unknown setting 'schedules'. Did you mean 'schedule'" in capsys.readouterr().err
+    assert f"hf-lrsched compare: compare.yaml: {message}\n" == capsys.readouterr().err
+
+
+def test_settings_of_the_file_that_turn_something_off(run, tmp_path, capsys):
+    (tmp_path / "compare.yaml").write_text(
+        f"config: recipes/configs/a.yaml\nschedule: ['{LINEAR}', '{COSINE}']\nseeds: 1\nprune: off\ntime_limit: null\n"
+        "set: {eval_strategy: no, report_to: [wandb, mlflow], optim_args: {a: 1}, fp16: false}\n",
+        encoding="utf-8",
+    )
+    assert run("compare.yaml") == 0
+    known = json.loads((tmp_path / "runs" / "compare" / "a" / "configuration.json").read_text(encoding="utf-8"))
+    assert known["eval_strategy"] == "no" and known["report_to"] == "wandb,mlflow"
+    assert known["optim_args"] == '{"a": 1}' and known["fp16"] == "False"
