@@ -36,7 +36,12 @@ def draw_lr_search(search: Mapping[str, Any], path: str | Path | None = None) ->
         ImportError: Matplotlib is missing.
     """
     figure, (axes,) = style.new_panels(8, 4.6)
+    from matplotlib.ticker import LogLocator, NullFormatter  # new_panels says what to install
+
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda lr, _: style.format_lr(lr))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     probes, total = search["probes"], search["total"]
     top = max((probe["loss"] for probe in probes if probe["loss"] is not None), default=1.0)
     valleys = {valley["updates"]: valley for valley in search["valleys"]}

@@ -280,7 +280,8 @@ def set_lr_axis(axes: "Axes") -> None:
     axes.autoscale(axis="y")  # which limits that were set before have switched off
     high = axes.get_ylim()[1]
     axes.set_ylim(-0.015 * high, high)
-    axes.yaxis.set_major_formatter(lambda value, _: format_lr(value))
+    # Factors of a peak read best as 0.6, learning rates as 6e-5.
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}" if high > 0.1 else format_lr(value))
 
 
 def draw_legend(figure: "Figure", panels: "Sequence[Axes]", max_columns: int = 3) -> None:
