@@ -15,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import hf_lrsched
@@ -77,7 +78,7 @@ SECTIONS = {
         Entry("jump", "linear(over=50%) >> jump(50%) >> linear()", ("linear()",)),
         Entry("freeze", "(warmup(10%) >> linear()) * freeze(1ep)", ("warmup(10%) >> linear()",)),
     ),
-    "What follows the run": (
+    "Schedules that follow the run": (
         Entry(
             "plateau",
             "(warmup(10%) >> linear()) * plateau(factor=0.5, patience=0)",
@@ -111,7 +112,7 @@ SECTIONS = {
         Entry("step", "warmup(10%) >> step(every=1ep, factor=0.5)"),
         Entry("multistep", "warmup(10%) >> multistep(at=[50%, 2.5ep])"),
     ),
-    "Decays that do not ask when the run ends": (
+    "Decays without a fixed end": (
         Entry("inverse_sqrt", "warmup(10%) >> inverse_sqrt()", ("warmup(10%) >> inverse_sqrt(timescale=1ep)",)),
         Entry("power", "warmup(10%) >> power(timescale=20%)", ("warmup(10%) >> power(timescale=20%, exponent=1)",)),
     ),
@@ -120,7 +121,7 @@ SECTIONS = {
         Entry("triangular", "triangular(up=0.5ep, decay=0.5)", ("triangular(up=0.5ep)",)),
         Entry("one_cycle", "one_cycle()", ("one_cycle(shape=linear)",)),
     ),
-    "Around other schedules, and free forms": (
+    "Schedules around schedules, and free forms": (
         Entry("floor", "floor(warmup(10%) >> cosine(), to=20%)", ("warmup(10%) >> cosine()",)),
         Entry("rising", "warmup(10%) >> rising(cosine(to=150%))", ("warmup(10%) >> cosine(to=50%)",)),
         Entry("from_start", "warmup(30%) >> from_start(cosine())", ("warmup(30%) >> cosine()",)),
@@ -132,7 +133,7 @@ SECTIONS = {
         ),
         Entry("custom", "warmup(10%) >> custom(cubic)"),
     ),
-    "Sentences that have a name": (
+    "Named schedules": (
         Entry("bert", "bert()"),
         Entry("wsd", "wsd()"),
         Entry("cosine_restarts", "cosine_restarts()", ("cosine_restarts(growth=2, decay=0.5)",)),
@@ -143,7 +144,17 @@ SECTIONS = {
     ),
 }
 
-#: The dozen that people use most, for the plot at the head of the page.
+#: Comparisons for the tutorial in docs/zh.
+COMPARISONS = (
+    Entry("constant_and_decay", "warmup(10%) >> linear()", ("hold()",)),
+    Entry(
+        "by_task",
+        "warmup(10%) >> linear()",
+        ("warmup(2%) >> linear()", "warmup(10%) >> hold() >> cooldown(20%)"),
+    ),
+)
+
+#: Twelve common schedules, for the plot at the head of the page.
 OVERVIEW = (
     "warmup(10%) >> linear()",
     "warmup(10%) >> cosine()",
@@ -251,8 +262,41 @@ def draw(entry: Entry) -> bytes:
         axes.set_title(entry.text, family="monospace", fontsize=10.5, pad=7)
         if entry.others:
             figure.legend(lines, _labels(texts), loc="outside lower left", prop={"family": "monospace", "size": 8.5})
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        return _to_svg(figure)
+
+
+def draw_step_sizes() -> bytes:
+    """How far adaptive optimizers move a weight at LR 1 under a constant gradient, as SVG."""
+    import matplotlib as mpl
+    import torch
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(_SETTINGS):
+        figure = Figure(figsize=(6.6, 2.8), layout="constrained")
+        axes = figure.add_subplot()
+        styles = [_COMPARED[0], _BOLD, _COMPARED[1]]
+        for optimizer, style in zip(("RMSprop", "AdamW", "Adagrad"), styles, strict=True):
+            weight = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+            stepper, weights = getattr(torch.optim, optimizer)([weight], lr=1.0), [0.0]
+            stepper.param_groups[0]["weight_decay"] = 0.0
+            for _ in range(100):
+                weight.grad = torch.ones_like(weight)
+                stepper.step()
+                weights.append(weight.item())
+            axes.plot(range(1, 101), [before - after for before, after in pairwise(weights)], label=optimizer, **style)
+        axes.set(
+            xlabel="updates", ylabel="step / LR", xlim=(1, 100), yscale="log", title="constant gradient, constant LR"
+        )
+        axes.set_yticks([0.1, 0.3, 1, 3, 10], ["0.1", "0.3", "1", "3", "10"])
+        axes.set_yticks([], minor=True)
+        axes.set_xticks([1, 20, 40, 60, 80, 100])
+        axes.legend(loc="upper right")
+        return _to_svg(figure)
+
+
+def _to_svg(figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     # Trailing blanks, which matplotlib leaves in its paths, would trip the checks that run before a commit.
     return re.sub(rb"[ \t]+\n", b"\n", buffer.getvalue())
 
@@ -283,7 +327,8 @@ def draw_many(titles_and_curves: list[tuple[str, Curve]], columns: int) -> bytes
 
 def plots() -> dict[str, bytes]:
     """All plots, by the name of their file."""
-    made = {f"{entry.name}.svg": draw(entry) for entry in entries()}
+    made = {f"{entry.name}.svg": draw(entry) for entry in (*entries(), *COMPARISONS)}
+    made["step_sizes.svg"] = draw_step_sizes()
     made["overview.png"] = draw_many([(text, parse(text).resolve(RUN)) for text in OVERVIEW], 3)
     names = [(name, transformers_sentence(name).resolve(RUN, peak=2e-5)) for name in TRANSFORMERS_NAMES]
     made["transformers.png"] = draw_many(names, 5)
@@ -454,7 +499,7 @@ def _section(entry: Entry) -> str:
         ("Source", read.source),
     ]
     parts.append("\n".join(f"- **{label}:** {_markdown(fact)}" for label, fact in facts if fact))
-    if entry in SECTIONS["Sentences that have a name"]:
+    if entry in SECTIONS["Named schedules"]:
         links = ", ".join(f"[`{name}`](#{name})" for name in names_within(sentence))
         parts[-1] = "\n".join(filter(None, [parts[-1], f"- **Made of:** {links}"]))
     parts.append(f"```python\n{_with_imports(read.example)}\n```")
@@ -492,7 +537,7 @@ def _transformers_section() -> str:
     rows += [
         "| `reduce_lr_on_plateau` | `get_reduce_on_plateau_schedule` | `factor=0.1, patience=10` | `hold() * plateau(factor=0.1, "
         "patience=10)`; a warmup and a decay may stand before it |",
-        "| `greedy` | `get_greedy_schedule` | | an error: it also raises the LR; take `plateau()` |",
+        "| `greedy` | `get_greedy_schedule` | | an error: it also raises the LR; use `plateau()` |",
         "| | `get_adafactor_schedule` | | not needed: it only reports the LR that `Adafactor(lr=None)` sets by itself. Give "
         "Adafactor an `lr` and `relative_step=False` to use a schedule |",
     ]
@@ -556,7 +601,8 @@ def problems() -> list[str]:
         found.append(f"{name} has no section: add it to SECTIONS in docs/draw_catalogue.py.")
     for name in sorted(set(shown) - set(NAMES)):
         found.append(f"{name} has a section and is no name of the language: take it out of SECTIONS.")
-    for file in [*(f"{name}.svg" for name in shown), "overview.png", "transformers.png"]:
+    drawn = [f"{name}.svg" for name in (*shown, *(entry.name for entry in COMPARISONS), "step_sizes")]
+    for file in [*drawn, "overview.png", "transformers.png"]:
         path = PLOTS / file
         if not path.exists():
             found.append(f"{path.relative_to(DOCS.parent)} is missing: run docs/draw_catalogue.py.")

@@ -54,7 +54,7 @@ def rising(schedule: ScheduleArgument) -> Shape:
     """Let the decays of a schedule rise: their ends may lie above their starts, and their factors above 1.
 
     The formulas stay the same: `rising(polynomial(power=2, to=2))` goes from 1 to 2 along `2 - (1 - u / D) ** 2`. Without
-    `rising`, a decay that would rise is an error, also if only in a group whose peak LR is below `to_lr`.
+    `rising`, a decay that would rise is an error, even if it rises only in a group whose peak LR is below `to_lr`.
 
     Args:
         schedule ([`Schedule`]): Any schedule.
@@ -91,8 +91,8 @@ def from_start(schedule: ScheduleArgument) -> Shape:
     Args:
         schedule ([`Schedule`]): Any schedule.
 
-    When: to repeat a training by timm or another library whose decay counts the warmup's updates, too. When not: else;
-    `warmup(10%) >> cosine()` has no jump between the two.
+    When: to repeat a training by timm or another library whose decay counts the warmup's updates, too. When not:
+    otherwise; `warmup(10%) >> cosine()` has no jump between the two.
 
     Source: timm's `CosineLRScheduler` and its other schedulers, with their default `warmup_prefix=False`.
 
@@ -127,7 +127,7 @@ def planned(schedule: ScheduleArgument, *, length: LengthArgument, over: Optiona
         over (length, *optional*): How long the phase lasts. Defaults to what is left.
 
     When: the first part of a longer training, or a comparison with a run that was stopped early. When not: a run that
-    shall end annealed; use the length that it has, or `cooldown()`.
+    must end at a low LR; use the run's own length, or `cooldown()`.
 
     Source: what `num_training_steps` above the updates of the run does in transformers.
 

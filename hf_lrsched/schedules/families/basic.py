@@ -45,8 +45,8 @@ def warmup(
         shape (`str`, defaults to `linear`): `linear`, `cosine`, `one_minus_sqrt`, `exponential` or `constant`.
 
     Raises:
-        ScheduleError: It lasts to the end of the run, so that it never reaches its end; it would fall; or it is
-            exponential from 0.
+        ScheduleError: It lasts to the end of the run and is not `100%`, so it never reaches `to`; it would fall; or it
+            is exponential from 0.
 
     When: nearly always with Adam and BERT, over 1 to 10 % of the run. When not: a run that goes on from a checkpoint
     with its optimizer's state.
@@ -99,8 +99,8 @@ def hold(over: OptionalLength = None, *, to: OptionalFactor = None, to_lr: Optio
         to (factor, *optional*): Stay at this instead; `hold(1ep, to=0)` freezes.
         to_lr (LR, *optional*): The same as an LR, for each group by itself.
 
-    When: between warmup and cooldown, in a run whose end is not decided yet. When not: as a whole schedule, which lacks
-    the gain of a decay.
+    When: between warmup and cooldown, in a run whose end is not decided yet. When not: as a whole schedule, for
+    a decay gains more.
 
     Source: the standard form; transformers' `constant`.
 

@@ -105,8 +105,8 @@ def custom(
 
     Args:
         function (`Callable`): Takes an array of progress, 0 … 1, and returns what is left of the decay, normally from 1
-            to 0. It must be a pure function with a name: the name is its text, and stands for it once `custom` was
-            called with it.
+            to 0. It must be a pure function with a name. A text may use the name once `custom` was called with the
+            function.
         to (factor, defaults to 0): The factor where `function` is 0.
         to_lr (LR, *optional*): The same as an LR, for each group by itself.
         over (length, *optional*): How long. Defaults to what is left.

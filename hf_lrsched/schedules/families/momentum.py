@@ -45,8 +45,8 @@ def momentum(high: FactorArgument = 0.95, low: FactorArgument = 0.85) -> Shape:
     Raises:
         ScheduleError: `low` is above `high`, or `high` is not below 1; in a run, the optimizer has no momentum.
 
-    When: with `one_cycle()`, to repeat a training by fastai or torch. When not: else; a constant momentum does as well with
-    the short warmup of fine-tuning.
+    When: with `one_cycle()`, to repeat a training by fastai or torch. When not: otherwise; with the short warmup of
+    fine-tuning, a constant momentum is as good.
 
     Source: Smith & Topin 2017, https://arxiv.org/abs/1708.07120; torch's `OneCycleLR` and `CyclicLR` with `cycle_momentum=True`;
     fastai's `moms`.

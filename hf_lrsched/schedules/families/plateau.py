@@ -142,8 +142,8 @@ def plateau(
     Multiply a whole schedule by it, `(warmup(10%) >> linear()) * plateau(...)`, or one phase,
     `warmup(10%) >> linear() * plateau(...)`. It then counts the evaluations within that phase; the scale stays for the rest
     of the run. After `patience` evaluations in a row without an improvement, the next one without lowers the scale. Each
-    evaluation counts once, with any number of evaluation sets. One before the first update or called by hand does not
-    count.
+    evaluation counts once, with any number of evaluation sets. An evaluation before the first update, or one called by
+    hand, does not count.
 
     Args:
         metric (`str`, defaults to `eval_loss`): As in the evaluation's record; `eval_` may be left out.
@@ -153,7 +153,7 @@ def plateau(
         threshold_mode (`str`, defaults to `rel`): The threshold is a share of the best value's size (`rel`: 1 % better
             with `threshold=1%`), or has the metric's units (`abs`).
         cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
-        to (factor, defaults to 0): The scale never falls below; nor, whatever this says, below 1e-8.
+        to (factor, defaults to 0): The scale never falls below this, nor below 1e-8.
         mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the direction
             that the metric's name shows, else the Trainer's `greater_is_better` if that is for this metric.
 
