@@ -6,10 +6,12 @@ python docs/draw_catalogue.py --check    writes nothing; says what is missing or
 
 import argparse
 import ast
+import base64
 import difflib
 import doctest
 import inspect
 import io
+import json
 import re
 import sys
 import textwrap
@@ -294,6 +296,13 @@ def draw_step_sizes() -> bytes:
         return _to_svg(figure)
 
 
+def read_search_plot() -> bytes:
+    """The plot of `find_lr` in the notebook, as PNG."""
+    cells = json.loads((DOCS.parent / "examples/tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    outputs = [output for cell in cells if cell["source"][-1:] == ["search"] for output in cell["outputs"]]
+    return _with_few_colours(io.BytesIO(base64.b64decode(outputs[-1]["data"]["image/png"])), colours=64)
+
+
 def _to_svg(figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
@@ -329,6 +338,7 @@ def plots() -> dict[str, bytes]:
     """All plots, by the name of their file."""
     made = {f"{entry.name}.svg": draw(entry) for entry in (*entries(), *COMPARISONS)}
     made["step_sizes.svg"] = draw_step_sizes()
+    made["lr_search.png"] = read_search_plot()
     made["overview.png"] = draw_many([(text, parse(text).resolve(RUN)) for text in OVERVIEW], 3)
     names = [(name, transformers_sentence(name).resolve(RUN, peak=2e-5)) for name in TRANSFORMERS_NAMES]
     made["transformers.png"] = draw_many(names, 5)
@@ -396,12 +406,12 @@ def _to_updates(epochs):
     return epochs * RUN.updates_per_epoch
 
 
-def _with_few_colours(png: io.BytesIO) -> bytes:
+def _with_few_colours(png: io.BytesIO, colours: int = 12) -> bytes:
     """The same plot with a palette, a third of the size."""
     from PIL import Image
 
     buffer = io.BytesIO()
-    image = Image.open(png).convert("RGB").quantize(12, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    image = Image.open(png).convert("RGB").quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     image.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
 
@@ -602,7 +612,7 @@ def problems() -> list[str]:
     for name in sorted(set(shown) - set(NAMES)):
         found.append(f"{name} has a section and is no name of the language: take it out of SECTIONS.")
     drawn = [f"{name}.svg" for name in (*shown, *(entry.name for entry in COMPARISONS), "step_sizes")]
-    for file in [*drawn, "overview.png", "transformers.png"]:
+    for file in [*drawn, "lr_search.png", "overview.png", "transformers.png"]:
         path = PLOTS / file
         if not path.exists():
             found.append(f"{path.relative_to(DOCS.parent)} is missing: run docs/draw_catalogue.py.")

@@ -69,7 +69,7 @@ def accuracy(prediction):
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
 
 
-output_dir = mkdtemp()
+output_dir = str(Path(mkdtemp(), "tutorial"))
 
 
 def make_trainer(**settings):
