@@ -55,9 +55,9 @@ class LRLogger(ReadsUsedLRs):
         if self._is_training and not entries and evaluation_prefix(record) == "eval":
             entries = {"eval_learning_rate": None}  # `eval_on_start`: no update has used an LR
         for key, value in entries.items():
-            record.setdefault(key, value if value is None else _ReadableLR(value))
+            record.setdefault(key, _to_readable(value))
         if self._is_training:
-            _complete(state.log_history)
+            _align(state.log_history)
 
     def on_train_end(self, args, state, control, **kwargs):
         self._is_training = False
@@ -66,6 +66,7 @@ class LRLogger(ReadsUsedLRs):
             for record in state.log_history:
                 if str(record.get("step")) == best and record.get("eval_learning_rate") is not None:
                     get_context(state).used_lrs.show_evaluation(record)
+            _align(state.log_history)
 
     def wrap(self, compute_metrics: Callable[[Any], dict[str, float]]) -> Callable[[Any], dict[str, float]]:
         """Return `compute_metrics` with the LR added: the only way in which a callback's value reaches every reporter.
@@ -87,12 +88,21 @@ class _ReadableLR(float):
         return super().__format__(".4g" if spec == ".4f" else spec)
 
 
-def _complete(history: list[dict[str, Any]]) -> None:
-    """Give the evaluations of a run the same keys: transformers' model card needs each column in every row.
+def _to_readable(lr: float | None) -> float | None:
+    return None if lr is None else _ReadableLR(lr)
 
-    Where a record lacks the LR of a group, the LRs of all groups were equal.
+
+def _align(history: list[dict[str, Any]]) -> None:
+    """Give the evaluations of a run the same keys in the same order: transformers' model card takes its columns from the first.
+
+    Those of before a resume are read from a file with sorted keys. Where a record lacks the LR of a group, the LRs of all groups
+    were equal.
     """
     evaluations = [record for record in history if "eval_learning_rate" in record]
-    for key in {key for record in evaluations for key in record if key.startswith("eval_lr/")}:
-        for record in evaluations:
-            record.setdefault(key, record["eval_learning_rate"])
+    names = dict.fromkeys(name for record in evaluations for name in record)
+    lr_names = [name for name in names if name == "eval_learning_rate" or name.startswith("eval_lr/")]
+    for record in evaluations:
+        main = record["eval_learning_rate"]
+        values = record | {name: _to_readable(record.get(name, main)) for name in lr_names}
+        record.clear()
+        record.update((name, values[name]) for name in names if name in values)

@@ -17,7 +17,11 @@ _MAX_GROUPS = 5
 
 @contextlib.contextmanager
 def readable_lrs(state: Any) -> Iterator[None]:
-    """Lets Trainer write a card whose LRs are not rounded to 0 and are in every row: within it, they are texts.
+    """Lets Trainer write a card with one row for each update, in which each value stands in its column.
+
+    Within it, LRs are texts, which are not rounded to 0. All evaluations have the same keys in the same order, since Trainer
+    takes the columns from the first one: those of before a resume are read from a file with sorted keys. A run that ends in the
+    middle of an epoch may be evaluated twice at its last update; then the second evaluation is shown.
 
     Args:
         state (`TrainerState`): The Trainer's state, whose records the card shows.
@@ -25,11 +29,23 @@ def readable_lrs(state: Any) -> Iterator[None]:
     history = state.log_history
     groups = {key for record in history for key in record if key.startswith("eval_lr/")}
     shown = groups if len(groups) <= _MAX_GROUPS else set()
-    state.log_history = [_with_texts(record, shown, groups) for record in history]
+    records = [_with_texts(record, shown, groups) for record in _drop_repeated(history)]
+    columns = dict.fromkeys(key for record in records if "eval_loss" in record for key in record)
+    state.log_history = [
+        {key: record.get(key, "No log") for key in columns} if "eval_loss" in record else record for record in records
+    ]
     try:
         yield
     finally:
         state.log_history = history
+
+
+def _drop_repeated(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out each evaluation of the training that is followed by another one of the same update."""
+    end = next((index for index, record in enumerate(history) if "train_runtime" in record), len(history))
+    last = {record.get("step"): index for index, record in enumerate(history[:end]) if "eval_loss" in record}
+    kept = {*last.values(), *range(end, len(history))}
+    return [record for index, record in enumerate(history) if index in kept or "eval_loss" not in record]
 
 
 def _with_texts(record: dict[str, Any], shown: set[str], groups: set[str]) -> dict[str, Any]:

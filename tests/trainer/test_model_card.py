@@ -74,6 +74,50 @@ def test_a_card_with_groups_and_an_evaluation_at_the_start(make_trainer, grouped
         assert [row["Lr/head"] for row in table[1:]] == ["1e-05", "1e-05", "6.667e-06"]
 
 
+@pytest.mark.parametrize("stock", [False, True])
+def test_a_resumed_run_has_each_value_in_its_column(make_trainer, tmp_path, stock):
+    """The keys of the evaluations before the resume are sorted in trainer_state.json; Trainer takes the columns from them."""
+
+    def make():
+        settings = EVERY_2 | {"save_strategy": "steps", "save_steps": 4, "learning_rate": 1e-5}
+        settings["compute_metrics"] = lambda _: {"zeal": 0.75, "accuracy": 0.25}
+        if not stock:
+            return make_trainer("hold()", **settings)
+        settings["lr_scheduler_type"] = "constant"
+        return make_trainer(cls=Trainer, callbacks=[LRLogger()], **settings)
+
+    make().train()
+    trainer = make()
+    trainer.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-4"))
+    trainer.create_model_card(model_name="tiny")
+    table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
+    assert [(row["Step"], row["Accuracy"], row["Zeal"], row["Learning Rate"]) for row in table] == [
+        (step, "0.25", "0.75", "1e-05") for step in "246"
+    ]
+
+
+def test_a_run_that_ends_in_an_epoch_has_one_row_for_each_update(make_trainer, tmp_path):
+    """The end of the cooldown is evaluated, and so is the end of the epoch that Trainer breaks off."""
+    trainer = make_trainer("hold() >> cooldown(3)", eval_strategy="epoch", save_strategy="epoch", num_train_epochs=5)
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out/start_cooldown").touch()
+    trainer.train()
+    assert [record["step"] for record in trainer.state.log_history if "eval_loss" in record] == [4, 4]
+    trainer.evaluate()
+    trainer.create_model_card(model_name="tiny")
+    table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
+    assert [row["Step"] for row in table] == ["4"]
+
+
+def test_a_metric_that_only_some_evaluations_have(make_trainer, tmp_path):
+    metrics = iter([{}, {"accuracy": 0.5}, {"accuracy": 0.25}])
+    trainer = make_trainer(SPEC, **EVERY_2, compute_metrics=lambda _: next(metrics))
+    trainer.train()
+    trainer.create_model_card(model_name="tiny")
+    table = card_table((tmp_path / "out/README.md").read_text(encoding="utf-8"))
+    assert [row["Accuracy"] for row in table] == ["No log", "0.5", "0.25"]
+
+
 def test_many_groups_have_one_column():
     record = {"eval_loss": 0.5, "eval_learning_rate": 1e-5} | {f"eval_lr/{index}": 1.0 for index in range(8)}
     state = SimpleNamespace(log_history=[record])
