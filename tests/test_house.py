@@ -1,7 +1,12 @@
 """The laws of the house: how long files and classes are, and how many names are public."""
 
 import ast
+import inspect
+import re
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
+
+import pytest
 
 import hf_lrsched
 
@@ -24,6 +29,38 @@ def test_files_and_classes_are_short():
 def test_public_names_are_few_and_documented():
     assert len(set(hf_lrsched.__all__)) == len(hf_lrsched.__all__) <= MAX_NAMES
     assert [name for name in hf_lrsched.__all__ if not getattr(hf_lrsched, name).__doc__] == []
+
+
+#: Their arguments are described at ScheduleMixin and Trainer; Schedule is made by its phases.
+ARGUMENTS_ELSEWHERE = {"Schedule", "ScheduledTrainer"}
+
+
+@pytest.mark.parametrize("name", [name for name in hf_lrsched.__all__ if name not in ARGUMENTS_ELSEWHERE])
+def test_docstring_has_each_argument_and_its_default(name):
+    named = getattr(hf_lrsched, name)
+    block = inspect.getdoc(named).partition("Args:\n")[2].partition("\n\n")[0]
+    described = dict(re.findall(r"^ {4}(\w+) \((.*?)\): ", block, re.MULTILINE))
+    arguments = inspect.signature(named).parameters.values()
+    arguments = [each for each in arguments if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    assert list(described) == [each.name for each in arguments]
+    made = {each.name: each.default_factory for each in fields(named)} if is_dataclass(named) else {}
+    for each in arguments:
+        text, default = described[each.name], each.default
+        if made.get(each.name, MISSING) is not MISSING:
+            default = made[each.name]()
+        if stated := re.search(r"defaults to `?(.*?)`?$", text):
+            assert read_default(stated[1]) == read_default(str(default)), each.name
+        else:
+            assert default in ((None, "") if "*optional*" in text else (inspect.Parameter.empty,)), each.name
+
+
+def read_default(text):
+    """`0` and `0.0`, `1e-4` and `0.0001`, `[a, b]` and `('a', 'b')` are equal."""
+    text = re.sub(r"['\"()\[\]]", "", text.replace("1,000,000", "1000000"))
+    try:
+        return repr(float(text))
+    except ValueError:
+        return text
 
 
 def test_each_module_has_a_test_file_at_its_place():

@@ -27,8 +27,8 @@ class Branch:
         updates (`int`): Its length.
         cooldown (`int`): The updates of its own: its cooldown.
         metrics (`dict[str, float]`): Its last evaluation.
-        seconds (`float`): What it took, with its part of the trunk.
-        folder (`str`): Its model, its record and its checkpoints.
+        seconds (`float`, defaults to 0): What it took, with its part of the trunk.
+        folder (`str`, *optional*): Its model, its record and its checkpoints.
         seed (`int`, defaults to 0): The number of the seed, from 0.
     """
 
@@ -62,8 +62,8 @@ class Budgets:
         trunk (`str`): The schedule of the trunk.
         learning_rate (`float`): The peak LR.
         search_updates (`int`, defaults to 0): What `find_lr` took.
-        start (`dict[str, float]`): The evaluation before the first update.
-        settings (`dict`): The settings that all branches have in common. A search in the same folder must have the same.
+        start (`dict[str, float]`, defaults to `{}`): The evaluation before the first update.
+        settings (`dict`, defaults to `{}`): The settings that all branches have in common. A search in the same folder must have the same.
 
     Example:
     ```python
@@ -213,7 +213,7 @@ class Budgets:
         return draw_budgets(self.to_data())
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data. Values that are not finite are `None`."""
+        """Return plain data. Values that are not finite are `None`."""
         return {
             "version": _VERSION,
             "recommendation": self.recommendation,
@@ -222,7 +222,7 @@ class Budgets:
         }
 
     def to_json(self) -> str:
-        """Text for [`from_json`]."""
+        """Return JSON for [`from_json`]."""
         return json.dumps(self.to_data(), indent=1)
 
     @classmethod

@@ -12,13 +12,13 @@ from .used_lrs import UsedLRs, evaluation_prefix
 
 
 class LRLogger(ReadsUsedLRs):
-    """Adds the LR of the update before each evaluation to the record of that evaluation.
+    """Add the LR of the update before each evaluation to the record of that evaluation.
 
     A record gets `eval_learning_rate`, the LR of the group with the most trained parameters. Where the groups' LRs differ, it
     also gets `eval_lr/<name>` for each curve; the name is the group's `"name"`, else `group_0`, `group_1`, …. After
-    `load_best_model_at_end` it is the LR of the update that made the best weights. LRs are read from the optimizer that steps, at its step. Every evaluation, and the end of the run, is preceded by a
-    training record, so that a run shorter than `logging_steps` also shows its loss and LR (`logging_strategy="no"` is
-    respected).
+    `load_best_model_at_end` it is the LR of the update that made the best weights. LRs are read from the optimizer that steps,
+    at its step. A training record precedes every evaluation and the end of the run, unless `logging_strategy="no"`: so a run
+    shorter than `logging_steps` also shows its loss and LR.
 
     A callback reaches `state.log_history`, and with it `trainer_state.json` and the model card, but not the reporters
     (TensorBoard, W&B, …), which Trainer calls before it. For those, wrap the metrics:

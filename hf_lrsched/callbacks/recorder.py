@@ -27,7 +27,7 @@ SETTINGS = (
 
 
 class RunRecorder(ReadsUsedLRs):
-    """Writes a folder `record` into the output folder: see [`hf_lrsched.runs.record`].
+    """Write a folder `record` into the output folder, with the LR of every update. [`hf_lrsched.runs.record`] has the files.
 
     A second run in the same folder writes `record-2`, and so on; a resumed run continues the newest one. Only the main
     process writes. A trial of a hyperparameter search has no record: all trials have one output folder.

@@ -28,7 +28,9 @@ def _call_parts(event: str) -> Any:
 
 
 class ScheduleCallback(TrainerCallback):
-    """Makes the LR that trains the one that the schedule says, in a stock Trainer. It may stand anywhere in `callbacks=`.
+    """Drive the schedule of a stock Trainer, and check that its LR is the one that trains.
+
+    It may stand anywhere in `callbacks=`.
 
     - A `plateau()` gets the metrics of each evaluation that the Trainer makes in training. Each counts once, with any number of
       evaluation sets; `eval_on_start` and an `evaluate()` that a callback calls do not count.

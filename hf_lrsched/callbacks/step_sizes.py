@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class StepSizes(FailSafeCallback):
-    """Measures how far an update moves the weights, at every N-th update: with an adaptive optimizer, the LR is not the step.
+    """Measure how far an update moves the weights, at every N-th update: with an adaptive optimizer, the LR is not the step.
 
     For each parameter group, by its name:
 
@@ -35,7 +35,8 @@ class StepSizes(FailSafeCallback):
     record, through which the values reach the reporters at their own update. They are also in the record of the run
     ([`RunRecorder`], `steps.jsonl`) and in the report, but not in `trainer_state.json`. The weights of the run are the same
     with and without this callback, to the bit, and nothing is read from a device at the updates in between. An update that an
-    fp16 overflow skipped is not measured; the next one is. Where weights are sharded (DeepSpeed, FSDP), nothing is measured, and a warning says so.
+    fp16 overflow skipped is not measured; the next one is. Where weights are sharded (DeepSpeed, FSDP), nothing is measured,
+    and a warning says so.
 
     Args:
         every (`int`, defaults to 50): Updates from one measurement to the next; the first is at this one.

@@ -29,9 +29,9 @@ def prepare_schedule(
 
     Args:
         schedule ([`Schedule`] or `str`): What to follow.
-        optimizer: What `accelerator.prepare(optimizer)` returned.
+        optimizer (`AcceleratedOptimizer`): What `accelerator.prepare(optimizer)` returned.
         accelerator (`accelerate.Accelerator`): The loop's.
-        num_training_steps (`int`): All updates of the run: batches of one process / gradient accumulation steps, rounded
+        num_training_steps (`int` or [`Horizon`]): All updates of the run: batches of one process / gradient accumulation steps, rounded
             up in each epoch, times epochs; with the prepared dataloader `math.ceil(len(dataloader) / accumulation)`.
         updates_per_epoch (`int`, *optional*): Needed by lengths in epochs.
         on_resume (`str`, defaults to `strict`): See [`ScheduleLR`].

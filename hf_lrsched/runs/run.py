@@ -36,16 +36,17 @@ class Run:
         train (`Sequence[dict]`): Training records: `step`, `epoch`, `loss`, `learning_rate`, `grad_norm`, …, in order.
         evaluations (`Sequence[dict]`): One for each update that was evaluated, all evaluation sets together: `step`, `epoch`,
             the metrics by their names, `learning_rate` and `lr/<group>` where they are known.
-        events (`list[dict]`): What changed the LR: `kind`, `t` (updates done), `cause`, …
-        step_sizes (`Sequence[dict]`): What [`StepSizes`] measured: `step`, `update_ratio/<group>`, `effective_lr_p50/<group>`, …
-        segments (`list[Segment]`): What every update's LRs follow from; empty where that is not known.
-        starts (`list[dict]`): The starts of a run with a record: the first, and each resume.
-        num_updates (`int`): Updates done so far, or planned where more are.
+        events (`list[dict]`, defaults to `[]`): What changed the LR: `kind`, `t` (updates done), `cause`, …
+        step_sizes (`Sequence[dict]`, defaults to `()`): What [`StepSizes`] measured: `step`, `update_ratio/<group>`,
+            `effective_lr_p50/<group>`, …
+        segments (`list[Segment]`, defaults to `[]`): What every update's LRs follow from; empty where that is not known.
+        starts (`list[dict]`, defaults to `[]`): The starts of a run with a record: the first, and each resume.
+        num_updates (`int`, defaults to 0): Updates done so far, or planned where more are.
         updates_per_epoch (`float`, *optional*): Updates in an epoch.
         best_step (`int`, *optional*): The update of the best model, where the Trainer kept one.
         best_metric (`str`, *optional*): The metric by which a model is the best one.
         greater_is_better (`bool`, *optional*): Of that metric.
-        num_lost (`int`): Lines of the record that cannot be read.
+        num_lost (`int`, defaults to 0): Lines of the record that cannot be read.
     """
 
     name: str
@@ -151,11 +152,23 @@ class Run:
 def read_run(path: str | Path) -> Run:
     """Read a run's folder, one of its checkpoints, its record's folder, or a trainer_state.json.
 
-    The newest record is read where there is one. Otherwise the Trainer's own `trainer_state.json` is, that of the latest
-    checkpoint where the folder itself has none.
+    The newest record is read where there is one, else the Trainer's own `trainer_state.json`: that of the latest checkpoint
+    where the folder itself has none.
+
+    Args:
+        path (`str` or `Path`): The folder or the file; `~` is the home folder.
+
+    Returns:
+        [`Run`]
 
     Raises:
         ScheduleError: There is no run at the path, or its file is corrupted.
+
+    Example:
+    ```python
+    run = read_run("runs/first")
+    updates, losses = run.points("loss")
+    ```
     """
     path = Path(path).expanduser()
     if not path.exists():

@@ -197,7 +197,7 @@ class ScheduleLR(LRScheduler):
         self.step_order.driven.update(parts)
 
     def advance_to(self, update: int) -> None:
-        """Go to a number of updates done, those included whose optimizer step was skipped."""
+        """Go to a number of updates done. Updates whose optimizer step was skipped count, too."""
         self.run_state.advance_to(update)
         self._write()
 
@@ -249,7 +249,7 @@ class ScheduleLR(LRScheduler):
         return event
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain data, which `torch.load(weights_only=True)` reads."""
+        """Return plain data, which `torch.load(weights_only=True)` reads."""
         return {**self.run_state.to_data(), "optimizer": self.saved_optimizer.to_data()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

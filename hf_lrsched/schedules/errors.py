@@ -9,7 +9,8 @@ class ScheduleError(ValueError):
     It is raised before the first update. The message names the value, the allowed ones and, if there is one, the nearest
     valid spelling. An error in a text also carries the text and the character at which reading failed.
 
-    Attributes:
+    Args:
+        message (`str`): What is invalid, what is allowed, and what to do.
         text (`str`, *optional*): The text, if the error is in a text.
         position (`int`, *optional*): The 0-based character of `text` at which reading failed.
     """

@@ -113,7 +113,29 @@ class Schedule:
     def explain(
         self, num_updates: int | Horizon, updates_per_epoch: int | None = None, *, peak: float | None = None
     ) -> str:
-        """Explain every length in a run, as text. See [`resolve`] and [`Curve.explain`]."""
+        """Explain every length in a run.
+
+        Args:
+            num_updates (`int` or [`Horizon`]): As in [`resolve`].
+            updates_per_epoch (`int`, *optional*): As in [`resolve`].
+            peak (`float`, *optional*): As in [`resolve`].
+
+        Returns:
+            `str`: A line for each phase: its updates, its factors and how its length came about. Notes stand below.
+
+        Raises:
+            ScheduleError: The lengths do not fit into the run, or have no meaning in it.
+
+        Example:
+        ```python
+        >>> from hf_lrsched.schedules import linear, warmup
+        >>> print((warmup("10%") >> linear()).explain(345))
+        warmup(10%) >> linear() over 345 updates
+          warmup(10%)  updates   1 to  35  factor 0 to 1  10% of 345 updates = 35
+          linear()     updates  36 to 345  factor 1 to 0  what is left: 310 updates
+
+        ```
+        """
         return self.resolve(num_updates, updates_per_epoch, peak=peak).explain()
 
     def length(self, horizon: Horizon) -> Fraction | None:

@@ -57,7 +57,8 @@ def find_lr(
         seeds (`int`, defaults to 1): Run each probe with so many seeds. The cost grows by this factor.
         budget (`float`, defaults to 1): The updates of the probes of one seed are at most this multiple of those of the run.
         start (`float`, *optional*): The first LR. Defaults to one that is usual for the optimizer.
-        low (`float`, defaults to 1e-8), high (`float`, defaults to 10): The range that is searched.
+        low (`float`, defaults to 1e-8): The lowest LR that is tried.
+        high (`float`, defaults to 10): The highest LR that is tried.
         on_probe (`Callable`, *optional*): Called with each [`Probe`] on the main process.
 
     Returns:

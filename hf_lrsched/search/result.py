@@ -38,17 +38,18 @@ class LRSearch:
     """The outcome of [`find_lr`]: a peak LR for the whole run, and the probes that it rests on.
 
     Args:
-        suggestion (`float`, *optional*): The peak LR. `None` if the search was interrupted before its first probe.
-        low (`float`, *optional*), high (`float`, *optional*): The best LR lies between these in about four of five cases.
+        suggestion (`float` or `None`): The peak LR. `None` if the search was interrupted before its first probe.
+        low (`float` or `None`): The best LR lies between `low` and `high` in about four of five cases.
+        high (`float` or `None`): See `low`.
         total (`int`): The updates of the whole run.
         reference (`float`): The LR that the Trainer had. All peaks are scaled by `suggestion / reference`.
-        probes (`tuple[Probe, ...]`): The probes, in the order of their runs.
-        valleys (`tuple[dict, ...]`): The best LR of each horizon: `updates`, `lr`, `std` in octaves, and `edge`.
+        probes (`tuple[Probe, ...]`, defaults to `()`): The probes, in the order of their runs.
+        valleys (`tuple[dict, ...]`, defaults to `()`): The best LR of each horizon: `updates`, `lr`, `std` in octaves, and `edge`.
         exponent (`float`, *optional*): The best LR falls with the horizon to this power.
-        start_loss (`float`): The held-out loss before training.
-        held_out (`str`): What the loss was measured on.
+        start_loss (`float`, defaults to NaN): The held-out loss before training.
+        held_out (`str`, *optional*): What the loss was measured on.
         metric (`str`, *optional*): The name of the probes' metric.
-        notes (`tuple[str, ...]`): What makes the suggestion uncertain, as sentences.
+        notes (`tuple[str, ...]`, defaults to `()`): What makes the suggestion uncertain, as sentences.
         is_complete (`bool`, defaults to `True`): Whether the search came to its end; `False` after Ctrl-C.
 
     Example:
@@ -98,7 +99,7 @@ class LRSearch:
         return "\n".join([self.summary(), *self._table(), *(f"note: {note}" for note in self.notes)])
 
     def summary(self) -> str:
-        """Two lines: the suggestion with its range, and the cost."""
+        """Return two lines: the suggestion with its range, and the cost."""
         if self.suggestion is None:
             first = f"no peak LR found for {self.total:,} updates"
         else:
@@ -129,11 +130,11 @@ class LRSearch:
         return draw_lr_search(self.to_data())
 
     def to_data(self) -> dict[str, Any]:
-        """Plain data. Losses that are not finite are `None`."""
+        """Return plain data for [`from_data`]. Losses that are not finite are `None`."""
         return {"version": _VERSION, **to_plain(dataclasses.asdict(self))}
 
     def to_json(self) -> str:
-        """Text for [`from_json`]."""
+        """Return JSON for [`from_json`]."""
         return json.dumps(self.to_data())
 
     @classmethod
@@ -159,7 +160,11 @@ class LRSearch:
 
     @classmethod
     def from_json(cls, text: str) -> "LRSearch":
-        """Read what [`to_json`] returned. Invalid text is a [`ScheduleError`]."""
+        """Read what [`to_json`] returned.
+
+        Raises:
+            ScheduleError: The text is not JSON, or its data is corrupted or of another version.
+        """
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:

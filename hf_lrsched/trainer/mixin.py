@@ -49,7 +49,7 @@ else:
 
 
 class ScheduleMixin(_Trainer):
-    """Gives any subclass of Trainer a `schedule=` and the LR beside every metric.
+    """Give any subclass of Trainer a `schedule=` and the LR beside every metric.
 
     Every `train()` makes a fresh scheduler from the schedule and the updates of that run: also a second `train()`, every
     try of `auto_find_batch_size` and every trial of `hyperparameter_search`. A summary of the run, with each length in

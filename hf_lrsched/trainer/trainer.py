@@ -8,7 +8,9 @@ from .mixin import ScheduleMixin
 
 
 class ScheduledTrainer(ScheduleMixin, Trainer):
-    """`transformers.Trainer` with a `schedule=`. See [`ScheduleMixin`].
+    """Train as `transformers.Trainer`, with a `schedule=`.
+
+    [`ScheduleMixin`] has the arguments `schedule`, `on_resume`, `groups`, `clock` and `find_lr`; the others are Trainer's.
 
     Example:
     ```python
@@ -21,10 +23,13 @@ class ScheduledTrainer(ScheduleMixin, Trainer):
 
 @functools.cache
 def scheduled(trainer_class: type[Trainer]) -> type[Trainer]:
-    """Any subclass of Trainer, with a `schedule=`: `scheduled(SFTTrainer)(..., schedule="warmup(10%) >> cosine()")`.
+    """Make a subclass of a Trainer that takes a `schedule=`: `scheduled(SFTTrainer)(..., schedule="warmup(10%) >> cosine()")`.
 
     Args:
         trainer_class (`type[Trainer]`): The class; one that has a schedule already is returned as it is.
+
+    Returns:
+        `type[Trainer]`: The class, with the arguments of [`ScheduleMixin`].
 
     Raises:
         TypeError: Not a subclass of `transformers.Trainer`.
