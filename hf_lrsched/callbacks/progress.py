@@ -14,7 +14,7 @@ _LONGEST_PHASE = 40
 
 
 class ScheduleProgressCallback(ProgressCallback):
-    """Trainer's progress bar, with the LR that the latest update used and the phase that it was in.
+    """Show Trainer's progress bar with the LR that the latest update used, and the phase that it was in.
 
         40%|████      | 138/345 [00:41<01:02, 3.32it/s, lr 1.34e-05, linear()]
 

@@ -20,7 +20,7 @@ class Finding:
         what (`str`): What was found.
         why (`str`): What it means in this run, with its numbers.
         fix (`str`): What to do.
-        check (`str`): The name of the check that found it.
+        check (`str`, *optional*): The name of the check that found it.
     """
 
     severity: Severity

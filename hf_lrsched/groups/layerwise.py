@@ -67,7 +67,7 @@ class LayerwiseGroups:
         lora_plus_ratio (`float`, *optional*): LoRA+; see [`layerwise_groups`].
         layer_pattern (`str`, *optional*): Finds the layer's number in a name; see [`layerwise_groups`].
         unfreeze_every (length, *optional*): Gradual unfreezing; see [`gradual_unfreezing`].
-        freeze (`tuple[str, ...]`, *optional*): Names of groups that stay frozen: `("embeddings", "layer_0")`.
+        freeze (`Sequence[str]` or `str`, defaults to `()`): Names of groups that stay frozen: `("embeddings", "layer_0")`.
 
     Raises:
         ScheduleError: A value is invalid.

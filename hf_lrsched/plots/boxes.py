@@ -37,7 +37,7 @@ def draw_boxes(
         metrics (`Mapping[str, Sequence[float]]`): For each schedule the metric of each seed. What is no finite number, as
             of a run that diverged, is counted beside the name.
         path (`str` or `Path`, *optional*): Where to save the plot; the ending gives its format, e.g. `.png`.
-        metric (`str`, *optional*): Its name.
+        metric (`str`, defaults to `metric`): Its name.
         baseline (`float`, *optional*): A line, such as the accuracy of the majority class.
         baseline_name (`str`, defaults to `majority class`): What the line is.
         title (`str`, *optional*): Above the plot.

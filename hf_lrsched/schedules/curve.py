@@ -113,7 +113,7 @@ class Curve:
         schedule ([`Schedule`]): The schedule.
         horizon ([`Horizon`]): The run that it was resolved against.
         piece ([`Piece`]): The factors.
-        notes (`tuple[str, ...]`): Warnings: doubtful points of this schedule in this run.
+        notes (`tuple[str, ...]`, defaults to `()`): Warnings: doubtful points of this schedule in this run.
 
     Raises:
         ScheduleError: `t` is negative or NaN.

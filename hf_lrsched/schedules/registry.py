@@ -226,6 +226,13 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
     the length of the phase; of `x` and `x_lr`, such as `to` and `to_lr`, a user may give one. The function is called when a
     phase is made, and refuses invalid arguments.
 
+    Args:
+        function (`Callable`): It returns a shape: a function of the phase's [`Span`], its place in the run, that returns the
+            factor as a function of the updates since the phase's start.
+
+    Returns:
+        `Callable`: A function with the same arguments that returns a phase.
+
     Raises:
         ScheduleError: The name is taken.
 
@@ -262,6 +269,13 @@ def named(function: Callable[P, Schedule], name: str | None = None) -> Callable[
     """Make a name of the language from a function that returns a schedule.
 
     The schedule prints as its phases, not as the name. Arguments are read as those of a [`phase`].
+
+    Args:
+        function (`Callable`): It returns a [`Schedule`].
+        name (`str`, *optional*): The name. Defaults to the function's.
+
+    Returns:
+        `Callable`: The function, which now reads its arguments.
 
     Raises:
         ScheduleError: The name is taken.

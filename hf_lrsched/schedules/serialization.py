@@ -15,6 +15,12 @@ from .units import Length
 def to_data(schedule: Schedule) -> dict[str, Any]:
     """Write a schedule as dicts, lists, texts and numbers: `from_data(to_data(schedule)) == schedule`.
 
+    Args:
+        schedule ([`Schedule`]): The schedule.
+
+    Returns:
+        `dict[str, Any]`: `{"phase": name, argument: value, …}`, `{"sequence": […]}` for `>>`, or `{"product": […]}` for `*`.
+
     Example:
     ```python
     >>> from hf_lrsched.schedules import linear, warmup
@@ -34,10 +40,15 @@ def to_data(schedule: Schedule) -> dict[str, Any]:
 def from_data(data: Any, depth: int = 0) -> Schedule:
     """Read a schedule from the data of [`to_data`], or from the same written by hand.
 
-    Any mapping or sequence will do, such as OmegaConf's `DictConfig` and `ListConfig`.
+    Args:
+        data (`Mapping`): The data. Any mapping or sequence will do, such as OmegaConf's `DictConfig` and `ListConfig`.
+        depth (`int`, defaults to 0): How deep the data is nested in that of another schedule.
+
+    Returns:
+        [`Schedule`]
 
     Raises:
-        ScheduleError: The data is no schedule.
+        ScheduleError: The data is not a schedule.
 
     Example:
     ```python
