@@ -6,7 +6,7 @@ first T - C updates in common (Hägele et al., 2024, arXiv 2405.18392).
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -130,9 +130,43 @@ def make_plan(
                 f"the budget {name} is {updates:,} updates, but {' and '.join([*map(str, climb), 'its cooldown'])} take {held + size:,}, "
                 "and one update must be held between them. Leave this budget out, or shorten cooldown= or the warmup."
             )
+        if size < 2:
+            raise ScheduleError(
+                f"the cooldown of the budget {name} ({updates:,} updates) is {size} update, and the first update of a cooldown still has "
+                "the LR that was held. Leave this budget out, or give a cooldown= of 2 updates or more."
+            )
         # Read back, so that the text is the one that the scheduler's state has.
         planned.append(Budget(name, updates, updates - size, str(parse(f"{trunk} >> {shape}(over={size})"))))
     return Plan(trunk, tuple(planned))
+
+
+def check_own_schedules(plan: Plan, horizon: Horizon, groups: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse groups whose own schedule would give a branch other LRs than its separate run has.
+
+    Args:
+        plan ([`Plan`]): The plan.
+        horizon ([`Horizon`]): As for [`make_plan`].
+        groups (`Iterable[Mapping]`): The parameter groups of the optimizer.
+
+    Raises:
+        ScheduleError: Before a budget branches off, the LRs of a group depend on the length of the run.
+    """
+    *others, longest = plan.budgets
+    for index, group in enumerate(groups):
+        if (text := group.get("schedule")) is None:
+            continue
+        own, peak = as_schedule(text), float(group.get("initial_lr", group["lr"]))
+        trunk = own.resolve(replace(horizon, num_updates=longest.updates), peak=peak)
+        for budget in others:
+            updates = range(budget.branch_at)
+            branch = own.resolve(replace(horizon, num_updates=budget.updates), peak=peak)
+            if (trunk(updates) != branch(updates)).any():
+                raise ScheduleError(
+                    f"the group {group.get('name', f'group_{index}')!r} has a schedule of its own, {str(own)!r}, whose LRs before update "
+                    f"{budget.branch_at:,} depend on the length of the run, so the budgets {budget.name} and {longest.name} cannot share "
+                    "them. Give its lengths in updates or epochs and let it end with hold(), e.g. 'warmup(100) >> hold()', or leave "
+                    "it out."
+                )
 
 
 def _read_lengths(budgets: Iterable[Any] | str, horizon: Horizon) -> dict[str, int]:

@@ -27,7 +27,7 @@ from ..trainer import ScheduleMixin
 from ..trainer.separate_run import find_peak, is_peak_searched, make_run, save_nothing
 from ..trajectory.clocks import Time, Tokens
 from .branch_points import BranchPoints
-from .plan import Budget, Plan, make_plan
+from .plan import Budget, Plan, check_own_schedules, make_plan
 from .result import Branch, Budgets
 
 #: Of the recorded settings, those in which the runs of one search may differ.
@@ -94,8 +94,10 @@ def train_budgets(
     _check_trainer(trainer)
     if type(seeds) is not int or seeds < 1:
         raise ScheduleError(f"seeds must be a whole number, 1 or more, got {brief(seeds)}.")
-    plan = make_plan(budgets, read_horizon(trainer), trainer.schedule, schedule, cooldown, shape)
+    horizon = read_horizon(trainer)
+    plan = make_plan(budgets, horizon, trainer.schedule, schedule, cooldown, shape)
     with undisturbed(trainer) as restore:
+        check_own_schedules(plan, horizon, make_trial(trainer).create_optimizer().param_groups)
         search = _Search(trainer, plan, metric, _identify(trainer, plan, cooldown, shape), restore)
         return search.run(seeds, on_branch)
 
@@ -118,7 +120,7 @@ class _Search:
         else:
             self.result = dataclasses.replace(known, metric=judged[0], direction=judged[1])
         longest = plan.budgets[-1]
-        self._template = make_run(trainer, longest.schedule, longest.updates, self.folder, 0)
+        self._template = self._make_run(trainer, longest.schedule, longest.updates, self.folder, 0)
 
     def run(self, seeds: int, on_branch: Callable[[Any, Branch], Any] | None) -> Budgets:
         done = {(branch.seed, branch.updates) for branch in self.result.branches}
@@ -160,13 +162,14 @@ class _Search:
             return
         if not complete:
             on_main_process(lambda: _remove_records(folder))
-        run = make_run(self._template, self.plan.trunk, self.plan.budgets[-1].updates, folder, seed)
+        run = self._make_run(self._template, self.plan.trunk, self.plan.budgets[-1].updates, folder, seed)
         save_nothing(run)
         self._train(run, BranchPoints(missing), complete.get(begin), max(missing))
 
     def _train_branch(self, seed: int, budget: Budget, on_branch: Callable[[Any, Branch], Any] | None) -> None:
-        run = make_run(self._template, budget.schedule, budget.updates, self._branch_folder(seed, budget), seed)
-        trunk, folder = self._trunk_folder(seed), Path(run.args.output_dir)
+        folder = self._branch_folder(seed, budget)
+        run = self._make_run(self._template, budget.schedule, budget.updates, folder, seed)
+        trunk = self._trunk_folder(seed)
         checkpoint = self._find_own_checkpoint(seed, budget)
         if checkpoint is None:
             # A budget that is added between others holds the LR itself, from the trunk's checkpoint before its cooldown.
@@ -190,6 +193,9 @@ class _Search:
         run.accelerator.wait_for_everyone()
         self.result = dataclasses.replace(self.result, branches=(*self.result.branches, branch))
         self._update()
+
+    def _make_run(self, source: Any, schedule: str, updates: int, folder: Path, seed: int) -> Any:
+        return make_run(source, schedule, updates, folder, seed, self.result.settings["updates_per_epoch"])
 
     def _train(self, run: Any, points: BranchPoints, checkpoint: Path | None, wanted: int) -> None:
         run.add_callback(points)

@@ -161,9 +161,11 @@ class RunView:
         for segment, segment_end in zip(segments, ends, strict=False):
             for phase in find_phases(segment.trajectory, self.curves[segment.trajectory][0], segment.offset):
                 start, end = max(phase.start, segment.start), min(phase.end, segment_end)
-                if start >= end:
-                    continue
                 before = found[-1] if found else None
+                if start >= end:
+                    if before and (before.text, before.start, before.end) == (phase.text, phase.start, phase.end):
+                        found[-1] = phase  # it was to be longer, until the resume that begins here
+                    continue
                 if before and (before.text, before.lengths, before.end) == (phase.text, phase.lengths, start):
                     start = found.pop().start  # an event cut it in two
                 found.append(PhaseInterval(phase.text, start, end, phase.lengths))

@@ -15,13 +15,12 @@ from ..search.trial import copy_trainer
 from .callback_stack import find_callback
 
 #: A run that others branch off from is saved with its optimizer; which model is the best one is decided between runs.
-_SETTINGS = {
-    **dict.fromkeys(("load_best_model_at_end", "push_to_hub", "save_only_model", "ignore_data_skip"), False),
-    "num_train_epochs": 1.0,  # the length is max_steps
-}
+_SETTINGS = dict.fromkeys(("load_best_model_at_end", "push_to_hub", "save_only_model", "ignore_data_skip"), False)
 
 
-def make_run(trainer: Any, schedule: str, updates: int, folder: Path, seed: int) -> Any:
+def make_run(
+    trainer: Any, schedule: str, updates: int, folder: Path, seed: int, updates_per_epoch: int | None = None
+) -> Any:
     """Copy a [`ScheduledTrainer`] for a run of its own, and leave the Trainer as it is.
 
     The copy trains and evaluates, logs, saves and reports as the Trainer would. Both share the model and the accelerator: see
@@ -33,10 +32,12 @@ def make_run(trainer: Any, schedule: str, updates: int, folder: Path, seed: int)
         updates (`int`): Its length.
         folder (`Path`): Its output folder.
         seed (`int`): Added to the Trainer's seeds.
+        updates_per_epoch (`int`, *optional*): `num_train_epochs` follows from it. It has no effect, but the record shows it.
     """
     run = copy_trainer(trainer)
     args = run.args
     changed = {**_SETTINGS, "output_dir": str(folder), "max_steps": updates, "seed": args.seed + seed, "schedule": None}
+    changed["num_train_epochs"] = updates / updates_per_epoch if updates_per_epoch else 1.0
     if args.data_seed is not None:
         changed["data_seed"] = args.data_seed + seed
     if getattr(args, "logging_dir", None):  # gone in transformers 5

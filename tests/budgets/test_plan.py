@@ -3,7 +3,7 @@
 import pytest
 
 from hf_lrsched import Horizon, ScheduleError, parse
-from hf_lrsched.budgets.plan import make_plan
+from hf_lrsched.budgets.plan import check_own_schedules, make_plan
 
 HORIZON = Horizon(300, updates_per_epoch=100, samples_per_update=8)
 LINEAR = parse("warmup(10%) >> linear()")
@@ -68,6 +68,14 @@ def test_cooldown_in_updates_and_its_shape():
     assert found.budgets[0].schedule.endswith("linear(over=30)")
 
 
+@pytest.mark.parametrize("shape", ["one_minus_sqrt", "linear", "cosine"])
+@pytest.mark.parametrize("budget", [6, 7, 10])
+def test_smallest_budgets_end_below_the_lr_that_is_held(shape, budget):
+    schedule = parse(plan([budget], shape=shape).budgets[0].schedule)
+    factors = schedule.resolve(budget)(range(budget))
+    assert factors[-2] == 1 > factors[-1] > 0
+
+
 @pytest.mark.parametrize(
     ("budgets", "kwargs", "message"),
     [
@@ -83,6 +91,12 @@ def test_cooldown_in_updates_and_its_shape():
         (["1000tok"], {}, "got '1000tok'"),
         (["2 epochen"], {}, "unknown unit"),
         (["10"], {"cooldown": 9}, r"the budget 10 is 10 updates, but warmup\(1\) and its cooldown take 10"),
+        (
+            ["5", "2ep"],
+            {},
+            r"the cooldown of the budget 5 \(5 updates\) is 1 update, and the first update of a cooldown still has the LR",
+        ),
+        (["1ep"], {"cooldown": 1}, "give a cooldown= of 2 updates or more"),
         (["1ep"], {"cooldown": "100%"}, "one update must be held between them"),
         (["1ep"], {"shape": "linaer"}, "shape must be one of .* Did you mean 'linear'"),
         (
@@ -98,6 +112,25 @@ def test_cooldown_in_updates_and_its_shape():
 def test_invalid_plans(budgets, kwargs, message):
     with pytest.raises(ScheduleError, match=message):
         plan(budgets, **kwargs)
+
+
+@pytest.mark.parametrize(
+    "own", ["freeze()", "hold()", "warmup(50) >> hold()", "(warmup(10) >> hold()) * freeze(0.5ep)"]
+)
+def test_own_schedules_that_all_budgets_share(own):
+    check_own_schedules(plan(["1ep", "2ep"]), HORIZON, [{"lr": 1.0}, {"lr": 1.0, "schedule": own}])
+
+
+@pytest.mark.parametrize(
+    "own", ["linear()", "warmup(10%) >> hold()", "hold() * freeze(20%)", "hold() >> linear(over=50)"]
+)
+def test_own_schedule_that_depends_on_the_length_of_the_run(own):
+    groups = [{"lr": 1.0}, {"lr": 1.0, "schedule": own, "name": "head"}]
+    with pytest.raises(
+        ScheduleError, match=r"group 'head' has a schedule of its own, .* whose LRs before update 80 depend"
+    ):
+        check_own_schedules(plan(["1ep", "2ep"]), HORIZON, groups)
+    check_own_schedules(plan(["2ep"]), HORIZON, groups)
 
 
 @pytest.mark.parametrize(

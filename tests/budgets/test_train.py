@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, Trainer, TrainerCallback
 from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleError, read_run, train_budgets
 from hf_lrsched.runs.budgets import BUDGETS
 from hf_lrsched.runs.checkpoints import list_checkpoints
+from hf_lrsched.runs.timeline import RunView
 from hf_lrsched.trainer import resume
 from tests.conftest import Net
 from tests.searching import Grouped, digest, next_draws
@@ -92,6 +93,31 @@ def test_groups_keep_their_peaks(make, tmp_path):
     found = train_budgets(make(cls=Grouped), ["1ep", "2ep"])
     lrs = read_run(found.branches[1].folder).lrs([10, 20])
     assert {tuple(values.tolist()) for values in lrs.values()} == {(1e-2, 1e-2), (5e-3, 5e-3)}
+
+
+@pytest.mark.parametrize(("own", "is_shared"), [("warmup(6) >> hold()", True), ("warmup(20%) >> linear()", False)])
+def test_groups_with_a_schedule_of_their_own(make, tmp_path, own, is_shared, monkeypatch):
+    class OwnSchedule(Grouped):
+        def split(self, model, groups):
+            encoder, head = super().split(model, groups)
+            return [encoder, {**head, "name": "head", "schedule": own}]
+
+    if not is_shared:
+        monkeypatch.setattr(Trainer, "train", None)
+        with pytest.raises(ScheduleError, match="the group 'head' has a schedule of its own"):
+            train_budgets(make(cls=OwnSchedule), ["1ep", "2ep"])
+        return
+    found = train_budgets(make(cls=OwnSchedule), ["1ep", "2ep"])
+    lrs = read_run(found.branches[0].folder).lrs(range(16))
+    assert lrs["head"].tolist() == pytest.approx([5e-3 * min(update / 6, 1) for update in range(16)])
+
+
+def test_record_of_a_branch_is_that_of_its_own_length(make, tmp_path):
+    train_budgets(make(num_train_epochs=9), ["0.5ep", "1ep"])
+    run = read_run(tmp_path / "out" / "budget-0.5ep")
+    assert run.starts[-1]["settings"]["num_train_epochs"] == 0.5
+    phases = [(phase.text, phase.start, phase.end, phase.lengths) for phase in RunView(run).phases]
+    assert phases[1] == ("hold()", 2, 6, "what is left: 4 updates")
 
 
 def test_model_init_and_seeds(make, tmp_path):

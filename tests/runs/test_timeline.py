@@ -21,6 +21,15 @@ def test_phases_say_the_lengths_that_each_part_of_a_resumed_run_had():
     ]
 
 
+def test_a_phase_that_ends_with_a_resume_has_the_length_that_it_got_there():
+    old, new = trajectory("hold()", 100, [1.0]), trajectory("hold() >> linear(over=20)", 50, [1.0])
+    switched = resume_trajectory(old, old.settings, new.settings, 30, "switch")
+    assert RunView(made(segment(old), segment(switched, 30), num_updates=50)).phases == [
+        PhaseInterval("hold()", 0, 30, "what is left: 30 updates"),
+        PhaseInterval("linear(over=20)", 30, 50, "20 updates"),
+    ]
+
+
 def test_a_phase_that_an_event_cut_in_two_is_one():
     of = trajectory("warmup(2) >> linear()", 12)
     view = RunView(made(segment(of), segment(of, 6, [0.5]), num_updates=12))
