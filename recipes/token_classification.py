@@ -40,7 +40,7 @@ from common.losses import IGNORED, mean_cross_entropy
 from common.metrics import entity_metrics, tag_metrics
 from common.model import check_word_ids, count_cut_texts, load_config_and_tokenizer, load_model, max_length
 from common.run import Task, run_recipe
-from datasets import Dataset
+from datasets import ClassLabel, Dataset
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
 _WORDS, _TAGS = ("tokens", "words"), ("ner_tags", "tags", "pos_tags", "labels")
@@ -149,15 +149,15 @@ def load_data(
     words = find_column(splits["train"], args.text_column_name, _WORDS, "text_column_name")
     column = find_column(splits["train"], args.label_column_name, _TAGS, "label_column_name")
     tags = {name: read_tags(split, words, column) for name, split in splits.items()}
-    used = {tag for sentence in tags["train"] for tag in sentence}
     feature = getattr(splits["train"].rows.features[column], "feature", None)
-    names = order_labels(feature, sorted(used))
-    has_entities = is_entities(names)
+    names = order_labels(feature, sorted({tag for sentence in tags["train"] for tag in sentence}))
+    has_entities = is_entities(splits["train"], tags["train"], args.tag_scheme)
     if has_entities:
         scheme = args.tag_scheme or guess_scheme(names)
         for name, split in splits.items():
+            is_entities(split, tags[name], scheme)
             check_entities(split, tags[name], scheme)
-        names = names if set(names) > used else complete_tags(names)
+        names = names if isinstance(feature, ClassLabel) else complete_tags(names)
     check_known_labels(tags, splits, names)
     selected = {
         name: select_rows(args, name, Dataset.from_dict({"words": split.values(words), "tags": tags[name]}))

@@ -10,8 +10,11 @@ from .data import Split, find_column
 from .errors import RecipeError
 from .files import FileOptions, Part, is_blank, read_text
 
-SCHEMES = ("iob2", "iob1", "iobes")
+#: How tags mark entities; `plain` tags stand by themselves.
+PLAIN = "plain"
+SCHEMES = ("iob2", "iob1", "iobes", PLAIN)
 _ENTITY = re.compile(r"O|[BIESUL]-.+")
+_LIKE_ENTITY = re.compile(r"[BI]-.+", re.IGNORECASE)
 
 
 def read_conll(path: Path, options: FileOptions, word: int = 0, tag: int = -1) -> Part:
@@ -47,9 +50,29 @@ def read_conll(path: Path, options: FileOptions, word: int = 0, tag: int = -1) -
     return Part(str(path), Dataset.from_dict(rows), starts)
 
 
-def is_entities(names: Iterable[str]) -> bool:
-    """Return whether the tags mark entities (`B-PER`) rather than standing by themselves (`NOUN`)."""
-    return all(_ENTITY.fullmatch(name) for name in names)
+def is_entities(split: Split, sentences: Sequence[Sequence[str]], scheme: str | None) -> bool:
+    """Return whether the tags mark entities (`B-PER`) rather than standing by themselves (`NOUN`).
+
+    Raises:
+        RecipeError: Some tags look like those of entities, and others do not.
+    """
+    if scheme == PLAIN:
+        return False
+    tags = {tag for sentence in sentences for tag in sentence}
+    others = {tag for tag in tags if not _ENTITY.fullmatch(tag)}
+    like = sorted(filter(_LIKE_ENTITY.fullmatch, tags))
+    if not others or not like:
+        return not others
+    row, number, tag = next(
+        (row, number, tag)
+        for row, sentence in enumerate(sentences)
+        for number, tag in enumerate(sentence, start=1)
+        if tag in others
+    )
+    raise RecipeError(
+        f"{split.at(row)}, word {number}: the tag {tag!r} marks no entity, but there are tags such as {like[0]!r}. Write the tags of "
+        f"entities as O, B-TYPE and I-TYPE. If tags stand by themselves, set --tag_scheme {PLAIN}."
+    )
 
 
 def guess_scheme(names: Iterable[str]) -> str:

@@ -221,10 +221,53 @@ def test_single_word_entities_of_iobes(tmp_path):
         load(train_file=file)
 
 
+def test_tags_of_a_dataset_that_uses_all_keep_their_order(tmp_path):
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
+
+    names = ["B-Y", "O", "B-X"]
+    features = Features({"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=names))})
+    rows = Dataset.from_dict({"tokens": [["a", "b", "c"]], "ner_tags": [[0, 1, 2]]}, features=features)
+    DatasetDict(train=rows, validation=rows).save_to_disk(str(tmp_path / "saved"))
+    assert load(dataset_name=tmp_path / "saved").names == tuple(names)
+
+
+@pytest.mark.parametrize(
+    ("tags", "odd", "like"),
+    [
+        (["O B-X", "O b-x"], "row 2, word 2: the tag 'b-x'", "'B-X'"),
+        (["o b-x i-x", "o"], "row 1, word 1: the tag 'o'", "'b-x'"),
+        (["O B-X", "X O"], "row 2, word 1: the tag 'X'", "'B-X'"),
+    ],
+)
+def test_tags_of_entities_among_others(tmp_path, tags, odd, like):
+    file = tmp_path / "rows.jsonl"
+    rows = [{"tokens": row.split(), "tags": row.split()} for row in tags]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    expected = f"{odd} marks no entity, but there are tags such as {like}.*--tag_scheme plain"
+    with pytest.raises(Exception, match=expected):
+        load(train_file=file)
+    plain = load(train_file=file, tag_scheme="plain")
+    assert not plain.has_entities and set(plain.names) == set(" ".join(tags).split())
+
+
+def test_tags_of_entities_among_others_in_validation(tmp_path):
+    train = write_conll(tmp_path / "train.conll", [("film a", "B-X O")])
+    dev = write_conll(tmp_path / "dev.conll", [("a film", "O b-X")])
+    with pytest.raises(Exception, match=r"dev\.conll, line 1, word 2: the tag 'b-X'"):
+        load(train_file=train, validation_file=dev)
+
+
+@pytest.mark.parametrize("tags", ["NOUN O", "S-adj U-verb NOUN", "-LRB- B I"])
+def test_plain_tags(tmp_path, tags):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"tokens": tags.split(), "tags": tags.split()}))
+    assert not load(train_file=file).has_entities
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tag_scheme": "bilou"}, "--tag_scheme is one of iob2, iob1, iobes"),
+        ({"tag_scheme": "bilou"}, "--tag_scheme is one of iob2, iob1, iobes, plain"),
         ({"conll_columns": "word"}, "--conll_columns takes two numbers"),
         ({"label_column_name": "pos"}, "no column 'pos'"),
     ],
