@@ -85,6 +85,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         ],
         preprocess_logits=keep_losses,
         callbacks=[MaskAnewEachEpoch(masking)],
+        predicts_tokens=True,
     )
 
 

@@ -50,7 +50,8 @@ _WORDS, _TAGS = ("tokens", "words"), ("ner_tags", "tags", "pos_tags", "labels")
 class TokenClassificationArguments(DataArguments):
     """What to train and evaluate on: sentences as lists of words, with a tag for each word."""
 
-    # The loss is a mean over the words of an update. With similar lengths, a word of a short sentence would count for more.
+    # The loss is a mean over the words of an update. With similar lengths, a word of a short sentence would count for more. Batches
+    # are packed instead.
     groups_by_length: ClassVar[bool] = False
 
     text_column_name: str | None = field(
@@ -133,6 +134,7 @@ def prepare(arguments: RecipeArguments) -> Task:
             *data.warnings,
             *count_cut_texts(splits, max_seq_length),
         ],
+        predicts_tokens=True,
     )
 
 

@@ -22,6 +22,7 @@ from .data import DataArguments
 from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
 from .output_folder import OutputFolder, collect_settings, count_updates
+from .packing import is_packable
 from .results import save_results
 from .settings import AUTO
 from .summary import mean_loss
@@ -45,6 +46,8 @@ class Task:
             Defaults to the first of several outputs.
         compute_loss (`Callable`, *optional*): Trainer's `compute_loss_func`, in place of the model's loss.
         callbacks (`Sequence[TrainerCallback]`, *optional*): Callbacks of the recipe.
+        predicts_tokens (`bool`, defaults to `False`): Whether the model predicts each token by itself, and `labels` has one for each.
+            The texts of a training batch are then packed without padding, if the model can take that.
         baselines (`dict[str, float]`, *optional*): What a model that learned nothing scores on `validation`, by metric.
     """
 
@@ -57,6 +60,7 @@ class Task:
     preprocess_logits: Callable[[Any, Any], Any] = first_output
     compute_loss: Callable[..., Any] | None = None
     callbacks: Sequence[TrainerCallback] = ()
+    predicts_tokens: bool = False
     baselines: dict[str, float] = field(default_factory=dict)
 
 
@@ -205,6 +209,7 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
             eval_dataset=task.splits.get("validation"),
             processing_class=task.tokenizer,
             data_collator=task.collator,
+            pack_texts=task.predicts_tokens and is_packable(task.model.config),
             compute_metrics=task.compute_metrics,
             compute_loss_func=task.compute_loss,
             preprocess_logits_for_metrics=task.preprocess_logits,

@@ -12,6 +12,8 @@ from transformers import EvalPrediction
 from hf_lrsched import ScheduledTrainer
 from hf_lrsched.callbacks.progress import SchedulePrinterCallback, ScheduleProgressCallback
 
+from .packing import PackingCollator
+
 
 class SimilarLengthSampler(Sampler[int]):
     r"""Rows in random order, in which the texts of an update have similar lengths, so that little padding is computed.
@@ -107,14 +109,30 @@ class RecipeTrainer(ScheduledTrainer):
 
     Args:
         compute_metrics (`Callable`): Metrics of a split, see `Task`.
+        pack_texts (`bool`, defaults to `False`): Whether the texts of a training batch are packed without padding.
         **kwargs: Passed to `ScheduledTrainer`.
     """
 
-    def __init__(self, *args: Any, compute_metrics: Callable[[Any, str], dict[str, float]], **kwargs: Any):
-        self._metrics_of_recipe = compute_metrics
+    def __init__(
+        self,
+        *args: Any,
+        compute_metrics: Callable[[Any, str], dict[str, float]],
+        pack_texts: bool = False,
+        **kwargs: Any,
+    ):
+        self._metrics_of_recipe, self._pack_texts = compute_metrics, pack_texts
         super().__init__(*args, compute_metrics=self._compute_in_order, **kwargs)
         callbacks = self.callback_handler.callbacks
         callbacks[:] = [_SHORT[type(each)]() if type(each) in _SHORT else each for each in callbacks]
+
+    def get_train_dataloader(self) -> Any:
+        collator = self.data_collator
+        if self._pack_texts:
+            self.data_collator = PackingCollator(collator, self.model.config)
+        try:
+            return super().get_train_dataloader()
+        finally:
+            self.data_collator = collator
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
         args = self.args

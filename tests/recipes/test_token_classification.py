@@ -64,6 +64,29 @@ def test_updates_are_random_samples_of_the_words(main, settings):
     )
 
 
+def test_packed_training_equals_padded_training(main, settings, monkeypatch):
+    """The batches are packed, and what is learned does not show it."""
+    import common.run
+    from common.packing import PackingCollator
+
+    shapes, losses, pack = [], [], PackingCollator.__call__
+
+    def note(self, samples):
+        batch = pack(self, samples)
+        shapes.append((len(samples), *batch["input_ids"].shape))
+        return batch
+
+    monkeypatch.setattr(PackingCollator, "__call__", note)
+    for is_packable in (common.run.is_packable, lambda config: False):
+        monkeypatch.setattr(common.run, "is_packable", is_packable)
+        folder = Path(settings["output_dir"]).with_name(str(len(losses)))
+        assert main({**settings, "output_dir": folder, "save_strategy": "no"}) == 0
+        history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
+        losses.append([each.get("loss", each.get("eval_loss")) for each in history[:-1]])
+    assert shapes == [(8, 1, shapes[0][2]), (8, 1, shapes[1][2]), (2, 1, shapes[2][2])]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
 def load(**settings):
     from token_classification import TokenClassificationArguments, load_data
 
