@@ -147,7 +147,7 @@ class Loop:
                 log({"loss": loss, "grad_norm": norm, "learning_rate": optimizer.param_groups[0]["lr"]})
             if state.global_step % self.eval_steps == 0:
                 logs = {"eval_loss": source.random(), "eval_accuracy": source.random(), "eval_runtime": 12.3456}
-                logs |= get_context(state).used_lrs.evaluation_entries(logs)
+                logs |= get_context(state).used_lrs.make_evaluation_entries(logs)
                 log(logs)
                 scheduler.observe(logs)
                 record(recorder.on_evaluate)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..plots.budgets import draw_budgets
-from ..runs.metrics import display_name, is_loss
+from ..runs.metrics import get_display_name, is_loss
 from ..schedules import ScheduleError
 from ..schedules.metric_names import Direction
 from ..search.result import read_number, to_plain
@@ -158,7 +158,7 @@ class Budgets:
         """The recommended budget, what longer ones gain, and how sure that is, as sentences."""
         best, enough = self.best, self.recommended
         if best is None or enough is None:
-            return f"No budget ended with a finite {display_name(self.metric)}."
+            return f"No budget ended with a finite {get_display_name(self.metric)}."
         if self.spread is None:
             chance = "With one seed, it is not known how much of this is chance: train with seeds=3."
         else:
@@ -191,7 +191,7 @@ class Budgets:
         cost = (
             f"{self.updates:,} updates{search} instead of {separate:,} for separate runs: {self.cost:.2g} of their cost"
         )
-        name = display_name(self.metric)
+        name = get_display_name(self.metric)
         rows = [["budget", "updates", "seconds", name, *(["spread"] if self.spread is not None else [])]]
         for point in self.points:
             spread = f"{np.std(point.values, ddof=1):.4f}" if len(point.values) > 1 else "–"

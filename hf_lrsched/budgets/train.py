@@ -19,7 +19,7 @@ from ..runs.record import FOLDER as RECORD
 from ..runs.run import list_records
 from ..schedules import Schedule, ScheduleError
 from ..schedules.errors import brief, nearest
-from ..schedules.metric_names import Direction, is_metric, metric_direction, resolve_direction
+from ..schedules.metric_names import Direction, get_metric_direction, is_metric, resolve_direction
 from ..schedules.numbers import is_finite_number
 from ..search.snapshot import undisturbed
 from ..search.trial import make_trial, read_horizon, refuse_single_run
@@ -310,7 +310,7 @@ def _choose_metric(args: Any, metric: str | None, start: dict[str, float]) -> tu
         raise ScheduleError(f"metric must be the name of a metric, such as 'accuracy', got {brief(metric)}.")
     wanted = metric or args.metric_for_best_model
     if wanted is None:
-        directed = [name for name in start if metric_direction(name) and not name.endswith("loss")]
+        directed = [name for name in start if get_metric_direction(name) and not name.endswith("loss")]
         wanted = next(iter([*directed, *(name for name in start if name.endswith("loss"))]), "loss")
     name = wanted if wanted.startswith("eval_") else f"eval_{wanted}"
     if name not in start:

@@ -8,7 +8,7 @@ from transformers import TrainerControl, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
 from .run_context import ReadsUsedLRs, get_context
-from .used_lrs import UsedLRs, evaluation_prefix
+from .used_lrs import UsedLRs, get_evaluation_prefix
 
 
 class LRLogger(ReadsUsedLRs):
@@ -51,8 +51,8 @@ class LRLogger(ReadsUsedLRs):
 
     def on_evaluate(self, args, state, control, **kwargs):
         record = state.log_history[-1] if state.log_history else {}
-        entries: dict[str, float | None] = {**get_context(state).used_lrs.evaluation_entries(record)}
-        if self._is_training and not entries and evaluation_prefix(record) == "eval":
+        entries: dict[str, float | None] = {**get_context(state).used_lrs.make_evaluation_entries(record)}
+        if self._is_training and not entries and get_evaluation_prefix(record) == "eval":
             entries = {"eval_learning_rate": None}  # `eval_on_start`: no update has used an LR
         for key, value in entries.items():
             record.setdefault(key, _to_readable(value))

@@ -75,7 +75,7 @@ class PlateauDriver(TrainerCallback):
         if self._scheduler is None or (self._has_trained and not self._is_due):
             return
         self._metrics |= metrics or {}
-        names = self._scheduler.run_state.required_metrics()
+        names = self._scheduler.run_state.list_required_metrics()
         if not self._is_due or self._is_reported or not all(name in self._metrics for name in names):
             return  # with several evaluation sets, the metric may be one of the next set
         self._is_reported = True

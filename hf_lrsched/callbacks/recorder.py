@@ -16,7 +16,7 @@ from ..runs.record import EVALUATIONS, EVENTS, FILES, FOLDER, RUN, SETFIT_LOSS, 
 from ..runs.rows import Rows
 from ..scheduler.schedule_lr import ScheduleLR
 from .run_context import ReadsUsedLRs, get_context
-from .used_lrs import evaluation_prefix, group_names
+from .used_lrs import get_evaluation_prefix, get_group_names
 
 #: What of the training arguments stands in the record.
 SETTINGS = (
@@ -59,7 +59,7 @@ class RunRecorder(ReadsUsedLRs):
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "num_updates": state.max_steps,
             "updates_per_epoch": _updates_per_epoch(args, state, kwargs.get("train_dataloader")),
-            "groups": group_names(groups),
+            "groups": get_group_names(groups),
             "num_parameters": [sum(parameter.numel() for parameter in group["params"]) for group in groups],
             "peaks": [float(group.get("initial_lr", group["lr"])) for group in groups],
             "weight_decays": [group.get("weight_decay") for group in groups],
@@ -123,7 +123,7 @@ class RunRecorder(ReadsUsedLRs):
             return
         # Not `logs`, which other callbacks change: Trainer's PrinterCallback removes what identifies the summary.
         record = {"loss" if key == SETFIT_LOSS else key: value for key, value in state.log_history[-1].items()}
-        prefix = evaluation_prefix(record)
+        prefix = get_evaluation_prefix(record)
         if "loss" in record:
             is_extra = {key: key.startswith("lr/") or is_step_size(key) for key in record}
             self._append(TRAIN, state, {key: value for key, value in record.items() if not is_extra[key]})

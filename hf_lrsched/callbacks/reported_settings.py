@@ -4,16 +4,16 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from ..groups.main_group import main_group
+from ..groups.main_group import find_main_group
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Schedule
-from .used_lrs import distinct_groups, group_names
+from .used_lrs import find_distinct_groups, get_group_names
 
 #: What the schedule replaces: reporters would store values of the training arguments that the run does not use.
 REPLACED = ("warmup_steps", "warmup_ratio", "lr_scheduler_kwargs")
 
 
-def schedule_settings(scheduler: ScheduleLR) -> dict[str, Any]:
+def make_schedule_settings(scheduler: ScheduleLR) -> dict[str, Any]:
     """Return the schedule, the peak LRs and the length of a run, as settings that a reporter can filter by.
 
     `peak_lr/<group>` is there where the groups' peaks differ, once for each curve. After a resume with other settings,
@@ -23,19 +23,21 @@ def schedule_settings(scheduler: ScheduleLR) -> dict[str, Any]:
     ```python
     >>> import torch
     >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
-    >>> schedule_settings(ScheduleLR(optimizer, "warmup(10%) >> linear()", 345))
+    >>> make_schedule_settings(ScheduleLR(optimizer, "warmup(10%) >> linear()", 345))
     {'schedule': 'warmup(10%) >> linear()', 'peak_learning_rate': 2e-05, 'num_updates': 345}
 
     ```
     """
     state, groups = scheduler.run_state, scheduler.optimizer.param_groups
-    horizon, names = state.settings.horizon, group_names(groups)
+    horizon, names = state.settings.horizon, get_group_names(groups)
     settings: dict[str, Any] = {
         "schedule": str(scheduler.schedule),
-        "peak_learning_rate": state.peaks[main_group(groups)],
+        "peak_learning_rate": state.peaks[find_main_group(groups)],
     }
     if len(set(state.peaks)) > 1:
-        settings |= {f"peak_lr/{names[index]}": state.peaks[index] for index in dict.fromkeys(distinct_groups(groups))}
+        settings |= {
+            f"peak_lr/{names[index]}": state.peaks[index] for index in dict.fromkeys(find_distinct_groups(groups))
+        }
     if horizon.unit == "updates":
         settings["num_updates"] = horizon.num_updates
     if state.settings.clock != "updates":
@@ -63,7 +65,7 @@ class SettingsWithSchedule:
     def __call__(self) -> dict[str, Any]:
         settings = {key: value for key, value in type(self.args).to_dict(self.args).items() if key not in REPLACED}
         if isinstance(self.schedule, ScheduleLR):
-            used = schedule_settings(self.schedule)
+            used = make_schedule_settings(self.schedule)
             if settings.get("learning_rate") not in self.schedule.run_state.peaks:  # the optimizer was made with others
                 settings["learning_rate"] = used["peak_learning_rate"]
         else:

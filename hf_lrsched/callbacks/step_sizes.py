@@ -14,7 +14,7 @@ from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..schedules import ScheduleError
 from .fail_safe import FailSafeCallback
 from .run_context import get_context
-from .used_lrs import group_names
+from .used_lrs import get_group_names
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class StepSizes(FailSafeCallback):
     def _measure(self, optimizer: Any, before: list[list[torch.Tensor]]) -> dict[str, float]:
         found: dict[str, float] = {}
         groups = optimizer.param_groups
-        for name, group, sample, weights in zip(group_names(groups), groups, self._samples, before, strict=True):
+        for name, group, sample, weights in zip(get_group_names(groups), groups, self._samples, before, strict=True):
             if not weights:
                 continue
             found[f"{UPDATE_RATIO}/{name}"] = float(update_ratio(weights, sample.select(group["params"])))

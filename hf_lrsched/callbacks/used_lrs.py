@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from ..groups.main_group import main_group
+from ..groups.main_group import find_main_group
 
 
 class UsedLRs:
@@ -40,8 +40,8 @@ class UsedLRs:
             for group in groups
         ]
         if len(self._names) != len(groups):
-            self._names, self.main = group_names(groups), main_group(groups)
-            self._same_as = distinct_groups(groups)
+            self._names, self.main = get_group_names(groups), find_main_group(groups)
+            self._same_as = find_distinct_groups(groups)
 
     def show_evaluation(self, record: dict[str, Any]) -> None:
         """Show the LRs of an earlier evaluation from here on, since its weights are those that are loaded.
@@ -59,16 +59,16 @@ class UsedLRs:
         lrs = [float(lr) for lr in self._lrs]
         return {"learning_rate": lrs[self.main], **self._by_curve(lrs)} if lrs else {}
 
-    def evaluation_entries(self, record: dict[str, Any]) -> dict[str, float]:
+    def make_evaluation_entries(self, record: dict[str, Any]) -> dict[str, float]:
         """Return the entries to add to a record of an evaluation: those of [`values`], with the evaluation's prefix.
 
         Args:
             record (`dict[str, Any]`): A record of Trainer. Nothing is added to one of another kind.
         """
-        prefix = evaluation_prefix(record)
+        prefix = get_evaluation_prefix(record)
         return {} if prefix is None else {f"{prefix}_{name}": lr for name, lr in self.values().items()}
 
-    def training_entries(self, record: dict[str, Any]) -> dict[str, float]:
+    def make_training_entries(self, record: dict[str, Any]) -> dict[str, float]:
         """The entries to add to a training record for the reporters: `lr/<name>` for each curve, where the LRs differ."""
         return self._by_curve([*map(float, self._lrs)]) if "learning_rate" in record and "loss" in record else {}
 
@@ -80,12 +80,12 @@ class UsedLRs:
         return {f"lr/{self._names[first]}": lrs[first] for first in dict.fromkeys(self._same_as)}
 
 
-def group_names(groups: list[dict[str, Any]]) -> list[str]:
+def get_group_names(groups: list[dict[str, Any]]) -> list[str]:
     """Return the names of parameter groups: `"name"`, else `group_<index>`; a name that is taken gets the index appended.
 
     Example:
     ```python
-    >>> group_names([{"name": "body"}, {"name": "body"}, {}])
+    >>> get_group_names([{"name": "body"}, {"name": "body"}, {}])
     ['body', 'body/1', 'group_2']
 
     ```
@@ -99,13 +99,13 @@ def group_names(groups: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def distinct_groups(groups: list[dict[str, Any]]) -> list[int]:
+def find_distinct_groups(groups: list[dict[str, Any]]) -> list[int]:
     """For each parameter group, the index of the first one with its peak LR and its schedule."""
     curves = [(float(group.get("initial_lr", group["lr"])), str(group.get("schedule"))) for group in groups]
     return [curves.index(curve) for curve in curves]
 
 
-def evaluation_prefix(record: dict[str, Any]) -> str | None:
+def get_evaluation_prefix(record: dict[str, Any]) -> str | None:
     """Return the prefix of an evaluation's metrics: `eval`, or the caller's `metric_key_prefix`; `None` for any other record.
 
     The prefix of one of several evaluation sets is `eval_<set>`. All sets have the same LR, so it is logged under `eval`.

@@ -18,7 +18,7 @@ from ..console import print_text
 from ..runs.files import read_settings
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
-from ..schedules.metric_names import metric_direction
+from ..schedules.metric_names import get_metric_direction
 from ..schedules.units import as_duration
 from .recipe import add_recipe_arguments, build_recipe_command
 
@@ -135,7 +135,7 @@ def run(arguments: argparse.Namespace) -> int:
         given.storage,
         given.name or f"{given.config.stem} {given.metric}",
         {**recipe, "--metric": given.metric, "--prune": given.prune, "--heartbeat": given.heartbeat},
-        maximize=metric_direction(given.metric) != "min",
+        maximize=get_metric_direction(given.metric) != "min",
         heartbeat=given.heartbeat,
         prune=given.prune is not None,
     )

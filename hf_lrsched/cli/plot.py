@@ -12,7 +12,7 @@ from ..console import print_text
 from ..plots import draw_boxes, draw_heat_map, draw_run, draw_runs
 from ..plots.style import FIGURE_ENDINGS
 from ..runs.files import check_output, write_output
-from ..runs.metrics import common_metrics, display_name, require_metric
+from ..runs.metrics import find_common_metrics, get_display_name, require_metric
 from ..runs.run import Run, read_run
 from ..runs.timeline import RunView
 from ..schedules import ScheduleError
@@ -103,7 +103,7 @@ def _draw(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
 
 
 def _boxes(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
-    name = arguments.metric[0] if arguments.metric else next(iter(common_metrics(runs)), None)
+    name = arguments.metric[0] if arguments.metric else next(iter(find_common_metrics(runs)), None)
     if name is None:
         raise ScheduleError("the runs have no metric in common that --boxes could plot.")
     metrics: dict[str, list[float]] = {}
@@ -117,5 +117,5 @@ def _boxes(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
             value = best.value
         metrics.setdefault(run.schedule or _UNKNOWN, []).append(value)
     which = "at the best checkpoint" if arguments.boxes == "best" else "at the last evaluation"
-    title = f"{display_name(metric)} {which}, {len(runs)} runs"
+    title = f"{get_display_name(metric)} {which}, {len(runs)} runs"
     return draw_boxes(metrics, metric=metric, baseline=arguments.baseline, baseline_name="baseline", title=title)

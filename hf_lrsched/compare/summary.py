@@ -15,10 +15,10 @@ from ..plots import draw_boxes
 from ..plots.style import format_lr
 from ..report.html import write_report
 from ..report.tables import Lead, Table
-from ..runs.metrics import display_name
+from ..runs.metrics import get_display_name
 from ..runs.run import Run, read_run
 from ..schedules import ScheduleError
-from ..schedules.metric_names import metric_direction
+from ..schedules.metric_names import get_metric_direction
 from .cells import AUTO, Arm, Grid
 from .statistics import ALPHA, POWER, Difference, compare_paired
 from .worker import Outcome
@@ -83,7 +83,7 @@ class Comparison:
             note += " Each learning rate is compared and corrected on its own."
         if (baseline := self.baseline) is not None:
             note += f" Majority class: {baseline:.4g}."
-        title = f"{display_name(self.metric)} of {len(self.grid.arms)} arms, {self.grid.num_seeds} seeds"
+        title = f"{get_display_name(self.metric)} of {len(self.grid.arms)} arms, {self.grid.num_seeds} seeds"
         return Table(title, _HEADER, rows, note, numbers=frozenset(range(2, 8)) | {9})
 
     def _describe(self, arm: Arm) -> list[str]:
@@ -98,7 +98,7 @@ class Comparison:
         interval = _NONE if math.isnan(found.low) else f"{found.low:+.4f} to {found.high:+.4f}"
         p_value = _NONE if math.isnan(found.p_value) else f"{found.p_value:.3g}"
         verdict = "higher" if found.mean > 0 else "lower"
-        if (direction := metric_direction(self.metric)) is not None:
+        if (direction := get_metric_direction(self.metric)) is not None:
             verdict = "better" if (found.mean > 0) == (direction == "max") else "worse"
         if found.is_tie:
             verdict = "tie" if found.num_seeds > 1 else "one seed"

@@ -6,7 +6,7 @@ from typing import Any
 
 from .facts import Facts
 from .finding import Finding
-from .from_path import facts_from_path, with_updates
+from .from_path import read_facts_from_path, with_updates
 
 __all__ = ["Facts", "Finding", "diagnose", "get_facts", "run_checks"]
 
@@ -47,12 +47,12 @@ def diagnose(subject: Any, num_updates: int | None = None) -> list[Finding]:
 def get_facts(subject: Any, num_updates: int | None = None) -> Facts:
     """Collect what is known of a run; see [`diagnose`]."""
     if isinstance(subject, str | Path):
-        return facts_from_path(subject, num_updates)
+        return read_facts_from_path(subject, num_updates)
     if not hasattr(subject, "train_dataset") or not hasattr(subject, "args"):
         raise TypeError(f"diagnose() takes a path or a Trainer, got {type(subject).__name__}.")
-    from .from_trainer import facts_from_trainer  # which imports transformers
+    from .from_trainer import read_facts_from_trainer  # which imports transformers
 
-    return with_updates(facts_from_trainer(subject), num_updates)
+    return with_updates(read_facts_from_trainer(subject), num_updates)
 
 
 def run_checks(facts: Facts) -> list[Finding]:

@@ -72,7 +72,7 @@ class ExpectedCurve:
         differences = [np.abs(self.factor(np.maximum(steps - shift, 0)) - factors) for shift in (1, 0)]
         return np.min(differences, axis=0) <= tolerance  # type: ignore[no-any-return]
 
-    def lowest_after_peak(self) -> float:
+    def find_lowest_after_peak(self) -> float:
         """Return the lowest factor from the peak to the end of the run."""
         points = _sample_updates(self.num_updates)
         return float(self.factor(points[points >= self.peak_update]).min())

@@ -10,8 +10,13 @@ from ..runs.json_stream import read_json_with_rows
 from ..schedules import ScheduleError
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, LaunchFacts
-from .from_run_folder import facts_from_arguments, facts_from_run_folder, facts_from_trainer_state, is_run_folder
-from .from_settings import facts_from_settings, find_named, training_argument_names
+from .from_run_folder import (
+    is_run_folder,
+    read_facts_from_arguments,
+    read_facts_from_run_folder,
+    read_facts_from_trainer_state,
+)
+from .from_settings import find_named, list_training_argument_names, read_facts_from_settings
 from .given_settings import GivenSettings
 
 #: Settings by which a configuration of a training is recognised.
@@ -34,7 +39,7 @@ _DEEPSPEED_SETTINGS = ("zero_optimization", "train_micro_batch_size_per_gpu", "t
 _SUPPORTED = "a recipe's YAML, accelerate's YAML, DeepSpeed's JSON, training_args.bin, saved TrainingArguments as JSON, or a run folder"
 
 
-def facts_from_path(path: str | Path, num_updates: int | None = None) -> Facts:
+def read_facts_from_path(path: str | Path, num_updates: int | None = None) -> Facts:
     """Collect the facts of a file or a folder.
 
     Args:
@@ -45,7 +50,7 @@ def facts_from_path(path: str | Path, num_updates: int | None = None) -> Facts:
         ScheduleError: It is missing, corrupted or of an unknown kind, or says another number of updates.
     """
     path = Path(path)
-    return with_updates(facts_from_run_folder(path) if path.is_dir() else _facts_from_file(path), num_updates)
+    return with_updates(read_facts_from_run_folder(path) if path.is_dir() else _facts_from_file(path), num_updates)
 
 
 def with_updates(facts: Facts, num_updates: int | None) -> Facts:
@@ -71,7 +76,7 @@ def _facts_from_file(path: Path) -> Facts:
     with path.open("rb") as file:
         start = file.read(4)
     if start == b"PK\x03\x04" or start[:1] == b"\x80" or path.suffix in (".bin", ".pt", ".pkl"):
-        return facts_from_arguments(path)
+        return read_facts_from_arguments(path)
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise ScheduleError(f"{path} is not a file that the doctor knows. It checks {_SUPPORTED}.")
     is_json = path.suffix == ".json"
@@ -80,7 +85,7 @@ def _facts_from_file(path: Path) -> Facts:
 
 def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:
     if "log_history" in content:
-        return facts_from_trainer_state(Facts(str(path)), content)
+        return read_facts_from_trainer_state(Facts(str(path)), content)
     if "distributed_type" in content or "compute_environment" in content:
         return _facts_from_accelerate(content, path)
     if any(name in content for name in _DEEPSPEED_SETTINGS) and "output_dir" not in content:
@@ -91,15 +96,15 @@ def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:
             f"TrainingArguments has {', '.join(dict.fromkeys(_OTHER_NAMES[name] for name in foreign))}. Check the "
             "training_args.bin that the run saves, or pass the built Trainer to diagnose()."
         )
-    known = training_argument_names().intersection(content)
+    known = list_training_argument_names().intersection(content)
     if len(known) < 2 and not any(name in content for name in _SETTINGS):
         raise ScheduleError(
             f"{path} holds no settings of a training: none of {', '.join(_SETTINGS)}. The doctor checks {_SUPPORTED}."
         )
-    facts = facts_from_settings(content, str(path), path.parent, is_recipe=True)
+    facts = read_facts_from_settings(content, str(path), path.parent, is_recipe=True)
     checkpoint = find_named(content.get("resume_from_checkpoint"), path.parent)
     if checkpoint is not None and checkpoint.is_dir() and is_run_folder(checkpoint):
-        return replace(facts, earlier_stages=(facts_from_run_folder(checkpoint),))
+        return replace(facts, earlier_stages=(read_facts_from_run_folder(checkpoint),))
     return facts
 
 

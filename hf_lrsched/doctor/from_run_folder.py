@@ -18,7 +18,7 @@ from ..schedules import ScheduleError
 from ..schedules.numbers import is_number
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, ModelFacts, SchedulerFacts
-from .from_settings import facts_from_settings
+from .from_settings import read_facts_from_settings
 from .given_settings import GivenSettings
 from .loss_scaling import architecture_averages_per_batch
 from .safe_pickle import Inert, read_pickle
@@ -32,7 +32,7 @@ def is_run_folder(folder: Path) -> bool:
     return has_file or bool(_list_stages(folder) or list_records(folder))
 
 
-def facts_from_run_folder(folder: Path) -> Facts:
+def read_facts_from_run_folder(folder: Path) -> Facts:
     """Collect the facts of a run: of its end or its newest checkpoint, with those of the older ones.
 
     Raises:
@@ -63,7 +63,7 @@ def facts_from_run_folder(folder: Path) -> Facts:
     )
 
 
-def facts_from_arguments(path: Path) -> Facts:
+def read_facts_from_arguments(path: Path) -> Facts:
     """Collect the facts of a `training_args.bin`.
 
     Raises:
@@ -74,10 +74,10 @@ def facts_from_arguments(path: Path) -> Facts:
     if "learning_rate" not in values or "output_dir" not in values:
         kind = found if isinstance(found, type) else type(found)
         raise ScheduleError(f"{path} holds {kind.__module__}.{kind.__qualname__}, not training arguments.")
-    return facts_from_settings(values, str(path), path.parent)
+    return read_facts_from_settings(values, str(path), path.parent)
 
 
-def facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
+def read_facts_from_trainer_state(facts: Facts, content: Mapping[str, Any]) -> Facts:
     """Add what a `trainer_state.json` says to the facts of the run's settings."""
     get, history = GivenSettings(content, facts.source).get, content.get("log_history")
     if not isinstance(history, Rows) or history.num_lost:
@@ -107,9 +107,11 @@ def _facts_from_stage(folder: Path, before: Facts | None) -> Facts:
         facts = _facts_from_record(records[-1], str(folder))
         return replace(facts, unreadable=_list_unreadable(arguments))
     if arguments.is_file():
-        facts = facts_from_arguments(arguments)
+        facts = read_facts_from_arguments(arguments)
     if state.is_file():
-        facts = facts_from_trainer_state(replace(facts, source=str(state)), read_json_with_rows(state, "log_history"))
+        facts = read_facts_from_trainer_state(
+            replace(facts, source=str(state)), read_json_with_rows(state, "log_history")
+        )
     return _with_scheduler(replace(facts, source=str(folder), model=_model(folder, facts)), folder)
 
 
@@ -117,7 +119,7 @@ def _list_unreadable(arguments: Path) -> tuple[str, ...]:
     """Why the saved arguments, which the record replaces, cannot be read; empty where they can, or are not there."""
     try:
         if arguments.exists():
-            facts_from_arguments(arguments)
+            read_facts_from_arguments(arguments)
     except (ScheduleError, OSError) as error:
         return (str(error),)
     return ()
@@ -129,7 +131,7 @@ def _facts_from_record(folder: Path, source: str) -> Facts:
     if not record.starts:
         raise ScheduleError(f"{folder / RUN} has no readable row: the run ended before its first update.")
     start = GivenSettings(record.starts[-1], str(folder / RUN))
-    facts = facts_from_settings(start.get("settings", "mapping") or {}, source)
+    facts = read_facts_from_settings(start.get("settings", "mapping") or {}, source)
     name = start.get("model", "text")
     # JSON has no NaN: a row has null instead.
     rows = [{key: math.nan if value is None else value for key, value in row.items()} for row in record.train]

@@ -41,7 +41,7 @@ _NUMBERS = (
 )
 
 
-def facts_from_settings(
+def read_facts_from_settings(
     values: Mapping[str, Any], source: str, folder: Path | None = None, is_recipe: bool = False
 ) -> Facts:
     """Collect the facts of a run's settings.
@@ -57,7 +57,7 @@ def facts_from_settings(
 
     Example:
     ```python
-    >>> facts = facts_from_settings({"learning_rate": 2e-5, "max_steps": 100, "warmup_steps": 500}, "a.yaml")
+    >>> facts = read_facts_from_settings({"learning_rate": 2e-5, "max_steps": 100, "warmup_steps": 500}, "a.yaml")
     >>> facts.learning_rate, facts.num_updates, facts.lr_scheduler_type
     (2e-05, 100, 'linear')
 
@@ -132,14 +132,14 @@ def _read_named_json(name: Any, folder: Path | None) -> dict[str, Any] | None:
 
 
 def _find_misspelled(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    known = training_argument_names() | {*_OURS}
+    known = list_training_argument_names() | {*_OURS}
     for name in set(map(str, values)) - known:
         for near in difflib.get_close_matches(name[:100].lower().replace("-", "_"), known, n=1, cutoff=0.9):
             yield name, near
 
 
 @functools.cache
-def training_argument_names() -> frozenset[str]:
+def list_training_argument_names() -> frozenset[str]:
     """Read the fields of the installed TrainingArguments from its source, since importing it would start torch."""
     package = importlib.util.find_spec("transformers")
     assert package is not None and package.submodule_search_locations

@@ -12,14 +12,16 @@ from ..optim.wrappers import unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Schedule
 from .facts import Facts, LaunchFacts, ModelFacts, SchedulerFacts
-from .from_settings import facts_from_settings
+from .from_settings import read_facts_from_settings
 from .loss_scaling import class_averages_per_batch
 
 #: A model with fewer parameters is no pretrained transformer.
 _MIN_PRETRAINED = 1_000_000
 
 
-def facts_from_trainer(trainer: Any, num_updates: int | None = None, updates_per_epoch: int | None = None) -> Facts:
+def read_facts_from_trainer(
+    trainer: Any, num_updates: int | None = None, updates_per_epoch: int | None = None
+) -> Facts:
     """Collect the facts of a Trainer before it trains.
 
     A Trainer that has a schedule and makes its scheduler from it is recognised by these, not by its class.
@@ -34,7 +36,7 @@ def facts_from_trainer(trainer: Any, num_updates: int | None = None, updates_per
     """
     args = trainer.args
     values = {name: getattr(value, "value", value) for name, value in vars(args).items()}
-    facts, world = facts_from_settings(values, type(trainer).__name__), os.environ.get("WORLD_SIZE", "")
+    facts, world = read_facts_from_settings(values, type(trainer).__name__), os.environ.get("WORLD_SIZE", "")
     total, per_epoch, has_length = _count_updates(trainer, args)
     accumulation, processes = max(1, args.gradient_accumulation_steps), max(1, args.world_size)
     facts = replace(

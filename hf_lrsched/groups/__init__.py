@@ -5,7 +5,7 @@ from .arguments import GroupArguments
 from .explain import explain_groups
 from .freezing import freeze_groups, gradual_unfreezing
 from .layerwise import LayerwiseGroups, layerwise_groups
-from .main_group import main_group
+from .main_group import find_main_group
 from .regex import regex_groups
 
 __all__ = [
@@ -17,6 +17,6 @@ __all__ = [
     "freeze_groups",
     "gradual_unfreezing",
     "layerwise_groups",
-    "main_group",
+    "find_main_group",
     "regex_groups",
 ]

@@ -8,7 +8,7 @@ import torch
 from ..schedules import Schedule, ScheduleError
 from ..schedules.errors import brief
 from .layerwise import LayerwiseGroups
-from .split import ParamGroup, inherit_options, parameter_names, replace_groups
+from .split import ParamGroup, get_parameter_names, inherit_options, replace_groups
 
 #: What `groups=` takes: a rule, or a function that maps the model and Trainer's own groups to other groups.
 GroupRule: TypeAlias = LayerwiseGroups | Callable[[Any, list[ParamGroup]], list[ParamGroup]]
@@ -39,7 +39,7 @@ def apply_rule(
             replace_groups(optimizer, rule.split(model, groups, decayed))
         else:
             copies = [{**group, "params": [*group["params"]]} for group in groups]
-            replace_groups(optimizer, inherit_options(groups, rule(model, copies), parameter_names(model), decayed))
+            replace_groups(optimizer, inherit_options(groups, rule(model, copies), get_parameter_names(model), decayed))
     if isinstance(rule, LayerwiseGroups):
         for group, frozen in zip(optimizer.param_groups, rule.freeze_by(optimizer.param_groups, schedule), strict=True):
             group.pop("schedule", None)

@@ -7,7 +7,7 @@ import torch
 
 from ..schedules import ScheduleError
 from .layers import find_layers
-from .split import ParamGroup, parameter_names
+from .split import ParamGroup, get_parameter_names
 
 _LEFT_ALIGNED = ("name", "layers", "schedule")
 
@@ -71,7 +71,7 @@ def _layer_ranges(groups: Sequence[ParamGroup], model: torch.nn.Module | None) -
         layers = find_layers(model)
     except ScheduleError:
         return []
-    names, cells = parameter_names(model), []
+    names, cells = get_parameter_names(model), []
     for group in groups:
         parts = {layers.part_of.get(names.get(id(parameter), "")) for parameter in group["params"]}
         numbers = sorted({number for part in parts for number in layers.layer_numbers(part)})

@@ -13,7 +13,7 @@ from ..schedules.arguments import as_factor, as_lr, as_number, as_positive
 from ..schedules.errors import brief
 from .freezing import freeze_groups, gradual_unfreezing
 from .layers import HEAD, compile_pattern, find_layers, list_some
-from .split import ParamGroup, get_decayed_names, make_stock_groups, parameter_names, split_groups
+from .split import ParamGroup, get_decayed_names, get_parameter_names, make_stock_groups, split_groups
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class LayerwiseGroups:
         Raises:
             ScheduleError: No layers are found, the groups hold no parameter of the model, or LoRA+ would have no effect.
         """
-        names, layers = parameter_names(model), find_layers(model, self.layer_pattern)
+        names, layers = get_parameter_names(model), find_layers(model, self.layer_pattern)
         if layers.num_hidden_layers is not None:
             logger.warning(
                 f"the {layers.num_hidden_layers} layers of {type(model).__name__} share the weights of {layers.num_layers}: "

@@ -6,7 +6,7 @@ from typing import Any
 from .split import ParamGroup
 
 
-def main_group(groups: Sequence[ParamGroup] | Any) -> int:
+def find_main_group(groups: Sequence[ParamGroup] | Any) -> int:
     """Return the index of the group with the most trained parameters among those that follow the main schedule.
 
     A group with its own `schedule`, such as a frozen one, is chosen only if all groups have one. Of equal groups the first
@@ -22,7 +22,7 @@ def main_group(groups: Sequence[ParamGroup] | Any) -> int:
     ```python
     >>> import torch
     >>> head, body, frozen = (torch.nn.Parameter(torch.zeros(size)) for size in (2, 30, 500))
-    >>> main_group([{"params": [head]}, {"params": [body]}, {"params": [frozen], "schedule": "freeze()"}])
+    >>> find_main_group([{"params": [head]}, {"params": [body]}, {"params": [frozen], "schedule": "freeze()"}])
     1
 
     ```

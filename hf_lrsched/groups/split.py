@@ -43,7 +43,7 @@ def get_decayed_names(model: torch.nn.Module) -> set[str]:
     return set(unbound(None, model))
 
 
-def parameter_names(model: torch.nn.Module) -> dict[int, str]:
+def get_parameter_names(model: torch.nn.Module) -> dict[int, str]:
     """Return the names of a model's parameters, by their `id`."""
     return {id(parameter): name for name, parameter in model.named_parameters()}
 

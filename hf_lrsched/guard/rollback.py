@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..integrations.distributed import is_true_anywhere
-from ..runs.checkpoints import checkpoint_folder, find_corruption
+from ..runs.checkpoints import find_corruption, get_checkpoint_folder
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class Rollback:
             yield save, snapshot
 
     def _folder(self, save: int) -> Path:
-        return checkpoint_folder(self.output_dir, save)
+        return get_checkpoint_folder(self.output_dir, save)
 
 
 def get_weights(model: nn.Module, optimizer: Any) -> dict[str, torch.Tensor]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..schedules.metric_names import metric_direction, resolve_direction
+from ..schedules.metric_names import get_metric_direction, resolve_direction
 from .finding import LossFinding
 from .history import NUM_BLOCKS, Evaluation, LossHistory
 from .run_info import RunInfo
@@ -154,7 +154,7 @@ class Diagnosis:
         """Return the run's metric, negated where less is better."""
         wanted = self.run.metric or ""
         names = (wanted, f"eval_{wanted}") if wanted else ()
-        self._score_key = self._score_key or _find_key(metrics, names, lambda key: metric_direction(key) == "max")
+        self._score_key = self._score_key or _find_key(metrics, names, lambda key: get_metric_direction(key) == "max")
         value = _to_float(metrics.get(self._score_key or ""))
         if value is None or not math.isfinite(value) or self._score_key is None:
             return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runs.metrics import display_name
+from ..runs.metrics import get_display_name
 from ..schedules import ScheduleError
 from . import style
 
@@ -62,7 +62,7 @@ def draw_boxes(
     values = {name: [float(value) for value in seeds if np.isfinite(value)] for name, seeds in metrics.items()}
     if not any(values.values()):
         raise ScheduleError("nothing to draw: no schedule has a finite value.")
-    figure, (axes,) = style.new_panels(9, 1.9 + 0.62 * len(values))
+    figure, (axes,) = style.make_panels(9, 1.9 + 0.62 * len(values))
     labels = []
     for row, (name, seeds) in enumerate(values.items()):
         lines = textwrap.wrap(name, 44, break_on_hyphens=False, max_lines=3, placeholder=" …")
@@ -84,7 +84,7 @@ def draw_boxes(
     axes.set_yticks(range(len(values)), labels, fontsize=9)
     axes.set_ylim(len(values) - 0.5, -0.5)
     # Beside long names the axes are narrow, and a longer line would leave the plot.
-    axes.set_xlabel("\n".join(textwrap.wrap(style.plain(display_name(metric), 80), 40)))
+    axes.set_xlabel("\n".join(textwrap.wrap(style.plain(get_display_name(metric), 80), 40)))
     style.draw_grid(axes, "x")
-    title = f"{display_name(metric)} over seeds, by schedule" if title is None else title
+    title = f"{get_display_name(metric)} over seeds, by schedule" if title is None else title
     return style.finish(figure, [axes], title, path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runs.metrics import display_name
+from ..runs.metrics import get_display_name
 from . import style
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def draw_budgets(budgets: Mapping[str, Any], path: str | Path | None = None) -> 
     Raises:
         ImportError: Matplotlib is missing.
     """
-    figure, (axes,) = style.new_panels(8, 4.2)
+    figure, (axes,) = style.make_panels(8, 4.2)
     metric, branches = budgets["metric"], sorted(budgets["branches"], key=lambda branch: branch["updates"])
     values: dict[int, list[float]] = {}
     names = {branch["updates"]: branch["budget"] for branch in branches}
@@ -37,7 +37,7 @@ def draw_budgets(budgets: Mapping[str, Any], path: str | Path | None = None) -> 
         values.setdefault(branch["updates"], []).append(np.nan if value is None else value)
     means = {updates: float(np.mean(each)) for updates, each in values.items()}
     seeds = max(map(len, values.values()), default=1)
-    label = display_name(metric) + (f", mean of {seeds} seeds" if seeds > 1 else "")
+    label = get_display_name(metric) + (f", mean of {seeds} seeds" if seeds > 1 else "")
     axes.plot([*means], [*means.values()], color=style.COLOURS[0], marker="o", label=label)
     if seeds > 1:
         dots = [(updates, value) for updates, each in values.items() for value in each]
@@ -52,7 +52,7 @@ def draw_budgets(budgets: Mapping[str, Any], path: str | Path | None = None) -> 
     style.set_update_limits([axes])
     axes.set_xticks([*means], [f"{name}\n{updates:,}" for updates, name in sorted(names.items())])
     axes.set_xlabel("budget, and its updates")
-    axes.set_ylabel(display_name(metric))
+    axes.set_ylabel(get_display_name(metric))
     gain, *certainty = budgets["recommendation"].split(". ")  # two sentences have room
     title = ". ".join([gain, *certainty[:1]])
     return style.finish(figure, [axes], title, path, max_columns=2)

@@ -72,7 +72,7 @@ def draw_heat_map(
     norm: Any = LogNorm(low, high) if is_log else Normalize(0 if low == high else low, high)
 
     shown = min(len(rows), _ROWS)
-    figure, (axes,) = style.new_panels(9, 2.3 + 0.24 * max(shown, 6))
+    figure, (axes,) = style.make_panels(9, 2.3 + 0.24 * max(shown, 6))
     axes.patch.set(**_ZERO)
     mesh = axes.pcolormesh(
         edges,

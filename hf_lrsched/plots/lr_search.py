@@ -35,8 +35,8 @@ def draw_lr_search(search: Mapping[str, Any], path: str | Path | None = None) ->
     Raises:
         ImportError: Matplotlib is missing.
     """
-    figure, (axes,) = style.new_panels(8, 4.6)
-    from matplotlib.ticker import LogLocator, NullFormatter  # new_panels says what to install
+    figure, (axes,) = style.make_panels(8, 4.6)
+    from matplotlib.ticker import LogLocator, NullFormatter  # make_panels says what to install
 
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

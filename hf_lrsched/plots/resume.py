@@ -92,7 +92,7 @@ def draw_resume(
     end = after.end() if end is None else end
     last = max(end, t + 1, before.end() if isinstance(before, Trajectory) else 0)
     groups = _groups_that_differ(before, after, last)
-    figure, panels = style.new_panels(9, 3.4 + 1.9 * len(groups), [1] * len(groups))
+    figure, panels = style.make_panels(9, 3.4 + 1.9 * len(groups), [1] * len(groups))
 
     here = f"update {t:g}" if horizon.unit == "updates" else f"{t:g} {horizon.unit}"
     for axes, group in zip(panels, groups, strict=True):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runs.downsample import downsample
-from ..runs.metrics import choose_metrics, display_name, is_loss, main_metric
+from ..runs.metrics import choose_metrics, find_main_metric, get_display_name, is_loss
 from ..runs.run import Run
 from ..runs.timeline import LRs, RunView
 from ..schedules import ScheduleError
@@ -80,13 +80,13 @@ def draw_run(
         of = f" of {run.name}" if run.name else ""
         raise ScheduleError(f"nothing to draw{of}: there is neither an evaluation nor a training loss nor an LR.")
 
-    figure, panels = style.new_panels(9, 6.2, (1.7, 1)) if upper and has_losses else style.new_panels(9, 4.6)
+    figure, panels = style.make_panels(9, 6.2, (1.7, 1)) if upper and has_losses else style.make_panels(9, 4.6)
     main, below = panels[0], panels[-1]
     if upper:
         _draw_metrics(main, run, upper)
     if has_losses:
         _draw_losses(below, run, losses)
-    judged_by = names[0] if metrics and names else main_metric([run])
+    judged_by = names[0] if metrics and names else find_main_metric([run])
     if judged_by is not None:
         _mark_best(below if is_loss(judged_by) else main, view, judged_by, greater_is_better)
     twin = _draw_lrs(main, lrs) if lrs.lines else None
@@ -97,7 +97,7 @@ def draw_run(
     style.draw_legend(figure, [*panels, *([twin] if twin else [])])
     changes = [event for event in view.events if not event.is_finding]
     unnamed = draw_phases_and_events(main, twin, panels[1:], view.phases, changes)
-    others = [display_name(name) for name in run.metrics if not is_loss(name) and name not in names]
+    others = [get_display_name(name) for name in run.metrics if not is_loss(name) and name not in names]
     findings = [
         f"{event.kind.replace('_', ' ')} (update {event.update:,})" for event in view.events if event.is_finding
     ]
@@ -113,9 +113,9 @@ def draw_run(
 
 def _draw_metrics(axes: "Axes", run: Run, names: Sequence[str]) -> None:
     for index, name in enumerate(names):
-        _draw_evaluations(axes, run.points(name), display_name(name), _METRIC_STYLES[index % len(_METRIC_STYLES)])
+        _draw_evaluations(axes, run.points(name), get_display_name(name), _METRIC_STYLES[index % len(_METRIC_STYLES)])
     kind = "validation" if names[0] in run.metrics else "training"
-    axes.set_ylabel(f"{kind} metric" if len(names) > 1 else style.plain(f"{kind} {display_name(names[0])}", 40))
+    axes.set_ylabel(f"{kind} metric" if len(names) > 1 else style.plain(f"{kind} {get_display_name(names[0])}", 40))
 
 
 def _draw_losses(axes: "Axes", run: Run, validation: Sequence[str]) -> None:
@@ -123,7 +123,7 @@ def _draw_losses(axes: "Axes", run: Run, validation: Sequence[str]) -> None:
     if len(training[0]):
         style.draw_losses(axes, training, "training loss")
     for name, look in zip(validation, _LOSS_STYLES, strict=False):
-        _draw_evaluations(axes, run.points(name), display_name(name), look)
+        _draw_evaluations(axes, run.points(name), get_display_name(name), look)
     style.set_loss_scale(axes, [training[1], *(run.points(name)[1] for name in validation)])
     axes.set_ylabel("loss")
 
@@ -138,10 +138,10 @@ def _mark_best(axes: "Axes", view: RunView, metric: str, greater_is_better: bool
     best = view.best(metric, greater_is_better)
     if best is None:
         return
-    value = f"{display_name(metric)} {best.value:.4g} at update {best.step:,}"
-    label = f"best {display_name(metric)}: {best.value:.4g} at update {best.step:,}"
+    value = f"{get_display_name(metric)} {best.value:.4g} at update {best.step:,}"
+    label = f"best {get_display_name(metric)}: {best.value:.4g} at update {best.step:,}"
     if best.is_kept:
-        label = f"best checkpoint{f' by {display_name(best.by)}' if best.by not in (None, metric) else ''}: {value}"
+        label = f"best checkpoint{f' by {get_display_name(best.by)}' if best.by not in (None, metric) else ''}: {value}"
     axes.plot([best.step], [best.value], "*", label=style.plain(label, 90), color="#F0E442", **style.STAR)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runs.downsample import downsample
-from ..runs.metrics import common_metrics, display_name, distinct_names, is_loss, require_metric
+from ..runs.metrics import find_common_metrics, get_display_name, is_loss, make_distinct_names, require_metric
 from ..runs.run import Run
 from ..runs.timeline import RunView
 from ..schedules import ScheduleError
@@ -54,12 +54,12 @@ def draw_runs(
     """
     if not runs:
         raise ScheduleError("nothing to draw: no runs.")
-    names = distinct_names(runs)
+    names = make_distinct_names(runs)
     drawn = _choose(runs, names, metrics)
     views = [RunView(run) for run in runs]
     lrs = [view.lrs() for view in views]
     heights = [2.6] * len(drawn) + [2.0] * any(each.lines for each in lrs)
-    figure, panels = style.new_panels(9, sum(heights) + 1.4 + 0.2 * len(runs), heights)
+    figure, panels = style.make_panels(9, sum(heights) + 1.4 + 0.2 * len(runs), heights)
     for axes, metric in zip(panels, drawn, strict=False):
         _draw_metric(axes, metric, views, names, is_first=metric == drawn[0])
     if len(heights) > len(drawn):
@@ -73,7 +73,7 @@ def draw_runs(
     style.set_update_axis(panels[-1], per_epoch.pop() if len(per_epoch) == 1 else None, panels[0])
     if title is None:
         count = "One run" if len(runs) == 1 else f"{len(runs)} runs"
-        title = f"{count}: {', '.join(map(display_name, drawn))}"
+        title = f"{count}: {', '.join(map(get_display_name, drawn))}"
     notes = ["the runs have no evaluated metric in common"] if metrics is None and drawn == ["loss"] else []
     unknown = [name for name, each in zip(names, lrs, strict=True) if not each.lines]
     if unknown:
@@ -87,7 +87,7 @@ def _choose(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[str] | 
     if metrics is not None:
         is_training = {name: name == TRAINING and any(has_training) for name in metrics}
         return list(dict.fromkeys("loss" if is_training[name] else require_metric(runs, name) for name in metrics))
-    if drawn := common_metrics(runs):
+    if drawn := find_common_metrics(runs):
         return drawn
     if all(has_training):
         return ["loss"]
@@ -121,7 +121,7 @@ def _draw_metric(axes: "Axes", metric: str, views: Sequence[RunView], names: Seq
             axes.plot([best.step], [best.value], "*", color=colour, label="_", **style.STAR)
     if is_loss(metric):
         style.set_loss_scale(axes, [view.run.points(metric)[1] for view in views])
-    axes.set_ylabel(style.plain(display_name(metric), 40))
+    axes.set_ylabel(style.plain(get_display_name(metric), 40))
 
 
 def _label(view: RunView, name: str, metric: str) -> str:
@@ -129,6 +129,6 @@ def _label(view: RunView, name: str, metric: str) -> str:
     if view.run.schedule is not None:
         label += f": {style.plain(view.run.schedule, 46)}"
     if not len(view.run.points(metric)[0]):
-        return f"{label}; no {style.plain(display_name(metric), 40)}"
+        return f"{label}; no {style.plain(get_display_name(metric), 40)}"
     best = view.best(metric) if metric != "loss" else None
     return label if best is None else f"{label}; best {best.value:.4g} at update {best.step:,}"

@@ -36,7 +36,7 @@ def draw_schedules(
     draw_schedules([bert().resolve(345, 115), wsd().resolve(345, 115)], lr=2e-5, path="schedules.png")
     ```
     """
-    figure, (axes,) = style.new_panels(8, 4.2 + 0.22 * len(curves))
+    figure, (axes,) = style.make_panels(8, 4.2 + 0.22 * len(curves))
     horizon = curves[0].horizon
     end = horizon.num_updates
     updates = np.arange(end) if updates is None else np.asarray(updates)

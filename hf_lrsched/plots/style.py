@@ -123,7 +123,7 @@ def _import_matplotlib() -> "type[Figure]":
     return Figure
 
 
-def new_panels(width: float, height: float, ratios: Sequence[float] = (1,)) -> "tuple[Figure, list[Axes]]":
+def make_panels(width: float, height: float, ratios: Sequence[float] = (1,)) -> "tuple[Figure, list[Axes]]":
     """Make a figure with panels above one another on one axis of updates. It needs no display.
 
     Args:

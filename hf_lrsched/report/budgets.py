@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..plots.budgets import draw_budgets
-from ..runs.metrics import display_name
+from ..runs.metrics import get_display_name
 from .tables import Lead, Table, draw_as_uri, format_cell
 
 
 def make_lead(budgets: Mapping[str, Any]) -> Lead:
     """Make the table and the plot of [`Budgets.to_data`]."""
-    header = ["budget", "seed", "updates", "seconds", display_name(budgets["metric"])]
+    header = ["budget", "seed", "updates", "seconds", get_display_name(budgets["metric"])]
     rows = [
         [
             branch["budget"],

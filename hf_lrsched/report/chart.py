@@ -8,7 +8,7 @@ import numpy as np
 
 from ..runs.columns import UPDATE_RATIO, is_step_size
 from ..runs.downsample import select_points
-from ..runs.metrics import display_name, is_loss, main_metric
+from ..runs.metrics import find_main_metric, get_display_name, is_loss
 from ..runs.run import Run
 from ..runs.timeline import RunView
 
@@ -20,7 +20,7 @@ _MIN_POINTS, _MAX_POINTS = 24, 2000
 MAX_BANDS, MAX_EVENTS = 400, 200
 
 
-def chart_data(views: Sequence[RunView], names: Sequence[str]) -> dict[str, Any]:
+def make_chart_data(views: Sequence[RunView], names: Sequence[str]) -> dict[str, Any]:
     """Return all that the chart draws, as plain data; arrays as base64 of doubles, which loses no digit.
 
     Args:
@@ -28,13 +28,13 @@ def chart_data(views: Sequence[RunView], names: Sequence[str]) -> dict[str, Any]
         names (`Sequence[str]`): Their names.
     """
     runs = [view.run for view in views]
-    lines = sum(2 * (2 + len(run.metrics)) + 1 + len(run.groups) + len(measured_groups(run)) for run in runs)
+    lines = sum(2 * (2 + len(run.metrics)) + 1 + len(run.groups) + len(find_measured_groups(run)) for run in runs)
     max_points = int(np.clip(_MAX_VALUES // max(lines, 1), _MIN_POINTS, _MAX_POINTS))
     metrics = list(dict.fromkeys(key for run in runs for key in run.metrics if not is_loss(key)))
-    main = main_metric(runs)
+    main = find_main_metric(runs)
     return {
         "runs": [_run(view, name, max_points) for view, name in zip(views, names, strict=True)],
-        "metrics": [{"key": key, "name": display_name(key)} for key in metrics],
+        "metrics": [{"key": key, "name": get_display_name(key)} for key in metrics],
         "metric": main if main in metrics else next(iter(metrics), None),
     }
 
@@ -55,7 +55,7 @@ def _run(view: RunView, name: str, max_points: int) -> dict[str, Any]:
         "done": view.done,
         "perEpoch": run.updates_per_epoch,
         "metrics": {key: line for key, line in metrics.items() if not is_loss(key)},
-        "losses": {display_name(key): line for key, line in metrics.items() if is_loss(key)},
+        "losses": {get_display_name(key): line for key, line in metrics.items() if is_loss(key)},
         "training": _series(run, "loss", max_points),
         "lr": _lr_lines(view, max_points),
         "steps": _step_lines(run, max_points),
@@ -91,7 +91,7 @@ def _lr_lines(view: RunView, max_points: int) -> dict[str, Any] | None:
     }
 
 
-def measured_groups(run: Run) -> list[str]:
+def find_measured_groups(run: Run) -> list[str]:
     """List the parameter groups whose steps were measured."""
     keys = run.columns["step_sizes"].names
     names = dict.fromkeys(key.partition("/")[2] for key in keys if is_step_size(key))
@@ -101,7 +101,7 @@ def measured_groups(run: Run) -> list[str]:
 def _step_lines(run: Run, max_points: int) -> list[dict[str, Any]]:
     """Return the ratio of update to weights of each group."""
     lines, rows = [], run.columns["step_sizes"]
-    for name in measured_groups(run):
+    for name in find_measured_groups(run):
         ratios = rows.column(f"{UPDATE_RATIO}/{name}")
         known = ratios > 0  # a logarithmic axis has no place for others
         if known.any():

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from .._version import __version__
 from ..runs.files import check_output, write_output
-from ..runs.metrics import distinct_names, main_metric
+from ..runs.metrics import find_main_metric, make_distinct_names
 from ..runs.run import Run
 from ..runs.timeline import RunView
 from ..schedules import ScheduleError
-from .chart import chart_data
+from .chart import make_chart_data
 from .tables import Lead, compare_runs, make_section
 
 #: The file is smaller: it opens on a phone and goes through the mail.
@@ -69,7 +69,7 @@ def _render(runs: Sequence[Run], lead: Lead | None) -> str:
         raise ImportError('reports need Jinja2 and Plotly: pip install "hf-lrsched[report]"') from error
     # The browser reads \r\n as \n; and the script's own text must not end its element.
     plotly = str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")
-    names, metric = distinct_names(runs), main_metric(runs)
+    names, metric = make_distinct_names(runs), find_main_metric(runs)
     chart = (_HERE / "chart.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True,
@@ -87,7 +87,7 @@ def _render(runs: Sequence[Run], lead: Lead | None) -> str:
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         plotly=plotly,
         chart=chart,
-        data=chart_data(views, names),
+        data=make_chart_data(views, names),
         comparison=compare_runs(views, names, metric) if len(runs) > 1 else None,
         sections=[make_section(view, name, metric, len(runs)) for view, name in zip(views, names, strict=True)],
     )

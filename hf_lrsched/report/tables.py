@@ -13,12 +13,12 @@ import numpy as np
 
 from ..plots.lr_search import draw_lr_search
 from ..runs.columns import QUANTILES, UPDATE_RATIO
-from ..runs.metrics import display_name, is_loss
+from ..runs.metrics import get_display_name, is_loss
 from ..runs.record import FOLDER
 from ..runs.run import Run
 from ..runs.timeline import RunEvent, RunView
 from ..schedules.numbers import is_finite_number
-from .chart import MAX_BANDS, MAX_EVENTS, measured_groups
+from .chart import MAX_BANDS, MAX_EVENTS, find_measured_groups
 
 #: Rows of a table, at most; of the evaluations those of all runs together.
 _MAX_ROWS = 500
@@ -133,7 +133,7 @@ def compare_runs(views: Sequence[RunView], names: Sequence[str], metric: str | N
                 run.schedule or _NONE,
             ]
         )
-    name = display_name(metric) if metric else "metric"
+    name = get_display_name(metric) if metric else "metric"
     header = ["run", f"best {name}", "at update", f"last {name}", "updates", "peak LR", "schedule"]
     note = _describe_differences([view.run for view in views], names)
     return Table("Comparison", header, rows, note, numbers=frozenset(range(1, 6)))
@@ -149,7 +149,7 @@ def _describe_differences(runs: Sequence[Run], names: Sequence[str]) -> str:
     for key in dict.fromkeys(key for run in runs for key in run.metrics):
         lacking = [name for run, name in zip(runs, names, strict=True) if key not in run.metrics]
         if lacking:
-            found.append(f"Without {display_name(key)}: {', '.join(lacking)}.")
+            found.append(f"Without {get_display_name(key)}: {', '.join(lacking)}.")
     return " ".join(found)
 
 
@@ -226,7 +226,7 @@ def _groups(run: Run) -> Table:
 def _steps(run: Run) -> Table:
     """Of each group what was measured last."""
     rows = []
-    for name in measured_groups(run):
+    for name in find_measured_groups(run):
         ratio, *quantiles = (f"{key}/{name}" for key in (UPDATE_RATIO, *QUANTILES))
         latest = next(
             row for row in reversed(run.columns["step_sizes"]) if any(key in row for key in (ratio, *quantiles))
@@ -258,10 +258,10 @@ def _evaluations(view: RunView, metric: str | None, num_runs: int) -> Table:
         rows = rows.select(sorted({*range(0, len(rows), every), len(rows) - 1, *is_best}))
     marked = next((index for index, row in enumerate(rows) if best and row["step"] == best.step), None)
     cells = [[format_cell(row.get(key)) for key in ("step", "epoch", "learning_rate", *keys)] for row in rows]
-    notes = [] if marked is None or metric is None else [f"★ best {display_name(metric)}."]
+    notes = [] if marked is None or metric is None else [f"★ best {get_display_name(metric)}."]
     if len(rows) < len(run.evaluations):
         notes.append(f"{len(rows):,} of {len(run.evaluations):,} evaluations.")
-    header = ["update", "epoch", "LR used", *map(display_name, keys)]
+    header = ["update", "epoch", "LR used", *map(get_display_name, keys)]
     return Table("Evaluations", header, cells, " ".join(notes), marked, frozenset(range(len(header))))
 
 

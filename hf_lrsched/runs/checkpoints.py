@@ -47,12 +47,12 @@ _LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _BLOCK = 1 << 20
 
 
-def checkpoint_folder(output_dir: str | os.PathLike[str], update: int) -> Path:
+def get_checkpoint_folder(output_dir: str | os.PathLike[str], update: int) -> Path:
     """Return the folder that Trainer gives the checkpoint of an update.
 
     Example:
     ```python
-    >>> checkpoint_folder("out", 500).name
+    >>> get_checkpoint_folder("out", 500).name
     'checkpoint-500'
 
     ```
@@ -115,7 +115,7 @@ def find_corruption(folder: str | os.PathLike[str]) -> str | None:
     return None
 
 
-def latest_complete_checkpoint(output_dir: str | os.PathLike[str]) -> tuple[Path | None, dict[Path, str]]:
+def find_latest_complete_checkpoint(output_dir: str | os.PathLike[str]) -> tuple[Path | None, dict[Path, str]]:
     """Find the latest complete checkpoint of an output folder, and the later ones that are corrupted.
 
     Args:
@@ -126,7 +126,7 @@ def latest_complete_checkpoint(output_dir: str | os.PathLike[str]) -> tuple[Path
 
     Example:
     ```python
-    >>> latest_complete_checkpoint("no-such-run")
+    >>> find_latest_complete_checkpoint("no-such-run")
     (None, {})
 
     ```
@@ -155,7 +155,7 @@ def resolve_checkpoint(wanted: bool | str | os.PathLike[str], output_dir: str | 
     """
     if wanted is not True:
         return _require_complete(Path(str(wanted)))
-    complete, corrupted = latest_complete_checkpoint(output_dir)
+    complete, corrupted = find_latest_complete_checkpoint(output_dir)
     if complete is None and corrupted:
         listed = "; ".join(f"{path.name}: {found}" for path, found in corrupted.items())
         raise ScheduleError(
@@ -205,7 +205,7 @@ def _require_complete(checkpoint: Path) -> Path:
     found = find_corruption(checkpoint)
     if found is None:
         return checkpoint
-    complete, _ = latest_complete_checkpoint(checkpoint.parent)
+    complete, _ = find_latest_complete_checkpoint(checkpoint.parent)
     # Trainer's own words for a folder that is missing: what a user searches for, and what other code may look for.
     hint = "" if complete is None else f" Latest complete checkpoint: {complete}."
     raise ScheduleError(f"Can't find a valid checkpoint at {checkpoint}: {found}.{hint}")

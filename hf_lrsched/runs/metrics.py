@@ -8,7 +8,7 @@ import numpy as np
 
 from ..schedules import ScheduleError
 from ..schedules.errors import nearest
-from ..schedules.metric_names import metric_direction
+from ..schedules.metric_names import get_metric_direction
 from .run import Run
 
 #: Metrics that are drawn where none are named: so many lines can be distinguished.
@@ -24,12 +24,12 @@ def is_loss(name: str) -> bool:
     return name == "loss" or name.endswith("_loss")
 
 
-def display_name(name: str) -> str:
+def get_display_name(name: str) -> str:
     """Write a metric's name as plots and tables show it.
 
     Example:
     ```python
-    >>> [display_name(name) for name in ("eval_f1_macro", "eval_loss", "eval_mnli_loss", "loss")]
+    >>> [get_display_name(name) for name in ("eval_f1_macro", "eval_loss", "eval_mnli_loss", "loss")]
     ['F1 macro', 'validation loss', 'validation loss, mnli', 'training loss']
 
     ```
@@ -64,7 +64,7 @@ def require_metric(runs: Sequence[Run], name: str) -> str:
     return found
 
 
-def main_metric(runs: Sequence[Run], metrics: Sequence[str] | None = None) -> str | None:
+def find_main_metric(runs: Sequence[Run], metrics: Sequence[str] | None = None) -> str | None:
     """Choose the metric by which runs are judged.
 
     That is what a run itself takes for its best model (`metric_for_best_model`), else a metric whose direction its name
@@ -79,7 +79,7 @@ def main_metric(runs: Sequence[Run], metrics: Sequence[str] | None = None) -> st
     by_best = [resolve_metric(run, run.best_metric) for run in runs]
     others = [name for name in metrics if not is_loss(name)]
     choices = [name for name in others if name in by_best]
-    choices = choices or [name for name in others if metric_direction(name)] or [*filter(is_loss, metrics)]
+    choices = choices or [name for name in others if get_metric_direction(name)] or [*filter(is_loss, metrics)]
     return max(choices, key=lambda name: sum(name in run.metrics for run in runs), default=None)
 
 
@@ -94,15 +94,15 @@ def choose_metrics(run: Run, metrics: Sequence[str] | None = None) -> list[str]:
     others = [name for name in run.metrics if not is_loss(name)]
     if not others:  # TRL's online trainers have their metrics in the training records
         return [name for name in _TRAINING_METRICS if len(run.points(name)[0])] or run.metrics
-    main = main_metric([run])
+    main = find_main_metric([run])
     first = main if main in others else others[0]
     return [first, *(name for name in others if name != first and _have_one_scale(run, first, name))][:_MAX_METRICS]
 
 
-def common_metrics(runs: Sequence[Run]) -> list[str]:
+def find_common_metrics(runs: Sequence[Run]) -> list[str]:
     """Choose the metric that all runs have, by which they are compared, and their validation loss."""
     common = [name for name in runs[0].metrics if all(name in run.metrics for run in runs[1:])]
-    main = main_metric(runs, common)
+    main = find_main_metric(runs, common)
     return list(dict.fromkeys([*([main] if main else []), *filter(is_loss, common)]))[:2]
 
 
@@ -114,7 +114,7 @@ def _have_one_scale(run: Run, first: str, name: str) -> bool:
     return one / 10 <= other <= one * 10
 
 
-def distinct_names(runs: Sequence[Run]) -> list[str]:
+def make_distinct_names(runs: Sequence[Run]) -> list[str]:
     """Name the runs; where two have the same name, with as many of their folders as distinguish them, else numbered."""
     names = [run.name or "run" for run in runs]
     for name in [name for name, count in Counter(names).items() if count > 1]:

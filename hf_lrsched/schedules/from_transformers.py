@@ -55,7 +55,7 @@ def from_transformers(
         raise ScheduleError(
             f"unknown name {brief(name)}; transformers' are {', '.join(_BUILDERS)}.{nearest(name, _BUILDERS)}"
         )
-    allowed = allowed_arguments(name)
+    allowed = list_allowed_arguments(name)
     for key in kwargs:
         if key not in allowed:
             raise ScheduleError(
@@ -209,12 +209,12 @@ _BUILDERS: dict[str, Callable[..., Schedule]] = {
 TRANSFORMERS_NAMES = tuple(name for name in _BUILDERS if name != "reduce_lr_on_plateau")
 
 
-def allowed_arguments(name: str) -> tuple[str, ...]:
+def list_allowed_arguments(name: str) -> tuple[str, ...]:
     """Return what `lr_scheduler_kwargs` may hold for one of transformers' names.
 
     Example:
     ```python
-    >>> allowed_arguments("polynomial")
+    >>> list_allowed_arguments("polynomial")
     ('lr_end', 'power')
 
     ```

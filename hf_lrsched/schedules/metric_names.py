@@ -29,7 +29,7 @@ _NO_METRIC = (
 )
 
 
-def metric_direction(metric: str) -> Direction | None:
+def get_metric_direction(metric: str) -> Direction | None:
     """Say whether a metric should fall or rise, where its name shows that.
 
     Args:
@@ -40,9 +40,9 @@ def metric_direction(metric: str) -> Direction | None:
 
     Example:
     ```python
-    >>> metric_direction("eval_loss"), metric_direction("eval_f1_macro"), metric_direction("cosine_ndcg@10")
+    >>> get_metric_direction("eval_loss"), get_metric_direction("eval_f1_macro"), get_metric_direction("cosine_ndcg@10")
     ('min', 'max', 'max')
-    >>> metric_direction("eval_entropy") is None
+    >>> get_metric_direction("eval_entropy") is None
     True
 
     ```
@@ -72,10 +72,10 @@ def resolve_direction(metric: str, greater_is_better: bool | None = None) -> Dir
     ```
     """
     if greater_is_better is None:
-        return metric_direction(metric)
+        return get_metric_direction(metric)
     given = _get_direction(greater_is_better)
     is_by_user = greater_is_better != guess_greater_is_better(metric) and not contradicts_name(metric, given)
-    return given if is_by_user else metric_direction(metric) or given
+    return given if is_by_user else get_metric_direction(metric) or given
 
 
 def keeps_the_worst(metric: str | None, greater_is_better: bool | None) -> bool:
@@ -105,7 +105,7 @@ def contradicts_name(metric: str, direction: str) -> bool:
 
     ```
     """
-    return metric_direction(_SCORE.sub("_", metric)) not in (None, direction)
+    return get_metric_direction(_SCORE.sub("_", metric)) not in (None, direction)
 
 
 def _get_direction(greater_is_better: bool) -> Direction:

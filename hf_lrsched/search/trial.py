@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerControl, TrainerState
 from transformers.trainer_callback import CallbackHandler, DefaultFlowCallback
 from transformers.trainer_utils import IntervalStrategy, has_length
 
-from ..groups.main_group import main_group
+from ..groups.main_group import find_main_group
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon, ScheduleError
 from ..trajectory.clocks import Time, Tokens
@@ -154,7 +154,7 @@ def describe_run(trainer: Any) -> tuple[Run, Any]:
     total, trial = count_updates(trainer), make_trial(trainer)
     optimizer = trial.create_optimizer()
     peaks = tuple(map(_peak, optimizer.param_groups))
-    reference = float(trainer.args.learning_rate) if trainer.optimizer is None else peaks[main_group(optimizer)]
+    reference = float(trainer.args.learning_rate) if trainer.optimizer is None else peaks[find_main_group(optimizer)]
     return Run(total, reference, peaks), optimizer
 
 

@@ -33,7 +33,7 @@ def continue_mean_losses(trainer: Any, sums: dict[str, float]) -> None:
     trainer._globalstep_last_logged = int(sums["last_record"])
 
 
-def mean_over_the_run(trainer: Any, train_loss: float) -> float:
+def compute_mean_over_run(trainer: Any, train_loss: float) -> float:
     """Return `train_loss` as a mean over all updates: Trainer divides the sum by those since the resume."""
     updates, before = int(trainer.state.global_step), int(trainer._initial_global_step)
     return train_loss * (updates - before) / max(updates, 1)

@@ -14,7 +14,7 @@ from ..console import print_text
 from ..groups import GroupArguments, apply_rule, check_rule
 from ..integrations.deepspeed import refuse_checkpoint_of_engine, take_from_engine
 from ..integrations.distributed import on_main_process
-from ..runs.checkpoints import checkpoint_folder, mark_incomplete, resolve_checkpoint, write_checksums
+from ..runs.checkpoints import get_checkpoint_folder, mark_incomplete, resolve_checkpoint, write_checksums
 from ..scheduler.frozen_groups import drop_frozen_gradients
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon, Schedule
@@ -32,8 +32,8 @@ from .conflicts import (
     refuse_second_schedule,
 )
 from .mean_losses import OWNER as MEAN_LOSSES
-from .mean_losses import continue_mean_losses, mean_over_the_run, save_mean_losses
-from .model_card import name_schedule, readable_lrs
+from .mean_losses import compute_mean_over_run, continue_mean_losses, save_mean_losses
+from .model_card import format_readable_lrs, name_schedule
 from .peak_search import PeakSearch, renew_peaks
 from .preflight import log_findings
 from .resume import load_scheduler
@@ -239,7 +239,7 @@ class ScheduleMixin(_Trainer):
         self._search.refuse_trial(trial)
 
     def _save_checkpoint(self, model: Any, trial: Any, *args: Any, **kwargs: Any) -> None:
-        folder = checkpoint_folder(self._get_output_dir(trial=trial), self.state.global_step)
+        folder = get_checkpoint_folder(self._get_output_dir(trial=trial), self.state.global_step)
         if self.args.should_save:
             mark_incomplete(folder)
         if isinstance(self.lr_scheduler, ScheduleLR):
@@ -273,10 +273,10 @@ class ScheduleMixin(_Trainer):
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
         run = get_context(self.state)
-        lrs = run.used_lrs.evaluation_entries(logs)
-        for_reporters = {**run.used_lrs.training_entries(logs), **(run.step_sizes if "loss" in logs else {})}
+        lrs = run.used_lrs.make_evaluation_entries(logs)
+        for_reporters = {**run.used_lrs.make_training_entries(logs), **(run.step_sizes if "loss" in logs else {})}
         if self._sums_before is not None and "train_loss" in logs:
-            logs["train_loss"] = mean_over_the_run(self, logs["train_loss"])
+            logs["train_loss"] = compute_mean_over_run(self, logs["train_loss"])
         record = {**logs, **lrs, **for_reporters}
         # At an evaluation before the training reporters store the settings already.
         if self.lr_scheduler is None and (schedule := self.schedule) is not None:
@@ -291,7 +291,7 @@ class ScheduleMixin(_Trainer):
         logs.update({key: value for key, value in record.items() if key not in lrs and key not in for_reporters})
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        with readable_lrs(self.state):
+        with format_readable_lrs(self.state):
             super().create_model_card(*args, **kwargs)
         if self.is_world_process_zero():
             name_schedule(self)

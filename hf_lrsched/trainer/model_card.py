@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..callbacks.reported_settings import schedule_settings
+from ..callbacks.reported_settings import make_schedule_settings
 from ..scheduler.schedule_lr import ScheduleLR
 from .peak_search import OWNER as SEARCH
 from .summary import explain_schedule
@@ -16,7 +16,7 @@ _MAX_GROUPS = 5
 
 
 @contextlib.contextmanager
-def readable_lrs(state: Any) -> Iterator[None]:
+def format_readable_lrs(state: Any) -> Iterator[None]:
     """Lets Trainer write a card with one row for each update, in which each value stands in its column.
 
     Within it, LRs are texts, which are not rounded to 0. All evaluations have the same keys in the same order, since Trainer
@@ -83,7 +83,7 @@ def name_schedule(trainer: Any) -> None:
 def _add_schedule(card: str, trainer: Any) -> str:
     settings = {"learning_rate_schedule": f"`{explain_schedule(trainer)}`"}
     if isinstance(trainer.lr_scheduler, ScheduleLR):
-        used = schedule_settings(trainer.lr_scheduler)
+        used = make_schedule_settings(trainer.lr_scheduler)
         peaks = {name: f"{value:.4g}" for name, value in used.items() if name.startswith("peak_lr/")}
         settings = {
             "learning_rate": f"{used['peak_learning_rate']:.4g}",

@@ -4,7 +4,7 @@ from logging import Logger
 from typing import Any
 
 from ..doctor import Finding, run_checks
-from ..doctor.from_trainer import facts_from_trainer
+from ..doctor.from_trainer import read_facts_from_trainer
 
 #: The schedule's own explanation, which is printed, has the one; ScheduleCallback warns of the other.
 _SAID_ELSEWHERE = ("doubtful_schedule", "best_metric_direction")
@@ -23,7 +23,7 @@ def log_findings(
         log (`logging.Logger`): The logger.
     """
     try:
-        facts = facts_from_trainer(trainer, num_updates, updates_per_epoch)
+        facts = read_facts_from_trainer(trainer, num_updates, updates_per_epoch)
         findings = [finding for finding in run_checks(facts) if finding.is_wrong]
     except Exception as error:  # a check that fails must not stop the training
         log.debug(f"the doctor could not check the run: {type(error).__name__}: {error}", exc_info=True)

@@ -193,7 +193,7 @@ class RunState:
         at = self._curve_position
         return [plateau for plateau in self.plateaus if plateau.reaction.start < at <= plateau.reaction.end]
 
-    def required_metrics(self) -> list[str]:
+    def list_required_metrics(self) -> list[str]:
         """Return the metrics that an evaluation at this position must have."""
         return list(dict.fromkeys(plateau.rule.metric for plateau in self._active_plateaus()))
 

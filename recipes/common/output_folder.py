@@ -14,7 +14,7 @@ from transformers import TrainingArguments
 
 from hf_lrsched.runs.checkpoints import (
     TRAINER_STATE,
-    latest_complete_checkpoint,
+    find_latest_complete_checkpoint,
     read_trainer_state,
     resolve_checkpoint,
 )
@@ -139,7 +139,7 @@ class OutputFolder:
             self._refuse_another_run()
             return None
         if choice == "auto":
-            newest, _ = latest_complete_checkpoint(self.path)
+            newest, _ = find_latest_complete_checkpoint(self.path)
             if newest is not None:
                 return str(newest)
             if not self._last or self._last.get("complete"):

@@ -10,7 +10,7 @@ from transformers import Seq2SeqTrainingArguments, TrainingArguments
 
 from hf_lrsched import ScheduleArguments, diagnose
 from hf_lrsched.doctor import get_facts
-from hf_lrsched.doctor.from_settings import facts_from_settings
+from hf_lrsched.doctor.from_settings import read_facts_from_settings
 from hf_lrsched.doctor.safe_pickle import read_pickle
 from tests.doctor.configurations import write_json
 from tests.doctor.files import checks_of
@@ -92,7 +92,7 @@ def test_arguments_of_several_processes(tmp_path):
     found = read_pickle(saved(tmp_path, content))
     found.__dict__["distributed_state"].__dict__["num_processes"] = 4
 
-    assert facts_from_settings(found.__dict__, "x").num_processes == 4
+    assert read_facts_from_settings(found.__dict__, "x").num_processes == 4
 
 
 def saved(folder, content):

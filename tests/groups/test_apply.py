@@ -15,7 +15,7 @@ from hf_lrsched import (
     layerwise_groups,
     scheduled,
 )
-from hf_lrsched.groups import LayerwiseGroups, main_group
+from hf_lrsched.groups import LayerwiseGroups, find_main_group
 from tests.groups.bert_runs import (
     HEAD,
     NAMES,
@@ -57,7 +57,7 @@ def test_lrs_of_every_update_and_next_to_the_metrics(bert_trainer):
         logged = {key.removeprefix("eval_lr/"): value for key, value in record.items() if key.startswith("eval_lr/")}
         lrs = {name: lr for name, lr in zip(NAMES, used, strict=True) if name == part_of(name)}
         assert logged == {name: pytest.approx(lr, rel=1e-9) for name, lr in lrs.items()}  # equal LRs are one entry
-        main = main_group(trainer.optimizer)
+        main = find_main_group(trainer.optimizer)
         assert record["eval_learning_rate"] == pytest.approx(used[main], rel=1e-9)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hf_lrsched.groups import main_group
+from hf_lrsched.groups import find_main_group
 
 
 def group(size, *, trained=True, **options):
@@ -23,8 +23,8 @@ def group(size, *, trained=True, **options):
     ],
 )
 def test_largest_group_on_the_main_schedule(groups, index):
-    assert main_group(groups) == index
+    assert find_main_group(groups) == index
 
 
 def test_optimizer():
-    assert main_group(torch.optim.SGD([group(2), group(30)])) == 1
+    assert find_main_group(torch.optim.SGD([group(2), group(30)])) == 1

@@ -9,7 +9,7 @@ from matplotlib import cbook
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.plots import draw_runs
-from hf_lrsched.runs.metrics import distinct_names
+from hf_lrsched.runs.metrics import make_distinct_names
 from hf_lrsched.runs.run import run_from_history
 from tests.plots.drawn import cut_off, legend, lines, made, segment, trajectory
 
@@ -93,12 +93,12 @@ def test_runs_without_a_common_metric_are_compared_by_their_training_loss_with_a
 
 
 def test_runs_of_the_same_name_get_the_names_of_their_folders():
-    names = lambda *paths: distinct_names([made(name=Path(path).parent.name, path=Path(path)) for path in paths])  # noqa: E731
+    names = lambda *paths: make_distinct_names([made(name=Path(path).parent.name, path=Path(path)) for path in paths])  # noqa: E731
     assert names("/x/a/out/record", "/x/b/out/record", "/x/other/record") == ["a/out", "b/out", "other"]
     assert names("/a/x/out/record", "/b/x/out/record") == ["a/x/out", "b/x/out"]
     assert names("/x/out/record", "/x/out/record-2") == ["out/record", "out/record-2"]
     assert names("/x/out/record", "/x/out/record") == ["out (1)", "out (2)"]
-    assert distinct_names([run_from_history([]), run_from_history([])]) == ["run (1)", "run (2)"]
+    assert make_distinct_names([run_from_history([]), run_from_history([])]) == ["run (1)", "run (2)"]
 
 
 def test_more_runs_than_colours_still_look_different():

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainerCallback, TrainingArguments
 
 from hf_lrsched import ScheduledTrainer, ScheduleError
-from hf_lrsched.runs.checkpoints import CHECKSUMS, find_corruption, latest_complete_checkpoint
+from hf_lrsched.runs.checkpoints import CHECKSUMS, find_corruption, find_latest_complete_checkpoint
 
 UPDATES = 6
 HAS_BIN = "save_safetensors" in TrainingArguments.__dataclass_fields__  # transformers 4 only
@@ -168,7 +168,7 @@ def test_a_flipped_bit_in_the_weights_is_found(copied, place):
     assert find_corruption(copied / "checkpoint-6") == (
         "model.safetensors is corrupted: its checksum does not match the one written when it was saved"
     )
-    assert latest_complete_checkpoint(copied)[0] == copied / "checkpoint-4"
+    assert find_latest_complete_checkpoint(copied)[0] == copied / "checkpoint-4"
 
 
 def test_without_checksums_a_flipped_bit_is_not_seen(copied):
@@ -368,12 +368,12 @@ def test_saved_without_checksums_or_in_the_legacy_torch_format(copied):
 def test_latest_complete_checkpoint_by_number(copied, tmp_path):
     shutil.copytree(copied / "checkpoint-6", copied / "checkpoint-10")
     (copied / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": 10}')
-    assert latest_complete_checkpoint(copied) == (copied / "checkpoint-10", {})
+    assert find_latest_complete_checkpoint(copied) == (copied / "checkpoint-10", {})
     (copied / "checkpoint-10" / "scheduler.pt").unlink()
     (copied / "checkpoint-6" / "trainer_state.json").unlink()
     shutil.copytree(copied / "checkpoint-2", copied / "checkpoint-best")
     (copied / "checkpoint-12").write_text("a file")
-    complete, corrupted = latest_complete_checkpoint(copied)
+    complete, corrupted = find_latest_complete_checkpoint(copied)
     assert complete == copied / "checkpoint-4"
     assert list(corrupted) == [copied / "checkpoint-10", copied / "checkpoint-6"]
     assert corrupted[copied / "checkpoint-10"] == "scheduler.pt is missing"
@@ -426,7 +426,7 @@ def test_resume_true_uses_the_latest_complete_checkpoint(run, copied, caplog, co
 
     # The corrupted ones are saved again, in the same folder; no file of them is left.
     complete = weights(run / "checkpoint-6")
-    assert latest_complete_checkpoint(copied) == (copied / "checkpoint-6", {})
+    assert find_latest_complete_checkpoint(copied) == (copied / "checkpoint-6", {})
     assert all(torch.equal(value, complete[key]) for key, value in weights(copied / "checkpoint-6").items())
     saved = [torch.load(folder / "checkpoint-6" / "scheduler.pt", weights_only=True) for folder in (run, copied)]
     assert saved[0] == saved[1]
@@ -442,7 +442,7 @@ def test_rotation_keeps_the_new_checkpoints_not_the_corrupted_ones(copied, limit
 
     class Look(TrainerCallback):
         def on_save(self, args, state, control, **kwargs):
-            seen.append((state.global_step, latest_complete_checkpoint(copied)[0]))
+            seen.append((state.global_step, find_latest_complete_checkpoint(copied)[0]))
 
     for update in (4, 6):
         corrupt(copied / f"checkpoint-{update}", "lost")

@@ -3,7 +3,13 @@
 import pytest
 
 from hf_lrsched import ScheduleError
-from hf_lrsched.runs.metrics import choose_metrics, common_metrics, main_metric, require_metric, resolve_metric
+from hf_lrsched.runs.metrics import (
+    choose_metrics,
+    find_common_metrics,
+    find_main_metric,
+    require_metric,
+    resolve_metric,
+)
 from tests.plots.drawn import made
 
 
@@ -32,7 +38,7 @@ TRL = ("loss", "entropy", "num_tokens", "mean_token_accuracy", "rewards/margins"
     ],
 )
 def test_the_metric_by_which_runs_are_judged(runs, expected):
-    assert main_metric(runs) == expected
+    assert find_main_metric(runs) == expected
 
 
 def test_counts_and_times_are_no_metrics():
@@ -47,9 +53,12 @@ def test_the_metrics_of_one_plot():
 
 
 def test_common_metrics():
-    assert common_metrics([run("loss", "f1", "accuracy"), run("accuracy", "loss")]) == ["eval_accuracy", "eval_loss"]
-    assert common_metrics([run("entropy", "loss"), run("entropy", "loss")]) == ["eval_loss"]
-    assert common_metrics([run("f1"), run("accuracy")]) == []
+    assert find_common_metrics([run("loss", "f1", "accuracy"), run("accuracy", "loss")]) == [
+        "eval_accuracy",
+        "eval_loss",
+    ]
+    assert find_common_metrics([run("entropy", "loss"), run("entropy", "loss")]) == ["eval_loss"]
+    assert find_common_metrics([run("f1"), run("accuracy")]) == []
 
 
 def test_names_with_or_without_eval():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_lrsched.schedules.metric_names import is_metric, metric_direction
+from hf_lrsched.schedules.metric_names import get_metric_direction, is_metric
 
 LOWER = """
 eval_loss loss eval_mnli_loss eval_perplexity wer eval_cer ter ece brier brier_score kl objective/kl rmse mae mape smape mase eval_error_rate
@@ -24,7 +24,7 @@ eval_num_tokens eval_runtime epoch completions/mean_length cosine_accuracy_thres
     "direction, names", [("min", LOWER), ("max", HIGHER), (None, UNKNOWN)], ids=["lower", "higher", "unknown"]
 )
 def test_direction(direction, names):
-    assert {name: metric_direction(name) for name in names.split()} == dict.fromkeys(names.split(), direction)
+    assert {name: get_metric_direction(name) for name in names.split()} == dict.fromkeys(names.split(), direction)
 
 
 def test_what_an_evaluation_records_beside_its_metrics():

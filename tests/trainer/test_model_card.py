@@ -6,7 +6,7 @@ import pytest
 from transformers import Trainer
 
 from hf_lrsched import LRLogger, get_scheduler
-from hf_lrsched.trainer.model_card import readable_lrs
+from hf_lrsched.trainer.model_card import format_readable_lrs
 
 SPEC = "warmup(2) >> linear()"
 EVERY_2 = {"max_steps": 6, "eval_strategy": "steps", "eval_steps": 2}
@@ -121,6 +121,6 @@ def test_a_metric_that_only_some_evaluations_have(make_trainer, tmp_path):
 def test_many_groups_have_one_column():
     record = {"eval_loss": 0.5, "eval_learning_rate": 1e-5} | {f"eval_lr/{index}": 1.0 for index in range(8)}
     state = SimpleNamespace(log_history=[record])
-    with readable_lrs(state):
+    with format_readable_lrs(state):
         assert state.log_history == [{"eval_loss": 0.5, "eval_learning_rate": "1e-05"}]
     assert state.log_history == [record]

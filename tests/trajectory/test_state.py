@@ -79,7 +79,7 @@ def test_a_plateau_counts_within_its_phase_only():
     state = make("hold(2) >> hold() * plateau(factor=0.5, patience=0)", 10)
     for update, is_active in ((0, False), (2, False), (3, True), (10, True)):
         state.advance_to(update)
-        assert state.required_metrics() == (["eval_loss"] if is_active else [])
+        assert state.list_required_metrics() == (["eval_loss"] if is_active else [])
     state.advance_to(2)
     assert [state.observe({"eval_loss": loss}) for loss in (1.0, 2.0)] == [[], []] and state.lrs() == [1.0]
 

@@ -80,7 +80,7 @@ def ends_mid_schedule(facts: Facts) -> Iterator[Finding]:
     curve = facts.curve
     if curve is None or curve.is_nominal or curve.unit != "updates" or curve.has_no_peak:
         return
-    end, lowest, done = curve.at(curve.num_updates - 1), curve.lowest_after_peak(), _count_cut_off(facts, curve)
+    end, lowest, done = curve.at(curve.num_updates - 1), curve.find_lowest_after_peak(), _count_cut_off(facts, curve)
     if done is not None and done > curve.peak_update:
         cooled_down = facts.scheduler is not None and facts.scheduler.cooled_down
         if curve.at(done - 1) - end > _MAX_LEFT and not cooled_down:

@@ -7,9 +7,9 @@ from ...schedules import ScheduleError
 from ...schedules.families.plateau import Plateau
 from ...schedules.metric_names import (
     contradicts_name,
+    get_metric_direction,
     guess_greater_is_better,
     keeps_the_worst,
-    metric_direction,
     resolve_direction,
 )
 from ..expected_curve import METRIC_DRIVEN
@@ -38,7 +38,7 @@ def plateau_direction(facts: Facts) -> Iterator[Finding]:
             )
             continue
         if contradicts_name(plateau.metric, mode):
-            right = metric_direction(plateau.metric)
+            right = get_metric_direction(plateau.metric)
             yield _wrong_direction(plateau.metric, mode, f"plateau(metric={plateau.metric}, mode={right})")
     if facts.stock_schedule in METRIC_DRIVEN:
         metric, mode = facts.metric_for_best_model or "loss", str(facts.lr_scheduler_kwargs.get("mode", "min"))

@@ -86,7 +86,7 @@ def schedule_free_optimizer(facts: Facts) -> Iterator[Finding]:
     curve, name = facts.curve, facts.optim.replace("_", "").lower()
     if "schedulefree" not in name or curve is None or curve.has_no_peak:
         return
-    lowest = curve.lowest_after_peak()
+    lowest = curve.find_lowest_after_peak()
     if lowest < 0.9 * curve.peak_factor:
         yield warning(
             f"{facts.optim} is schedule-free, but the schedule decays: {curve.text}",

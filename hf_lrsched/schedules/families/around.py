@@ -13,7 +13,7 @@ from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape, Sized
 from ..shapes import Function
-from .ends import lowest_level
+from .ends import get_lowest_level
 
 
 @phase
@@ -42,7 +42,7 @@ def floor(schedule: ScheduleArgument, *, to: FactorArgument = 0.0, to_lr: Option
     """
 
     def build(span: Span) -> Function:
-        lowest = lowest_level(span, to, to_lr)
+        lowest = get_lowest_level(span, to, to_lr)
         factors = _from_update_0(schedule.build(span), span)
         return lambda u: np.maximum(lowest, factors(u))
 

@@ -16,7 +16,7 @@ from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
 from ..units import Duration
-from .ends import end_level
+from .ends import get_end_level
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Cooldown(ReactiveShape):
     time_limit: Duration | None
 
     def __call__(self, span: Span) -> Function:
-        end = end_level(span, self.to, self.to_lr)
+        end = get_end_level(span, self.to, self.to_lr)
         return lambda u: end + (span.level - end) * shapes.BY_NAME[self.shape](u / span.size)
 
 

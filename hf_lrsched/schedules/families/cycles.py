@@ -25,7 +25,7 @@ from ..registry import phase
 from ..schedule import Schedule, Shape
 from ..shapes import Array, Function
 from ..units import Horizon, Length
-from .ends import lowest_level
+from .ends import get_lowest_level
 
 _MAX_CYCLES = 10_000
 
@@ -141,7 +141,7 @@ class _Repeat:
                 f"the length of a cycle of {span.text} is not known; give cycles=3, first=1ep, or the schedule a length."
             )
         ends = self._ends_within(first, total)
-        floor = lowest_level(span, self.floor, self.floor_lr, "floor_lr")
+        floor = get_lowest_level(span, self.floor, self.floor_lr, "floor_lr")
         pieces: list[Piece] = []
         for index, (start, end) in enumerate(zip([Fraction(0), *ends], ends, strict=False)):
             if end - start < 1:
@@ -220,7 +220,7 @@ def triangular(
     """
 
     def build(span: Span) -> Function:
-        low = lowest_level(span, to, to_lr)
+        low = get_lowest_level(span, to, to_lr)
         rise = float(span.updates(up))
         cycle = rise + float(span.updates(down or up))
 

@@ -21,7 +21,7 @@ from ..errors import ScheduleError
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
-from .ends import decay_along, decay_by, end_level
+from .ends import decay_along, decay_by, get_end_level
 
 
 @phase
@@ -175,7 +175,7 @@ def exponential(
         raise ScheduleError("exponential() needs a rate, or an end above 0: e.g. rate=0.1 (per epoch) or to=1%.")
 
     def build_to_end(span: Span) -> Function:
-        end = end_level(span, to, to_lr)
+        end = get_end_level(span, to, to_lr)
         return lambda u: span.level * (end / span.level) ** (u / span.size)
 
     if rate is None:

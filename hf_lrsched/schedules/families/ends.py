@@ -14,7 +14,7 @@ def decay_along(shape: Function, to: float, to_lr: float | None) -> Shape:
     """Make a decay to its end along a shape: `factor(u) = to + (level - to) * shape(u / D)`."""
 
     def build(span: Span) -> Function:
-        end = end_level(span, to, to_lr)
+        end = get_end_level(span, to, to_lr)
         return lambda u: end + (span.level - end) * shape(u / span.size)
 
     return build
@@ -24,13 +24,13 @@ def decay_by(build_ratio: Shape, to: float, to_lr: float | None) -> Shape:
     """Make a decay by a ratio, never below its end: `factor(u) = max(to, level * ratio(u))`."""
 
     def build(span: Span) -> Function:
-        end, ratio = end_level(span, to, to_lr), build_ratio(span)
+        end, ratio = get_end_level(span, to, to_lr), build_ratio(span)
         return lambda u: np.maximum(end, span.level * ratio(u))
 
     return build
 
 
-def lowest_level(span: Span, to: float, to_lr: float | None, name: str = "to_lr") -> float:
+def get_lowest_level(span: Span, to: float, to_lr: float | None, name: str = "to_lr") -> float:
     """Return a floor as a factor, which must not be above where the phase starts."""
     lowest = span.factor(to, to_lr, name)
     if lowest > span.level:
@@ -38,7 +38,7 @@ def lowest_level(span: Span, to: float, to_lr: float | None, name: str = "to_lr"
     return lowest
 
 
-def end_level(span: Span, to: float, to_lr: float | None) -> float:
+def get_end_level(span: Span, to: float, to_lr: float | None) -> float:
     """Return the end of a decay as a factor, which must not be above its start."""
     if span.level == 0 and span.previous is not None:
         first, last = math.ceil(span.start) + 1, math.ceil(span.end)
