@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..schedules import Curve
-from ..schedules.metric_names import keeps_the_worst, resolve_direction
+from ..schedules.metric_names import resolve_direction
 from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
 from ..trajectory.phases import PhaseInterval, find_phases
@@ -212,7 +212,9 @@ class RunView:
             return None
         by = resolve_metric(run, run.best_metric)
         if greater_is_better is None:
-            is_worst = keeps_the_worst(by, run.greater_is_better)
+            # Trainer takes the greatest perplexity for the best where the user says nothing.
+            by_direction = resolve_direction(by or "", run.greater_is_better)
+            is_worst = run.greater_is_better is not None and (by_direction == "max") != run.greater_is_better
             if run.best_step is not None and run.best_step in steps and not is_worst:
                 return Best(int(run.best_step), float(values[steps == run.best_step][0]), True, by)
             direction = resolve_direction(metric, run.greater_is_better if by == metric else None)

@@ -6,11 +6,11 @@ from typing import Literal, TypeAlias
 Direction: TypeAlias = Literal["min", "max"]
 
 # Words of a metric's name, which are searched in `eval f1 macro` for `eval_f1_macro`. Those of lower metrics outweigh the
-# others: `brier_score`, `accuracy_error`. These are texts, not compiled patterns, so that an import stays fast; `re` keeps the
+# others: `brier_score`, `accuracy_drop`. These are texts, not compiled patterns, so that an import stays fast; `re` keeps the
 # compiled ones.
 _LOWER_IS_BETTER = (
     r"\b(\w*loss|perplexity|ppl|nll|cross ?entropy|err|errors?|[wcmt]er|eer|fpr|fnr|r?msl?e|s?ma[ps]e|mae|kl|"
-    r"divergence|ece|brier|distance|fid|lpips|bp[bc]|hallucination|toxicity)\b"
+    r"divergence|ece|brier|distance|fid|lpips|bp[bc]|hallucination|toxicity|drop|gap|regret|degradation)\b"
 )
 _HIGHER_IS_BETTER = (
     r"\b(acc|accuracy|accuracies|f|fbeta|fscore|precision|recall|sensitivity|specificity|tpr|tnr|ppv|npv|ap|map|mrr|ndcg|"
@@ -58,24 +58,24 @@ def get_metric_direction(metric: str) -> Direction | None:
 def resolve_direction(metric: str, greater_is_better: bool | None = None) -> Direction | None:
     """Say whether a metric should fall or rise: as the user said in `greater_is_better`, else by the metric's name.
 
-    Trainer fills in a `greater_is_better` that the user leaves out: True for each name that does not end with `loss`. So only
-    a value that differs from this guess is surely the user's, and it counts unless it is surely wrong: see [`contradicts_name`].
-    Any other value counts where the name does not show the direction.
+    Trainer fills in a `greater_is_better` that the user leaves out: True for each name that does not end with `loss`. So a value
+    that differs from this guess is the user's, and decides. One that equals it decides where the name does not show the direction.
 
     Example:
     ```python
     >>> resolve_direction("perplexity", True), resolve_direction("entropy", True), resolve_direction("entropy")
     ('min', 'max', None)
     >>> resolve_direction("anomaly_score", True), resolve_direction("anomaly_score", False), resolve_direction("f1", False)
-    ('max', 'min', 'max')
+    ('max', 'min', 'min')
 
     ```
     """
     if greater_is_better is None:
         return get_metric_direction(metric)
     given = _get_direction(greater_is_better)
-    is_by_user = greater_is_better != guess_greater_is_better(metric) and not contradicts_name(metric, given)
-    return given if is_by_user else get_metric_direction(metric) or given
+    if greater_is_better != guess_greater_is_better(metric):
+        return given
+    return get_metric_direction(metric) or given
 
 
 def keeps_the_worst(metric: str | None, greater_is_better: bool | None) -> bool:

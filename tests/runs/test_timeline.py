@@ -88,9 +88,17 @@ def test_a_resume_without_an_event_is_one():
 
 def test_the_best_evaluation():
     assert RunView(made(evaluations=ACCURACIES)).best("eval_accuracy").step == 8
-    wrong = {"best_metric": "accuracy", "greater_is_better": False, "best_step": 4}  # the Trainer kept the worst
-    best = RunView(made(evaluations=ACCURACIES, **wrong)).best("eval_accuracy")
+    perplexities = [(step, {"eval_perplexity": 1 / metrics["eval_accuracy"]}) for step, metrics in ACCURACIES]
+    wrong = {
+        "best_metric": "perplexity",
+        "greater_is_better": True,
+        "best_step": 4,
+    }  # the Trainer kept the worst, by its own guess
+    best = RunView(made(evaluations=perplexities, **wrong)).best("eval_perplexity")
     assert (best.step, best.is_kept) == (8, False)
+    by_user = {"best_metric": "accuracy", "greater_is_better": False, "best_step": 4}
+    best = RunView(made(evaluations=ACCURACIES, **by_user)).best("eval_accuracy")
+    assert (best.step, best.is_kept) == (4, True)
     kept = RunView(made(evaluations=ACCURACIES, best_metric="accuracy", best_step=12)).best("eval_accuracy")
     assert (kept.step, kept.value, kept.is_kept, kept.by) == (12, 0.7, True, "eval_accuracy")
     assert RunView(made(evaluations=ACCURACIES)).best("eval_f1") is None

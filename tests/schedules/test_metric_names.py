@@ -2,11 +2,12 @@
 
 import pytest
 
-from hf_lrsched.schedules.metric_names import get_metric_direction, is_metric
+from hf_lrsched.schedules.metric_names import get_metric_direction, is_metric, resolve_direction
 
 LOWER = """
 eval_loss loss eval_mnli_loss eval_perplexity wer eval_cer ter ece brier brier_score kl objective/kl rmse mae mape smape mase eval_error_rate
 accuracy_error eval_validloss nll cross_entropy log_loss reward_loss eval_edit_distance
+accuracy_drop eval_f1_gap score_degradation
 """
 HIGHER = """
 eval_accuracy accuracy eval_mnli-mm_accuracy f1 eval_f1_macro matthews_correlation pearsonr spearman_cosine eval_bleu rouge1
@@ -25,6 +26,13 @@ eval_num_tokens eval_runtime epoch completions/mean_length cosine_accuracy_thres
 )
 def test_direction(direction, names):
     assert {name: get_metric_direction(name) for name in names.split()} == dict.fromkeys(names.split(), direction)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "accuracy_drop", "anomaly_score", "perplexity", "entropy"])
+def test_word_of_the_user_decides(metric):
+    """Trainer's own guess is True for each of these, so False is the user's."""
+    assert resolve_direction(metric, False) == "min"
+    assert resolve_direction(f"{metric}_loss", True) == "max"
 
 
 def test_what_an_evaluation_records_beside_its_metrics():

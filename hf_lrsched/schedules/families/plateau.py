@@ -155,7 +155,7 @@ def plateau(
         cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
         to (factor, defaults to 0): The scale never falls below this, nor below 1e-8.
         mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the direction
-            that the metric's name shows, else the Trainer's `greater_is_better` if that is for this metric.
+            that your `greater_is_better` gives this metric, else the one that its name shows.
 
     Raises:
         ScheduleError: `factor` is 1; the direction is not known; there are no evaluations, or they lack the metric.

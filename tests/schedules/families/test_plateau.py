@@ -135,10 +135,12 @@ def test_the_scale_stays_above_0():
         ("eval_perplexity", "auto", "perplexity", True, "min"),
         ("eval_wer", "auto", "eval_wer", True, "min"),
         ("eval_anomaly_score", "auto", "anomaly_score", True, "max"),
-        # any other value is the user's, and counts where the name is not sure; mode counts before all
+        # any other value is the user's, and counts before the name; mode counts before all
         ("eval_anomaly_score", "auto", "anomaly_score", False, "min"),
-        ("eval_f1", "auto", "f1", False, "max"),
-        ("eval_contrast_loss", "auto", "contrast_loss", True, "min"),
+        ("eval_accuracy_drop", "auto", "accuracy_drop", False, "min"),
+        ("eval_accuracy_lost", "auto", "accuracy_lost", False, "min"),
+        ("eval_f1", "auto", "f1", False, "min"),
+        ("eval_contrast_loss", "auto", "contrast_loss", True, "max"),
         ("eval_perplexity", "min", "perplexity", True, "min"),
         ("eval_perplexity", "max", "perplexity", False, "max"),
         ("eval_flow", "min", "flow", True, "min"),
