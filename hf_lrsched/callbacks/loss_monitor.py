@@ -14,7 +14,7 @@ from ..monitor.run_info import RunInfo
 from ..monitor.scope import describe_scope, explain_silence
 from ..monitor.symptoms.table import ALL_KINDS, DEFAULT_KINDS
 from ..optim.update_losses import UpdateLosses, get_loss
-from ..optim.wrappers import get_guess_loss, is_adaptive, unwrap_optimizer, weight_rms
+from ..optim.wrappers import get_guess_loss, is_adaptive, is_contrastive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
@@ -110,6 +110,7 @@ class LossMonitor(FailSafeCallback):
             greater_is_better=args.greater_is_better,
             updates_done=state.global_step,
             guess_loss=get_guess_loss(kwargs.get("model")),
+            is_contrastive=is_contrastive(kwargs.get("model")),
         )
         self._diagnosis = Diagnosis(run, LEVELS[self.level])
         self._has_said_more = False

@@ -26,6 +26,8 @@ class RunInfo:
         updates_done (`int`, defaults to 0): Updates made before this process began: above 0 in a resumed run, whose start is not
             observed.
         guess_loss (`float`, *optional*): The loss of uniform guesses, the logarithm of the number of classes or tokens.
+        is_contrastive (`bool`, defaults to `False`): Whether the loss compares the samples of a batch, so that it depends on how many
+            there are and says little about what was learned.
     """
 
     num_updates: int
@@ -39,6 +41,7 @@ class RunInfo:
     greater_is_better: bool | None = None
     updates_done: int = 0
     guess_loss: float | None = None
+    is_contrastive: bool = False
 
     def max_lr_after(self, share: float) -> float:
         """Return the highest LR from a share of the run on, as a share of the peak LR; 0 for an unknown schedule."""

@@ -8,6 +8,8 @@ from .symptoms.training import can_judge_lr
 
 # Which kinds compare with the loss before anything was learned.
 _FROM_THE_START = ("stuck", "too_slow", "warmup_too_short", "warmup_too_long", "validation_rises")
+# Which kinds take the loss for a measure of what was learned.
+_OF_PROGRESS = ("stuck", "too_slow", "validation_rises")
 _OF_EVALUATIONS = tuple(symptom.__name__ for symptom in OF_EVALUATIONS)
 
 
@@ -33,6 +35,8 @@ validation_rises, unstable_validation
         silent |= dict.fromkeys(others, f"the run is below {NUM_BLOCKS} updates")
     if diagnosis.run.updates_done:
         silent |= dict.fromkeys(_FROM_THE_START, "the losses before the resume are not known")
+    if diagnosis.run.is_contrastive:
+        silent |= dict.fromkeys(_OF_PROGRESS, "the loss compares the samples of a batch with each other")
     if not evaluates:
         silent |= dict.fromkeys(_OF_EVALUATIONS, "the run has no evaluations")
     kinds = [kind for kind in reversed(ALL_KINDS) if kind in diagnosis.kinds]
@@ -56,8 +60,8 @@ def explain_silence(history: LossHistory, run: RunInfo) -> str | None:
 
     ```
     """
-    if not history.first or can_judge_lr(history, run):
-        return None
+    if not history.first or run.is_contrastive or can_judge_lr(history, run):
+        return None  # of contrastive losses the line at the start of the run has said so
     if run.guess_loss is not None and history.start > 0:
         return (
             f"the loss begins at {history.start:.3g}, far below {run.guess_loss:.3g} of uniform guesses, so the model was trained "

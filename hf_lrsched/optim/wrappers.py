@@ -76,3 +76,12 @@ def get_guess_loss(model: Any) -> float | None:
     else:
         return None
     return math.log(count) if isinstance(count, int) and count > 1 else None
+
+
+def is_contrastive(model: Any) -> bool:
+    """Return whether a model's loss compares the samples of a batch: those of sentence-transformers, and of CLIP's kind."""
+    config = getattr(model, "config", None)
+    is_of_two = (
+        hasattr(config, "text_config") and hasattr(config, "vision_config") and type(model).__name__.endswith("Model")
+    )
+    return is_of_two or any(each.__module__.startswith("sentence_transformers.") for each in type(model).__mro__)

@@ -5,6 +5,7 @@ import torch
 from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback
 
 from hf_lrsched import LossGuard, LossMonitor, ScheduleError, scheduled
+from hf_lrsched.optim.wrappers import is_contrastive
 from tests.conftest import Net
 
 
@@ -193,6 +194,7 @@ def test_rollback_of_a_sentence_transformer(tmp_path):
     size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     BertModel(BertConfig(vocab_size=64, **size)).save_pretrained(tmp_path / "bert")
     model = sentence_transformers.SentenceTransformer(str(tmp_path / "bert"), device="cpu")
+    assert is_contrastive(model)  # so that the monitor says nothing of its LR
     losses = pytest.importorskip("sentence_transformers.losses")
     rows = [{"first": f"w{i % 9} w{i}", "second": f"w{i % 9} w{i + 9}", "score": i % 2 / 1.0} for i in range(30)]
     weights = {}

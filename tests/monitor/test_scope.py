@@ -21,6 +21,15 @@ def test_a_resumed_run_names_what_compares_with_its_start():
     assert "stuck" not in reported and "the losses before the resume are not known" in reason and "stuck" in reason
 
 
+def test_a_contrastive_loss_is_no_measure_of_what_was_learned():
+    run = RunInfo(200, 1e-3, is_contrastive=True)
+    reported, reason = describe_scope(Diagnosis(run, DEFAULT_KINDS)).split("; ")
+    assert reason.endswith("does not report stuck, too_slow, validation_rises") and "not_finite" in reported
+    history = LossHistory(200)
+    history.add_loss(1, -0.2, 1.0)
+    assert explain_silence(history, run) is None  # said once
+
+
 @pytest.mark.parametrize(
     ("loss", "guess_loss", "reason"),
     [(0.69, 0.693, None), (0.69, None, None), (0.2, 0.693, "was trained before"), (-0.2, None, "it has no scale")],

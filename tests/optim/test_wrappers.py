@@ -6,9 +6,16 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel, CLIPConfig, CLIPModel
 
-from hf_lrsched.optim.wrappers import find_module, get_guess_loss, is_adaptive, steps_in_backward, weight_rms
+from hf_lrsched.optim.wrappers import (
+    find_module,
+    get_guess_loss,
+    is_adaptive,
+    is_contrastive,
+    steps_in_backward,
+    weight_rms,
+)
 
 
 def test_is_adaptive():
@@ -56,3 +63,11 @@ def test_the_loss_of_uniform_guesses(kind, settings, count):
     loss = get_guess_loss(kind(BertConfig(**SIZES, **settings)))
     assert loss == (None if count is None else pytest.approx(math.log(count)))
     assert get_guess_loss(nn.Linear(2, 2)) is None
+
+
+def test_which_losses_compare_the_samples_of_a_batch():
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    text = {**sizes, "vocab_size": 50, "bos_token_id": 1, "eos_token_id": 2}
+    clip = CLIPModel(CLIPConfig(text_config=text, vision_config={**sizes, "image_size": 8, "patch_size": 4}))
+    assert is_contrastive(clip)
+    assert not any(map(is_contrastive, (BertModel(BertConfig(**SIZES)), nn.Linear(2, 2), None)))

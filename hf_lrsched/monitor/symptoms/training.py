@@ -97,7 +97,8 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
 
     The validation loss swings; or the metric is the same at each evaluation while the validation loss does not fall steadily, as
     when a model has collapsed to one answer; or the validation loss lies still at steps as large as the weights. Without
-    evaluations, the training loss stood clearly above its start.
+    evaluations, the training loss stood clearly above its start. If the metric has been the same since the first evaluation, the
+    training loss may have fallen: to that of the most frequent answer.
     """
     if not can_judge_lr(history, run) or is_solved(history):
         return None
@@ -106,6 +107,11 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
         evidence = f"the validation loss lies still at {level:.4g} while each step is as large as the weights"
         return lr_too_high("stuck", history, run, history.evaluations[-3].update, evidence)
     is_shaken, has_collapsed = _is_shaken(history), _has_collapsed(history)
+    scores = [each.score for each in history.validation]
+    is_flat = trend([block.loss for block in history.blocks[len(history.blocks) // 2 :]]) > -TREND
+    if has_collapsed and len(set(scores)) == 1 and is_flat and _is_late(history):
+        evidence = f"the metric is {abs(scores[0] or 0.0):.4g} at each of {len(scores)} evaluations, so the model gives one answer"
+        return lr_too_high("stuck", history, run, history.validation[0].update, evidence)
     limit = _GUESS_FALL if is_shaken and has_collapsed else _SMALL_VALIDATION_FALL
     if not (is_shaken or has_collapsed) or not _has_not_fallen(history, limit) or _has_begun(history):
         return None
@@ -137,12 +143,12 @@ def too_slow(history: LossHistory, run: RunInfo) -> LossFinding | None:
 def can_judge_lr(history: LossHistory, run: RunInfo) -> bool:
     """Whether a loss that does not fall says something about the LR.
 
-    Not in a resumed run, whose start is unknown; nor of losses that may be negative, which have no scale; nor of a model that was
-    trained on its task before, whose first loss is far below that of uniform guesses.
+    Not in a resumed run, whose start is unknown; nor of losses that may be negative, which have no scale; nor of contrastive losses;
+    nor of a model that was trained on its task before, whose first loss is far below that of uniform guesses.
     """
     has_scale = history.start > 0 and all(block.loss > 0 for block in history.blocks)
     is_new = run.guess_loss is None or history.start > _GUESSING * run.guess_loss
-    return not run.updates_done and has_scale and is_new
+    return not run.updates_done and not run.is_contrastive and has_scale and is_new
 
 
 def _has_collapsed(history: LossHistory) -> bool:
@@ -179,10 +185,15 @@ def _keeps_validation(history: LossHistory) -> bool:
     return is_recent and is_clear and history.start - losses[-1] > 0.75 * gain
 
 
-def _has_not_fallen(history: LossHistory, validation_limit: float = _SMALL_VALIDATION_FALL) -> bool:
+def _is_late(history: LossHistory) -> bool:
+    """Whether the run has had the time, at its LRs, to show that it learns."""
     exposure = statistics.fmean(block.lr for block in history.blocks) * history.share_done
-    is_early = history.share_done < _MIN_SHARE or len(history.blocks) < 6
-    if is_early or history.max_lr < 0.9 or exposure < 0.1:
+    has_time = history.share_done >= _MIN_SHARE and len(history.blocks) >= 6
+    return has_time and history.max_lr >= 0.9 and exposure >= 0.1
+
+
+def _has_not_fallen(history: LossHistory, validation_limit: float = _SMALL_VALIDATION_FALL) -> bool:
+    if not _is_late(history):
         return False
     start, level = get_end_levels(history)
     start = min(start, history.start)  # not from a blow-up

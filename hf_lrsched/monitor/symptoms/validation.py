@@ -21,7 +21,7 @@ def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
     Mann-Kendall's test finds a rise.
     """
     evaluations = history.validation
-    if run.updates_done or len(evaluations) < 4 or not history.blocks:
+    if run.updates_done or run.is_contrastive or len(evaluations) < 4 or not history.blocks:
         return None
     losses = [each.loss for each in evaluations]
     index = losses.index(min(losses))

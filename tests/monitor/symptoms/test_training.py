@@ -111,12 +111,14 @@ def test_a_loss_that_has_doubled_is_not_too_slow():
     assert kinds(diagnosis) and not {"too_slow"} & set(kinds(diagnosis))
 
 
-def evaluated(scores, losses, step_ratio=0.03, guess_loss=None):
-    """A run whose training loss stays at ln 2, with these evaluations."""
-    diagnosis = Diagnosis(RunInfo(UPDATES, 1e-3, SCHEDULE, step_ratio=step_ratio, guess_loss=guess_loss))
+def evaluated(scores, losses, step_ratio=0.03, guess_loss=None, is_contrastive=False, level=0.693):
+    """A run whose training loss goes from ln 2 to a level within 20 updates and stays there, with these evaluations."""
+    run = RunInfo(UPDATES, 1e-3, SCHEDULE, step_ratio=step_ratio, guess_loss=guess_loss, is_contrastive=is_contrastive)
+    diagnosis = Diagnosis(run)
     draw, every = random.Random(0), UPDATES // len(losses)
     for update in range(1, UPDATES + 1):
-        diagnosis.add_loss(update, 0.693 + draw.gauss(0, 0.02), 1 - 0.5 * update / UPDATES)
+        share = min(update / 20, 1)
+        diagnosis.add_loss(update, 0.693 + share * (level - 0.693) + draw.gauss(0, 0.02), 1 - 0.5 * update / UPDATES)
         if update % every == 0:
             index = update // every - 1
             diagnosis.add_evaluation(update, {"eval_loss": losses[index], "eval_accuracy": scores[index]})
@@ -132,6 +134,20 @@ def test_one_answer_at_each_evaluation_is_a_collapsed_model():
 def test_one_answer_and_a_loss_that_falls_steadily_is_no_collapse():
     losses = [0.70 - 0.001 * i for i in range(10)]
     assert "stuck" not in kinds(evaluated([0.71] * 10, losses))
+
+
+def test_a_model_that_always_gives_the_most_frequent_answer_is_stuck_though_its_loss_fell():
+    """71 % of the labels are of one class: the loss falls from ln 2 to their entropy, 0.60, and stays there."""
+    losses = [0.60, 0.61] * 5
+    diagnosis = evaluated([0.7125] * 10, losses, level=0.60)
+    (finding,) = diagnosis.findings
+    assert finding.kind == "stuck" and "the metric is 0.7125 at each of" in finding.evidence
+    assert kinds(evaluated([0.7 + 0.01 * i for i in range(10)], losses, level=0.60)) == []  # the score changes
+    assert kinds(evaluated([0.97] * 10, losses, level=0.60)) == []  # solved
+
+
+def test_nothing_is_said_of_the_lr_for_a_contrastive_loss():
+    assert kinds(evaluated([0.71] * 10, [0.69, 0.70] * 5, is_contrastive=True)) == []
 
 
 def test_a_solved_task_has_nothing_left_to_learn():
