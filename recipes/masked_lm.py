@@ -31,6 +31,7 @@ from transformers import AutoModelForMaskedLM
 class MaskedLMArguments(DataArguments):
     """What to train and evaluate on: texts."""
 
+    predicts_tokens: ClassVar[bool] = True
     readers: ClassVar[Mapping[str, Reader]] = {**TABLES, ".txt": read_lines, ".md": read_lines}
 
     text_column_name: str | None = field(default=None, metadata={"help": "The column of texts. Default: text."})
@@ -85,7 +86,6 @@ def prepare(arguments: RecipeArguments) -> Task:
         ],
         preprocess_logits=keep_losses,
         callbacks=[MaskAnewEachEpoch(masking)],
-        predicts_tokens=True,
     )
 
 

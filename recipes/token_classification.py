@@ -50,9 +50,7 @@ _WORDS, _TAGS = ("tokens", "words"), ("ner_tags", "tags", "pos_tags", "labels")
 class TokenClassificationArguments(DataArguments):
     """What to train and evaluate on: sentences as lists of words, with a tag for each word."""
 
-    # The loss is a mean over the words of an update. With similar lengths, a word of a short sentence would count for more. Batches
-    # are packed instead.
-    groups_by_length: ClassVar[bool] = False
+    predicts_tokens: ClassVar[bool] = True
 
     text_column_name: str | None = field(
         default=None, metadata={"help": f"The column of words. Default: {' or '.join(_WORDS)}."}
@@ -134,7 +132,6 @@ def prepare(arguments: RecipeArguments) -> Task:
             *data.warnings,
             *count_cut_texts(splits, max_seq_length),
         ],
-        predicts_tokens=True,
     )
 
 

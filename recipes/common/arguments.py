@@ -156,7 +156,7 @@ def _defaults(given: dict[str, Any], data_arguments: type[DataArguments]) -> dic
     # transformers 4.57 and 5 have different names for batches of texts of similar length.
     grouped = {"train_sampling_strategy": "group_by_length"} if "train_sampling_strategy" in known else {}
     return {
-        **((grouped or {"group_by_length": True}) if data_arguments.groups_by_length else {}),
+        **({} if data_arguments.predicts_tokens else grouped or {"group_by_length": True}),
         "eval_strategy": "epoch" if {"validation_file", "dataset_name"} & set(given) else "no",
         "per_device_eval_batch_size": 32,  # evaluation keeps no gradients, so more than in training fits
         "save_strategy": "epoch",

@@ -25,8 +25,9 @@ class DataArguments:
     lists: ClassVar[tuple[str, ...]] = ()
     #: The formats of files by their endings.
     readers: ClassVar[Mapping[str, Reader]] = TABLES
-    #: Whether the texts of an update have similar lengths by default.
-    groups_by_length: ClassVar[bool] = True
+    #: Whether the model predicts each token by itself. The loss is then a mean over tokens: with texts of similar length, a token of
+    #: a short text would count for more. Batches are random instead, and their texts are packed.
+    predicts_tokens: ClassVar[bool] = False
 
     dataset_name: str | None = field(default=None, metadata={"help": "A dataset on the Hub, or a folder with one."})
     dataset_config_name: str | None = field(default=None, metadata={"help": "Its configuration, e.g. sst2 of glue."})

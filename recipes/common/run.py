@@ -46,8 +46,6 @@ class Task:
             Defaults to the first of several outputs.
         compute_loss (`Callable`, *optional*): Trainer's `compute_loss_func`, in place of the model's loss.
         callbacks (`Sequence[TrainerCallback]`, *optional*): Callbacks of the recipe.
-        predicts_tokens (`bool`, defaults to `False`): Whether the model predicts each token by itself, and `labels` has one for each.
-            The texts of a training batch are then packed without padding, if the model can take that.
         baselines (`dict[str, float]`, *optional*): What a model that learned nothing scores on `validation`, by metric.
     """
 
@@ -60,7 +58,6 @@ class Task:
     preprocess_logits: Callable[[Any, Any], Any] = first_output
     compute_loss: Callable[..., Any] | None = None
     callbacks: Sequence[TrainerCallback] = ()
-    predicts_tokens: bool = False
     baselines: dict[str, float] = field(default_factory=dict)
 
 
@@ -209,7 +206,7 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
             eval_dataset=task.splits.get("validation"),
             processing_class=task.tokenizer,
             data_collator=task.collator,
-            pack_texts=task.predicts_tokens and is_packable(task.model.config),
+            pack_texts=arguments.data.predicts_tokens and is_packable(task.model.config),
             compute_metrics=task.compute_metrics,
             compute_loss_func=task.compute_loss,
             preprocess_logits_for_metrics=task.preprocess_logits,

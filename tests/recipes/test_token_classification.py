@@ -54,16 +54,6 @@ def test_conll_run(main, settings):
     assert list(labels.values()) == ["O", "B-ART", "I-ART", "B-PER", "I-PER"]
 
 
-def test_updates_are_random_samples_of_the_words(main, settings):
-    import torch
-
-    assert main({**settings, "save_strategy": "no"}) == 0
-    args = torch.load(Path(settings["output_dir"], "training_args.bin"), weights_only=False)
-    assert getattr(args, "train_sampling_strategy", "random") == "random" and not getattr(
-        args, "group_by_length", False
-    )
-
-
 def test_packed_training_equals_padded_training(main, settings, monkeypatch):
     """The batches are packed, and what is learned does not show it."""
     import common.run

@@ -34,3 +34,26 @@ def test_greater_is_better_follows_from_the_name_of_the_metric(settings, expecte
     given = {"model_name_or_path": "any", "output_dir": tmp_path, "use_cpu": True, **files, **settings}
     arguments = read_arguments([f"--{name}={value}" for name, value in given.items()], MaskedLMArguments)
     assert arguments.training.greater_is_better is expected
+
+
+@pytest.mark.parametrize(
+    ("recipe_module", "arguments", "is_grouped"),
+    [
+        ("text_classification", "TextClassificationArguments", True),
+        ("question_answering", "QuestionAnsweringArguments", True),
+        ("token_classification", "TokenClassificationArguments", False),
+        ("masked_lm", "MaskedLMArguments", False),
+    ],
+)
+def test_batches_are_random_where_the_loss_is_a_mean_over_tokens(recipe_module, arguments, is_grouped, tmp_path):
+    """With similar lengths, a token of a short text would count for more than one of a long text."""
+    import importlib
+
+    from common.arguments import read_arguments
+
+    (tmp_path / "text.txt").write_text("a line\n" * 8)
+    given = {"output_dir": tmp_path, "use_cpu": True, "train_file": tmp_path / "text.txt"}
+    flags = [f"--{name}={value}" for name, value in given.items()]
+    args = read_arguments(flags, getattr(importlib.import_module(recipe_module), arguments)).training
+    by_length = getattr(args, "train_sampling_strategy", None) == "group_by_length"
+    assert (by_length or getattr(args, "group_by_length", False)) is is_grouped
