@@ -32,6 +32,7 @@ from transformers import (
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "recipes"))
 
 from common.answers import AnswerOptions, find_answers, score_answers  # equal to SQuAD's own, see tests/recipes
+from common.conll import complete_tags
 from scipy.stats import pearsonr
 from seqeval.metrics import f1_score
 from sklearn.metrics import f1_score as label_f1
@@ -94,7 +95,9 @@ Prepared = tuple[Any, DatasetDict, Any, Callable[..., dict[str, float]] | None]
 
 def tokens(rows: DatasetDict, tokenizer: Any, args: argparse.Namespace) -> Prepared:
     """As `run_ner`."""
-    names = sorted({tag for tags in rows["train"]["tags"] for tag in tags})
+    names = complete_tags(
+        {tag for tags in rows["train"]["tags"] for tag in tags}
+    )  # the recipe's, so that heads begin alike
 
     def encode(batch: dict[str, list[Any]]) -> dict[str, Any]:
         encoded = tokenizer(batch["tokens"], is_split_into_words=True, truncation=True, max_length=args.max_length)
@@ -233,6 +236,7 @@ def encode_texts(
 
 TASKS: dict[str, Callable[..., Prepared]] = {
     "tokens": tokens,
+    "tokens of paragraphs": tokens,
     "questions": questions,
     "masked words": masked,
     "numbers": numbers,
