@@ -15,7 +15,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[1]
 LINK = re.compile(r"(?<=\]\()(?!https?://|mailto:|#)([^)\s#]+)")
 NAME = re.compile(r"\[<code>([\w.]+)</code>\](?!\()")
-PUNCTUATION = re.compile(r"[`*\[\]]")
+LINKED = re.compile(r"\[`([\w.]+)`\]")
+DEFAULT = re.compile(r", (\*optional\*|defaults to .*)$")  # has a column of its own
 TYPE = re.compile(r"<td>\s*<code>([^<]*`[^<]*)</code>\s*</td>")  # of an argument, as "`int` or [`Horizon`]"
 CODE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 FILES = {".png", ".svg", ".ipynb"}  # shown, or downloaded, as they are
@@ -59,11 +60,16 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Link the names that docstrings write as [`Schedule`] to their entry on the API page."""
-    html = TYPE.sub(lambda m: f"<td><code>{PUNCTUATION.sub('', m[1])}</code></td>", html)
+    html = TYPE.sub(lambda m: f"<td><code>{to_type(m[1])}</code></td>", html)
     names = set(re.findall(r'id="hf_lrsched\.(\w+)"', html))
     return NAME.sub(
         lambda m: f'<a href="#hf_lrsched.{m[1]}"><code>{m[1]}</code></a>' if m[1] in names else m[0][1:-1], html
     )
+
+
+def to_type(text: str) -> str:
+    """Return the type of an argument: `int or Horizon` for "`int` or [`Horizon`], *optional*"."""
+    return LINKED.sub(r"\1", DEFAULT.sub("", text)).replace("`", "")
 
 
 def outside_code(markdown: str, link: Callable[[re.Match[str]], str]) -> str:

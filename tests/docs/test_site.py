@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
 
 from screenshots import WIDTHS, build_site, find_browser, list_pages, open_browser, serve, take_pictures  # noqa: E402
+from site_hooks import to_type  # noqa: E402
 
 #: Rows of a table whose cells are not as many as those of its head.
 UNEVEN = """[...document.querySelectorAll("table")].filter(table => new Set([...table.rows].map(
@@ -69,3 +70,12 @@ def skip_without_browser() -> None:
     pytest.importorskip("playwright.sync_api")
     if find_browser() is None:
         pytest.skip("no Chromium here")
+
+
+def test_types_of_arguments_are_shown_without_their_defaults():
+    types = {
+        "`tuple[Probe, ...]`, defaults to `()`": "tuple[Probe, ...]",
+        "`int` or [`Horizon`], *optional*": "int or Horizon",
+        "`float`": "float",
+    }
+    assert {text: to_type(text) for text in types} == types
