@@ -1,8 +1,10 @@
 """Facts from a run folder, or one of its checkpoints."""
 
+import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from ..runs.checkpoints import TRAINER_STATE, list_checkpoints
 from ..runs.files import read_json
 from ..runs.json_stream import read_json_with_rows
 from ..runs.record import RUN, Record
-from ..runs.rows import Rows
+from ..runs.rows import Row, Rows
 from ..runs.run import list_records
 from ..schedules import ScheduleError
 from ..schedules.numbers import is_number
@@ -133,9 +135,8 @@ def _facts_from_record(folder: Path, source: str) -> Facts:
     start = GivenSettings(record.starts[-1], str(folder / RUN))
     facts = read_facts_from_settings(start.get("settings", "mapping") or {}, source)
     name = start.get("model", "text")
-    # JSON has no NaN: a row has null instead.
-    rows = [{key: math.nan if value is None else value for key, value in row.items()} for row in record.train]
-    history = sorted([*rows, *record.evaluations], key=lambda row: int(row.get("step", 0)))
+    by_update = heapq.merge(_list_by_update(record.train), _list_by_update(record.evaluations), key=itemgetter(0))
+    history = Rows(row for _, row in by_update)
     facts = replace(
         facts,
         optim=(start.get("optimizer", "text") or facts.optim).lower(),
@@ -143,11 +144,19 @@ def _facts_from_record(folder: Path, source: str) -> Facts:
         updates_per_epoch=start.get("updates_per_epoch", "whole"),
         eval_strategy=None,
         model=ModelFacts(name, is_pretrained=True) if name else facts.model,
-        log_history=Rows(history),
-        updates_done=max((int(row.get("step", 0)) for row in history), default=None),
+        log_history=history,
+        updates_done=int(np.nan_to_num(history.column("step")).max()) if len(history) else None,
     )
     scheduler = SchedulerFacts("ScheduleLR", cooled_down=_has_cooldown(record.events))
     return _with_schedule(facts, start, scheduler)
+
+
+def _list_by_update(rows: Rows) -> Iterator[tuple[float, Row]]:
+    """The updates and rows of a record in order, one at a time. JSON has no NaN: a row has null instead."""
+    updates = np.nan_to_num(rows.column("step"))
+    order = np.argsort(updates, kind="stable")
+    for update, row in zip(updates[order].tolist(), rows.select(order), strict=True):
+        yield update, {key: math.nan if value is None else value for key, value in row.items()}
 
 
 def _with_schedule(facts: Facts, settings: GivenSettings, scheduler: SchedulerFacts) -> Facts:

@@ -1,14 +1,18 @@
 """Facts from run folders."""
 
 import json
+import math
+import tracemalloc
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 
 from hf_lrsched import ScheduledTrainer, diagnose
 from hf_lrsched.doctor import get_facts
 from hf_lrsched.runs import json_stream
+from hf_lrsched.runs import rows as rows_module
 from hf_lrsched.runs.rows import Rows
 from tests.doctor.configurations import NAN, Run, Stage, lambda_state, linear_log, write_json, write_yaml
 from tests.doctor.files import archive, checks_of
@@ -27,6 +31,34 @@ def test_long_log_is_read_piece_by_piece(tmp_path, monkeypatch):
     facts = get_facts(run)
     assert isinstance(facts.log_history, Rows) and facts.log_history == whole.log_history
     assert (facts.earlier_stages[0].log_history, facts.foreign_checkpoints) == (whole.earlier_stages[0].log_history, ())
+
+
+def test_long_record_is_read_piece_by_piece(tmp_path, monkeypatch):
+    """As dicts, a row of this record needs 400 bytes."""
+    monkeypatch.setattr(rows_module, "_BLOCK", 100)
+    count = 4000
+    rows = [
+        {"step": step, "loss": None if step == 7 else 0.5, "grad_norm": 1.5, "lr/a": 1e-3}
+        for step in range(1, count + 1)
+    ]
+    for name, content in {
+        "run": [{"step": 0, "settings": {"learning_rate": 1e-3, "max_steps": count}}],
+        "train": [rows[1], rows[0], *rows[2:]],
+        "evaluations": [{"step": 3, "eval_loss": 0.25}],
+    }.items():
+        path = tmp_path / "record" / f"{name}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(map(json.dumps, content)), encoding="utf-8")
+    get_facts(tmp_path)  # imports, too
+    tracemalloc.start()
+    facts = get_facts(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (facts.updates_done, len(facts.log_history)) == (count, count + 1)
+    steps = facts.log_history.column("step")
+    assert steps[:5].tolist() == [1, 2, 3, 3, 4] and (np.diff(steps) >= 0).all()
+    assert facts.log_history[3] == {"step": 3, "eval_loss": 0.25} and math.isnan(facts.log_history[7]["loss"])
+    assert peak < 320 * count
 
 
 def test_optimizer_is_read_without_tensors(tmp_path):
