@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_links_exist(page):
         assert linked.exists(), f"{page.name} links to {target}"
         if fragment:
             assert fragment in map(anchor, HEADING.findall(read(linked))), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_line_of_a_sentence_begins_as_a_list(page):
+    # "between 10 and\n30. The" is the 30th item of a list.
+    prose = re.sub(r"```.*?```", "", read(page), flags=re.DOTALL)
+    numbers = [int(number) for number in re.findall(r"^ *(\d+)\. ", prose, re.MULTILINE)]
+    assert all(after in (1, before + 1) for before, after in pairwise([0, *numbers]))
 
 
 PREVIEW = re.compile(r"^hf-lrsched (preview .*)$", re.MULTILINE)
