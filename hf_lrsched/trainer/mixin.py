@@ -34,6 +34,7 @@ from .conflicts import (
 from .mean_losses import OWNER as MEAN_LOSSES
 from .mean_losses import compute_mean_over_run, continue_mean_losses, save_mean_losses
 from .model_card import format_readable_lrs, name_schedule
+from .old_log import accept_old_log
 from .peak_search import PeakSearch, renew_peaks
 from .preflight import log_findings
 from .resume import load_scheduler
@@ -121,6 +122,7 @@ class ScheduleMixin(_Trainer):
         self.clock = given_clock or as_clock(getattr(self.args, "clock", "updates"))
         self._logged_findings: set[Any] = set()
         add_callbacks(self)
+        accept_old_log(self)
         self._search = PeakSearch(find_lr, self)
         #: The search for the peak LR; `None` before the first `train()` with `find_lr`, and in a run that was resumed.
         self.lr_search: LRSearch | None = None
