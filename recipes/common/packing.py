@@ -21,8 +21,8 @@ _IS_FIVE = int(transformers.__version__.partition(".")[0]) >= 5
 class PackingCollator:
     r"""Put the texts of a batch one after another into rows.
 
-    Each text keeps its own positions and attends to nothing but itself, so outputs, loss and gradients are those of the padded
-    batch. Where lengths vary, a batch in random order computes two or three times the tokens that it has; packed, about 1.1 times.
+    Each text keeps its own positions. If it attends to nothing but itself, see [`separate_texts`], outputs, loss and
+    gradients are those of the padded batch. Where lengths vary, a batch in random order computes two or three times the tokens that it has; packed, about 1.1 times.
 
     Args:
         collator (`Callable`): Makes a padded batch of samples: tensors of shape (texts, tokens).
@@ -32,6 +32,7 @@ class PackingCollator:
     def __init__(self, collator: Callable[[list[Any]], Mapping[str, torch.Tensor]], config: Any):
         self.collator = collator
         self.first_position = config.pad_token_id + 1 if _PACKABLE[config.model_type] else 0
+        self.padding = {"input_ids": config.pad_token_id, "labels": IGNORED}
         self.limit = config.max_position_embeddings - self.first_position
 
     def __call__(self, samples: list[Any]) -> dict[str, torch.Tensor]:
@@ -40,24 +41,29 @@ class PackingCollator:
         lengths = kept.sum(dim=1).numpy()
         rows = fill_rows(lengths, min(max(_ROW, 2 * lengths.max()), self.limit))
         shape = len(rows), max(lengths[texts].sum() for texts in rows)
-        # Of each place: the number of its text, its position there, and the place in the padded batch that it is from.
-        text, position, source = (
-            torch.full(shape, -1),
-            torch.zeros(shape, dtype=torch.long),
-            torch.zeros(shape, dtype=torch.long),
-        )
+        # Of each place: the position in its text, and the place in the padded batch that it is from, or -1.
+        position, source = torch.full(shape, 0), torch.full(shape, -1)
         for row, texts in enumerate(rows):
             width = lengths[texts].sum()
-            text[row, :width] = torch.from_numpy(np.repeat(texts, lengths[texts]))
             position[row, :width] = torch.from_numpy(np.concatenate([np.arange(lengths[each]) for each in texts]))
             source[row, :width] = torch.cat([kept[each].nonzero()[:, 0] + each * kept.shape[1] for each in texts])
-        packed = {name: values.flatten()[source] for name, values in batch.items()}
-        packed["labels"][text < 0] = IGNORED
-        packed["position_ids"] = position + self.first_position
-        # The padding at the end of a row attends to itself, since attention to nothing is not a number.
-        attends = text[:, :, None] == text[:, None, :]
-        packed["attention_mask"] = attends[:, None] if _IS_FIVE else attends
-        return packed
+        is_token = source >= 0
+        packed = {
+            name: values.flatten()[source].where(is_token, self.padding.get(name, 0)) for name, values in batch.items()
+        }
+        return {**packed, "attention_mask": is_token.long(), "position_ids": position + self.first_position}
+
+
+def separate_texts(batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return a packed batch whose `attention_mask` lets each text attend to itself only.
+
+    The mask of the batch itself, of shape (rows, tokens), is what Trainer counts tokens with.
+    """
+    is_token, position = batch["attention_mask"].bool(), batch["position_ids"]
+    text = (position == position.min()).cumsum(dim=1).where(is_token, -1)
+    # The padding at the end of a row attends to itself, since attention to nothing is not a number.
+    attends = text[:, :, None] == text[:, None, :]
+    return {**batch, "attention_mask": attends[:, None] if _IS_FIVE else attends}
 
 
 def is_packable(config: Any) -> bool:

@@ -45,6 +45,8 @@ class RecipeParser(HfArgumentParser):
         for action in self._actions:
             if action.dest == "learning_rate":
                 action.type, action.help = read_learning_rate, "The peak LR, or auto: it is searched first."
+            if action.dest == "include_num_input_tokens_seen":
+                action.type = read_counted_tokens  # HfArgumentParser takes it for true or false
 
     def error(self, message: str) -> NoReturn:
         raise RecipeError(message)
@@ -67,6 +69,14 @@ def read_learning_rate(text: str) -> float | str:
         return float(text)
     except ValueError:
         raise ArgumentTypeError(f"a number or {AUTO} is expected, got {text!r}") from None
+
+
+def read_counted_tokens(text: str) -> str:
+    """Read which tokens Trainer counts: `all`, `non_padding` or `no`; true and false are `all` and `no`."""
+    counted = {"true": "all", "false": "no"}.get(text.strip().lower(), text.strip())
+    if counted not in ("all", "non_padding", "no"):
+        raise ArgumentTypeError(f"all, non_padding or no is expected, got {text!r}")
+    return counted
 
 
 def read_settings(parser: RecipeParser, argv: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from transformers import EvalPrediction
 from hf_lrsched import ScheduledTrainer
 from hf_lrsched.callbacks.progress import SchedulePrinterCallback, ScheduleProgressCallback
 
-from .packing import PackingCollator
+from .packing import PackingCollator, separate_texts
 
 
 class SimilarLengthSampler(Sampler[int]):
@@ -133,6 +133,10 @@ class RecipeTrainer(ScheduledTrainer):
             return super().get_train_dataloader()
         finally:
             self.data_collator = collator
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        inputs = separate_texts(inputs) if "position_ids" in inputs else inputs
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
         args = self.args

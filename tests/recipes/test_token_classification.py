@@ -59,7 +59,7 @@ def test_packed_training_equals_padded_training(main, settings, monkeypatch):
     import common.run
     from common.packing import PackingCollator
 
-    shapes, losses, pack = [], [], PackingCollator.__call__
+    shapes, losses, tokens, pack = [], [], [], PackingCollator.__call__
 
     def note(self, samples):
         batch = pack(self, samples)
@@ -70,11 +70,14 @@ def test_packed_training_equals_padded_training(main, settings, monkeypatch):
     for is_packable in (common.run.is_packable, lambda config: False):
         monkeypatch.setattr(common.run, "is_packable", is_packable)
         folder = Path(settings["output_dir"]).with_name(str(len(losses)))
-        assert main({**settings, "output_dir": folder, "save_strategy": "no"}) == 0
+        given = {"save_strategy": "no", "include_num_input_tokens_seen": "non_padding"}
+        assert main({**settings, **given, "output_dir": folder}) == 0
         history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
         losses.append([each.get("loss", each.get("eval_loss")) for each in history[:-1]])
+        tokens.append([each["num_input_tokens_seen"] for each in history if "loss" in each])
     assert shapes == [(8, 1, shapes[0][2]), (8, 1, shapes[1][2]), (2, 1, shapes[2][2])]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    assert tokens[0] == tokens[1]
 
 
 def load(**settings):

@@ -49,7 +49,7 @@ def gradients(model, batch):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("head", ["TokenClassification", "MaskedLM"])
 def test_loss_and_gradients_are_those_of_the_padded_batch(recipe, kind, head):
-    from common.packing import PackingCollator, is_packable
+    from common.packing import PackingCollator, is_packable, separate_texts
 
     model = make_model(kind, head).train()
     assert is_packable(model.config)
@@ -57,7 +57,8 @@ def test_loss_and_gradients_are_those_of_the_padded_batch(recipe, kind, head):
     packed = PackingCollator(lambda samples: samples, model.config)(batch)
     assert packed["input_ids"].numel() < 0.5 * batch["input_ids"].numel()
     assert (packed["labels"] != -100).sum() == (batch["labels"] != -100).sum()
-    (loss, gradient), (expected, right) = gradients(model, packed), gradients(model, batch)
+    assert packed["attention_mask"].sum() == sum(LENGTHS)  # what Trainer counts, and a clock of tokens goes by
+    (loss, gradient), (expected, right) = gradients(model, separate_texts(packed)), gradients(model, batch)
     assert loss == pytest.approx(expected, abs=1e-5)
     assert torch.allclose(gradient, right, atol=1e-5)
 

@@ -23,3 +23,22 @@ def test_invalid_yaml(tmp_path, yaml, message, capfd):
     config.write_text(yaml, encoding="utf-8")
     assert text_classification.main([str(config)]) == 2
     assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("non_padding", "non_padding"), ("all", "all"), ("true", "all"), ("False", "no"), ("no", "no")],
+)
+def test_counted_tokens(text, expected):
+    from common.settings import read_counted_tokens
+
+    assert read_counted_tokens(text) == expected
+
+
+def test_invalid_counted_tokens():
+    from argparse import ArgumentTypeError
+
+    from common.settings import read_counted_tokens
+
+    with pytest.raises(ArgumentTypeError, match="all, non_padding or no is expected, got 'some'"):
+        read_counted_tokens("some")
