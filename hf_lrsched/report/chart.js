@@ -378,6 +378,12 @@
         else made[name].autorangeoptions = { include: 0 }; // and a margin below: a line at 0 is drawn completely
       }
       if (panel.id === "steps") Object.assign(made[name], { type: "log", exponentformat: "e", minexponent: 2, nticks: 5 });
+      const values = new Set(panel.lines.flatMap((trace) => [...trace.y]));
+      const [value] = values;
+      if (values.size === 1 && value && !["lr", "steps"].includes(panel.id)) {
+        // Plotly draws 1 above and 1 below a line: an accuracy of 1 would have an axis from 0 to 2.
+        made[name].autorangeoptions = { clipmin: value - 0.1 * Math.abs(value), clipmax: value + 0.1 * Math.abs(value) };
+      }
       return name;
     });
     const events = `yaxis${found.length + 1}`;

@@ -52,6 +52,8 @@ def pages(tmp_path_factory, trained, ugly, huge):
         "mixed": [ugly, runs / "plateau"],
         "one record": [write_state(folder / "one", [{"step": 5, "loss": 0.5, "learning_rate": 1e-5, "epoch": 1.0}])],
     }
+    constant = [{"step": step, "epoch": step / 5, "eval_accuracy": 1.0, "eval_loss": 0.0} for step in (5, 10)]
+    wanted["constant"] = [write_state(folder / "constant", constant)]
     for name, folders in wanted.items():
         write_report([read_run(each) for each in folders], folder / f"{name}.html")
     return {name: (folder / f"{name}.html").as_uri() for name in wanted}
@@ -157,6 +159,12 @@ def test_a_run_of_one_record_is_drawn_as_points(opened):
     with opened("one record") as page:
         assert page.locator("#chart .trace .point").count() == 2
         assert page.locator("#legend li").all_inner_texts() == ["training loss", "LR"]
+
+
+def test_axis_of_a_metric_that_never_changes(opened):
+    with opened("constant") as page:
+        low, high = page.evaluate("document.getElementById('chart').layout.yaxis.range")
+        assert (low, high) == pytest.approx((0.9, 1.1))
 
 
 def test_the_first_updates_lr_is_drawn_from_its_beginning(opened):
