@@ -90,7 +90,9 @@ class UpdateLosses:
             return
         loss = outputs.get("loss") if isinstance(outputs, dict) else getattr(outputs, "loss", None)
         if isinstance(loss, torch.Tensor) and loss.requires_grad:
-            loss.register_hook(lambda _: self._losses.append(loss.detach()))  # type: ignore[no-untyped-call]
+            # A hook that holds the loss itself would keep its graph, and with it all weights, for ever.
+            value = loss.detach()
+            loss.register_hook(lambda _: self._losses.append(value))  # type: ignore[no-untyped-call]
 
     def add_trained(self, loss: torch.Tensor) -> None:
         """Add what Trainer's `training_step` returned; the model's own loss does not count any more."""

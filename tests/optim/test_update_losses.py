@@ -1,5 +1,8 @@
 """UpdateLosses: the loss that is trained, one number per update."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -109,3 +112,14 @@ def test_records_alone():
     losses = UpdateLosses()
     losses.attach(object())  # such as SetFit's model
     assert losses.compare(0.5) == 0.5 and not losses.was_wrong
+
+
+def test_no_graph_outlives_its_update(attach):
+    """A hook that holds the loss keeps it in a cycle through autograd, which Python's garbage collector cannot see."""
+    model, losses = attach()
+    gone = weakref.ref(model.weight)
+    run(model, losses, [0.5, 0.25])
+    del model
+    losses.detach()
+    gc.collect()
+    assert gone() is None
