@@ -64,7 +64,7 @@ class GradientFilter:
                 return
             flag = has_nonfinite_norm(gradients)
         else:
-            flag = ~norm.isfinite()
+            flag = (norm - norm).ne_(0)  # 1.0 where it is not finite; isfinite() takes four kernels
         if not self.is_scaled:
             drop_if(flag, optimizer, self._parameters)
         self._flags.put(update, flag)
@@ -153,5 +153,6 @@ def drop_if(flag: torch.Tensor, optimizer: Any, parameters: list[nn.Parameter]) 
     if getattr(inner, "_step_supports_amp_scaling", False):
         inner.found_inf = flag.float()
         return
+    flag = flag.bool()
     for gradient in get_gradients(parameters):
         gradient.masked_fill_(flag.to(gradient.device), 0)

@@ -29,6 +29,9 @@ class UpdateLosses:
     need not be the loss that is trained: `compute_loss` may add a term, or compute another loss (TRL's DPO, class weights,
     label smoothing). So each log record is compared with it, and when they differ only the records count.
 
+    Args:
+        together (`int`, defaults to 1): Read so many updates at once from a CUDA device, which costs the host less.
+
     Example:
     ```python
     >>> losses = UpdateLosses()
@@ -41,18 +44,19 @@ class UpdateLosses:
     ```
     """
 
-    def __init__(self) -> None:
+    def __init__(self, together: int = 1) -> None:
+        self.together = together
         self._handle: Any = None
         self._reset()
 
-    def __reduce__(self) -> tuple[type["UpdateLosses"], tuple[()]]:
+    def __reduce__(self) -> tuple[type["UpdateLosses"], tuple[int]]:
         """Copy and pickle as an empty one: the hook is copied with its model, numbers on their way from a device cannot be."""
-        return type(self), ()
+        return type(self), (self.together,)
 
     def _reset(self) -> None:
         # Of the micro-batches of the present update.
         self._losses: list[torch.Tensor] = []
-        self._queue = DeviceQueue()
+        self._queue = DeviceQueue(together=self.together)
         self._is_trained = False
         self._scales: tuple[float, ...] = ()
         self._scale = 0.0
