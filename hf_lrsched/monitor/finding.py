@@ -88,3 +88,16 @@ def format_distinct(*values: float) -> list[str]:
         if len(set(texts)) == len(set(values)):
             break
     return texts
+
+
+def format_lost(share: float) -> str:
+    """Say which share of its gain a loss has lost.
+
+    Example:
+    ```python
+    >>> format_lost(0.62), format_lost(10.5)
+    ('62% of its gain is lost', 'all of its gain is lost')
+
+    ```
+    """
+    return f"{share:.0%} of its gain is lost" if share < 1 else "all of its gain is lost"

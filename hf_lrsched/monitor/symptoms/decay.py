@@ -26,8 +26,8 @@ def lr_spent(history: LossHistory, run: RunInfo) -> LossFinding | None:
         "lr_spent",
         history,
         since,
-        f"the LR has been at {history.lr / history.max_lr:.1%} of its peak since update {since}, the training loss stays at "
-        f"{level:.3g}, and {1 - history.share_done:.0%} of the run is still to come",
+        f"the LR has come down to {history.lr / history.max_lr:.1%} of its peak, the training loss stays at {level:.3g}, and "
+        f"{1 - history.share_done:.0%} of the run is still to come",
         "Let the decay last to the end of the run.",
         change_schedule(run, advice.longer_decay),
     )
@@ -58,7 +58,7 @@ def plateau_at_high_lr(history: LossHistory, run: RunInfo) -> LossFinding | None
         "plateau_at_high_lr",
         history,
         since,
-        f"since update {since} the training loss stays at {level:.3g} and no evaluation was better, while the LR is at "
+        f"the training loss stays at {level:.3g} and no evaluation was better, while the LR is at "
         f"{history.lr:.0%} of its peak",
         "Decay the LR.",
         change_schedule(run, advice.decay_instead),

@@ -7,7 +7,7 @@ import statistics
 from itertools import pairwise
 
 from .. import advice
-from ..finding import LossFinding, format_distinct
+from ..finding import LossFinding, format_distinct, format_lost
 from ..history import LossHistory
 from ..robust import noise, trend
 from ..run_info import RunInfo
@@ -46,8 +46,8 @@ def not_finite(history: LossHistory, run: RunInfo, update: int, evidence: str) -
         update,
         update,
         evidence,
-        "Its update would make all weights NaN. Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 "
-        "does not overflow. LossGuard('rollback') drops such updates and continues.",
+        "Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 does not overflow. LossGuard('rollback') "
+        "drops such updates, which would make all weights NaN, and continues.",
         (lower_lr(run),) if is_high else (),
     )
 
@@ -59,7 +59,7 @@ def spike(history: LossHistory, run: RunInfo, found: Spike) -> LossFinding:
         history,
         found.since,
         found.text,
-        "Look at the batches of these updates. If they are right, the LR is near its limit here. LossGuard('rollback') goes "
+        "Look at the batches of these updates: if they are right, the LR is near its limit here. LossGuard('rollback') goes "
         "back to before them.",
     )
 
@@ -86,7 +86,7 @@ def diverging(history: LossHistory, run: RunInfo) -> LossFinding | None:
     elif not done and gain > max(6 * error, clear) and lost > max(0.5 * gain, 6 * error):
         since = best.end
         before, now = format_distinct(best.loss, level)
-        evidence = f"the training loss rose from {before} to {now}, {lost / gain:.0%} of its gain"
+        evidence = f"the training loss rose from {before} to {now}: {format_lost(lost / gain)}"
     else:
         return None
     return lr_too_high("diverging", history, run, since, evidence)

@@ -2,7 +2,7 @@
 
 import statistics
 
-from ..finding import LossFinding, format_distinct
+from ..finding import LossFinding, format_distinct, format_lost
 from ..history import LossHistory
 from ..robust import trend
 from ..run_info import RunInfo
@@ -17,7 +17,7 @@ _LOST = 0.4
 def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
     """The validation loss rises while the training loss falls.
 
-    Since its best evaluation it has lost 60 % of its gain until then, the last three evaluations all lie beyond that, and
+    Since its best evaluation it has lost 40 % of its gain until then, the last three evaluations all lie beyond that, and
     Mann-Kendall's test finds a rise.
     """
     evaluations = history.validation
@@ -42,12 +42,7 @@ def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
     if train > min(before[-1], history.start) - 2 * history.standard_error:
         return None
     lowest, latest = format_distinct(best, losses[-1])
-    if gain > 0:
-        lost = (
-            f"{(losses[-1] - best) / gain:.0%} of its gain is lost" if losses[-1] - best < gain else "its gain is lost"
-        )
-    else:
-        lost = "it was never below its start"
+    lost = format_lost((losses[-1] - best) / gain) if gain > 0 else "it was never below its start"
     return make_finding(
         "validation_rises",
         history,
@@ -61,7 +56,7 @@ def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
 
 
 def unstable_validation(history: LossHistory, run: RunInfo) -> LossFinding | None:
-    """The validation loss goes up and down, by a third of all that it gained; or its split has fewer than 25 samples."""
+    """The validation loss goes up and down, by a third of all that it gained; or its split has fewer than 40 samples."""
     evaluations = history.validation
     samples = next((each.samples for each in reversed(evaluations) if each.samples), None)
     if len(evaluations) < 3:

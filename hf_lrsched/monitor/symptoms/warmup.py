@@ -50,7 +50,7 @@ def warmup_too_long(history: LossHistory, run: RunInfo) -> LossFinding | None:
         history,
         1,
         f"the LR is still at {history.lr:.0%} of its peak and rising after {history.share_done:.0%} of the run",
-        "A warmup of 10 % is usually enough: the peak is reached while there is time to use it.",
+        "A warmup of 10% is usually enough: the peak is reached while there is time to use it.",
         change_schedule(run, advice.shorter_warmup),
     )
 
