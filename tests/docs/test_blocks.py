@@ -36,10 +36,9 @@ NOT_RUN = {
     "DS_BUILD_OPS=0 pip install": "a network",
     "DS_ACCELERATOR=cpu pytest": "tests, of DeepSpeed",
     "hf-lrsched preview": "test_docs.py runs it",
-    "hf-lrsched find-lr": "runs of minutes: tests/cli/test_find_lr.py",
-    "hf-lrsched budgets": "runs of minutes: tests/cli/test_budgets.py",
-    "hf-lrsched compare": "runs of minutes: tests/cli/test_compare.py",
 }
+#: Commands whose runs take minutes: their flags are read here, and tests/cli runs them.
+LONG = {"find-lr", "budgets", "compare"}
 RECIPE = re.compile(r"(?:python|(?:accelerate launch|torchrun) .*?) (recipes/\w+\.py) (.*)")
 
 
@@ -190,8 +189,22 @@ def test_commands_run(page, project, monkeypatch, capsys):
             check_recipe(recipe[1], shlex.split(recipe[2]), monkeypatch)
         elif words[0] == "hf-lrsched" and words[1] in {"plot", "report", "doctor"}:
             assert main(words[1:]) in ({0, 1} if words[1] == "doctor" else {0}), command
+        elif words[0] == "hf-lrsched" and words[1] in LONG:
+            monkeypatch.setattr(f"hf_lrsched.cli.{words[1].replace('-', '_')}.run", lambda arguments: 0)
+            assert main(words[1:]) == 0, command
         else:
             assert command.startswith(tuple(NOT_RUN)), f"run it here, or say in NOT_RUN why not: {command}"
+
+
+@with_blocks("bash")
+def test_named_extras_and_targets_exist(page):
+    extras = re.findall(r"^([a-z]+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for command in list_commands(page):
+        for named in re.findall(r"\.\[([\w,]+)\]", command):
+            assert set(named.split(",")) <= set(extras), command
+        for target in re.findall(r"^make ([\w-]+)", command):
+            assert target in targets, command
 
 
 def expand(word: str) -> list[str]:
