@@ -24,7 +24,7 @@ from ..schedules.numbers import is_finite_number
 from ..search.snapshot import undisturbed
 from ..search.trial import make_trial, read_horizon, refuse_single_run
 from ..trainer import ScheduleMixin
-from ..trainer.separate_run import find_peak, is_peak_searched, make_run, save_nothing
+from ..trainer.separate_run import find_peak, is_peak_searched, make_run, save_nothing, separate_wandb_run
 from ..trajectory.clocks import Time, Tokens
 from .branch_points import BranchPoints
 from .plan import Budget, Plan, check_own_schedules, make_plan
@@ -134,9 +134,11 @@ class _Search:
         self._update()
         for seed, budgets in enumerate(todo):
             if budgets:
-                self._train_trunk(seed, budgets)
+                with separate_wandb_run():
+                    self._train_trunk(seed, budgets)
             for budget in budgets:
-                self._train_branch(seed, budget, on_branch)
+                with separate_wandb_run():
+                    self._train_branch(seed, budget, on_branch)
         return self.result
 
     def _find_peak(self) -> None:

@@ -1,6 +1,9 @@
 """A run of its own, made from a Trainer with a schedule: another schedule, length, folder and seed, and callbacks of its own."""
 
+import contextlib
 import copy
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,24 @@ def save_nothing(run: Any) -> None:
 def find_peak(run: Any, checkpoint: Path | None) -> None:
     """Search the peak LR of a run with `find_lr`, or read it from a checkpoint of one that has; else do nothing."""
     run._search.run(run, checkpoint or False)
+
+
+@contextlib.contextmanager
+def separate_wandb_run() -> Iterator[None]:
+    """End the W&B run that begins within, which Trainer leaves open: the next training would go on with it.
+
+    One that is open before is the user's, and stays open.
+    """
+    before = _get_wandb_run()
+    try:
+        yield
+    finally:
+        if _get_wandb_run() is not before:
+            sys.modules["wandb"].finish()
+
+
+def _get_wandb_run() -> Any:
+    return getattr(sys.modules.get("wandb"), "run", None)
 
 
 def _copy_callback(callback: TrainerCallback) -> TrainerCallback:

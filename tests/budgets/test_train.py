@@ -1,6 +1,9 @@
 """train_budgets: branches are the runs of their budgets, a search goes on where it was, and what is refused."""
 
 import shutil
+import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -118,6 +121,25 @@ def test_record_of_a_branch_is_that_of_its_own_length(make, tmp_path):
     assert run.starts[-1]["settings"]["num_train_epochs"] == 0.5
     phases = [(phase.text, phase.start, phase.end, phase.lengths) for phase in RunView(run).phases]
     assert phases[1] == ("hold()", 2, 6, "what is left: 4 updates")
+
+
+def test_each_run_reports_to_a_wandb_run_of_its_own(make, monkeypatch):
+    """As Trainer's callback, which goes on with an open run."""
+    module, logged = SimpleNamespace(run=None), []
+    module.finish = lambda: setattr(module, "run", None)
+    monkeypatch.setitem(sys.modules, "wandb", module)
+
+    class Reporter(TrainerCallback):
+        def on_log(self, args, state, control, logs=None, **kwargs):
+            if module.run is None:
+                module.run = []
+                logged.append(module.run)
+            module.run.append((Path(args.output_dir).name, state.global_step))
+
+    train_budgets(make(callbacks=[Reporter()], logging_steps=4), ["0.5ep", "1ep"])
+    assert [{name for name, _ in run} for run in logged] == [{"trunk"}, {"budget-0.5ep"}, {"budget-1ep"}]
+    assert [run[-1][1] for run in logged] == [12, 8, 16]
+    assert module.run is None
 
 
 def test_model_init_and_seeds(make, tmp_path):

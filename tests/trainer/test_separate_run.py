@@ -1,12 +1,16 @@
 """A run of its own, made from a Trainer: what it shares with the Trainer, and what not."""
 
+import contextlib
+import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 
+import pytest
 from transformers import TrainerCallback, TrainingArguments
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from hf_lrsched import ScheduleArguments
-from hf_lrsched.trainer.separate_run import is_peak_searched, make_run, save_nothing
+from hf_lrsched.trainer.separate_run import is_peak_searched, make_run, save_nothing, separate_wandb_run
 
 
 class Counter(TrainerCallback):
@@ -68,3 +72,46 @@ def test_run_that_saves_nothing(make_trainer, tmp_path):
     run.train()
     assert not [*(tmp_path / "part").glob("checkpoint-*")]
     assert trainer.args.save_strategy == "epoch"
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    """A stand-in for W&B: the runs that were made, and how often one was ended."""
+    module = SimpleNamespace(run=None, runs=[], num_ends=0)
+
+    def init():
+        module.run = object()
+        module.runs.append(module.run)
+
+    def finish():
+        module.run, module.num_ends = None, module.num_ends + 1
+
+    module.init, module.finish = init, finish
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return module
+
+
+def test_run_of_wandb_ends_with_its_training(wandb):
+    for error in (None, KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt), separate_wandb_run():
+            wandb.init()
+            if error:
+                raise error
+        assert wandb.run is None
+    assert wandb.num_ends == len(wandb.runs) == 2
+    with separate_wandb_run():
+        pass
+    assert wandb.num_ends == 2
+
+
+def test_run_of_wandb_that_the_user_began_stays_open(wandb):
+    wandb.init()
+    with separate_wandb_run():
+        pass
+    assert wandb.run is wandb.runs[0]
+
+
+def test_without_wandb(monkeypatch):
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    with separate_wandb_run():
+        pass
