@@ -7,6 +7,7 @@ from ..runs.run import Run
 from ..schedules import Curve, Horizon, Schedule, ScheduleError
 from .run import draw_run
 from .schedules import draw_schedules
+from .style import DPI
 
 #: A schedule alone has no run. It is drawn over one of this length.
 EXAMPLE = Horizon(1000, updates_per_epoch=100)
@@ -20,12 +21,12 @@ def register_displays(shell: Any) -> None:
     """
     png = shell.display_formatter.formatters["image/png"]
     for kind in (Schedule, Curve, Run):
-        png.for_type(kind, draw_png)
+        png.for_type(kind, _show)
     text = shell.display_formatter.formatters["text/plain"]
     text.for_type(Curve, lambda curve, printer, cycle: printer.text(curve.explain()))
     # By name, since their rooms are above this one.
     for name in (("hf_lrsched.search.result", "LRSearch"), ("hf_lrsched.budgets.result", "Budgets")):
-        png.for_type_by_name(*name, draw_png)
+        png.for_type_by_name(*name, _show)
         text.for_type_by_name(*name, lambda found, printer, cycle: printer.text(str(found)))
     text.for_type(Run, lambda run, printer, cycle: printer.text(f"run {run.name}: {run.updates_done:,} updates done"))
 
@@ -43,6 +44,13 @@ def draw_png(shown: Any) -> bytes | None:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def _show(shown: Any) -> tuple[bytes, dict[str, int]] | None:
+    """Draw with a width on the screen at which the plot's letters are as large as those of the page."""
+    content = draw_png(shown)
+    pixels = int.from_bytes(content[16:20], "big") if content else 0  # where PNG has its width
+    return (content, {"width": pixels * 96 // DPI}) if content else None
 
 
 def _draw(shown: Any) -> Any:

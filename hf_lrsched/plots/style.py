@@ -42,6 +42,8 @@ STAR: dict[str, Any] = {
 UPDATE = "update (optimizer step)"
 #: What the ending of a plot's file may be.
 FIGURE_ENDINGS = (".png", ".svg", ".pdf")
+#: Pixels of an inch.
+DPI = 150
 
 #: Matplotlib's settings of how things look.
 _LOOKS = (
@@ -134,7 +136,7 @@ def make_panels(width: float, height: float, ratios: Sequence[float] = (1,)) -> 
     Raises:
         ImportError: Matplotlib is missing; with what to install.
     """
-    figure = _import_matplotlib()(figsize=(width, height), dpi=150, layout="constrained")
+    figure = _import_matplotlib()(figsize=(width, height), dpi=DPI, layout="constrained")
     grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)
     return figure, [*grid[:, 0]]
 

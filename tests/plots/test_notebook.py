@@ -31,7 +31,8 @@ def test_a_search_is_drawn_and_its_text_is_its_table():
     shell = interactive.InteractiveShell()
     register_displays(shell)
     for found in (search, budgets):
-        shown, _ = shell.display_formatter.format(found)
+        shown, looks = shell.display_formatter.format(found)
+        assert looks["image/png"] == {"width": 768}  # 8 inches
         assert shown["image/png"].startswith(b"\x89PNG") and shown["text/plain"] == str(found)
 
 
