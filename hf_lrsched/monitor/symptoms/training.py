@@ -106,7 +106,10 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
         level = history.evaluations[-1].loss
         evidence = f"the validation loss lies still at {level:.4g} while each step is as large as the weights"
         return lr_too_high("stuck", history, run, history.evaluations[-3].update, evidence)
-    is_shaken, has_collapsed = _is_shaken(history), _has_collapsed(history)
+    is_small = run.step_ratio is not None and run.step_ratio < _SMALL_STEP
+    # One answer by small steps that shake nothing: the model has not begun to learn, which is [`too_slow`].
+    is_shaken = _is_shaken(history)
+    has_collapsed = _has_collapsed(history) and (is_shaken or not is_small)
     scores = [each.score for each in history.validation]
     is_flat = trend([block.loss for block in history.blocks[len(history.blocks) // 2 :]]) > -TREND
     if has_collapsed and len(set(scores)) == 1 and is_flat and _is_late(history):

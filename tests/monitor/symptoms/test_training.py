@@ -146,6 +146,12 @@ def test_a_model_that_always_gives_the_most_frequent_answer_is_stuck_though_its_
     assert kinds(evaluated([0.97] * 10, losses, level=0.60)) == []  # solved
 
 
+def test_one_answer_by_small_steps_has_one_finding_and_one_direction():
+    losses = [0.69, 0.70] * 5
+    assert kinds(evaluated([0.71] * 10, losses, step_ratio=1e-3)) == ["too_slow"]
+    assert kinds(evaluated([0.71] * 10, losses, step_ratio=0.03)) == ["stuck"]
+
+
 def test_nothing_is_said_of_the_lr_for_a_contrastive_loss():
     assert kinds(evaluated([0.71] * 10, [0.69, 0.70] * 5, is_contrastive=True)) == []
 
