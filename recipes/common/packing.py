@@ -21,8 +21,9 @@ _IS_FIVE = int(transformers.__version__.partition(".")[0]) >= 5
 class PackingCollator:
     r"""Put the texts of a batch one after another into rows.
 
-    Each text keeps its own positions. If it attends to nothing but itself, see [`separate_texts`], outputs, loss and
-    gradients are those of the padded batch. Where lengths vary, a batch in random order computes two or three times the tokens that it has; packed, about 1.1 times.
+    Each text keeps its own positions. If it attends to nothing but itself, see [`separate_texts`], outputs, loss and gradients are
+    those of the padded batch. Where lengths vary, a batch in random order computes two or three times the tokens that it has;
+    packed, it computes 1.02 to 1.1 times.
 
     Args:
         collator (`Callable`): Makes a padded batch of samples: tensors of shape (texts, tokens).
