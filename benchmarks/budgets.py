@@ -107,13 +107,14 @@ def measure(args: argparse.Namespace, name: str, seed: int, ratio: float | None)
     def add(branch: Branch, seconds: float) -> None:
         row = {"task": name, "seed": seed, "ratio": ratio, "budget": branch.budget, "updates": branch.updates}
         row |= {"cooldown": branch.cooldown, "seconds": seconds if is_timed else None}
+        row["device"] = "CPU" if args.device == "cpu" else torch.cuda.get_device_name()
         row |= {key: branch.metrics[f"eval_{key}"] for key in ("loss", "accuracy")}
         with args.rows.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
 
     if ratio is not None:
         is_new = not folder.exists()
-        found = train_budgets(make_trainer(args, name, seed, folder, TASKS[name].lr * ratio), args.budgets)
+        found = train_budgets(make_trainer(args, name, seed, folder, TASKS[name].lr), args.budgets, peak=ratio)
         is_timed &= is_new
         seconds = time.process_time() - begin
         for branch in found.branches:
@@ -182,6 +183,7 @@ def write(args: argparse.Namespace) -> int:
     """Write the page of what is in the rows."""
     report = Report("Budgets from one trunk", "budgets.py")
     found = read(args.rows)
+    report.text(f"The runs were made on: {', '.join(sorted({row['device'] for row in found}))}.")
     for ratio in sorted({row["ratio"] for row in found} - {None}):
         report.text(f"## Trunk at {ratio:g} of the peak LR of the separate runs")
         write_ratio(report, found, ratio)

@@ -109,6 +109,7 @@ class Runs:
             started = time.perf_counter()
             task = self._load(job.task)
             row = {"job": job, "accuracy": train(task, job), "majority": task.majority}
+            row["device"] = "CPU" if self.device == "cpu" else torch.cuda.get_device_name()
             self.rows[job] = row | {"seconds": round(time.perf_counter() - started, 1)}
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self.rows[job]) + "\n")

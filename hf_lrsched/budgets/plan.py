@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..schedules import Horizon, Length, Phase, Schedule, ScheduleError, as_length, parse
+from ..schedules.arguments import as_positive
 from ..schedules.errors import brief, nearest
 from ..schedules.parser import as_schedule
 from ..schedules.schedule import Sequence as Phases
@@ -96,6 +97,7 @@ def make_plan(
     schedule: Schedule | str | None = None,
     cooldown: Any = "20%",
     shape: str = "one_minus_sqrt",
+    peak: Any = 1.0,
 ) -> Plan:
     """Plan the trunk and the branches.
 
@@ -108,6 +110,7 @@ def make_plan(
             shares of the smallest budget.
         cooldown (length, defaults to `20%`): The cooldown of each budget. A share is a share of the budget.
         shape (`str`, defaults to `one_minus_sqrt`): The shape of the cooldown: `one_minus_sqrt`, `linear` or `cosine`.
+        peak (factor, defaults to 1): How high the Trainer's own warmup climbs.
 
     Raises:
         ScheduleError: A budget or the schedule is invalid.
@@ -118,7 +121,7 @@ def make_plan(
         )
     lengths = _read_lengths(budgets, horizon)
     smallest = replace(horizon, num_updates=next(iter(lengths.values())))
-    climb = [_fix_length(part, smallest) for part in _find_climb(own, schedule)]
+    climb = [_fix_length(part, smallest) for part in _find_climb(own, schedule, as_positive(peak, "peak"))]
     held = sum(math.ceil(part.length(smallest) or 0) for part in climb)
     cooling = as_length(cooldown, "cooldown")
     trunk = " >> ".join([*map(str, climb), "hold()"])
@@ -202,12 +205,16 @@ def _read_lengths(budgets: Iterable[Any] | str, horizon: Horizon) -> dict[str, i
     return dict(found)
 
 
-def _find_climb(own: Schedule, schedule: Schedule | str | None) -> Sequence[Phase]:
+def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: float) -> Sequence[Phase]:
     """The phases of the trunk before it holds."""
     if schedule is None:
         first = get_parts(own, Phases)[0]
         is_warmup = isinstance(first, Phase) and first.name == "warmup"
-        return get_parts(first if is_warmup else parse(DEFAULT_WARMUP), Phases)  # type: ignore[return-value]
+        warmup: Phase = first if is_warmup else parse(DEFAULT_WARMUP)  # type: ignore[assignment]
+        arguments = dict(warmup.arguments)
+        if peak == 1 or "to_lr" in arguments:
+            return [warmup]
+        return [replace(warmup, arguments=(*{**arguments, "to": peak * arguments.get("to", 1.0)}.items(),))]
     *climb, last = get_parts(as_schedule(schedule), Phases)
     if not (isinstance(last, Phase) and last.name == "hold" and "over" not in dict(last.arguments)):
         raise ScheduleError(

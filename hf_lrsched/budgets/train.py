@@ -30,6 +30,8 @@ from .branch_points import BranchPoints
 from .plan import Budget, Plan, check_own_schedules, make_plan
 from .result import Branch, Budgets
 
+#: The LR that a trunk holds, as a factor of the peak LR of a decay.
+HELD_PEAK = 0.5
 #: Of the recorded settings, those in which the runs of one search may differ.
 _FREE = ("num_train_epochs", "max_steps", "run_name", "metric_for_best_model", "greater_is_better")
 
@@ -40,6 +42,7 @@ def train_budgets(
     *,
     cooldown: Any = "20%",
     shape: str = "one_minus_sqrt",
+    peak: float | None = None,
     schedule: Schedule | str | None = None,
     metric: str | None = None,
     seeds: int = 1,
@@ -61,14 +64,16 @@ def train_budgets(
     `load_best_model_at_end` is off: a budget is judged by its last update.
 
     Args:
-        trainer ([`ScheduledTrainer`]): Any Trainer with a schedule. Its `learning_rate` is that of the trunk, which it holds for
-            long: in Hägele et al. about half of the peak LR of a decay is best. With `find_lr`, the LR is searched once, for
-            the longest budget. `max_steps` and `num_train_epochs` are not used.
+        trainer ([`ScheduledTrainer`]): Any Trainer with a schedule. With `find_lr`, the LR is searched once, for the longest
+            budget. `max_steps` and `num_train_epochs` are not used.
         budgets (`Iterable` or `str`): The lengths in rising order: `["1ep", "2ep", "4ep"]`, or updates.
         cooldown (length, defaults to `20%`): The cooldown of each budget. A share is a share of the budget.
         shape (`str`, defaults to `one_minus_sqrt`): The shape of the cooldown: `one_minus_sqrt`, `linear` or `cosine`.
+        peak (factor, *optional*): The LR that the trunk holds, as a factor of `learning_rate`. Defaults to 0.5: an LR that is
+            held for long must be lower than the peak of a decay. With `find_lr`, which searches the LR to hold, it defaults to 1.
         schedule ([`Schedule`] or `str`, *optional*): The trunk's schedule, such as `warmup(100) >> hold()`; shares are shares of
-            the smallest budget. Defaults to the warmup of the Trainer's schedule, or `warmup(10%)` where it has none.
+            the smallest budget, and `peak` has no effect. Defaults to the warmup of the Trainer's schedule, or `warmup(10%)` where
+            it has none.
         metric (`str`, *optional*): The metric that budgets are judged by. Defaults to `metric_for_best_model`, else the first
             metric of the evaluation whose direction is known by its name, else the loss.
         seeds (`int`, defaults to 1): Train so many trunks, each with its branches. The cost grows by this factor. Seeds change the
@@ -83,7 +88,8 @@ def train_budgets(
         ScheduleError: Before the first update, for invalid budgets or settings, an unknown metric, or an output folder that holds a
             search with other settings. Later, if a run ends before its last update.
 
-    Source: Hägele et al., 2024, https://arxiv.org/abs/2405.18392: the cooldown of 20 % with `1 - sqrt`.
+    Source: Hägele et al., 2024, https://arxiv.org/abs/2405.18392: the cooldown of 20 % with `1 - sqrt`, and half of the LR, which
+    our own runs confirm (benchmarks/results/budgets.md).
 
     Example:
     ```python
@@ -95,7 +101,9 @@ def train_budgets(
     if type(seeds) is not int or seeds < 1:
         raise ScheduleError(f"seeds must be a whole number, 1 or more, got {brief(seeds)}.")
     horizon = read_horizon(trainer)
-    plan = make_plan(budgets, horizon, trainer.schedule, schedule, cooldown, shape)
+    if peak is None:
+        peak = 1.0 if is_peak_searched(trainer) else HELD_PEAK
+    plan = make_plan(budgets, horizon, trainer.schedule, schedule, cooldown, shape, peak)
     with undisturbed(trainer) as restore:
         check_own_schedules(plan, horizon, make_trial(trainer).create_optimizer().param_groups)
         search = _Search(trainer, plan, metric, _identify(trainer, plan, cooldown, shape), restore)

@@ -21,6 +21,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--budgets", required=True, metavar="1ep,2ep,…", help="the lengths in rising order, in epochs or updates")
     add("--cooldown", default="20%", metavar="LENGTH", help="the cooldown of each budget (default 20%% of it)")
+    add(
+        "--peak",
+        type=float,
+        metavar="FACTOR",
+        help="the LR that is held, as a factor of learning_rate (default 0.5; 1 with auto)",
+    )
     add("--seeds", type=int, default=1, metavar="N", help="train each budget with N seeds (default 1)")
     return parser
 
@@ -28,4 +34,6 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Run the recipe in place of this process."""
     settings = ["--budgets", arguments.budgets, "--budget_cooldown", arguments.cooldown]
+    if arguments.peak is not None:
+        settings += ["--budget_peak", str(arguments.peak)]
     return exec_recipe(arguments, *settings, "--budget_seeds", str(arguments.seeds))

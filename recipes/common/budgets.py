@@ -24,6 +24,7 @@ def train_and_save_budgets(trainer: ScheduledTrainer, arguments: RecipeArguments
         trainer,
         wanted.budgets or "",
         cooldown=wanted.budget_cooldown,
+        peak=wanted.budget_peak,
         seeds=wanted.budget_seeds,
         on_branch=lambda run, branch: save_results(run, arguments, task, {}, test),
     )

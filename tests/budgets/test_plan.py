@@ -25,6 +25,30 @@ def test_budgets_branch_off_before_their_cooldowns():
     assert found.updates == 240 + 10 + 40 + 60
 
 
+@pytest.mark.parametrize(
+    ("own", "trunk"),
+    [
+        ("linear()", "warmup(5, to=0.5) >> hold()"),
+        ("warmup(20%, to=0.8, start=0.1) >> linear()", "warmup(10, to=0.4, start=0.1) >> hold()"),
+        ("warmup(20%, to_lr=1e-4) >> linear()", "warmup(10, to_lr=0.0001) >> hold()"),
+    ],
+)
+def test_the_trunk_holds_a_factor_of_the_peak(own, trunk):
+    found = plan(["0.5ep", "1ep"], parse(own), peak=0.5)
+    assert parse(found.trunk) == parse(trunk)
+    assert parse(found.budgets[0].schedule) == parse(f"{trunk} >> one_minus_sqrt(over=10)")
+
+
+def test_a_schedule_that_is_given_is_held_as_it_is():
+    assert plan(["0.5ep", "1ep"], schedule="warmup(5) >> hold()", peak=0.5).trunk == "warmup(5) >> hold()"
+
+
+@pytest.mark.parametrize("peak", [0, -1, "half", float("nan")])
+def test_a_peak_is_a_positive_factor(peak):
+    with pytest.raises(ScheduleError, match="peak must be a finite number above 0, got"):
+        plan(["0.5ep"], peak=peak)
+
+
 def test_eight_budgets_cost_less_than_half():
     found = plan(",".join(f"{epochs}ep" for epochs in range(1, 9)))
     assert found.updates / sum(budget.updates for budget in found.budgets) == pytest.approx((6.4 + 0.2 * 36) / 36)

@@ -75,7 +75,7 @@ def test_branch_is_the_separate_run_of_its_budget(make, kind, tmp_path):
     assert not trainer.state.log_history
 
     folder = tmp_path / "out" / "budget-40"
-    schedule = "warmup(4) >> hold() >> one_minus_sqrt(over=8)"
+    schedule = "warmup(4, to=0.5) >> hold() >> one_minus_sqrt(over=8)"
     separate = make(schedule, **KINDS[kind], max_steps=40, output_dir=str(tmp_path / "separate"))
     separate.train()
     expected, kept = separate.model.state_dict(), weights(folder)
@@ -95,7 +95,16 @@ def test_branch_is_the_separate_run_of_its_budget(make, kind, tmp_path):
 def test_groups_keep_their_peaks(make, tmp_path):
     found = train_budgets(make(cls=Grouped), ["1ep", "2ep"])
     lrs = read_run(found.branches[1].folder).lrs([10, 20])
-    assert {tuple(values.tolist()) for values in lrs.values()} == {(1e-2, 1e-2), (5e-3, 5e-3)}
+    assert {tuple(values.tolist()) for values in lrs.values()} == {(5e-3, 5e-3), (2.5e-3, 2.5e-3)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "held"), [({}, 0.5), ({"peak": 0.7}, 0.7), ({"schedule": "warmup(4) >> hold()"}, 1.0)]
+)
+def test_the_lr_that_is_held(make, settings, held):
+    found = train_budgets(make(), ["1ep", "2ep"], **settings)
+    lrs = next(iter(read_run(found.branches[1].folder).lrs([10, 20]).values()))
+    assert lrs.tolist() == pytest.approx([1e-2 * held] * 2)
 
 
 @pytest.mark.parametrize(("own", "is_shared"), [("warmup(6) >> hold()", True), ("warmup(20%) >> linear()", False)])
@@ -195,7 +204,7 @@ def test_more_budgets_continue_the_trunk(make, tmp_path):
     # 1.5ep = 24 updates branches off at 19. The trunk has no checkpoint there, so the branch begins at the one before, 12.
     assert sorted(steps) == sorted([*range(26, 39), *range(13, 25), *range(39, 49)])
     separate = make(
-        "warmup(4) >> hold() >> one_minus_sqrt(over=5)", max_steps=24, output_dir=str(tmp_path / "separate")
+        "warmup(4, to=0.5) >> hold() >> one_minus_sqrt(over=5)", max_steps=24, output_dir=str(tmp_path / "separate")
     )
     separate.train()
     expected, kept = separate.model.state_dict(), weights(tmp_path / "out" / "budget-1.5ep")

@@ -14,6 +14,11 @@ def test_recipe_is_run_with_the_budgets(recipe, exec_recipe):
     assert command == [sys.executable, str(recipe), config, "--output_dir=out", *flags]
 
 
+def test_the_held_lr_is_passed_on(recipe, exec_recipe):
+    command = exec_recipe("budgets", "mine/configs/a.yaml", "--budgets", "1ep,2ep", "--peak", "0.7")
+    assert command[-4:] == ["--budget_peak", "0.7", "--budget_seeds", "1"]
+
+
 def test_budgets_are_required(recipe, capsys):
     with pytest.raises(SystemExit):
         main(["budgets", "mine/configs/a.yaml"])

@@ -24,12 +24,12 @@ def test_each_budget_has_the_files_of_a_run(recipe, flags, capfd):
     assert recipe(settings) == 0
     folder = Path(flags["output_dir"])
     shown = capfd.readouterr().out
-    assert "2ep: 8 updates, branches off at 4: warmup(1) >> hold() >> one_minus_sqrt(over=4)" in shown
+    assert "2ep: 8 updates, branches off at 4: warmup(1, to=0.5) >> hold() >> one_minus_sqrt(over=4)" in shown
     assert f"saved {folder / BUDGETS} and {folder / 'budgets.png'}" in shown
     longest = folder / "budget-2ep"
     names = {path.name for path in longest.iterdir()}
     assert {"model.safetensors", "README.md", "metrics.csv", "eval_results.json", "record"} <= names
-    assert used_lrs(longest)[4:] == pytest.approx([PEAK * (1 - (u / 4) ** 0.5) for u in range(4)])
+    assert used_lrs(longest)[4:] == pytest.approx([PEAK / 2 * (1 - (u / 4) ** 0.5) for u in range(4)])
     with (longest / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["update"]) for row in rows] == [4, 8]
