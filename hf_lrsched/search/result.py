@@ -96,10 +96,11 @@ class LRSearch:
         return self.updates / self.total
 
     def __str__(self) -> str:
-        return "\n".join([self.summary(), *self._table(), *(f"note: {note}" for note in self.notes)])
+        return "\n".join([self.summary, *self._table(), *(f"note: {note}" for note in self.notes)])
 
+    @property
     def summary(self) -> str:
-        """Return two lines: the suggestion with its range, and the cost."""
+        """The suggestion with its range, and the cost, in two lines."""
         if self.suggestion is None:
             first = f"no peak LR found for {self.total:,} updates"
         else:

@@ -164,7 +164,7 @@ def test_search_alone(recipe, flags, capsys):
     folder = Path(flags["output_dir"])
     search = LRSearch.from_data(json.loads((folder / "lr_search.json").read_text(encoding="utf-8")))
     assert {probe.seed for probe in search.probes} == {0, 1}
-    assert search.summary() in capsys.readouterr().out
+    assert search.summary in capsys.readouterr().out
     assert (folder / "lr_search.png").is_file()
     assert not (folder / "record").exists() and not [*folder.glob("checkpoint-*")]
 
