@@ -211,7 +211,7 @@ def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: float) -> 
         first = get_parts(own, Phases)[0]
         is_warmup = isinstance(first, Phase) and first.name == "warmup"
         warmup: Phase = first if is_warmup else parse(DEFAULT_WARMUP)  # type: ignore[assignment]
-        arguments = dict(warmup.arguments)
+        arguments: dict[str, Any] = dict(warmup.arguments)
         if peak == 1 or "to_lr" in arguments:
             return [warmup]
         return [replace(warmup, arguments=(*{**arguments, "to": peak * arguments.get("to", 1.0)}.items(),))]
