@@ -2,6 +2,7 @@
 
     python benchmarks/compare.py --sst2 DIR
     python benchmarks/compare.py --sst2 DIR --smoke
+    python benchmarks/compare.py --grid --layers 6 --runs benchmarks/compare_layers6.jsonl
 
 Two tasks: the demo's messages (900; accuracy on the 450 of its validation and test files), and 1,000 sentences of SST-2 (the
 first after a shuffle with seed 0; accuracy on all 872 validation sentences). The model is the BERT of the package
@@ -14,7 +15,8 @@ The peak LR of a schedule is the best of seven, by the mean accuracy of two tuni
 ones). The comparison then has seeds of its own, the same for all schedules: a seed fixes the head, the order of the batches
 and the dropout. The differences are judged by `hf_lrsched.compare.statistics`, as `hf-lrsched compare` does.
 
-Each run is a line of `--runs`; a script that is ended goes on where it was.
+Each run is a line of `--runs`; a script that is ended goes on where it was. `--grid` writes the accuracy at each peak LR only,
+the mean of the tuning seeds.
 """
 
 import copy
@@ -177,6 +179,7 @@ def main() -> int:
     arguments.add_argument("--seeds", type=int, default=10)
     arguments.add_argument("--layers", type=int, default=0, help="how many layers are trained beside pooler and head")
     arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    arguments.add_argument("--grid", action="store_true", help="only the accuracy at each peak LR")
     arguments.add_argument("--smoke", action="store_true", help="two schedules, two seeds: does the script work?")
     args = arguments.parse_args()
     logging.set_verbosity_error()
@@ -186,14 +189,30 @@ def main() -> int:
     lrs = tuple(lr / 10 for lr in LRS) if args.layers else LRS
     if args.smoke:
         tasks, names, lrs, seeds = tasks[:1], names[:2], lrs[2:4], range(2)
-    report = Report("Eight schedules, each at its own peak LR", "compare.py")
+    title = "Eight schedules at seven peak LRs" if args.grid else "Eight schedules, each at its own peak LR"
+    report = Report(title, "compare.py")
     for task in tasks:
+        if args.grid:
+            write_grid(report, runs, task, names, lrs)
+            continue
         peaks = {name: runs.tuned_lr(task, name, lrs) for name in names}
         for seed in seeds:  # seed by seed, so that a script that is ended early has paired runs
             for name in names:
                 runs.accuracy(Job(task, name, peaks[name], seed))
         write(report, runs, task, peaks, seeds)
     return report.finish(args.output)
+
+
+def write_grid(report: Report, runs: Runs, task: str, names: list[str], lrs: tuple[float, ...]) -> None:
+    """Write the accuracy of each schedule at each peak LR."""
+    rows = []
+    for name in names:
+        means = [100 * statistics.mean(runs.accuracy(Job(task, name, lr, seed)) for seed in TUNING_SEEDS) for lr in lrs]
+        rows.append([name, *(f"**{mean:.1f}**" if mean == max(means) else f"{mean:.1f}" for mean in means)])
+    devices = {row.get("device", "CPU") for job, row in runs.rows.items() if job.task == task}
+    report.text(f"## {task}")
+    report.text(f"Accuracy in points, the mean of {len(TUNING_SEEDS)} seeds. Made on: {', '.join(sorted(devices))}.")
+    report.table(["schedule", *(f"{lr:g}" for lr in lrs)], rows)
 
 
 def write(report: Report, runs: Runs, task: str, peaks: dict[str, float], seeds: range) -> None:
