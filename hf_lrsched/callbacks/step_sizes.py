@@ -8,7 +8,7 @@ import torch
 from accelerate import PartialState
 from transformers.trainer_utils import IntervalStrategy
 
-from ..optim.effective_lr import Sample, effective_lrs, has_effective_lr, update_ratio
+from ..optim.effective_lr import Sample, compute_effective_lrs, compute_update_ratio, has_effective_lr
 from ..optim.wrappers import unwrap_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..schedules import ScheduleError
@@ -28,7 +28,7 @@ class StepSizes(FailSafeCallback):
       with momentum, weight decay, clipping and the rounding of the weights' type. A ratio of 0 at an LR above 0 means that
       the type of the weights is too coarse for the step.
     - `effective_lr_p05/<group>`, `…_p50/…`, `…_p95/…`: the 5 %, 50 % and 95 % quantiles of LR / (√v̂ + ε) over the group's
-      elements: the factor of their gradients. [`hf_lrsched.optim.effective_lr.effective_lr`] has the formulas of Adam,
+      elements: the factor of their gradients. [`hf_lrsched.optim.effective_lr.compute_effective_lr`] has the formulas of Adam,
       AdamW, RMSprop, Adagrad and SGD, with their sources. For other optimizers they are left out, with a warning.
 
     Values that are not finite, such as the ratio of weights that are all 0, are left out. Each measured update gets a training
@@ -131,8 +131,8 @@ class StepSizes(FailSafeCallback):
         for name, group, sample, weights in zip(get_group_names(groups), groups, self._samples, before, strict=True):
             if not weights:
                 continue
-            found[f"{UPDATE_RATIO}/{name}"] = float(update_ratio(weights, sample.select(group["params"])))
-            lrs = effective_lrs(optimizer, group) if has_effective_lr(optimizer) else None
+            found[f"{UPDATE_RATIO}/{name}"] = float(compute_update_ratio(weights, sample.select(group["params"])))
+            lrs = compute_effective_lrs(optimizer, group) if has_effective_lr(optimizer) else None
             if lrs is not None:
                 found |= {f"{key}/{name}": lr for key, lr in zip(QUANTILES, lrs.tolist(), strict=True)}
         return {key: value for key, value in found.items() if math.isfinite(value)}

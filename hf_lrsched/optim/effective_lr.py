@@ -53,7 +53,7 @@ class Sample:
         return lambda tensor: _flatten(tensor)[self.starts[index] :: self.stride]
 
 
-def update_ratio(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+def compute_update_ratio(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     """Compute ‖w_after − w_before‖ / ‖w_before‖ over all elements of a group, as a tensor without dimensions.
 
     It is not finite where all weights were 0.
@@ -64,7 +64,7 @@ def update_ratio(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
 
     Example:
     ```python
-    >>> update_ratio([torch.tensor([3.0]), torch.tensor([4.0])], [torch.tensor([3.0]), torch.tensor([4.5])])
+    >>> compute_update_ratio([torch.tensor([3.0]), torch.tensor([4.0])], [torch.tensor([3.0]), torch.tensor([4.5])])
     tensor(0.1000)
 
     ```
@@ -78,7 +78,9 @@ def has_effective_lr(optimizer: Optimizer) -> bool:
     return type(optimizer) in _FORMULAS
 
 
-def effective_lr(optimizer: Optimizer, group: Group, parameter: Tensor, select: Selector | None = None) -> Tensor:
+def compute_effective_lr(
+    optimizer: Optimizer, group: Group, parameter: Tensor, select: Selector | None = None
+) -> Tensor:
     r"""Compute the LR that each element of a parameter got at the latest update: what multiplies its (averaged) gradient.
 
     With γ the group's LR, g the gradient, t the parameter's updates, squares and roots of each element by itself:
@@ -114,7 +116,7 @@ def effective_lr(optimizer: Optimizer, group: Group, parameter: Tensor, select: 
     >>> optimizer = torch.optim.Adam([weight], lr=0.1)
     >>> weight.grad = torch.tensor([1.0, -4.0, 0.0])
     >>> optimizer.step()
-    >>> effective_lr(optimizer, optimizer.param_groups[0], weight)
+    >>> compute_effective_lr(optimizer, optimizer.param_groups[0], weight)
     tensor([0.1000, 0.0250,    nan])
 
     ```
@@ -130,7 +132,7 @@ def effective_lr(optimizer: Optimizer, group: Group, parameter: Tensor, select: 
     return _FORMULAS[type(optimizer)](lr, group, state, get)
 
 
-def effective_lrs(optimizer: Optimizer, group: Group) -> Tensor | None:
+def compute_effective_lrs(optimizer: Optimizer, group: Group) -> Tensor | None:
     """Compute the [`QUANTILES`] of a group's effective LRs at the latest update, interpolated between two elements.
 
     Parameters without a gradient do not count, nor do elements that never had one. Of a group with more than 65,536 elements
@@ -146,7 +148,7 @@ def effective_lrs(optimizer: Optimizer, group: Group) -> Tensor | None:
     parameters = group["params"]
     sample = Sample(parameters, _MAX_SORTED)
     lrs = [
-        effective_lr(optimizer, group, parameter, sample.selector(index))
+        compute_effective_lr(optimizer, group, parameter, sample.selector(index))
         for index, parameter in enumerate(parameters)
         if parameter.grad is not None
     ]

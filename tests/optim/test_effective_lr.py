@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, RMSprop
 
-from hf_lrsched.optim.effective_lr import Sample, effective_lr, effective_lrs, has_effective_lr, update_ratio
+from hf_lrsched.optim.effective_lr import (
+    Sample,
+    compute_effective_lr,
+    compute_effective_lrs,
+    compute_update_ratio,
+    has_effective_lr,
+)
 
 nan = math.nan
 
@@ -22,7 +28,7 @@ def stepped(kind, *gradients, weights=(1.0, 1.0), **options):
 
 
 def lrs(optimizer, weight):
-    return effective_lr(optimizer, optimizer.param_groups[0], weight).tolist()
+    return compute_effective_lr(optimizer, optimizer.param_groups[0], weight).tolist()
 
 
 def near(values):
@@ -120,13 +126,15 @@ def test_tensor_lrs_and_other_types():
     optimizer = Adagrad([double], lr=0.1, eps=0.0)
     double.grad = torch.tensor([3.0], dtype=torch.float64)
     optimizer.step()
-    found = effective_lr(optimizer, optimizer.param_groups[0], double)
+    found = compute_effective_lr(optimizer, optimizer.param_groups[0], double)
     assert found.dtype == torch.float64 and found.item() == pytest.approx(0.1 / 3, rel=1e-15)
     half = torch.nn.Parameter(torch.ones(2, dtype=torch.bfloat16))
     optimizer = Adam([half], lr=0.1)
     half.grad = torch.tensor([2.0, 4.0], dtype=torch.bfloat16)
     optimizer.step()
-    assert effective_lr(optimizer, optimizer.param_groups[0], half).tolist() == pytest.approx([0.05, 0.025], rel=0.01)
+    assert compute_effective_lr(optimizer, optimizer.param_groups[0], half).tolist() == pytest.approx(
+        [0.05, 0.025], rel=0.01
+    )
 
 
 def test_only_torchs_own_classes_have_an_effective_lr():
@@ -149,14 +157,14 @@ def test_quantiles_of_a_group():
     parts[0].grad, parts[1].grad, parts[2].grad = gradients[:40].clone(), gradients[40:].clone(), torch.zeros(7)
     optimizer.step()
     # Of 101 values in order, the quantiles are the 6th, the 51st and the 96th: the gradients 96, 51 and 6.
-    found = effective_lrs(optimizer, optimizer.param_groups[0])
+    found = compute_effective_lrs(optimizer, optimizer.param_groups[0])
     assert found.tolist() == near([0.1 / 96, 0.1 / 51, 0.1 / 6])
 
 
 def test_a_group_without_gradients_has_none():
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = Adam([weight])
-    assert effective_lrs(optimizer, optimizer.param_groups[0]) is None
+    assert compute_effective_lrs(optimizer, optimizer.param_groups[0]) is None
 
 
 def test_large_groups_are_sampled():
@@ -166,7 +174,9 @@ def test_large_groups_are_sampled():
     for part in parts:
         part.grad = 1 / (1e-3 + torch.rand(part.shape, generator=generator))  # effective LRs even between 0 and 1
     optimizer.step()
-    assert effective_lrs(optimizer, optimizer.param_groups[0]).tolist() == pytest.approx([0.05, 0.5, 0.95], abs=0.01)
+    assert compute_effective_lrs(optimizer, optimizer.param_groups[0]).tolist() == pytest.approx(
+        [0.05, 0.5, 0.95], abs=0.01
+    )
 
 
 # Samples
@@ -200,7 +210,7 @@ def test_complex_weights():
     weight.grad = torch.tensor([2.0 + 4.0j])
     optimizer.step()
     sample = Sample([weight])
-    assert effective_lr(optimizer, optimizer.param_groups[0], weight, sample.selector(0)).tolist() == near(
+    assert compute_effective_lr(optimizer, optimizer.param_groups[0], weight, sample.selector(0)).tolist() == near(
         [0.05, 0.025]
     )
 
@@ -212,23 +222,23 @@ def test_ratios():
     # AdamW's first update: w·(1 - 0.1·0.5) - 0.1·sign(g) = 1.8, of w = 2.
     before = [torch.tensor([2.0])]
     _, after = stepped(AdamW, [7.0], weights=[2.0], lr=0.1, weight_decay=0.5)
-    assert update_ratio(before, [after]).item() == near(0.1)
+    assert compute_update_ratio(before, [after]).item() == near(0.1)
     # Over several parameters: √(0.3² + 0.4²) / √(3² + 4² + 12²).
     parts = [[3.0, 4.0], [12.0]], [[3.3, 4.0], [12.4]]
     before, after = ([torch.tensor(part, dtype=torch.float64) for part in each] for each in parts)
-    assert update_ratio(before, after).item() == pytest.approx(0.5 / 13, rel=1e-12)
+    assert compute_update_ratio(before, after).item() == pytest.approx(0.5 / 13, rel=1e-12)
 
 
 def test_ratio_of_bfloat16_weights_is_the_step_as_it_was_made():
     """1 + 0.001 is 1 in bfloat16: nothing moved."""
     before = torch.ones(4, dtype=torch.bfloat16)
-    assert update_ratio([before], [before + 0.001]).item() == 0
-    assert update_ratio([before], [before + 2**-7]).item() == 2**-7
+    assert compute_update_ratio([before], [before + 0.001]).item() == 0
+    assert compute_update_ratio([before], [before + 2**-7]).item() == 2**-7
     tiny = torch.full((4,), 2.0**-24, dtype=torch.float16)  # whose squares are no float16
-    assert update_ratio([tiny], [2 * tiny]).item() == 1
+    assert compute_update_ratio([tiny], [2 * tiny]).item() == 1
 
 
 def test_weights_of_zero_have_no_ratio():
     zeros, ones = torch.zeros(2), torch.ones(2)
-    assert not math.isfinite(update_ratio([zeros], [ones]).item())
-    assert not math.isfinite(update_ratio([zeros], [zeros]).item())
+    assert not math.isfinite(compute_update_ratio([zeros], [ones]).item())
+    assert not math.isfinite(compute_update_ratio([zeros], [zeros]).item())
