@@ -207,14 +207,23 @@ def write_ratio(report: Report, found: list[dict[str, Any]], ratio: float) -> No
         results = [judge(task, side, names, seeds) for side in (branches, separate)]
         differences = []
         for name in names:
-            means = [
-                100 * statistics.mean(side[seed, name]["accuracy"] for seed in seeds) for side in (branches, separate)
-            ]
+            points = [[100 * side[seed, name]["accuracy"] for seed in seeds] for side in (branches, separate)]
+            means = [*map(statistics.mean, points)]
             differences.append(means[0] - means[1])
+            spread = [first - second for first, second in zip(*points, strict=True)]
+            error = statistics.stdev(spread) / len(seeds) ** 0.5 if len(seeds) > 1 else float("nan")
             bound = report.bound(f"{task}, {name} at {ratio:g}", means[1] - means[0] <= MAX_DIFFERENCE)
             updates = branches[seeds[0], name]["updates"]
             rows.append(
-                [task, name, f"{updates:,}", f"{means[0]:.1f}", f"{means[1]:.1f}", f"{differences[-1]:+.1f}", bound]
+                [
+                    task,
+                    name,
+                    f"{updates:,}",
+                    f"{means[0]:.1f}",
+                    f"{means[1]:.1f}",
+                    f"{differences[-1]:+.1f} ± {error:.1f}",
+                    bound,
+                ]
             )
         # The cost is that of all budgets of the trunk, also of those whose separate runs are still missing.
         all_names = [name for name in BUDGETS if all((seed, name) in sides[0] for seed in seeds)]
@@ -238,6 +247,7 @@ def write_ratio(report: Report, found: list[dict[str, Any]], ratio: float) -> No
         "by separate runs",
     ]
     report.table([*header, "mean difference in points", f"cost at most {MAX_COST}"], costs)
+    report.text("The difference has its standard error over the seeds, which are paired.")
     report.text(f"The recommendation is that of separate runs in {sum(agree)} of {len(agree)} tasks.")
     header = ["task", "budget", "updates", "branch", "separate", "difference"]
     report.table([*header, f"at most {MAX_DIFFERENCE} points below"], rows)
