@@ -5,8 +5,15 @@ import random
 
 import numpy as np
 import torch
+from transformers import TrainingArguments
 
 from hf_lrsched import ScheduledTrainer
+
+
+def make_quiet_arguments(folder, **settings):
+    """Training arguments of a run on CPUs that saves and reports nothing."""
+    quiet = {"use_cpu": True, "report_to": "none", "save_strategy": "no", "disable_tqdm": True}
+    return TrainingArguments(folder, **quiet, **settings)
 
 
 class Grouped(ScheduledTrainer):

@@ -24,17 +24,17 @@ class BranchPoints(TrainerCallback):
         #: What the run took up to its last update.
         self.seconds = 0.0
 
-    def on_train_begin(self, args, state, control, lr_scheduler=None, **kwargs):  # type: ignore[no-untyped-def]
+    def on_train_begin(self, args, state, control, lr_scheduler=None, **kwargs):
         before = lr_scheduler.run_state.owners.get(OWNER, {}).get("seconds", 0.0)
         self._start = time.perf_counter() - before
 
-    def on_step_end(self, args, state, control, lr_scheduler=None, **kwargs):  # type: ignore[no-untyped-def]
+    def on_step_end(self, args, state, control, lr_scheduler=None, **kwargs):
         self.seconds = time.perf_counter() - self._start
         lr_scheduler.run_state.owners[OWNER] = {"seconds": self.seconds}
         if state.global_step in self.updates:
             control.should_save |= not float(state.epoch).is_integer()
             control.should_training_stop |= state.global_step == max(self.updates)
 
-    def on_epoch_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+    def on_epoch_end(self, args, state, control, **kwargs):
         # After an evaluation at the end of the epoch, as a run with save_strategy="epoch" saves.
         control.should_save |= state.global_step in self.updates and float(state.epoch).is_integer()

@@ -12,16 +12,16 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from ..schedules import Horizon, Length, Phase, Schedule, ScheduleError, as_length, parse
+from ..schedules import Horizon, Length, Phase, Schedule, ScheduleError, as_length, parse, warmup
 from ..schedules.arguments import as_positive
 from ..schedules.errors import brief, nearest
 from ..schedules.parser import as_schedule
+from ..schedules.schedule import Product, get_parts
 from ..schedules.schedule import Sequence as Phases
-from ..schedules.schedule import get_parts
 from ..schedules.shapes import BY_NAME
 
 #: The warmup of a Trainer whose schedule begins with none, as a share of the smallest budget.
-DEFAULT_WARMUP = "warmup(10%)"
+DEFAULT_WARMUP = warmup("10%")
 #: What a budget may be counted in: its unit, and an example.
 _UNITS = {"ep": "epochs (2ep)", "": "updates (500)", "sa": "samples (50000sa)"}
 
@@ -208,26 +208,28 @@ def _read_lengths(budgets: Iterable[Any] | str, horizon: Horizon) -> dict[str, i
 def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: float) -> Sequence[Phase]:
     """The phases of the trunk before it holds."""
     if schedule is None:
-        first = get_parts(own, Phases)[0]
-        is_warmup = isinstance(first, Phase) and first.name == "warmup"
-        warmup: Phase = first if is_warmup else parse(DEFAULT_WARMUP)  # type: ignore[assignment]
-        arguments: dict[str, Any] = dict(warmup.arguments)
+        firsts = (get_parts(factor, Phases)[0] for factor in get_parts(own, Product))
+        warmups = (part for part in firsts if isinstance(part, Phase) and part.name == "warmup")
+        first = next(warmups, DEFAULT_WARMUP)
+        arguments: dict[str, Any] = dict(first.arguments)
         if peak == 1 or "to_lr" in arguments:
-            return [warmup]
-        return [replace(warmup, arguments=(*{**arguments, "to": peak * arguments.get("to", 1.0)}.items(),))]
+            return [first]
+        return [replace(first, arguments=(*{**arguments, "to": peak * arguments.get("to", 1.0)}.items(),))]
     *climb, last = get_parts(as_schedule(schedule), Phases)
     if not (isinstance(last, Phase) and last.name == "hold" and "over" not in dict(last.arguments)):
         raise ScheduleError(
             f"schedule={str(schedule)!r} does not end with hold(), so no budget can branch off from it. Give what comes before the "
             "cooldown, e.g. schedule='warmup(10%) >> hold()'; cooldown= and shape= are what comes after it."
         )
+    phases: list[Phase] = []
     for part in climb:
         if not (isinstance(part, Phase) and isinstance(dict(part.arguments).get("over"), Length)):
             raise ScheduleError(
                 f"{part} in schedule={str(schedule)!r} has no length of its own. Before hold(), each phase of a budget search has one, "
                 "e.g. 'warmup(10%) >> hold()'."
             )
-    return climb  # type: ignore[return-value]
+        phases.append(part)
+    return phases
 
 
 def _fix_length(phase: Phase, horizon: Horizon) -> Phase:

@@ -272,9 +272,12 @@ def read_budgets(folder: Path, settings: dict[str, Any]) -> Budgets | None:
     known = Budgets.from_json(path.read_text(encoding="utf-8"))
     for name in settings:
         if known.settings.get(name) != settings[name]:
+            hint = (
+                " A warmup in % is a share of the smallest budget: write it in updates." if name == "schedule" else ""
+            )
             raise ScheduleError(
                 f"{folder} holds a search with {name}={known.settings.get(name)!r}, and this one has {settings[name]!r}. Choose another "
-                "output_dir, or continue that search with its settings."
+                f"output_dir, or continue that search with its settings.{hint}"
             )
     return known
 

@@ -32,7 +32,7 @@ SEARCH_SEED = 1_000_000
 _REPEATED = "repeated"
 
 
-class CellFailed(Exception):  # noqa: N818 - it ends a cell, not the program
+class CellError(Exception):
     """Raised when a run of the comparison failed; the others go on."""
 
 
@@ -177,7 +177,7 @@ class Worker:
 
     def _run_one(self) -> None:
         try:
-            self.study.optimize(self._run_trial, n_trials=1, catch=(CellFailed,))
+            self.study.optimize(self._run_trial, n_trials=1, catch=(CellError,))
         except ScheduleError:
             raise
         except ValueError as error:  # "Cannot tell a FAIL trial."
@@ -197,7 +197,7 @@ class Worker:
             if cell.is_run:
                 return self._run_cell(cell, trial)
             self._search(cell, trial)
-        except CellFailed as error:
+        except CellError as error:
             trial.set_user_attr("error", str(error))
             self._report(cell, f"failed: {error}")
             raise
@@ -214,11 +214,11 @@ class Worker:
         try:
             data = json.loads((folder / "lr_search.json").read_text(encoding="utf-8"))
         except OSError as error:
-            raise CellFailed(
+            raise CellError(
                 f"the search left no lr_search.json: {error}. The recipe must read --find_lr_only."
             ) from error
         if data["suggestion"] is None:
-            raise CellFailed("the search found no LR")
+            raise CellError("the search found no LR")
         trial.set_user_attr("lr", data["suggestion"])
         self._report(cell, f"{data['suggestion']:.3g}")
 
@@ -232,7 +232,7 @@ class Worker:
         value = find_metric(metrics, self.metric)
         trial.set_user_attr("metrics", {name: each for name, each in metrics.items() if math.isfinite(each)})
         if not math.isfinite(value):
-            raise CellFailed(f"its {self.metric} is {value}: the training diverged")
+            raise CellError(f"its {self.metric} is {value}: the training diverged")
         self._report(cell, f"{self.metric} {value:.4g} (LR {lr:.3g})")
         return value
 
@@ -245,7 +245,7 @@ class Worker:
         status = run_recipe(command, log, lambda: self._look(cell, trial, folder))
         if status:
             lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            raise CellFailed(f"{lines[-1] if lines else f'exit status {status}'} (see {log})")
+            raise CellError(f"{lines[-1] if lines else f'exit status {status}'} (see {log})")
         return folder
 
     def _look(self, cell: Cell, trial: "optuna.Trial", folder: Path) -> None:
@@ -279,7 +279,7 @@ def read_metrics(folder: Path) -> dict[str, float]:
         try:
             run = read_run(folder)
         except ScheduleError as error:
-            raise CellFailed(f"the run left no metrics: {error}") from error
+            raise CellError(f"the run left no metrics: {error}") from error
         found = {name: float(run.points(name)[1][-1]) for name in run.metrics}
     prefixes = ("eval_", "test_", "baseline_")
     return {

@@ -69,8 +69,8 @@ class ExpectedCurve:
 
         transformers 5 logs the last update's LR, 4.57 the next one's.
         """
-        differences = [np.abs(self.factor(np.maximum(steps - shift, 0)) - factors) for shift in (1, 0)]
-        return np.min(differences, axis=0) <= tolerance  # type: ignore[no-any-return]
+        next_lr, lr = (np.abs(self.factor(np.maximum(steps - shift, 0)) - factors) for shift in (0, 1))
+        return np.minimum(next_lr, lr) <= tolerance
 
     def find_lowest_after_peak(self) -> float:
         """Return the lowest factor from the peak to the end of the run."""

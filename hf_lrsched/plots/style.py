@@ -271,7 +271,7 @@ def set_update_axis(
 def set_update_limits(panels: "Sequence[Axes]", twin: "Axes | None" = None) -> None:
     """Show the updates from 0 to the last one that is drawn, with a grid."""
     lines = [line for axes in [*panels, *([] if twin is None else [twin])] for line in axes.lines]
-    last = max((float(np.max(line.get_xdata())) for line in lines if len(line.get_xdata())), default=0.0) or 1.0  # type: ignore[arg-type]
+    last = max((float(np.max(line.get_xdata(), initial=0.0)) for line in lines), default=0.0) or 1.0
     for axes in panels:
         axes.set_xlim(-0.01 * last, 1.01 * last)  # a marker at the last update is drawn completely
         draw_grid(axes)

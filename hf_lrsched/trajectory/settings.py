@@ -42,7 +42,8 @@ class RunSettings:
         The updates per epoch stay: where they change, a resumed run is at another place in the data.
         """
         for name in ("samples_per_update", "tokens_per_update"):
-            without = replace(horizon, **{name: None})  # type: ignore[arg-type]
+            unknown: dict[str, Any] = {name: None}
+            without = replace(horizon, **unknown)
             try:
                 for each in {schedule, *filter(None, own_schedules)}:
                     each.resolve(without, peak=peaks[0])

@@ -70,7 +70,9 @@ def test_lrs_of_trunk_and_branch_are_the_same_up_to_the_branch(budget):
     [
         ("warmup(20, start=0.1) >> cosine()", None, "warmup(20, start=0.1) >> hold()"),
         ("linear()", None, "warmup(10) >> hold()"),
-        ("(warmup(5%) >> linear()) * plateau()", None, "warmup(10) >> hold()"),
+        ("(warmup(5%) >> linear()) * plateau()", None, "warmup(5) >> hold()"),
+        ("plateau() * (warmup(5%) >> linear())", None, "warmup(5) >> hold()"),
+        ("hold() * plateau()", None, "warmup(10) >> hold()"),
         ("linear()", "hold()", "hold()"),
         ("linear()", "warmup(20%) >> hold()", "warmup(20) >> hold()"),
         (

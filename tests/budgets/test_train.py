@@ -224,6 +224,10 @@ def test_other_settings_in_the_same_folder_are_refused(make):
         train_budgets(make(learning_rate=0.1), ["1ep"])
     with pytest.raises(ScheduleError, match="holds a search with cooldown='20%', and this one has '10%'"):
         train_budgets(make(), ["1ep"], cooldown="10%")
+    with pytest.raises(
+        ScheduleError, match=r"with schedule='warmup\(4\).* A warmup in % is a share of the smallest budget"
+    ):
+        train_budgets(make(), ["2ep"])
 
 
 def test_lr_is_searched_once_for_the_longest_budget(make, tmp_path):

@@ -11,7 +11,7 @@ from optuna.trial import TrialState  # noqa: E402
 from hf_lrsched.compare import worker as module  # noqa: E402
 from hf_lrsched.compare.cells import AUTO  # noqa: E402
 from hf_lrsched.compare.storage import open_study  # noqa: E402
-from hf_lrsched.compare.worker import MAX_LOSSES, SEARCH_SEED, CellFailed, find_metric, read_metrics  # noqa: E402
+from hf_lrsched.compare.worker import MAX_LOSSES, SEARCH_SEED, CellError, find_metric, read_metrics  # noqa: E402
 from hf_lrsched.schedules import ScheduleError  # noqa: E402
 
 from .fake_recipe import COSINE, LINEAR, get_accuracy  # noqa: E402
@@ -194,7 +194,7 @@ def test_process_that_was_taken_for_dead_goes_on(make_worker, monkeypatch):
 
 
 def test_metrics_of_a_run(tmp_path):
-    with pytest.raises(CellFailed, match="left no metrics"):
+    with pytest.raises(CellError, match="left no metrics"):
         read_metrics(tmp_path)
     results = {"eval_f1": 0.5, "eval_runtime": 3, "train_loss": 1, "test_f1": 0.4, "baseline_f1": 0.1, "eval_text": "x"}
     (tmp_path / "all_results.json").write_text(json.dumps(results), encoding="utf-8")

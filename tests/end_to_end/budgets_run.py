@@ -5,25 +5,15 @@ import sys
 
 import torch
 from safetensors.torch import load_file
-from transformers import TrainingArguments
 
 from hf_lrsched import ScheduledTrainer, train_budgets
 from tests.conftest import Net, samples
-from tests.searching import digest
+from tests.searching import digest, make_quiet_arguments
 
 
 def make(folder, schedule, **settings):
     torch.manual_seed(0)
-    args = TrainingArguments(
-        folder,
-        use_cpu=True,
-        report_to="none",
-        save_strategy="no",
-        per_device_train_batch_size=2,
-        learning_rate=1e-2,
-        disable_tqdm=True,
-        **settings,
-    )
+    args = make_quiet_arguments(folder, per_device_train_batch_size=2, learning_rate=1e-2, **settings)
     return ScheduledTrainer(
         model=Net(), args=args, train_dataset=samples(64), eval_dataset=samples(30), schedule=schedule
     )

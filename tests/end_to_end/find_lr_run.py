@@ -4,26 +4,17 @@ import json
 import sys
 
 import torch
-from transformers import TrainingArguments
 
 from hf_lrsched import ScheduledTrainer, find_lr
 from tests.conftest import Net, samples
-from tests.searching import digest, next_draws
+from tests.searching import digest, make_quiet_arguments, next_draws
 
 
 def main():
     folder, options = sys.argv[1], json.loads(sys.argv[2])
     torch.manual_seed(0)
-    args = TrainingArguments(
-        folder,
-        use_cpu=True,
-        report_to="none",
-        save_strategy="no",
-        per_device_train_batch_size=4,
-        max_steps=48,
-        learning_rate=options.get("learning_rate", 1e-3),
-        disable_tqdm=True,
-    )
+    lr = options.get("learning_rate", 1e-3)
+    args = make_quiet_arguments(folder, per_device_train_batch_size=4, max_steps=48, learning_rate=lr)
     trainer = ScheduledTrainer(
         model=Net(), args=args, train_dataset=samples(256), eval_dataset=samples(30), schedule="warmup(10%) >> linear()"
     )

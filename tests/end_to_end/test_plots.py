@@ -12,21 +12,13 @@ from hf_lrsched import ScheduledTrainer, regex_groups
 from hf_lrsched.cli import main as cli
 from hf_lrsched.plots import draw_heat_map, draw_run
 from hf_lrsched.runs import read_run
+from tests.plots.drawn import lines
 
 EVALUATED = {"eval_strategy": "steps", "eval_steps": 2, "logging_steps": 1}
 
 
 def accuracy(prediction):
     return {"accuracy": float((prediction.predictions.argmax(-1) == prediction.label_ids).mean())}
-
-
-def lines(figure):
-    return {
-        line.get_label(): ([*map(float, line.get_xdata())], [*map(float, line.get_ydata())])
-        for axes in figure.axes
-        for line in axes.get_lines()
-        if not line.get_label().startswith("_")
-    }
 
 
 def steps(lrs):
