@@ -40,7 +40,7 @@ def test_a_healthy_run_with_another_schedule_and_noise(schedule, seed):
 @pytest.mark.parametrize(
     "kind, since, changes, run",
     [
-        ("too_slow", 1, ["learning_rate: 2e-05  →  0.0002"], {"loss": flat, "validation": flat}),
+        ("too_slow", 1, ["learning_rate: 2e-05  →  0.0002"], {"loss": flat, "validation": flat, "step_ratio": 2e-3}),
         ("diverging", 80, ["learning_rate: 2e-05  →  2e-06"], {"loss": dip, "validation": dip}),
         ("stuck", 1, ["learning_rate: 2e-05  →  2e-06"], {"loss": flat, "validation": swinging}),
         (

@@ -132,14 +132,20 @@ def too_slow(history: LossHistory, run: RunInfo) -> LossFinding | None:
         return None
     if not can_judge_lr(history, run) or is_solved(history):
         return None
+    if run.step_ratio is None:  # of such an optimizer a far too high LR may look the same
+        what = "The LR is far too low or far too high, or the run much too short"
+        change = None
+    else:
+        what = "The LR is too low, or the run much too short"
+        change = advice.change_lr(run.learning_rate, run.step_ratio, lower=False)
     return make_finding(
         "too_slow",
         history,
         1,
         _describe_fall(history),
-        "The LR is too low, or the run much too short; hf_lrsched.find_lr(trainer) measures the right one. If the model was already "
-        "trained on this task, no change is needed.",
-        advice.change_lr(run.learning_rate, run.step_ratio, lower=False),
+        f"{what}; hf_lrsched.find_lr(trainer) measures the right one. If the model was already trained on this task, no change is "
+        "needed.",
+        change,
     )
 
 

@@ -33,8 +33,7 @@ def warmup_too_short(history: LossHistory, run: RunInfo) -> LossFinding | None:
         history,
         jump.start,
         f"the training loss jumped from {before} to {after} when the LR reached its peak at update {peak}",
-        "Use a longer warmup or a lower LR.",
-        change_schedule(run, advice.longer_warmup),
+        "Use a lower LR or a longer warmup; hf_lrsched.find_lr(trainer) measures the right LR.",
     )
 
 

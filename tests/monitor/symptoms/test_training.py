@@ -79,6 +79,14 @@ def test_the_size_of_the_steps_decides_about_a_constant_loss(step_ratio, expecte
     assert kinds(diagnose(loss=flat, validation=flat, step_ratio=step_ratio)) == expected
 
 
+def test_where_the_size_of_the_steps_is_unknown_no_lr_is_advised():
+    """With Adafactor, a run of 30 times the best LR was found to be too slow; 30 times more of it ruined the run."""
+    (finding,) = diagnose(loss=flat, validation=flat, step_ratio=None).findings
+    assert finding.kind == "too_slow" and "far too low or far too high" in finding.advice and not finding.changes
+    (finding,) = diagnose(loss=flat, validation=flat, step_ratio=1e-3).findings
+    assert [change.setting for change in finding.changes] == ["learning_rate"]
+
+
 @pytest.mark.parametrize("noise", [0.1, 0.2])
 def test_a_start_that_is_low_by_chance(noise):
     """In a long run a block's median is exact, and the start is still hardly more than one small batch's loss."""

@@ -15,7 +15,7 @@ def test_warmup_too_short():
 
     diagnosis = diagnose(loss=jump, schedule="warmup(4%) >> linear()")
     finding = next(each for each in diagnosis.findings if each.kind == "warmup_too_short")
-    assert str(finding.changes[0]) == "schedule: warmup(4%) >> linear()  →  warmup(10%) >> linear()"
+    assert "find_lr" in finding.advice and not finding.changes  # a longer warmup did not help where it was measured
 
 
 @pytest.mark.parametrize("schedule", ["triangular(up=50%)", "one_cycle(peak_at=60%)"])
