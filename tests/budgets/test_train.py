@@ -124,12 +124,13 @@ def test_groups_with_a_schedule_of_their_own(make, tmp_path, own, is_shared, mon
     assert lrs["head"].tolist() == pytest.approx([5e-3 * min(update / 6, 1) for update in range(16)])
 
 
-def test_record_of_a_branch_is_that_of_its_own_length(make, tmp_path):
+def test_record_of_a_branch_is_that_of_its_own_length(make, tmp_path, caplog):
     train_budgets(make(num_train_epochs=9), ["0.5ep", "1ep"])
     run = read_run(tmp_path / "out" / "budget-0.5ep")
     assert run.starts[-1]["settings"]["num_train_epochs"] == 0.5
     phases = [(phase.text, phase.start, phase.end, phase.lengths) for phase in RunView(run).phases]
     assert phases[1] == ("hold()", 2, 6, "what is left: 4 updates")
+    assert "peak_not_reached" not in caplog.text  # the trunk holds half of the peak LR, as it is meant to
 
 
 def test_each_run_reports_to_a_wandb_run_of_its_own(make, monkeypatch):

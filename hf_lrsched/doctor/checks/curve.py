@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...schedules import Phase, Schedule, parse
+from ...schedules.schedule import Product, Sequence, get_parts
 from ..expected_curve import ExpectedCurve
 from ..facts import Facts
 from ..finding import Finding
@@ -50,12 +52,17 @@ def long_warmup(facts: Facts) -> Iterator[Finding]:
 
 
 def peak_not_reached(facts: Facts) -> Iterator[Finding]:
-    """A peak LR that no update has: the schedule stays below it, or the run ended before."""
+    """A peak LR that no update has: the schedule stays below it, or the run ended before.
+
+    A warmup that says where it ends, as that of a budget search, is meant to.
+    """
     curve = facts.curve
     if curve is None or curve.has_no_peak:
         return
     done = _count_cut_off(facts, curve)
     if curve.peak_factor < _MIN_PEAK:
+        if facts.schedule is not None and _names_its_peak(parse(facts.schedule)):
+            return
         yield warning(
             "the peak LR is never reached",
             f"The highest LR of the run is {format_lr(curve.peak_factor, facts)}, at "
@@ -68,6 +75,15 @@ def peak_not_reached(facts: Facts) -> Iterator[Finding]:
             f"No update had the peak LR; the last one had {format_lr(curve.at(done - 1), facts)}",
             "Train longer, or shorten the warmup",
         )
+
+
+def _names_its_peak(schedule: Schedule) -> bool:
+    """Return whether a warmup has a `to=` or `to_lr=`."""
+    phases = [phase for factor in get_parts(schedule, Product) for phase in get_parts(factor, Sequence)]
+    return any(
+        isinstance(phase, Phase) and phase.name == "warmup" and not {"to", "to_lr"}.isdisjoint(dict(phase.arguments))
+        for phase in phases
+    )
 
 
 def ends_mid_schedule(facts: Facts) -> Iterator[Finding]:

@@ -52,6 +52,7 @@ SOUND = {
     "peak_not_reached": [
         Config(345, schedule="(warmup(10%) >> linear()) * linear(to=50%)"),
         Config(345, schedule="warmup(10%, start=0.1) >> hold()"),
+        Config(345, schedule="warmup(10%, to=0.5) >> hold() >> one_minus_sqrt(over=20%)"),
         early_stop_at(60, 200, warmup_steps=50, lr_scheduler_type="constant_with_warmup"),
     ],
     "ends_mid_schedule": [
