@@ -125,9 +125,14 @@ class Budgets:
 
     @property
     def spread(self) -> float | None:
-        """The standard deviation over the seeds, pooled over the budgets; `None` with one seed."""
-        variances = [np.var(point.values, ddof=1) for point in self._finite if len(point.values) > 1]
-        return float(np.sqrt(np.mean(variances))) if variances else None
+        """The standard deviation over the seeds, pooled over the recommended budget and the longer ones; `None` with one seed."""
+        enough = self.recommended
+        return None if enough is None else self._pool_spread(enough)
+
+    def _pool_spread(self, shortest: Point) -> float | None:
+        # Shorter budgets, which often differ more from seed to seed, say nothing of the noise between this one and the best.
+        values = [point.values for point in self._finite if point.updates >= shortest.updates and len(point.values) > 1]
+        return float(np.sqrt(np.mean([np.var(each, ddof=1) for each in values]))) if values else None
 
     @property
     def best(self) -> Point | None:
@@ -139,15 +144,18 @@ class Budgets:
     def recommended(self) -> Point | None:
         """The smallest budget whose mean is within one standard error of the best, or the best one where the error is not known.
 
-        The error is that of the difference of two means over n seeds: `spread * sqrt(2 / n)`.
+        The error is that of the difference of two means over n seeds: `spread * sqrt(2 / n)`, with the standard deviation over the
+        seeds pooled over this budget and the longer ones.
 
         Source: the one-standard-error rule of Breiman et al., 1984, Classification and Regression Trees.
         """
         best = self.best
         if best is None:
             return None
-        error = (self.spread or 0.0) * math.sqrt(2 / max(1, self.seeds))
-        return next(point for point in self._finite if abs(best.mean - point.mean) <= error)
+        share = math.sqrt(2 / max(1, self.seeds))
+        return next(
+            each for each in self._finite if abs(best.mean - each.mean) <= (self._pool_spread(each) or 0.0) * share
+        )
 
     @property
     def _finite(self) -> list[Point]:

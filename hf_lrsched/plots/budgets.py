@@ -41,7 +41,9 @@ def draw_budgets(budgets: Mapping[str, Any], path: str | Path | None = None) -> 
     axes.plot([*means], [*means.values()], color=style.COLOURS[0], marker="o", label=label)
     if seeds > 1:
         dots = [(updates, value) for updates, each in values.items() for value in each]
-        axes.plot(*zip(*dots, strict=True), "o", color=style.COLOURS[0], alpha=0.35, markersize=4, label="one seed")
+        axes.plot(
+            *zip(*dots, strict=True), "o", color=style.COLOURS[0], alpha=0.35, markersize=4, label="one seed", zorder=9
+        )
     best = next((updates for updates, name in names.items() if name == budgets["recommended"]), None)
     if best is not None:
         star: dict[str, Any] = {**style.STAR, "marker": "*", "color": style.LR_COLOUR, "clip_on": True}

@@ -53,7 +53,7 @@ def step(
         size = span.updates(every)
         if span.start + size > min(span.end, span.horizon.num_updates - 1):
             span.notes.append(
-                f"{span.text} never drops: {every.explain(span.horizon)}, and the phase has {span.size:,.0f} updates."
+                f"{span.text} never drops: {every.explain(span.horizon)}, and the phase has {span.size:,.0f} update{'s' * (span.size != 1)}."
             )
         # floor(u / every) in exact arithmetic: `every` is a fraction, and floats hold whole numbers exactly.
         top, bottom = float(min(size.numerator, 2**52)), float(size.denominator)
