@@ -15,7 +15,7 @@ from ..runs.files import read_json
 from ..runs.json_stream import read_json_with_rows
 from ..runs.record import RUN, Record
 from ..runs.rows import Row, Rows
-from ..runs.run import list_records
+from ..runs.run import list_records, name_runs
 from ..schedules import ScheduleError
 from ..schedules.numbers import is_number
 from .expected_curve import count_updates_per_epoch
@@ -41,8 +41,7 @@ def read_facts_from_run_folder(folder: Path) -> Facts:
         ScheduleError: No Trainer wrote into the folder, or a file in it is corrupted.
     """
     if not is_run_folder(folder):
-        runs = sorted(str(other) for other in folder.iterdir() if other.is_dir() and is_run_folder(other))
-        hint = f" Runs are in {', '.join(runs[:3])}{', …' if len(runs) > 3 else ''}." if runs else ""
+        hint = name_runs(sorted(other for other in folder.iterdir() if other.is_dir() and is_run_folder(other)))
         raise ScheduleError(
             f"{folder} is not a run folder: it has no {TRAINER_STATE}, no {_ARGUMENTS}, no checkpoint and no record.{hint}"
         )

@@ -183,7 +183,14 @@ def read_run(path: str | Path) -> Run:
         return _from_state(state, path.resolve().name)
     raise ScheduleError(
         f"{path} is not a run's folder: it has no {FOLDER}/{RUN}, no {TRAINER_STATE} and no checkpoint-*/{TRAINER_STATE}."
+        f"{name_runs(sorted(each for each in path.iterdir() if list_records(each) or _list_states(each)))}"
     )
+
+
+def name_runs(folders: Sequence[Path]) -> str:
+    """Return the end of a message: which runs are in a folder that is none, such as that of a search over budgets."""
+    more = ", …" if len(folders) > 3 else ""
+    return f" Runs are in {', '.join(map(str, folders[:3]))}{more}." if folders else ""
 
 
 def list_records(folder: Path) -> list[Path]:

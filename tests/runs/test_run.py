@@ -159,3 +159,14 @@ def test_history_of_setfit_has_its_own_name_for_the_loss_and_measures_no_time():
 def test_metrics_that_are_lists_or_texts_are_none():
     rows = [{"step": 5, "eval_f1": [0.1, 0.9], "eval_report": "good", "eval_accuracy": 0.5, "eval_ok": True}]
     assert run_from_history(rows).metrics == ["eval_accuracy"]
+
+
+def test_folder_of_runs_names_them(tmp_path):
+    for name in ("budget-1ep", "budget-2ep", "budget-3ep", "trunk"):
+        (tmp_path / name / "record").mkdir(parents=True)
+        (tmp_path / name / "record" / "run.jsonl").touch()
+    (tmp_path / "budgets.json").touch()
+    with pytest.raises(ScheduleError) as raised:
+        read_run(tmp_path)
+    runs = [str(tmp_path / f"budget-{epochs}ep") for epochs in (1, 2, 3)]
+    assert str(raised.value).endswith(f" Runs are in {', '.join(runs)}, ….")
