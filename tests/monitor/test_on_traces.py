@@ -28,6 +28,15 @@ def test_the_measured_figures_are_the_published_ones():
     assert all(figure in published for figure in figures)
 
 
+def test_the_figures_of_runs_that_are_new_to_the_rules_are_the_published_ones():
+    done = subprocess.run([sys.executable, FOLDER / "leave_one_out.py"], capture_output=True, text=True, timeout=600)
+    assert done.returncode in (0, 1), done.stderr
+    printed = done.stdout.partition("## Runs that are new to the rules")[2].partition("## All runs")[0]
+    lines = [line for line in printed.splitlines() if line]
+    published = (FOLDER.parent / "results" / "monitor_families.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 9 and set(lines) <= set(published)
+
+
 def test_the_example_of_the_page_is_a_real_one():
     code = (
         f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"
