@@ -22,6 +22,8 @@ from ..schedules.shapes import BY_NAME
 
 #: The warmup of a Trainer whose schedule begins with none, as a share of the smallest budget.
 DEFAULT_WARMUP = warmup("10%")
+#: The LR that a trunk holds, as a factor of the peak LR of a decay.
+HELD_PEAK = 0.5
 #: What a budget may be counted in: its unit, and an example.
 _UNITS = {"ep": "epochs (2ep)", "": "updates (500)", "sa": "samples (50000sa)"}
 
@@ -110,7 +112,8 @@ def make_plan(
             shares of the smallest budget.
         cooldown (length, defaults to `20%`): The cooldown of each budget. A share is a share of the budget.
         shape (`str`, defaults to `one_minus_sqrt`): The shape of the cooldown: `one_minus_sqrt`, `linear` or `cosine`.
-        peak (factor, defaults to 1): How high the Trainer's own warmup climbs.
+        peak (factor, defaults to 1): How high the Trainer's own warmup climbs, as a factor of its own top. `None` stands for 1
+            where the schedule already holds its LR after it, else for 0.5.
 
     Raises:
         ScheduleError: A budget or the schedule is invalid.
@@ -121,7 +124,7 @@ def make_plan(
         )
     lengths = _read_lengths(budgets, horizon)
     smallest = replace(horizon, num_updates=next(iter(lengths.values())))
-    climb = [_fix_length(part, smallest) for part in _find_climb(own, schedule, as_positive(peak, "peak"))]
+    climb = [_fix_length(part, smallest) for part in _find_climb(own, schedule, peak)]
     held = sum(math.ceil(part.length(smallest) or 0) for part in climb)
     cooling = as_length(cooldown, "cooldown")
     trunk = " >> ".join([*map(str, climb), "hold()"])
@@ -205,16 +208,19 @@ def _read_lengths(budgets: Iterable[Any] | str, horizon: Horizon) -> dict[str, i
     return dict(found)
 
 
-def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: float) -> Sequence[Phase]:
+def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: Any) -> Sequence[Phase]:
     """The phases of the trunk before it holds."""
     if schedule is None:
-        firsts = (get_parts(factor, Phases)[0] for factor in get_parts(own, Product))
-        warmups = (part for part in firsts if isinstance(part, Phase) and part.name == "warmup")
-        first = next(warmups, DEFAULT_WARMUP)
-        arguments: dict[str, Any] = dict(first.arguments)
-        if peak == 1 or "to_lr" in arguments:
-            return [first]
-        return [replace(first, arguments=(*{**arguments, "to": peak * arguments.get("to", 1.0)}.items(),))]
+        factors = [get_parts(factor, Phases) for factor in get_parts(own, Product)]
+        firsts = (parts[0] for parts in factors)
+        first = next((each for each in firsts if isinstance(each, Phase) and each.name == "warmup"), DEFAULT_WARMUP)
+        is_held = any(isinstance(part, Phase) and part.name == "hold" for parts in factors for part in parts)
+        return [_scale(first, peak, 1.0 if is_held else HELD_PEAK)]
+    if peak not in (None, 1):
+        raise ScheduleError(
+            f"peak={peak!r} and schedule={str(schedule)!r} both say which LR is held. Give one of them: "
+            "'warmup(10%, to=0.5) >> hold()' holds half of the learning rate."
+        )
     *climb, last = get_parts(as_schedule(schedule), Phases)
     if not (isinstance(last, Phase) and last.name == "hold" and "over" not in dict(last.arguments)):
         raise ScheduleError(
@@ -230,6 +236,23 @@ def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: float) -> 
             )
         phases.append(part)
     return phases
+
+
+def _scale(first: Phase, peak: Any, default: float) -> Phase:
+    """A warmup with another top."""
+    arguments: dict[str, Any] = dict(first.arguments)
+    is_in_lr = "to_lr" in arguments
+    if is_in_lr and peak not in (None, 1):
+        raise ScheduleError(
+            f"peak={peak!r} does not scale {first}, which climbs to a learning rate. Leave out one of them."
+        )
+    factor = default if peak is None else as_positive(peak, "peak")
+    if factor == 1 or is_in_lr:
+        return first
+    scaled = {
+        name: float(f"{factor * arguments[name]:.12g}") for name in ("start", "to") if arguments.get(name) is not None
+    }
+    return replace(first, arguments=(*{**arguments, "to": factor, **scaled}.items(),))
 
 
 def _fix_length(phase: Phase, horizon: Horizon) -> Phase:

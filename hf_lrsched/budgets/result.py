@@ -73,7 +73,7 @@ class Budgets:
     >>> print(budgets)
     3ep is the best of 2 budgets and gains 2 points over 1ep. With one seed, it is not known how much of this is chance: train with
     seeds=3. It is the longest: a longer one may gain more.
-    320 updates instead of 400 for separate runs: 0.8 of their cost; warmup(10) >> hold() at LR 0.0001
+    320 updates instead of 400 for separate runs: 0.8 of their cost; warmup(10) >> hold() with learning_rate 0.0001
       budget  updates  seconds  accuracy
          1ep      100      9.0    0.9000
          3ep      300     25.0    0.9200
@@ -207,7 +207,9 @@ class Budgets:
             rows.append(row[: len(rows[0])])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([self.recommendation, f"{cost}; {self.trunk} at LR {self.learning_rate:.3g}", *table])
+        return "\n".join(
+            [self.recommendation, f"{cost}; {self.trunk} with learning_rate {self.learning_rate:.3g}", *table]
+        )
 
     def plot(self) -> Any:
         """Draw the metric against the budget, with a dot for each seed, and the recommended budget.

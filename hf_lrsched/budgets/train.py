@@ -30,8 +30,6 @@ from .branch_points import BranchPoints
 from .plan import Budget, Plan, check_own_schedules, make_plan
 from .result import Branch, Budgets
 
-#: The LR that a trunk holds, as a factor of the peak LR of a decay.
-HELD_PEAK = 0.5
 #: Of the recorded settings, those in which the runs of one search may differ.
 _FREE = ("num_train_epochs", "max_steps", "run_name", "metric_for_best_model", "greater_is_better")
 
@@ -70,9 +68,10 @@ def train_budgets(
         cooldown (length, defaults to `20%`): The cooldown of each budget. A share is a share of the budget.
         shape (`str`, defaults to `one_minus_sqrt`): The shape of the cooldown: `one_minus_sqrt`, `linear` or `cosine`.
         peak (factor, *optional*): The LR that the trunk holds, as a factor of `learning_rate`. Defaults to 0.5: an LR that is
-            held for long must be lower than the peak of a decay. With `find_lr`, which searches the LR to hold, it defaults to 1.
+            held for long must be lower than the peak of a decay. With `find_lr`, which searches the LR to hold, and for a schedule
+            that holds its LR anyway, it is 1. A warmup with `to_lr` climbs to that.
         schedule ([`Schedule`] or `str`, *optional*): The trunk's schedule, such as `warmup(100) >> hold()`; shares are shares of
-            the smallest budget, and `peak` has no effect. Defaults to the warmup of the Trainer's schedule, or `warmup(10%)` where
+            the smallest budget. Instead of `peak`. Defaults to the warmup of the Trainer's schedule, or `warmup(10%)` where
             it has none.
         metric (`str`, *optional*): The metric that budgets are judged by. Defaults to `metric_for_best_model`, else the first
             metric of the evaluation whose direction is known by its name, else the loss.
@@ -88,8 +87,8 @@ def train_budgets(
         ScheduleError: Before the first update, for invalid budgets or settings, an unknown metric, or an output folder that holds a
             search with other settings. Later, if a run ends before its last update.
 
-    Source: Hägele et al., 2024, https://arxiv.org/abs/2405.18392: the cooldown of 20 % with `1 - sqrt`, and half of the LR, which
-    our own runs confirm (benchmarks/results/budgets.md).
+    Source: Hägele et al., 2024, https://arxiv.org/abs/2405.18392: the cooldown of 20 % with `1 - sqrt`, and half of the LR; our own
+    runs are in benchmarks/results/budgets.md.
 
     Example:
     ```python
@@ -101,8 +100,12 @@ def train_budgets(
     if type(seeds) is not int or seeds < 1:
         raise ScheduleError(f"seeds must be a whole number, 1 or more, got {brief(seeds)}.")
     horizon = read_horizon(trainer)
-    if peak is None:
-        peak = 1.0 if is_peak_searched(trainer) else HELD_PEAK
+    if is_peak_searched(trainer):
+        if peak is not None:
+            raise ScheduleError(
+                f"peak={brief(peak)} has no meaning with find_lr, which searches the LR to hold. Leave out one of them."
+            )
+        peak = 1.0 if schedule is None else None
     plan = make_plan(budgets, horizon, trainer.schedule, schedule, cooldown, shape, peak)
     with undisturbed(trainer) as restore:
         check_own_schedules(plan, horizon, make_trial(trainer).create_optimizer().param_groups)
@@ -273,7 +276,9 @@ def read_budgets(folder: Path, settings: dict[str, Any]) -> Budgets | None:
     for name in settings:
         if known.settings.get(name) != settings[name]:
             hint = (
-                " A warmup in % is a share of the smallest budget: write it in updates." if name == "schedule" else ""
+                " It follows from peak= and from the warmup, whose % are of the smallest budget: write it in updates."
+                if name == "schedule"
+                else ""
             )
             raise ScheduleError(
                 f"{folder} holds a search with {name}={known.settings.get(name)!r}, and this one has {settings[name]!r}. Choose another "

@@ -26,9 +26,6 @@ logger = logging.getLogger(__name__)
 #: The kinds of findings by level.
 LEVELS = {"default": DEFAULT_KINDS, "all": frozenset(ALL_KINDS)}
 
-#: So many losses are read from a GPU at once. A finding comes by so many updates later, and each copy costs the host time.
-_READ_TOGETHER = 8
-
 
 class LossMonitor(FailSafeCallback):
     """Watch the training and the validation loss of a run, and report when its schedule needs a change.
@@ -64,7 +61,7 @@ class LossMonitor(FailSafeCallback):
             )
         self.level = level
         self._metric = metric
-        self._losses = UpdateLosses(together=_READ_TOGETHER)
+        self._losses = UpdateLosses()
         self._diagnosis: Diagnosis | None = None
         self._is_training = self._has_warned_metric = False
 

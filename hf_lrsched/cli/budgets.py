@@ -20,20 +20,21 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add_recipe_arguments(parser)
     add = parser.add_argument
     add("--budgets", required=True, metavar="1ep,2ep,…", help="the lengths in rising order, in epochs or updates")
-    add("--cooldown", default="20%", metavar="LENGTH", help="the cooldown of each budget (default 20%% of it)")
+    add("--cooldown", metavar="LENGTH", help="the cooldown of each budget (default 20%% of it)")
     add(
         "--peak",
         type=float,
         metavar="FACTOR",
-        help="the LR that is held, as a factor of learning_rate (default 0.5; 1 with auto)",
+        help="the LR that is held, as a factor of learning_rate (default 0.5; 1 where the schedule holds)",
     )
-    add("--seeds", type=int, default=1, metavar="N", help="train each budget with N seeds (default 1)")
+    add("--seeds", type=int, metavar="N", help="train each budget with N seeds (default 1)")
     return parser
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the recipe in place of this process."""
-    settings = ["--budgets", arguments.budgets, "--budget_cooldown", arguments.cooldown]
-    if arguments.peak is not None:
-        settings += ["--budget_peak", str(arguments.peak)]
-    return exec_recipe(arguments, *settings, "--budget_seeds", str(arguments.seeds))
+    settings = ["--budgets", arguments.budgets]
+    for name in ("cooldown", "peak", "seeds"):  # what is not given is left to the recipe's YAML
+        if (value := getattr(arguments, name)) is not None:
+            settings += [f"--budget_{name}", str(value)]
+    return exec_recipe(arguments, *settings)

@@ -12,11 +12,10 @@ _MAX_WAITING = 64
 class DeviceQueue:
     """Hand over one number per update, from the device to the host, in order.
 
-    On a CUDA device numbers are copied to pinned memory beside the computation, and read once they have arrived: nothing waits
+    On a CUDA device each number is copied to pinned memory beside the computation, and read once it has arrived: nothing waits
     for the device. On other accelerators a number is read when the caller waits for the device anyway, or when 64 are waiting.
 
     Args:
-        together (`int`, defaults to 1): So many numbers are copied at once from a CUDA device: each copy costs the host time.
         delay (`int`, *optional*): Read each number exactly so many updates after its own, so that all processes read it at the
             same update; a number that has not arrived by then is waited for. Defaults to reading each as soon as it has arrived.
 
@@ -31,31 +30,21 @@ class DeviceQueue:
     ```
     """
 
-    def __init__(self, delay: int | None = None, together: int = 1):
-        self.delay, self.together = delay, together
-        # On a CUDA device, and not yet on their way.
-        self._unsent: list[tuple[int, torch.Tensor]] = []
-        self._waiting: deque[tuple[list[int], torch.Tensor, Any]] = deque()
+    def __init__(self, delay: int | None = None):
+        self.delay = delay
+        self._waiting: deque[tuple[int, torch.Tensor, Any]] = deque()
         # Pinned memory and CUDA events to use again: to make them takes longer than the copy.
         self._free: list[tuple[torch.Tensor, Any]] = []
 
     def put(self, update: int, value: torch.Tensor) -> None:
         """Add the number of an update, a tensor with one element; from a CUDA device its copy to the host begins."""
-        if value.device.type != "cuda":
-            self._waiting.append(([update], value, None))
-            return
-        self._unsent.append((update, value))
-        if len(self._unsent) == self.together:
-            self._send()
-
-    def _send(self) -> None:
-        """Begin to copy what is unsent to the host."""
-        updates, values = map(list, zip(*self._unsent, strict=True))
-        self._unsent = []
-        host, arrival = self._free.pop() if self._free else _make_slot(self.together)
-        host[: len(updates)].copy_(torch.stack(values) if len(values) > 1 else values[0].reshape(1), non_blocking=True)
-        arrival.record()
-        self._waiting.append((updates, host, arrival))
+        arrival = None
+        if value.device.type == "cuda":
+            host, arrival = self._free.pop() if self._free else _make_slot()
+            host.copy_(value, non_blocking=True)
+            arrival.record()
+            value = host
+        self._waiting.append((update, value, arrival))
 
     def get(self, wait: bool = False) -> list[tuple[int, float]]:
         """Return what can be read now, as `(update, number)`, each once.
@@ -63,30 +52,26 @@ class DeviceQueue:
         Args:
             wait (`bool`, defaults to `False`): Read everything, as where Trainer itself waits for the device.
         """
-        if wait and self._unsent:
-            self._send()
         arrived: list[tuple[int, float]] = []
         if not self._waiting:
             return arrived
-        latest = self._waiting[-1][0][-1]
+        latest = self._waiting[-1][0]
         while self._waiting:
-            updates, values, arrival = self._waiting[0]
-            if self.delay is not None and not wait and updates[-1] > latest - self.delay:
+            update, value, arrival = self._waiting[0]
+            if self.delay is not None and not wait and update > latest - self.delay:
                 break
-            has_arrived = values.device.type == "cpu" if arrival is None else arrival.query()
+            has_arrived = value.device.type == "cpu" if arrival is None else arrival.query()
             is_due = wait or self.delay is not None or len(self._waiting) > _MAX_WAITING
             if not has_arrived and not is_due:
                 break
             if not has_arrived and arrival is not None:
                 arrival.synchronize()
+            arrived.append((update, value.item()))
             self._waiting.popleft()
-            if arrival is None:
-                arrived.append((updates[0], values.item()))
-            else:
-                arrived += zip(updates, values.tolist(), strict=False)  # a slot may be longer than what it holds
-                self._free.append((values, arrival))
+            if arrival is not None:
+                self._free.append((value, arrival))
         return arrived
 
 
-def _make_slot(numbers: int) -> tuple[torch.Tensor, Any]:
-    return torch.empty(numbers, dtype=torch.float32, pin_memory=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
+def _make_slot() -> tuple[torch.Tensor, Any]:
+    return torch.empty((), dtype=torch.float32, pin_memory=True), torch.cuda.Event()  # type: ignore[no-untyped-call]

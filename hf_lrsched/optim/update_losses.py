@@ -11,6 +11,8 @@ from .device_queue import DeviceQueue
 
 # By so much, relative and absolute, the losses of one process may differ from a log record, which may be rounded.
 _TOLERANCE = 1e-3, 1e-4
+# So many micro-batches of an update, times those that are accumulated, mean that nobody ends the updates any more.
+_MAX_PENDING = 64
 # A record is the mean over several processes, of which one reads its own losses only.
 _PROCESSES_TOLERANCE = 0.5
 
@@ -29,9 +31,6 @@ class UpdateLosses:
     need not be the loss that is trained: `compute_loss` may add a term, or compute another loss (TRL's DPO, class weights,
     label smoothing). So each log record is compared with it, and when they differ only the records count.
 
-    Args:
-        together (`int`, defaults to 1): Read so many updates at once from a CUDA device, which costs the host less.
-
     Example:
     ```python
     >>> losses = UpdateLosses()
@@ -44,19 +43,19 @@ class UpdateLosses:
     ```
     """
 
-    def __init__(self, together: int = 1) -> None:
-        self.together = together
+    def __init__(self) -> None:
         self._handle: Any = None
         self._reset()
 
-    def __reduce__(self) -> tuple[type["UpdateLosses"], tuple[int]]:
+    def __reduce__(self) -> tuple[type["UpdateLosses"], tuple[()]]:
         """Copy and pickle as an empty one: the hook is copied with its model, numbers on their way from a device cannot be."""
-        return type(self), (self.together,)
+        return type(self), ()
 
     def _reset(self) -> None:
         # Of the micro-batches of the present update.
         self._losses: list[torch.Tensor] = []
-        self._queue = DeviceQueue(together=self.together)
+        self._queue = DeviceQueue()
+        self._most = _MAX_PENDING
         self._is_trained = False
         self._scales: tuple[float, ...] = ()
         self._scale = 0.0
@@ -77,6 +76,7 @@ class UpdateLosses:
         self.detach()
         self._reset()
         self._scales = 1.0, float(num_accumulated), float(num_processes), float(num_accumulated * num_processes)
+        self._most = _MAX_PENDING * num_accumulated
         self._tolerance = _TOLERANCE if num_processes == 1 else (_PROCESSES_TOLERANCE, 0.0)
         if isinstance(model, nn.Module):
             self._handle = model.register_forward_hook(self._after_forward)
@@ -96,14 +96,20 @@ class UpdateLosses:
         if isinstance(loss, torch.Tensor) and loss.requires_grad:
             # A hook that holds the loss itself would keep its graph, and with it all weights, for ever.
             value = loss.detach()
-            loss.register_hook(lambda _: self._losses.append(value))  # type: ignore[no-untyped-call]
+            loss.register_hook(lambda _: self._add(value))  # type: ignore[no-untyped-call]
 
     def add_trained(self, loss: torch.Tensor) -> None:
         """Add what Trainer's `training_step` returned; the model's own loss does not count any more."""
         if not self._is_trained:
             self.detach()
             self._is_trained, self._losses = True, []
-        self._losses.append(loss.detach())
+        self._add(loss.detach())
+
+    def _add(self, loss: torch.Tensor) -> None:
+        if len(self._losses) == self._most:  # an error ended the run, or turned the owner off
+            self.detach()
+            self._losses = []
+        self._losses.append(loss)
 
     def end_update(self, update: int) -> None:
         """Take the micro-batches since the last call as this update: their mean, of trained losses their sum."""

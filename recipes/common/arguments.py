@@ -86,7 +86,10 @@ class BudgetArguments:
     )
     budget_cooldown: str = field(default="20%", metadata={"help": "The cooldown of each budget (20%% of it)."})
     budget_peak: float | None = field(
-        default=None, metadata={"help": "The LR that is held, as a factor of learning_rate (0.5; 1 with auto)."}
+        default=None,
+        metadata={
+            "help": "The LR that is held, as a factor of learning_rate (0.5; 1 with auto, and where the schedule holds)."
+        },
     )
     budget_seeds: int = field(default=1, metadata={"help": "Seeds of each budget; the cost grows by this factor."})
 

@@ -29,18 +29,29 @@ def test_budgets_branch_off_before_their_cooldowns():
     ("own", "trunk"),
     [
         ("linear()", "warmup(5, to=0.5) >> hold()"),
-        ("warmup(20%, to=0.8, start=0.1) >> linear()", "warmup(10, to=0.4, start=0.1) >> hold()"),
+        ("warmup(20%, to=0.8, start=0.6) >> linear()", "warmup(10, to=0.4, start=0.3) >> hold()"),
+        ("warmup(20%, start=0.1) >> linear()", "warmup(10, to=0.5, start=0.05) >> hold()"),
         ("warmup(20%, to_lr=1e-4) >> linear()", "warmup(10, to_lr=0.0001) >> hold()"),
     ],
 )
 def test_the_trunk_holds_a_factor_of_the_peak(own, trunk):
-    found = plan(["0.5ep", "1ep"], parse(own), peak=0.5)
+    found = plan(["0.5ep", "1ep"], parse(own), peak=None)
     assert parse(found.trunk) == parse(trunk)
     assert parse(found.budgets[0].schedule) == parse(f"{trunk} >> one_minus_sqrt(over=10)")
 
 
-def test_a_schedule_that_is_given_is_held_as_it_is():
-    assert plan(["0.5ep", "1ep"], schedule="warmup(5) >> hold()", peak=0.5).trunk == "warmup(5) >> hold()"
+@pytest.mark.parametrize("own", ["warmup(5) >> hold()", "warmup(5) >> hold() >> cooldown(20%)"])
+def test_a_schedule_that_holds_its_lr_anyway_is_held_as_it_is(own):
+    assert plan(["0.5ep", "1ep"], parse(own), peak=None).trunk == "warmup(5) >> hold()"
+    assert plan(["0.5ep", "1ep"], schedule="warmup(5) >> hold()", peak=None).trunk == "warmup(5) >> hold()"
+    assert plan(["0.5ep", "1ep"], parse(own), peak=0.7).trunk == "warmup(5, to=0.7) >> hold()"
+
+
+def test_what_is_held_is_said_once():
+    with pytest.raises(ScheduleError, match="both say which LR is held"):
+        plan(["0.5ep"], schedule="warmup(5) >> hold()", peak=0.5)
+    with pytest.raises(ScheduleError, match="which climbs to a learning rate"):
+        plan(["0.5ep"], parse("warmup(5, to_lr=1e-4) >> linear()"), peak=0.5)
 
 
 @pytest.mark.parametrize("peak", [0, -1, "half", float("nan")])

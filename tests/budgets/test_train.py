@@ -226,7 +226,8 @@ def test_other_settings_in_the_same_folder_are_refused(make):
     with pytest.raises(ScheduleError, match="holds a search with cooldown='20%', and this one has '10%'"):
         train_budgets(make(), ["1ep"], cooldown="10%")
     with pytest.raises(
-        ScheduleError, match=r"with schedule='warmup\(4, .* A warmup in % is a share of the smallest budget"
+        ScheduleError,
+        match=r"with schedule='warmup\(4, .* It follows from peak= and from the warmup, whose % are of the smallest budget",
     ):
         train_budgets(make(), ["2ep"])
 

@@ -10,13 +10,13 @@ from hf_lrsched.cli.main import main
 def test_recipe_is_run_with_the_budgets(recipe, exec_recipe):
     config = "mine/configs/a.yaml"
     command = exec_recipe("budgets", config, "--budgets", "1ep,2ep", "--seeds", "3", "--set", "output_dir=out")
-    flags = ["--budgets", "1ep,2ep", "--budget_cooldown", "20%", "--budget_seeds", "3"]
+    flags = ["--budgets", "1ep,2ep", "--budget_seeds", "3"]
     assert command == [sys.executable, str(recipe), config, "--output_dir=out", *flags]
 
 
 def test_the_held_lr_is_passed_on(recipe, exec_recipe):
     command = exec_recipe("budgets", "mine/configs/a.yaml", "--budgets", "1ep,2ep", "--peak", "0.7")
-    assert command[-4:] == ["--budget_peak", "0.7", "--budget_seeds", "1"]
+    assert command[-4:] == ["--budgets", "1ep,2ep", "--budget_peak", "0.7"]
 
 
 def test_budgets_are_required(recipe, capsys):

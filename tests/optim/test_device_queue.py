@@ -2,7 +2,6 @@
 
 import torch
 
-from hf_lrsched.optim import device_queue
 from hf_lrsched.optim.device_queue import DeviceQueue
 
 
@@ -10,9 +9,6 @@ class Event:
     """Stands for a CUDA event: its number has arrived once `has_arrived` is set, or when someone waits for it."""
 
     def __init__(self):
-        self.has_arrived = False
-
-    def record(self):
         self.has_arrived = False
 
     def query(self):
@@ -24,7 +20,7 @@ class Event:
 
 def test_numbers_are_read_in_order_once_they_have_arrived():
     queue, event = DeviceQueue(), Event()
-    queue._waiting.append(([1], torch.tensor([0.5]), event))
+    queue._waiting.append((1, torch.tensor(0.5), event))
     queue.put(2, torch.tensor(0.25))
     assert queue.get() == []  # the first is still on its way
     assert not event.has_arrived
@@ -35,7 +31,7 @@ def test_numbers_are_read_in_order_once_they_have_arrived():
 
 def test_with_a_delay_all_processes_read_at_the_same_update():
     queue, event = DeviceQueue(delay=2), Event()
-    queue._waiting.append(([1], torch.tensor([0.5]), event))
+    queue._waiting.append((1, torch.tensor(0.5), event))
     queue.put(2, torch.tensor(0.25))
     assert queue.get() == []
     queue.put(3, torch.tensor(0.125))
@@ -66,39 +62,7 @@ def test_other_devices_are_read_only_where_the_caller_waits():
 def test_without_a_delay_nothing_waits():
     queue, event = DeviceQueue(), Event()
     for update in range(1, 60):
-        queue._waiting.append(([update], torch.tensor([0.5]), event))
+        queue._waiting.append((update, torch.tensor(0.5), event))
         assert queue.get() == []
     assert not event.has_arrived
     assert len(queue.get(wait=True)) == 59
-
-
-class OnGPU(torch.Tensor):
-    """Stands for a tensor on a CUDA device."""
-
-    device = torch.device("cuda")
-
-
-def test_numbers_of_a_gpu_are_copied_together(monkeypatch):
-    made = []
-
-    def make_slot(numbers):
-        made.append((torch.zeros(numbers), Event()))
-        return made[-1]
-
-    monkeypatch.setattr(device_queue, "_make_slot", make_slot)
-    queue = DeviceQueue(together=3)
-
-    def put(*updates):
-        for update in updates:
-            queue.put(update, torch.tensor(update / 4).as_subclass(OnGPU))
-
-    put(1, 2)
-    assert (queue.get(), made) == ([], [])
-    put(3, 4)
-    assert queue.get() == []  # on their way
-    made[0][1].has_arrived = True
-    assert queue.get() == [(1, 0.25), (2, 0.5), (3, 0.75)]
-    put(5)
-    assert queue.get(wait=True) == [(4, 1.0), (5, 1.25)]  # fewer than fit, in the first slot again
-    assert len(made) == 1
-    assert made[0][1].has_arrived

@@ -123,3 +123,12 @@ def test_no_graph_outlives_its_update(attach):
     losses.detach()
     gc.collect()
     assert gone() is None
+
+
+def test_a_hook_that_nobody_reads_removes_itself(attach):
+    """As after an error in mid-run, when the model goes on with another Trainer."""
+    model, losses = attach(2, 1)
+    for _ in range(129):
+        model(torch.tensor(0.5))["loss"].backward()
+    assert not model._forward_hooks
+    assert len(losses._losses) == 1
