@@ -1,7 +1,7 @@
 """Live searches: what each method finds on a task, what it costs, and the accuracy of the run with it.
 
     python benchmarks/find_lr/live.py --data DATA --model MODEL --settings sst2/minilm/adamw/1ep --output live.jsonl
-    python benchmarks/find_lr/live.py --table live.jsonl > benchmarks/results/find_lr_live.md
+    python benchmarks/find_lr/live.py --table benchmarks/find_lr/live.jsonl > benchmarks/results/find_lr_live.md
 
 Methods: `find_lr`; Trainer's default; the range test with the suggestions of Lightning and of fastai; and the optimizers
 Prodigy and D-Adaptation, which need no LR, where `pip install --target FOLDER prodigyopt dadaptation` made them known
@@ -19,7 +19,6 @@ import argparse
 import json
 import math
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,17 +198,45 @@ def measure(
 
 
 def print_table(path: Path) -> None:
+    """Print the accuracies by setting and method, with the best one of the grid."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    by: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        by[row["setting"], row["method"]].append(row)
+    grid_rows = [json.loads(line) for line in Path(__file__).with_name("grid.jsonl").read_text("utf-8").splitlines()]
+    methods = [
+        *("find_lr", DEFAULT, "range test, Lightning", "range test, fastai valley"),
+        *("Prodigy", "D-Adaptation"),
+    ]
+    known = {(row["setting"], row["method"]): row for row in rows}
+    devices = sorted({"CPU" if row["device"] == "cpu" else "H100" for row in rows})
     print("# Live searches\n")
-    print("Made by `python benchmarks/find_lr/live.py`. Cost: updates of the search, in full runs.\n")
-    print("| setting | method | LR | accuracy | loss | cost | seeds |\n|---|---|---|---|---|---|---|")
-    for (setting, method), several in by.items():
-        lrs = ", ".join(f"{row['lr']:.2g}" for row in several)
-        means = [np.mean([row.get(key, math.nan) for row in several]) for key in ("accuracy", "loss", "cost")]
-        print(f"| {setting} | {method} | {lrs} | {means[0]:.3f} | {means[1]:.3f} | {means[2]:.2f} | {len(several)} |")
+    print(
+        f"Made by `python benchmarks/find_lr/live.py`, on: {', '.join(devices)}. One seed, so a point or two is noise.\n"
+    )
+    print(
+        "Accuracy in points of the whole run with what each method suggests; in brackets the LR, and what the search cost in"
+    )
+    print(
+        "full runs. The last column has the best of the grid's eight LRs. A range test takes 100 updates, however short the run."
+    )
+    print("Prodigy and D-Adaptation run at LR 1 with their defaults and the same schedule.\n")
+    print(f"| task / model / optimizer / epochs | {' | '.join(methods)} | best of the grid |")
+    print(f"|---{'|---:' * (len(methods) + 1)}|")
+    for setting in dict.fromkeys(str(each) for each in SETTINGS if any(row["setting"] == str(each) for row in rows)):
+        cells = []
+        for method in methods:
+            row = known.get((setting, method))
+            if row is None:
+                cells.append("not run")
+            elif "accuracy" not in row:
+                cells.append("no suggestion")
+            elif row["cost"] or method == DEFAULT:
+                cost = f", {row['cost']:.2f}" if row["cost"] else ""
+                cells.append(f"{100 * row['accuracy']:.1f} ({row['lr']:.2g}{cost})")
+            else:
+                cells.append(f"{100 * row['accuracy']:.1f}")
+        full = [row for row in grid_rows if (row["setting"], row["share"]) == (setting, 1.0)]
+        best = max(full, key=lambda row: row["accuracy"], default=None)
+        cells.append("–" if best is None else f"{100 * best['accuracy']:.1f} ({best['lr']:.2g})")
+        print(f"| {setting} | {' | '.join(cells)} |")
 
 
 def main() -> None:

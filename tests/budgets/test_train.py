@@ -365,3 +365,12 @@ def test_no_evaluation_set(make):
     trainer.eval_dataset = None
     with pytest.raises(ScheduleError, match="there is no eval_dataset"):
         train_budgets(trainer, ["1ep"])
+
+
+def test_a_held_lr_that_is_searched_has_no_factor(make):
+    class Found(ScheduledTrainer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs, find_lr=True)
+
+    with pytest.raises(ScheduleError, match="has no meaning with find_lr, which searches the LR to hold"):
+        train_budgets(make(cls=Found), ["1ep"], peak=0.7)
