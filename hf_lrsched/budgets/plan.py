@@ -12,6 +12,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from ..schedules import Horizon, Length, Phase, Schedule, ScheduleError, as_length, parse, warmup
 from ..schedules.arguments import as_positive
 from ..schedules.errors import brief, nearest
@@ -113,7 +115,7 @@ def make_plan(
         cooldown (length, defaults to `20%`): The cooldown of each budget. A share is a share of the budget.
         shape (`str`, defaults to `one_minus_sqrt`): The shape of the cooldown: `one_minus_sqrt`, `linear` or `cosine`.
         peak (factor, defaults to 1): How high the Trainer's own warmup climbs, as a factor of its own top. `None` stands for 1
-            where the schedule already holds its LR after it, else for 0.5.
+            where the schedule holds its peak for half of the run or more, else for 0.5.
 
     Raises:
         ScheduleError: A budget or the schedule is invalid.
@@ -124,7 +126,7 @@ def make_plan(
         )
     lengths = _read_lengths(budgets, horizon)
     smallest = replace(horizon, num_updates=next(iter(lengths.values())))
-    climb = [_fix_length(part, smallest) for part in _find_climb(own, schedule, peak)]
+    climb = [_fix_length(part, smallest) for part in _find_climb(own, schedule, peak, horizon)]
     held = sum(math.ceil(part.length(smallest) or 0) for part in climb)
     cooling = as_length(cooldown, "cooldown")
     trunk = " >> ".join([*map(str, climb), "hold()"])
@@ -208,14 +210,12 @@ def _read_lengths(budgets: Iterable[Any] | str, horizon: Horizon) -> dict[str, i
     return dict(found)
 
 
-def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: Any) -> Sequence[Phase]:
+def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: Any, horizon: Horizon) -> Sequence[Phase]:
     """The phases of the trunk before it holds."""
     if schedule is None:
-        factors = [get_parts(factor, Phases) for factor in get_parts(own, Product)]
-        firsts = (parts[0] for parts in factors)
+        firsts = (get_parts(factor, Phases)[0] for factor in get_parts(own, Product))
         first = next((each for each in firsts if isinstance(each, Phase) and each.name == "warmup"), DEFAULT_WARMUP)
-        is_held = any(isinstance(part, Phase) and part.name == "hold" for parts in factors for part in parts)
-        return [_scale(first, peak, 1.0 if is_held else HELD_PEAK)]
+        return [_scale(first, peak, 1.0 if peak is None and _holds_its_peak(own, horizon) else HELD_PEAK)]
     if peak not in (None, 1):
         raise ScheduleError(
             f"peak={peak!r} and schedule={str(schedule)!r} both say which LR is held. Give one of them: "
@@ -236,6 +236,15 @@ def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: Any) -> Se
             )
         phases.append(part)
     return phases
+
+
+def _holds_its_peak(own: Schedule, horizon: Horizon) -> bool:
+    """Whether a run has its highest LR for half of its updates or more: a constant LR, or one that decays at the end."""
+    try:
+        factors = own.resolve(horizon)(np.arange(horizon.num_updates))
+    except ScheduleError:  # the schedule does not fit into the run that the Trainer itself would make
+        return False
+    return bool(np.mean(factors >= 0.999 * factors.max()) >= 0.5)
 
 
 def _scale(first: Phase, peak: Any, default: float) -> Phase:

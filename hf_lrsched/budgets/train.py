@@ -22,7 +22,7 @@ from ..schedules.errors import brief, nearest
 from ..schedules.metric_names import Direction, get_metric_direction, is_metric, resolve_direction
 from ..schedules.numbers import is_finite_number
 from ..search.snapshot import undisturbed
-from ..search.trial import make_trial, read_horizon, refuse_single_run
+from ..search.trial import make_optimizer, make_trial, read_horizon, refuse_single_run
 from ..trainer import ScheduleMixin
 from ..trainer.separate_run import find_peak, is_peak_searched, make_run, save_nothing, separate_wandb_run
 from ..trajectory.clocks import Time, Tokens
@@ -69,7 +69,7 @@ def train_budgets(
         shape (`str`, defaults to `one_minus_sqrt`): The shape of the cooldown: `one_minus_sqrt`, `linear` or `cosine`.
         peak (factor, *optional*): The LR that the trunk holds, as a factor of `learning_rate`. Defaults to 0.5: an LR that is
             held for long must be lower than the peak of a decay. With `find_lr`, which searches the LR to hold, and for a schedule
-            that holds its LR anyway, it is 1. A warmup with `to_lr` climbs to that.
+            that is at its peak for half of the run or more, it is 1. A warmup with `to_lr` climbs to that.
         schedule ([`Schedule`] or `str`, *optional*): The trunk's schedule, such as `warmup(100) >> hold()`; shares are shares of
             the smallest budget. Instead of `peak`. Defaults to the warmup of the Trainer's schedule, or `warmup(10%)` where
             it has none.
@@ -108,7 +108,7 @@ def train_budgets(
         peak = 1.0 if schedule is None else None
     plan = make_plan(budgets, horizon, trainer.schedule, schedule, cooldown, shape, peak)
     with undisturbed(trainer) as restore:
-        check_own_schedules(plan, horizon, make_trial(trainer).create_optimizer().param_groups)
+        check_own_schedules(plan, horizon, make_optimizer(make_trial(trainer)).param_groups)
         search = _Search(trainer, plan, metric, _identify(trainer, plan, cooldown, shape), restore)
         return search.run(seeds, on_branch)
 
@@ -195,7 +195,7 @@ class _Search:
         run.save_model()
         run.save_state()
         if self._is_main:
-            run.create_model_card()
+            _write_card(run)
         branch = on_main_process(
             lambda: Branch(
                 budget.name, budget.updates, budget.cooldown, metrics, timer.seconds, str(folder.resolve()), seed
@@ -350,6 +350,13 @@ def _evaluate(run: Any, metric: str) -> dict[str, float]:
     """The metrics after the last update, which the run may have evaluated itself."""
     last: dict[str, Any] = next((row for row in reversed(run.state.log_history) if metric in row), {})
     return _get_metrics(last if last.get("step") == run.state.global_step else run.evaluate())
+
+
+def _write_card(run: Any) -> None:
+    try:
+        run.create_model_card()
+    except Exception as error:  # such as that of a model without a config, for which Trainer writes none
+        print_text(f"no model card in {run.args.output_dir}: {type(error).__name__}: {error}")
 
 
 def _get_metrics(record: dict[str, Any]) -> dict[str, float]:

@@ -108,7 +108,7 @@ def make_probe(trainer: Any, run: Run, lr: float, updates: int, train_dataset: A
     trial.args.max_steps, trial.args.learning_rate = updates, lr
 
     def create_optimizer(*args: Any, **kwargs: Any) -> Any:
-        optimizer = cls.create_optimizer(trial, *args, **kwargs)
+        optimizer = cls.create_optimizer(trial, *args, **kwargs) or trial.optimizer
         scale_fixed_peaks(optimizer.param_groups, run.peaks, lr / run.reference)
         return optimizer
 
@@ -152,17 +152,22 @@ def count_updates(trainer: Any) -> int:
 def describe_run(trainer: Any) -> tuple[Run, Any]:
     """Return the run that a Trainer is about to begin, and an optimizer like the one that it will use."""
     total, trial = count_updates(trainer), make_trial(trainer)
-    optimizer = trial.create_optimizer()
+    optimizer = make_optimizer(trial)
     peaks = tuple(map(_peak, optimizer.param_groups))
     reference = float(trainer.args.learning_rate) if trainer.optimizer is None else peaks[find_main_group(optimizer)]
     return Run(total, reference, peaks), optimizer
+
+
+def make_optimizer(trial: Any) -> Any:
+    """Let a copy of a Trainer make its optimizer. Trainer itself ignores what `create_optimizer` returns, so an own one may return nothing."""
+    return trial.create_optimizer() or trial.optimizer
 
 
 def get_peaks(trainer: Any, lr: float) -> list[float]:
     """Return the peak LR of each group of the optimizer that a Trainer would make with a learning rate."""
     trial = make_trial(trainer)
     trial.args.learning_rate = lr
-    return [*map(_peak, trial.create_optimizer().param_groups)]
+    return [*map(_peak, make_optimizer(trial).param_groups)]
 
 
 def scale_fixed_peaks(groups: Sequence[dict[str, Any]], before: Sequence[float], factor: float) -> None:

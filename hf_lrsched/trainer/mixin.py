@@ -195,7 +195,8 @@ class ScheduleMixin(_Trainer):
 
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         is_new = self.optimizer is None
-        optimizer: Any = super().create_optimizer(*args, **kwargs)
+        # Trainer ignores what it returns, so an own one may return nothing.
+        optimizer: Any = super().create_optimizer(*args, **kwargs) or self.optimizer
         if not is_new and self._optimizer_lr not in (None, self.args.learning_rate) and self.groups is None:
             renew_peaks(optimizer.param_groups, self._optimizer_lr, self.args.learning_rate)
         self._optimizer_lr = self.args.learning_rate if is_new or self._optimizer_lr is not None else None

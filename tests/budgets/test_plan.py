@@ -47,6 +47,13 @@ def test_a_schedule_that_holds_its_lr_anyway_is_held_as_it_is(own):
     assert plan(["0.5ep", "1ep"], parse(own), peak=0.7).trunk == "warmup(5, to=0.7) >> hold()"
 
 
+@pytest.mark.parametrize(
+    "own", ["warmup(5) >> hold(5%) >> linear()", "warmup(5) >> linear(over=80%) >> hold()", "warmup(5) >> cosine()"]
+)
+def test_a_short_hold_or_one_after_the_decay_is_no_held_lr(own):
+    assert plan(["0.5ep", "1ep"], parse(own), peak=None).trunk == "warmup(5, to=0.5) >> hold()"
+
+
 def test_what_is_held_is_said_once():
     with pytest.raises(ScheduleError, match="both say which LR is held"):
         plan(["0.5ep"], schedule="warmup(5) >> hold()", peak=0.5)

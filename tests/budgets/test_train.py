@@ -374,3 +374,19 @@ def test_a_held_lr_that_is_searched_has_no_factor(make):
 
     with pytest.raises(ScheduleError, match="has no meaning with find_lr, which searches the LR to hold"):
         train_budgets(make(cls=Found), ["1ep"], peak=0.7)
+
+
+def test_a_model_without_a_config_and_an_optimizer_that_is_not_returned(make, capsys):
+    class Own(ScheduledTrainer):
+        def create_optimizer(self, *args):
+            if self.optimizer is None:
+                self.optimizer = torch.optim.SGD(self.model.parameters(), lr=self.args.learning_rate)
+
+    def make_bare():
+        trainer = make(cls=Own)
+        del trainer.model.config
+        return trainer
+
+    found = train_budgets(make_bare(), ["1ep", "2ep"])
+    assert [branch.budget for branch in found.branches] == ["1ep", "2ep"]
+    assert "no model card in " in capsys.readouterr().out
