@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from .format import error, format_lr, format_updates, warning
 _MAX_WARMUP = 0.5
 #: A peak of which less than this share is reached is unintended.
 _MIN_PEAK = 0.9
+#: A warmup's `to=` from this factor on is meant so; one below the second is probably an LR.
+_MIN_FACTOR, _MAX_LR = 0.2, 0.01
 #: A share of the run that makes no difference.
 _TOLERANCE = 0.01
 #: A run that stops this far above the end of its curve has not been annealed.
@@ -54,20 +57,24 @@ def long_warmup(facts: Facts) -> Iterator[Finding]:
 def peak_not_reached(facts: Facts) -> Iterator[Finding]:
     """A peak LR that no update has: the schedule stays below it, or the run ended before.
 
-    A warmup that says where it ends, as that of a budget search, is meant to.
+    A warmup that says where it ends, by an LR or by a plausible factor as that of a budget search, is meant to.
     """
     curve = facts.curve
     if curve is None or curve.has_no_peak:
         return
     done = _count_cut_off(facts, curve)
     if curve.peak_factor < _MIN_PEAK:
-        if facts.schedule is not None and _names_its_peak(parse(facts.schedule)):
+        given = _get_warmup_arguments(parse(facts.schedule)) if facts.schedule is not None else {}
+        if given.get("to_lr") is not None or given.get("to", 0.0) >= _MIN_FACTOR:
             return
+        is_lr = 0 < given.get("to", 1.0) < _MAX_LR
         yield warning(
             "the peak LR is never reached",
             f"The highest LR of the run is {format_lr(curve.peak_factor, facts)}, at "
             f"{format_updates(curve.peak_update + 1, curve)}",
-            "Let each factor of the schedule reach 1, or set learning_rate to the intended peak",
+            f"A warmup's to= is a share of learning_rate: did you mean to_lr={given['to']:g}?"
+            if is_lr
+            else "Let each factor of the schedule reach 1, or set learning_rate to the intended peak",
         )
     elif done is not None and done <= curve.peak_update:
         yield warning(
@@ -77,13 +84,11 @@ def peak_not_reached(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def _names_its_peak(schedule: Schedule) -> bool:
-    """Return whether a warmup has a `to=` or `to_lr=`."""
+def _get_warmup_arguments(schedule: Schedule) -> dict[str, Any]:
+    """Return the arguments of a schedule's last warmup."""
     phases = [phase for factor in get_parts(schedule, Product) for phase in get_parts(factor, Sequence)]
-    return any(
-        isinstance(phase, Phase) and phase.name == "warmup" and not {"to", "to_lr"}.isdisjoint(dict(phase.arguments))
-        for phase in phases
-    )
+    warmups = [phase for phase in phases if isinstance(phase, Phase) and phase.name == "warmup"]
+    return dict(warmups[-1].arguments) if warmups else {}
 
 
 def ends_mid_schedule(facts: Facts) -> Iterator[Finding]:

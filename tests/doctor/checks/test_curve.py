@@ -20,6 +20,8 @@ BROKEN = {
     "peak_not_reached": [
         Config(345, schedule="linear() * warmup(50%)"),
         Config(345, schedule="piecewise(points=[[0, 0.2], [100%, 0]])"),
+        Config(345, schedule="warmup(10%, to=5e-5) >> linear()", learning_rate=5e-5),  # an LR written as a factor
+        Config(345, schedule="warmup(10%, to=0.1) >> linear()"),
         early_stop_at(40, 200, warmup_steps=50),
         early_stop_at(10, 100, warmup_steps=10),
     ],
@@ -53,6 +55,8 @@ SOUND = {
         Config(345, schedule="(warmup(10%) >> linear()) * linear(to=50%)"),
         Config(345, schedule="warmup(10%, start=0.1) >> hold()"),
         Config(345, schedule="warmup(10%, to=0.5) >> hold() >> one_minus_sqrt(over=20%)"),
+        Config(345, schedule="warmup(10%, to=0.2) >> linear()"),
+        Config(345, schedule="warmup(10%, to_lr=1e-6) >> linear()", learning_rate=5e-5),
         early_stop_at(60, 200, warmup_steps=50, lr_scheduler_type="constant_with_warmup"),
     ],
     "ends_mid_schedule": [
@@ -69,6 +73,13 @@ SOUND = {
         Config(345, schedule="warmup(10%) >> step(every=1ep, factor=0.5)", num_train_epochs=3),
     ],
 }
+
+
+@pytest.mark.parametrize(("to", "is_lr"), [("5e-5", True), ("0.1", False)])
+def test_an_lr_that_was_written_as_a_factor_is_named(tmp_path, to, is_lr):
+    case = Config(345, schedule=f"warmup(10%, to={to}) >> linear()", learning_rate=5e-5)
+    (finding,) = (each for each in hf_lrsched.diagnose(case.write(tmp_path), case.updates) if each.is_wrong)
+    assert ("did you mean to_lr=5e-05?" in str(finding)) == is_lr
 
 
 @pytest.mark.parametrize("total", [5, 40])
