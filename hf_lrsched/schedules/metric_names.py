@@ -9,8 +9,12 @@ Direction: TypeAlias = Literal["min", "max"]
 # others: `brier_score`, `accuracy_drop`. These are texts, not compiled patterns, so that an import stays fast; `re` keeps the
 # compiled ones.
 _LOWER_IS_BETTER = (
-    r"\b(\w*loss|perplexity|ppl|nll|cross ?entropy|err|errors?|[wcmt]er|eer|fpr|fnr|r?msl?e|s?ma[ps]e|mae|kl|"
-    r"divergence|ece|brier|distance|fid|lpips|bp[bc]|hallucination|toxicity|drop|gap|regret|degradation)\b"
+    r"\b(\w*loss|perplexity|ppl|nll|cross ?entropy|err|[wcmt]er|eer|fpr|fnr|r?msl?e|s?ma[ps]e|mae|kl|"
+    r"divergence|ece|brier|distance|fid|lpips|bp[bc])\b"
+    r"|\b(drop|gap)$"  # DROP is a data set: `drop_f1`
+    # What a model may have or find in others: `toxicity_rate` should fall, `toxicity_macro_f1` should rise.
+    r"|\b(errors?|hallucinations?|toxicity|regret|degradation)\b"
+    r"(?! (?!at )(\w+ )?(acc|accuracy|f|precision|recall|ap|auc|auroc|auprc|mcc|exact|em)\d*\b)"
 )
 _HIGHER_IS_BETTER = (
     r"\b(acc|accuracy|accuracies|f|fbeta|fscore|precision|recall|sensitivity|specificity|tpr|tnr|ppv|npv|ap|map|mrr|ndcg|"
@@ -19,7 +23,12 @@ _HIGHER_IS_BETTER = (
     r"(win|pass) rate|similarity|purity|r2|pass@)\d*\b"  # the number of `rouge1`, `map50`, `pass@1`
 )
 # Words that make of a metric something else, of which neither direction is better.
-_NEITHER = r"\b(std|var|variance|rejected|chosen|count|num|threshold)\b"
+_NEITHER = (
+    r"\b(std|var|variance|rejected|chosen|count|num|threshold)\b"
+    r"|\bgap\b.*\b(reward|margin|logp)s?\b|\b(reward|margin|logp)s?\b.*\bgap\b"  # of what is chosen over what is rejected
+)
+# The rate at which a metric is taken: `tpr_at_1_fpr`.
+_AT_A_RATE = r"( at |@)[\d ]*(fpr|fnr)\b.*"
 
 _SCORE = re.compile(r"(?<![a-z0-9])scores?(?![a-z0-9])", re.IGNORECASE)
 
@@ -47,7 +56,7 @@ def get_metric_direction(metric: str) -> Direction | None:
 
     ```
     """
-    words = re.sub(r"[^a-z0-9@]+", " ", metric.lower())
+    words = re.sub(_AT_A_RATE, "", re.sub(r"[^a-z0-9@]+", " ", metric.lower()))
     if not is_metric(metric) or re.search(_NEITHER, words):
         return None
     if re.search(_LOWER_IS_BETTER, words):
