@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import signal
 
 import pytest
 import torch
@@ -11,6 +12,10 @@ from transformers import PretrainedConfig, Trainer, TrainerCallback, TrainingArg
 from hf_lrsched import ScheduledTrainer
 
 PEAK = 1e-3
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell ignores Ctrl-C for what it starts in the background, and the processes of the tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Net(nn.Module):
