@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 from ..schedules import ScheduleError
 
@@ -44,15 +46,28 @@ def build_recipe_command(arguments: argparse.Namespace) -> list[str]:
 
 
 def exec_recipe(arguments: argparse.Namespace, *flags: str) -> int:
-    """Run the recipe in place of this process, so that every signal to this process reaches the recipe.
+    """Run the recipe in place of this process, so that every signal to this process reaches the recipe."""
+    return replace_process([*build_recipe_command(arguments), *flags])
 
-    Windows can't replace a process. There the recipe runs in a process of its own, and its exit status is returned.
+
+def replace_process(command: list[str]) -> int:
+    """Turn this process into another command.
+
+    Windows can't replace a process. There the command runs in a process of its own, and its exit status is returned. Ctrl-C
+    reaches both from the console, and only the command ends by it, once it has saved what it has.
     """
-    command = [*build_recipe_command(arguments), *flags]
-    if os.name != "posix":
-        return subprocess.run(command, check=False).returncode
     sys.stdout.flush()
-    os.execv(command[0], command)
+    if os.name == "posix":
+        os.execv(command[0], command)
+    earlier = signal.signal(signal.SIGINT, _leave_to_the_command)  # unlike SIG_IGN, no process inherits it
+    try:
+        return subprocess.run(command, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def _leave_to_the_command(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the command has the signal, too."""
 
 
 def find_recipe(config: Path) -> Path:
