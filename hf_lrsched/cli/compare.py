@@ -223,9 +223,14 @@ def _to_text(name: str, value: Any, path: Path) -> str:
         )
     if value is False and name.endswith("_strategy"):
         return "no"  # YAML reads a bare `no` as false
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    try:
+        if isinstance(value, list):
+            return ",".join(map(str, value))
+        return json.dumps(value) if isinstance(value, dict) else str(value)
+    except (TypeError, ValueError):  # YAML also has dates, sets, bytes, loops and very long numbers
+        raise ScheduleError(
+            f"{path}: {name} of set has a value that no flag can have, got {brief(value)}. Put a date in quotes."
+        ) from None
 
 
 def _get_list(given: argparse.Namespace, name: str, config: dict[str, Any]) -> list[Any]:

@@ -96,6 +96,15 @@ def test_short_heartbeat_draws_a_warning(run, capsys):
             "set: {max_steps: null}",
             "max_steps of set must have a value, got null. Leave it out for the recipe's own value.",
         ),
+        (
+            "set: {lr_scheduler_kwargs: {d: 2024-01-01}}",
+            "lr_scheduler_kwargs of set has a value that no flag can have, got {'d': datetime.date(2024, 1, 1)}. Put a date "
+            "in quotes.",
+        ),
+        (
+            "set: {optim_args: &a {b: *a}}",
+            "optim_args of set has a value that no flag can have, got {'b': {...}}. Put a date in quotes.",
+        ),
     ],
 )
 def test_invalid_setting_in_the_file(run, tmp_path, capsys, line, message):
