@@ -124,6 +124,7 @@ def make_plan(
         raise ScheduleError(
             f"shape must be one of {', '.join(BY_NAME)}, got {brief(shape)}.{nearest(str(shape), BY_NAME)}"
         )
+    peak = None if peak is None else as_positive(peak, "peak")
     lengths = _read_lengths(budgets, horizon)
     smallest = replace(horizon, num_updates=next(iter(lengths.values())))
     climb = [_fix_length(part, smallest) for part in _find_climb(own, schedule, peak, horizon)]
@@ -210,7 +211,9 @@ def _read_lengths(budgets: Iterable[Any] | str, horizon: Horizon) -> dict[str, i
     return dict(found)
 
 
-def _find_climb(own: Schedule, schedule: Schedule | str | None, peak: Any, horizon: Horizon) -> Sequence[Phase]:
+def _find_climb(
+    own: Schedule, schedule: Schedule | str | None, peak: float | None, horizon: Horizon
+) -> Sequence[Phase]:
     """The phases of the trunk before it holds."""
     if schedule is None:
         firsts = (get_parts(factor, Phases)[0] for factor in get_parts(own, Product))
@@ -247,7 +250,7 @@ def _holds_its_peak(own: Schedule, horizon: Horizon) -> bool:
     return bool(np.mean(factors >= 0.999 * factors.max()) >= 0.5)
 
 
-def _scale(first: Phase, peak: Any, default: float) -> Phase:
+def _scale(first: Phase, peak: float | None, default: float) -> Phase:
     """A warmup with another top."""
     arguments: dict[str, Any] = dict(first.arguments)
     is_in_lr = "to_lr" in arguments
@@ -255,7 +258,7 @@ def _scale(first: Phase, peak: Any, default: float) -> Phase:
         raise ScheduleError(
             f"peak={peak!r} does not scale {first}, which climbs to a learning rate. Leave out one of them."
         )
-    factor = default if peak is None else as_positive(peak, "peak")
+    factor = default if peak is None else peak
     if factor == 1 or is_in_lr:
         return first
     scaled = {

@@ -40,7 +40,7 @@ def train_budgets(
     *,
     cooldown: Any = "20%",
     shape: str = "one_minus_sqrt",
-    peak: float | None = None,
+    peak: float | str | None = None,
     schedule: Schedule | str | None = None,
     metric: str | None = None,
     seeds: int = 1,
@@ -67,9 +67,9 @@ def train_budgets(
         budgets (`Iterable` or `str`): The lengths in rising order: `["1ep", "2ep", "4ep"]`, or updates.
         cooldown (length, defaults to `20%`): The cooldown of each budget. A share is a share of the budget.
         shape (`str`, defaults to `one_minus_sqrt`): The shape of the cooldown: `one_minus_sqrt`, `linear` or `cosine`.
-        peak (factor, *optional*): The LR that the trunk holds, as a factor of `learning_rate`. Defaults to 0.5: an LR that is
-            held for long must be lower than the peak of a decay. With `find_lr`, which searches the LR to hold, and for a schedule
-            that is at its peak for half of the run or more, it is 1. A warmup with `to_lr` climbs to that.
+        peak (factor, *optional*): The LR that the trunk holds, as a factor of `learning_rate`: `0.7` or `"70%"`. Defaults to 0.5:
+            an LR that is held for long must be lower than the peak of a decay. With `find_lr`, which searches the LR to hold, and
+            for a schedule that is at its peak for half of the run or more, it is 1. A warmup with `to_lr` climbs to that.
         schedule ([`Schedule`] or `str`, *optional*): The trunk's schedule, such as `warmup(100) >> hold()`; shares are shares of
             the smallest budget. Instead of `peak`. Defaults to the warmup of the Trainer's schedule, or `warmup(10%)` where
             it has none.

@@ -23,9 +23,8 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add("--cooldown", metavar="LENGTH", help="the cooldown of each budget (default 20%% of it)")
     add(
         "--peak",
-        type=float,
         metavar="FACTOR",
-        help="the LR that is held, as a factor of learning_rate (default 0.5; 1 where the schedule holds)",
+        help="the LR that is held, as a factor of learning_rate: 0.7 or 70%% (default 0.5; 1 where the schedule holds)",
     )
     add("--seeds", type=int, metavar="N", help="train each budget with N seeds (default 1)")
     return parser

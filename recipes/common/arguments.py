@@ -85,10 +85,11 @@ class BudgetArguments:
         metadata={"help": "Train with each of these lengths, in rising order, e.g. 1ep,2ep,4ep: see train_budgets."},
     )
     budget_cooldown: str = field(default="20%", metadata={"help": "The cooldown of each budget (20%% of it)."})
-    budget_peak: float | None = field(
+    budget_peak: str | None = field(
         default=None,
         metadata={
-            "help": "The LR that is held, as a factor of learning_rate (0.5; 1 with auto, and where the schedule holds)."
+            "help": "The LR that is held, as a factor of learning_rate: 0.7 or 70%% (0.5; 1 with auto, and where the "
+            "schedule holds)."
         },
     )
     budget_seeds: int = field(default=1, metadata={"help": "Seeds of each budget; the cost grows by this factor."})

@@ -44,7 +44,8 @@ def test_the_trunk_holds_a_factor_of_the_peak(own, trunk):
 def test_a_schedule_that_holds_its_lr_anyway_is_held_as_it_is(own):
     assert plan(["0.5ep", "1ep"], parse(own), peak=None).trunk == "warmup(5) >> hold()"
     assert plan(["0.5ep", "1ep"], schedule="warmup(5) >> hold()", peak=None).trunk == "warmup(5) >> hold()"
-    assert plan(["0.5ep", "1ep"], parse(own), peak=0.7).trunk == "warmup(5, to=0.7) >> hold()"
+    for peak in (0.7, "0.7", "70%"):
+        assert plan(["0.5ep", "1ep"], parse(own), peak=peak).trunk == "warmup(5, to=0.7) >> hold()"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,13 @@ def test_a_schedule_that_holds_its_lr_anyway_is_held_as_it_is(own):
 )
 def test_a_short_hold_or_one_after_the_decay_is_no_held_lr(own):
     assert plan(["0.5ep", "1ep"], parse(own), peak=None).trunk == "warmup(5, to=0.5) >> hold()"
+
+
+@pytest.mark.parametrize("peak", [1, "1", "100%"])
+def test_a_factor_of_1_scales_nothing(peak):
+    assert plan(["0.5ep"], schedule="warmup(5) >> hold()", peak=peak).trunk == "warmup(5) >> hold()"
+    own = parse("warmup(5, to_lr=1e-4) >> linear()")
+    assert parse(plan(["0.5ep"], own, peak=peak).trunk) == parse("warmup(5, to_lr=1e-4) >> hold()")
 
 
 def test_what_is_held_is_said_once():

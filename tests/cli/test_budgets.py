@@ -14,9 +14,10 @@ def test_recipe_is_run_with_the_budgets(recipe, exec_recipe):
     assert command == [sys.executable, str(recipe), config, "--output_dir=out", *flags]
 
 
-def test_the_held_lr_is_passed_on(recipe, exec_recipe):
-    command = exec_recipe("budgets", "mine/configs/a.yaml", "--budgets", "1ep,2ep", "--peak", "0.7")
-    assert command[-4:] == ["--budgets", "1ep,2ep", "--budget_peak", "0.7"]
+@pytest.mark.parametrize("peak", ["0.7", "70%"])
+def test_the_held_lr_is_passed_on(recipe, exec_recipe, peak):
+    command = exec_recipe("budgets", "mine/configs/a.yaml", "--budgets", "1ep,2ep", "--peak", peak)
+    assert command[-4:] == ["--budgets", "1ep,2ep", "--budget_peak", peak]
 
 
 def test_budgets_are_required(recipe, capsys):

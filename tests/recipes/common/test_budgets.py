@@ -20,7 +20,8 @@ def _no_plots(monkeypatch):
 
 
 def test_each_budget_has_the_files_of_a_run(recipe, flags, capfd):
-    settings = {**flags, "budgets": "1ep,2ep", "budget_cooldown": "50%", "schedule": "warmup(1) >> linear()"}
+    held = {"schedule": "warmup(1) >> linear()", "budget_peak": "50%"}
+    settings = {**flags, **held, "budgets": "1ep,2ep", "budget_cooldown": "50%"}
     assert recipe(settings) == 0
     folder = Path(flags["output_dir"])
     shown = capfd.readouterr().out
@@ -49,6 +50,7 @@ def test_each_budget_has_the_files_of_a_run(recipe, flags, capfd):
     [
         ({"budgets": "2ep,1ep"}, "budgets must rise, but 1ep (4 updates) follows 2ep (8)"),
         ({"budgets": "1ep", "budget_seeds": 0}, "seeds must be a whole number, 1 or more, got 0"),
+        ({"budgets": "1ep", "budget_peak": "half"}, "peak must be a finite number above 0, got 'half'"),
         ({"budgets": "2ep", "early_stopping_patience": 2}, "ResumableEarlyStopping may end or change a run"),
     ],
 )
