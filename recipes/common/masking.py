@@ -27,12 +27,14 @@ class MaskingCollator:
 
     def __init__(self, tokenizer: Any, probability: float, whole_words: bool, seed: int):
         self.tokenizer, self.probability, self.whole_words, self.seed = tokenizer, probability, whole_words, seed
-        self.epoch = 0
+        #: The number of the epoch. It is in shared memory, since worker processes that outlive an epoch have copies of this object.
+        self.epoch = torch.zeros((), dtype=torch.long).share_memory_()
         special = set(tokenizer.all_special_ids)
         self._ordinary = np.array([token for token in range(len(tokenizer)) if token not in special])
 
     def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        masked = [sample if "labels" in sample else self.mask(sample, self.epoch) for sample in samples]
+        epoch = int(self.epoch)
+        masked = [sample if "labels" in sample else self.mask(sample, epoch) for sample in samples]
         batch = self.tokenizer.pad([{"input_ids": each["input_ids"]} for each in masked], return_tensors="pt")
         labels = torch.full(batch["input_ids"].shape, IGNORED)
         labels[batch["attention_mask"].bool()] = torch.tensor([label for each in masked for label in each["labels"]])
@@ -75,7 +77,7 @@ class MaskAnewEachEpoch(TrainerCallback):
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.masking.epoch = int((state.epoch or 0.0) + 1e-6)  # 2.9999999 is three
+        self.masking.epoch.fill_(int((state.epoch or 0.0) + 1e-6))  # 2.9999999 is three
 
 
 def mask_split(samples: Dataset, masking: MaskingCollator) -> Dataset:

@@ -1,6 +1,7 @@
 """The masked-LM recipe on a tiny model: its masks, its samples, its perplexity."""
 
 import json
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,29 @@ def test_resumed_run_has_the_same_masks(main, settings, tmp_path, monkeypatch):
         [r["loss"] for r in state_of(tmp_path / name)["log_history"] if "loss" in r] for name in ("whole", "other")
     ]
     assert losses[0] == losses[1] and len(losses[0]) == 7
+
+
+def test_workers_that_outlive_an_epoch_mask_anew(main, settings, tmp_path):
+    losses = []
+    for workers in ({}, {"dataloader_num_workers": 1, "dataloader_persistent_workers": "true"}):
+        folder = tmp_path / str(len(workers))
+        assert main({**settings, **workers, "max_steps": 7, "save_strategy": "no", "output_dir": folder}) == 0
+        losses.append([r["loss"] for r in state_of(folder)["log_history"] if "loss" in r])
+    assert losses[0] == losses[1] and len(losses[0]) == 7
+
+
+@pytest.mark.parametrize("method", sorted({"fork", "spawn"} & set(multiprocessing.get_all_start_methods())))
+def test_epoch_reaches_started_workers(tokenizer, method):
+    from torch.utils.data import DataLoader
+
+    masking, sample = make_masking(tokenizer), {"input_ids": list(range(5, 20)) * 3, "words": list(range(45))}
+    loader = DataLoader(
+        [sample], collate_fn=masking, num_workers=1, persistent_workers=True, multiprocessing_context=method
+    )
+    for epoch in range(2):
+        masking.epoch.fill_(epoch)
+        (batch,) = loader
+        assert batch["labels"].tolist() == [masking.mask(sample, epoch)["labels"]]
 
 
 def test_model_without_a_head(main, settings, model_folder, capfd):
