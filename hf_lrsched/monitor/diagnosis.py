@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..schedules.metric_names import get_metric_direction, resolve_direction
+from ..schedules.metric_names import get_metric_direction, is_loss, is_metric, resolve_direction
 from .finding import LossFinding
 from .history import NUM_BLOCKS, Evaluation, LossHistory
 from .run_info import RunInfo
@@ -147,7 +147,9 @@ class Diagnosis:
             return []
         if not math.isfinite(loss):
             return self._keep_new(not_finite(self.history, self.run, update, f"the validation loss is {loss:g}"))
-        self.history.evaluations.append(Evaluation(update, loss, self._get_score(metrics), samples))
+        self.history.evaluations.append(
+            Evaluation(update, loss, self._get_score(metrics), samples, _get_metrics(metrics))
+        )
         return self.look() if update else []
 
     def _get_score(self, metrics: Mapping[str, Any]) -> float | None:
@@ -179,6 +181,13 @@ def _to_float(value: Any) -> float | None:
         return None if isinstance(value, str | bool) or value is None else float(value)
     except (TypeError, ValueError):
         return None
+
+
+def _get_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return what an evaluation measured beside losses."""
+    names = [name for name in metrics if name.startswith("eval_") and is_metric(name) and not is_loss(name)]
+    values = {name: _to_float(metrics[name]) for name in names}
+    return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 
 
 def _find_key(metrics: Mapping[str, Any], names: Iterable[str], fits: Callable[[str], bool]) -> str | None:

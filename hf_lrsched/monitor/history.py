@@ -44,12 +44,14 @@ class Evaluation:
         loss (`float`): The validation loss.
         score (`float`, *optional*): Its metric, negated where less is better.
         samples (`int`, *optional*): The size of the validation split.
+        metrics (`dict[str, float]`): All its metrics that are no losses, the score's too, by name and as they are.
     """
 
     update: int
     loss: float
     score: float | None = None
     samples: int | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

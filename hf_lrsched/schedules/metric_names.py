@@ -8,9 +8,10 @@ Direction: TypeAlias = Literal["min", "max"]
 # Words of a metric's name, which are searched in `eval f1 macro` for `eval_f1_macro`. Those of lower metrics outweigh the
 # others: `brier_score`, `accuracy_drop`. These are texts, not compiled patterns, so that an import stays fast; `re` keeps the
 # compiled ones.
+_LOSSES = r"\w*loss|perplexity|ppl|nll|cross ?entropy|bp[bc]"
 _LOWER_IS_BETTER = (
-    r"\b(\w*loss|perplexity|ppl|nll|cross ?entropy|err|[wcmt]er|eer|fpr|fnr|r?msl?e|s?ma[ps]e|mae|kl|"
-    r"divergence|ece|brier|distance|fid|lpips|bp[bc])\b"
+    rf"\b({_LOSSES}|err|[wcmt]er|eer|fpr|fnr|r?msl?e|s?ma[ps]e|mae|kl|"
+    r"divergence|ece|brier|distance|fid|lpips)\b"
     r"|\b(drop|gap)$"  # DROP is a data set: `drop_f1`
     # What a model may have or find in others: `toxicity_rate` should fall, `toxicity_macro_f1` should rise.
     r"|\b(errors?|hallucinations?|toxicity|regret|degradation)\b"
@@ -56,7 +57,7 @@ def get_metric_direction(metric: str) -> Direction | None:
 
     ```
     """
-    words = re.sub(_AT_A_RATE, "", re.sub(r"[^a-z0-9@]+", " ", metric.lower()))
+    words = re.sub(_AT_A_RATE, "", _to_words(metric))
     if not is_metric(metric) or re.search(_NEITHER, words):
         return None
     if re.search(_LOWER_IS_BETTER, words):
@@ -124,6 +125,23 @@ def _get_direction(greater_is_better: bool) -> Direction:
 def guess_greater_is_better(metric: str) -> bool:
     """Return what `TrainingArguments` sets for `greater_is_better` where the user sets nothing; it is wrong for `perplexity`."""
     return not metric.endswith("loss")
+
+
+def is_loss(metric: str) -> bool:
+    """Return whether a metric is a loss, or a function of one such as the perplexity.
+
+    Example:
+    ```python
+    >>> is_loss("eval_loss"), is_loss("eval_perplexity"), is_loss("eval_f1")
+    (True, True, False)
+
+    ```
+    """
+    return bool(re.search(rf"\b({_LOSSES})\b", _to_words(metric)))
+
+
+def _to_words(metric: str) -> str:
+    return re.sub(r"[^a-z0-9@]+", " ", metric.lower())
 
 
 def is_metric(name: str) -> bool:

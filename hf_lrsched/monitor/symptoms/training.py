@@ -6,6 +6,7 @@ Each finds the same when every loss is multiplied by a number, such as gradient 
 import statistics
 from itertools import pairwise
 
+from ...schedules.metric_names import get_metric_direction
 from .. import advice
 from ..finding import LossFinding, format_distinct, format_lost
 from ..history import LossHistory
@@ -27,6 +28,8 @@ _MIN_SHARE = 0.4
 _SMALL_STEP = 6 * advice.STEP_RATIO
 # A model that has learned nothing has at least this share of the loss of uniform guesses.
 _GUESSING = 0.8
+# A loss below this share of that of uniform guesses is below that of the most frequent answer, too.
+_FAR_BELOW = 1 / 3
 # Steps as large as the weights themselves.
 _HUGE_STEP = 1.0
 # A loss lies still if its latest evaluations differ by less than this share.
@@ -97,8 +100,9 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
 
     The validation loss swings; or the metric is the same at each evaluation while the validation loss does not fall steadily, as
     when a model has collapsed to one answer; or the validation loss lies still at steps as large as the weights. Without
-    evaluations, the training loss stood clearly above its start. If the metric has been the same since the first evaluation, the
-    training loss may have fallen: to that of the most frequent answer.
+    evaluations, the training loss stood clearly above its start. If all metrics have been the same since the first evaluation, the
+    training loss may have fallen: to that of the most frequent answer. That says nothing of metrics that are 0 or 1, as an exact
+    match may stay at 0 while the model learns.
     """
     if not can_judge_lr(history, run) or is_solved(history):
         return None
@@ -110,10 +114,12 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
     # One answer by small steps that shake nothing: the model has not begun to learn, which is [`too_slow`].
     is_shaken = _is_shaken(history)
     has_collapsed = _has_collapsed(history) and (is_shaken or not is_small)
-    scores = [each.score for each in history.validation]
     is_flat = trend([block.loss for block in history.blocks[len(history.blocks) // 2 :]]) > -TREND
-    if has_collapsed and len(set(scores)) == 1 and is_flat and _is_late(history):
-        evidence = f"the metric is {abs(scores[0] or 0.0):.4g} at each of {len(scores)} evaluations, so the model gives one answer"
+    constant = _find_constant(history) if has_collapsed and is_flat else None
+    is_low = get_end_levels(history)[1] < _FAR_BELOW * (run.guess_loss or history.start)
+    if constant is not None and not is_low and _is_late(history):
+        count = len(history.validation)
+        evidence = f"the metric is {constant:.4g} at each of {count} evaluations, so the model gives one answer"
         return lr_too_high("stuck", history, run, history.validation[0].update, evidence)
     limit = _GUESS_FALL if is_shaken and has_collapsed else _SMALL_VALIDATION_FALL
     if not (is_shaken or has_collapsed) or not _has_not_fallen(history, limit) or _has_begun(history):
@@ -167,6 +173,15 @@ def _has_collapsed(history: LossHistory) -> bool:
         return False
     swings = [after.loss - before.loss for before, after in pairwise(latest)]
     return sum(swing for swing in swings if swing > 0) > 0.1 * sum(map(abs, swings))
+
+
+def _find_constant(history: LossHistory) -> float | None:
+    """Return a metric between 0 and 1 that has been the same since the first evaluation, if all metrics have been."""
+    scores, metrics = {each.score for each in history.validation}, history.validation[0].metrics
+    if len(scores) > 1 or any(each.metrics != metrics for each in history.validation):
+        return None
+    rates = [value for name, value in metrics.items() if get_metric_direction(name) is not None]
+    return next((abs(value) for value in [*scores, *rates] if value is not None and abs(value) not in (0, 1)), None)
 
 
 def _lies_still(history: LossHistory) -> bool:

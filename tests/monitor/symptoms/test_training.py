@@ -119,7 +119,9 @@ def test_a_loss_that_has_doubled_is_not_too_slow():
     assert kinds(diagnosis) and not {"too_slow"} & set(kinds(diagnosis))
 
 
-def evaluated(scores, losses, step_ratio=0.03, guess_loss=None, is_contrastive=False, level=0.693):
+def evaluated(
+    scores, losses, step_ratio=0.03, guess_loss=None, is_contrastive=False, level=0.693, name="accuracy", others=None
+):
     """A run whose training loss goes from ln 2 to a level within 20 updates and stays there, with these evaluations."""
     run = RunInfo(UPDATES, 1e-3, SCHEDULE, step_ratio=step_ratio, guess_loss=guess_loss, is_contrastive=is_contrastive)
     diagnosis = Diagnosis(run)
@@ -129,7 +131,9 @@ def evaluated(scores, losses, step_ratio=0.03, guess_loss=None, is_contrastive=F
         diagnosis.add_loss(update, 0.693 + share * (level - 0.693) + draw.gauss(0, 0.02), 1 - 0.5 * update / UPDATES)
         if update % every == 0:
             index = update // every - 1
-            diagnosis.add_evaluation(update, {"eval_loss": losses[index], "eval_accuracy": scores[index]})
+            diagnosis.add_evaluation(
+                update, {"eval_loss": losses[index], f"eval_{name}": scores[index], **(others or (lambda _: {}))(index)}
+            )
     return diagnosis
 
 
@@ -152,6 +156,43 @@ def test_a_model_that_always_gives_the_most_frequent_answer_is_stuck_though_its_
     assert finding.kind == "stuck" and "the metric is 0.7125 at each of" in finding.evidence
     assert kinds(evaluated([0.7 + 0.01 * i for i in range(10)], losses, level=0.60)) == []  # the score changes
     assert kinds(evaluated([0.97] * 10, losses, level=0.60)) == []  # solved
+
+
+@pytest.mark.parametrize(
+    ("name", "score", "others"),
+    [
+        ("accuracy", 0.7125, {"eval_f1": 0.0, "eval_matthews": 0.0}),
+        ("f1", 0.0, {"eval_accuracy": 0.7125}),
+    ],
+)
+def test_a_model_of_one_answer_is_found_by_any_of_its_metrics(name, score, others):
+    def add(index):  # the perplexity moves as the loss does, and the time means nothing
+        return {**others, "eval_perplexity": 1.8 + 0.01 * (index % 2), "eval_runtime": 0.1 * index}
+
+    (finding,) = evaluated([score] * 10, [0.60, 0.61] * 5, level=0.60, name=name, others=add).findings
+    assert finding.kind == "stuck" and "the metric is 0.7125 at each of" in finding.evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "score", "others"),
+    [
+        ("exact_match", 0.0, lambda index: {}),
+        ("exact_match", 0.0, lambda index: {"eval_gen_len": 20.0}),
+        ("exact_match", 0.0, lambda index: {"eval_f1": 0.3 + 0.04 * index}),
+        ("exact_match", 0.02, lambda index: {"eval_f1": 0.3 + 0.04 * index}),
+        ("wer", 1.0, lambda index: {}),
+        ("toxicity", 0.0, lambda index: {}),
+    ],
+)
+def test_a_model_that_learns_while_one_metric_stays_is_not_stuck(name, score, others):
+    losses = [0.40, 0.41] * 5
+    assert kinds(evaluated([score] * 10, losses, level=0.40, name=name, others=others)) == []
+
+
+def test_a_loss_far_below_that_of_guesses_is_not_that_of_one_answer():
+    losses = [0.60, 0.61] * 5
+    assert kinds(evaluated([0.3] * 10, losses, level=0.60, guess_loss=math.log(2))) == ["stuck"]
+    assert kinds(evaluated([0.3] * 10, [each / 3 for each in losses], level=0.20, guess_loss=math.log(2))) == []
 
 
 def test_one_answer_by_small_steps_has_one_finding_and_one_direction():
