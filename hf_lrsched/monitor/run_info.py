@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..schedules import Horizon
 
@@ -42,6 +43,11 @@ class RunInfo:
     updates_done: int = 0
     guess_loss: float | None = None
     is_contrastive: bool = False
+
+    @cached_property  # it evaluates the whole curve
+    def highest_lr(self) -> float:
+        """The highest LR of the run, as a share of the peak LR, up to 1: below 1 after `warmup(10, to=0.5)`; 1 if unknown."""
+        return min(1.0, self.max_lr_after(0.0) or 1.0)
 
     def max_lr_after(self, share: float) -> float:
         """Return the highest LR from a share of the run on, as a share of the peak LR; 0 for an unknown schedule."""

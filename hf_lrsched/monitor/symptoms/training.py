@@ -117,12 +117,12 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
     is_flat = trend([block.loss for block in history.blocks[len(history.blocks) // 2 :]]) > -TREND
     constant = _find_constant(history) if has_collapsed and is_flat else None
     is_low = get_end_levels(history)[1] < _FAR_BELOW * (run.guess_loss or history.start)
-    if constant is not None and not is_low and _is_late(history):
+    if constant is not None and not is_low and _is_late(history, run):
         count = len(history.validation)
         evidence = f"the metric is {constant:.4g} at each of {count} evaluations, so the model gives one answer"
         return lr_too_high("stuck", history, run, history.validation[0].update, evidence)
     limit = _GUESS_FALL if is_shaken and has_collapsed else _SMALL_VALIDATION_FALL
-    if not (is_shaken or has_collapsed) or not _has_not_fallen(history, limit) or _has_begun(history):
+    if not (is_shaken or has_collapsed) or not _has_not_fallen(history, run, limit) or _has_begun(history):
         return None
     why = "the metric is the same at each evaluation" if has_collapsed else "the validation loss swings"
     return lr_too_high("stuck", history, run, 1, f"{_describe_fall(history)}, and {why}")
@@ -134,7 +134,7 @@ def too_slow(history: LossHistory, run: RunInfo) -> LossFinding | None:
     A model that was trained on its task before has little left to learn, and looks the same: see [`can_judge_lr`].
     """
     is_small = (run.step_ratio or 0.0) < _SMALL_STEP
-    if not is_small or not _has_not_fallen(history) or _is_shaken(history) or _has_settled(history):
+    if not is_small or not _has_not_fallen(history, run) or _is_shaken(history) or _has_settled(history):
         return None
     if not can_judge_lr(history, run) or is_solved(history):
         return None
@@ -209,15 +209,15 @@ def _keeps_validation(history: LossHistory) -> bool:
     return is_recent and is_clear and history.start - losses[-1] > 0.75 * gain
 
 
-def _is_late(history: LossHistory) -> bool:
+def _is_late(history: LossHistory, run: RunInfo) -> bool:
     """Whether the run has had the time, at its LRs, to show that it learns."""
     exposure = statistics.fmean(block.lr for block in history.blocks) * history.share_done
     has_time = history.share_done >= _MIN_SHARE and len(history.blocks) >= 6
-    return has_time and history.max_lr >= 0.9 and exposure >= 0.1
+    return has_time and history.max_lr >= 0.9 * run.highest_lr and exposure >= 0.1 * run.highest_lr
 
 
-def _has_not_fallen(history: LossHistory, validation_limit: float = _SMALL_VALIDATION_FALL) -> bool:
-    if not _is_late(history):
+def _has_not_fallen(history: LossHistory, run: RunInfo, validation_limit: float = _SMALL_VALIDATION_FALL) -> bool:
+    if not _is_late(history, run):
         return False
     start, level = get_end_levels(history)
     start = min(start, history.start)  # not from a blow-up

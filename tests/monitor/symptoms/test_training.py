@@ -87,6 +87,19 @@ def test_where_the_size_of_the_steps_is_unknown_no_lr_is_advised():
     assert [change.setting for change in finding.changes] == ["learning_rate"]
 
 
+@pytest.mark.parametrize(("step_ratio", "to"), [(1e-3, 1.0), (1e-3, 0.5), (1e-3, 0.2), (1.1, 0.5)])
+def test_a_run_whose_schedule_stays_below_the_peak_is_judged_at_its_own_highest_lr(step_ratio, to):
+    """The trunk of a search of budgets."""
+    found = diagnose(loss=flat, validation=flat, step_ratio=step_ratio, schedule=f"warmup(10, to={to}) >> hold()")
+    assert kinds(found) == ["too_slow" if step_ratio < 1 else "stuck"]
+
+
+def test_a_run_is_not_judged_before_its_schedule_has_reached_its_highest_lr():
+    found = diagnose(loss=flat, validation=flat, step_ratio=1e-3, schedule="warmup(80%, to=0.5) >> hold()")
+    (finding,) = (each for each in found.findings if each.kind == "too_slow")
+    assert finding.update > 0.9 * 0.8 * UPDATES
+
+
 @pytest.mark.parametrize("noise", [0.1, 0.2])
 def test_a_start_that_is_low_by_chance(noise):
     """In a long run a block's median is exact, and the start is still hardly more than one small batch's loss."""

@@ -9,11 +9,12 @@ from hf_lrsched.monitor.run_info import RunInfo
 from tests.monitor.example_runs import UPDATES, diagnose, falling, kinds
 
 
-def test_warmup_too_short():
+@pytest.mark.parametrize("schedule", ["warmup(4%) >> linear()", "warmup(4%, to=0.5) >> linear()"])
+def test_warmup_too_short(schedule):
     def jump(update):
         return falling(update) + 1.2 * math.exp(-(((update - 12) / 6) ** 2))
 
-    diagnosis = diagnose(loss=jump, schedule="warmup(4%) >> linear()")
+    diagnosis = diagnose(loss=jump, schedule=schedule)
     finding = next(each for each in diagnosis.findings if each.kind == "warmup_too_short")
     assert "find_lr" in finding.advice and not finding.changes  # a longer warmup did not help where it was measured
 
