@@ -66,7 +66,7 @@ def find_module(model: Any) -> torch.nn.Module | None:
 
 def get_guess_loss(model: Any) -> float | None:
     """Return the loss of uniform guesses: ln(classes) of a classifier, ln(tokens) of a language model, else `None`."""
-    model = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's wrapper
+    model = _unwrap_peft(model)
     config, name = getattr(model, "config", None), type(model).__name__
     is_regression = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
     if name.endswith(("ForCausalLM", "ForMaskedLM", "ForConditionalGeneration", "LMHeadModel")):
@@ -78,8 +78,13 @@ def get_guess_loss(model: Any) -> float | None:
     return math.log(count) if isinstance(count, int) and count > 1 else None
 
 
+def _unwrap_peft(model: Any) -> Any:
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
 def is_contrastive(model: Any) -> bool:
     """Return whether a model's loss compares the samples of a batch: those of sentence-transformers, and of CLIP's kind."""
+    model = _unwrap_peft(model)
     config = getattr(model, "config", None)
     is_of_two = (
         hasattr(config, "text_config") and hasattr(config, "vision_config") and type(model).__name__.endswith("Model")

@@ -6,7 +6,18 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification, BertModel, CLIPConfig, CLIPModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+    CLIPConfig,
+    CLIPModel,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+)
 
 from hf_lrsched.optim.wrappers import (
     find_module,
@@ -63,6 +74,20 @@ def test_the_loss_of_uniform_guesses(kind, settings, count):
     loss = get_guess_loss(kind(BertConfig(**SIZES, **settings)))
     assert loss == (None if count is None else pytest.approx(math.log(count)))
     assert get_guess_loss(nn.Linear(2, 2)) is None
+
+
+@pytest.mark.parametrize(("task_type", "is_clip"), [("FEATURE_EXTRACTION", True), ("CAUSAL_LM", False), (None, False)])
+def test_a_model_with_lora_has_the_loss_of_its_base_model(task_type, is_clip):
+    peft = pytest.importorskip("peft")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    vision, text = {**sizes, "image_size": 8, "patch_size": 4}, {**sizes, "vocab_size": 64}
+    if is_clip:
+        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision))
+    else:
+        config = LlavaConfig(vision_config=CLIPVisionConfig(**vision), text_config=LlamaConfig(**text))
+        model = LlavaForConditionalGeneration(config)
+    wrapped = peft.get_peft_model(model, peft.LoraConfig(target_modules=["q_proj"], task_type=task_type))
+    assert is_contrastive(model) == is_contrastive(wrapped) == is_clip
 
 
 def test_which_losses_compare_the_samples_of_a_batch():
