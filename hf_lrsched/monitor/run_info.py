@@ -27,8 +27,8 @@ class RunInfo:
         updates_done (`int`, defaults to 0): Updates made before this process began: above 0 in a resumed run, whose start is not
             observed.
         guess_loss (`float`, *optional*): The loss of uniform guesses, the logarithm of the number of classes or tokens.
-        is_contrastive (`bool`, defaults to `False`): Whether the loss compares the samples of a batch, so that it depends on how many
-            there are and says little about what was learned.
+        is_contrastive (`bool`, defaults to `False`): Whether the loss may compare the samples of a batch, so that it depends on how
+            many there are and says little about what was learned.
     """
 
     num_updates: int

@@ -36,7 +36,7 @@ validation_rises, unstable_validation
     if diagnosis.run.updates_done:
         silent |= dict.fromkeys(_FROM_THE_START, "the losses before the resume are not known")
     if diagnosis.run.is_contrastive:
-        silent |= dict.fromkeys(_OF_PROGRESS, "the loss compares the samples of a batch with each other")
+        silent |= dict.fromkeys(_OF_PROGRESS, "the loss may compare the samples of a batch with each other")
     if not evaluates:
         silent |= dict.fromkeys(_OF_EVALUATIONS, "the run has no evaluations")
     kinds = [kind for kind in reversed(ALL_KINDS) if kind in diagnosis.kinds]

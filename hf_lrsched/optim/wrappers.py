@@ -83,10 +83,16 @@ def _unwrap_peft(model: Any) -> Any:
 
 
 def is_contrastive(model: Any) -> bool:
-    """Return whether a model's loss compares the samples of a batch: those of sentence-transformers, and of CLIP's kind."""
+    """Return whether a model's loss may compare the samples of a batch: the encoders of sentence-transformers, and CLIP's kind.
+
+    Which loss trains an encoder is unknown here; a `CrossEncoder` scores each pair by itself.
+    """
     model = _unwrap_peft(model)
     config = getattr(model, "config", None)
     is_of_two = (
         hasattr(config, "text_config") and hasattr(config, "vision_config") and type(model).__name__.endswith("Model")
     )
-    return is_of_two or any(each.__module__.startswith("sentence_transformers.") for each in type(model).__mro__)
+    modules = [each.__module__ for each in type(model).__mro__]
+    is_encoder = any(name.startswith("sentence_transformers.") for name in modules)
+    is_cross_encoder = any(name.startswith("sentence_transformers.cross_encoder") for name in modules)
+    return is_of_two or (is_encoder and not is_cross_encoder)

@@ -24,6 +24,7 @@ def test_a_resumed_run_names_what_compares_with_its_start():
 def test_a_contrastive_loss_is_no_measure_of_what_was_learned():
     run = RunInfo(200, 1e-3, is_contrastive=True)
     reported, reason = describe_scope(Diagnosis(run, DEFAULT_KINDS)).split("; ")
+    assert reason.startswith("the loss may compare the samples of a batch")
     assert reason.endswith("does not report stuck, too_slow, validation_rises") and "not_finite" in reported
     history = LossHistory(200)
     history.add_loss(1, -0.2, 1.0)

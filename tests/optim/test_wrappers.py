@@ -90,6 +90,14 @@ def test_a_model_with_lora_has_the_loss_of_its_base_model(task_type, is_clip):
     assert is_contrastive(model) == is_contrastive(wrapped) == is_clip
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [("SentenceTransformer", True), ("SparseEncoder", True), ("CrossEncoder", False)]
+)
+def test_a_cross_encoder_scores_each_pair_by_itself(name, expected):
+    kind = getattr(pytest.importorskip("sentence_transformers"), name)
+    assert is_contrastive(kind.__new__(kind)) == expected
+
+
 def test_which_losses_compare_the_samples_of_a_batch():
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
     text = {**sizes, "vocab_size": 50, "bos_token_id": 1, "eos_token_id": 2}
