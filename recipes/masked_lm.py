@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from common.arguments import RecipeArguments
-from common.data import DataArguments, check_texts, describe_sizes, find_column, read_splits, select_rows
+from common.data import TokenDataArguments, check_texts, describe_sizes, find_column, read_splits, select_rows
 from common.errors import RecipeError
 from common.files import TABLES, Reader, is_blank, read_lines
 from common.losses import IGNORED
@@ -28,10 +28,9 @@ from transformers import AutoModelForMaskedLM
 
 
 @dataclass
-class MaskedLMArguments(DataArguments):
+class MaskedLMArguments(TokenDataArguments):
     """What to train and evaluate on: texts."""
 
-    predicts_tokens: ClassVar[bool] = True
     readers: ClassVar[Mapping[str, Reader]] = {**TABLES, ".txt": read_lines, ".md": read_lines}
 
     text_column_name: str | None = field(default=None, metadata={"help": "The column of texts. Default: text."})

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from common.arguments import RecipeArguments
@@ -27,7 +27,7 @@ from common.conll import (
     read_tags,
 )
 from common.data import (
-    DataArguments,
+    TokenDataArguments,
     describe_sizes,
     find_column,
     read_splits,
@@ -47,10 +47,8 @@ _WORDS, _TAGS = ("tokens", "words"), ("ner_tags", "tags", "pos_tags", "labels")
 
 
 @dataclass
-class TokenClassificationArguments(DataArguments):
+class TokenClassificationArguments(TokenDataArguments):
     """What to train and evaluate on: sentences as lists of words, with a tag for each word."""
-
-    predicts_tokens: ClassVar[bool] = True
 
     text_column_name: str | None = field(
         default=None, metadata={"help": f"The column of words. Default: {' or '.join(_WORDS)}."}

@@ -25,8 +25,7 @@ class DataArguments:
     lists: ClassVar[tuple[str, ...]] = ()
     #: The formats of files by their endings.
     readers: ClassVar[Mapping[str, Reader]] = TABLES
-    #: Whether the model predicts each token by itself. The loss is then a mean over tokens: with texts of similar length, a token of
-    #: a short text would count for more. Batches are random instead, and their texts are packed.
+    #: Whether the model predicts each token by itself, see [`TokenDataArguments`].
     predicts_tokens: ClassVar[bool] = False
 
     dataset_name: str | None = field(default=None, metadata={"help": "A dataset on the Hub, or a folder with one."})
@@ -81,6 +80,22 @@ class DataArguments:
     def has_validation(self) -> bool:
         """Whether there is a split to evaluate on."""
         return self.dataset_name is not None or self.validation_file is not None
+
+
+@dataclass
+class TokenDataArguments(DataArguments):
+    """What to train and evaluate on, for a model that predicts each token by itself.
+
+    Its loss is a mean over tokens: with texts of similar length, a token of a short text would count for more. Batches are random
+    instead, and their texts are packed.
+    """
+
+    predicts_tokens: ClassVar[bool] = True
+
+    pack_texts: bool = field(
+        default=True,
+        metadata={"help": "Put the texts of a training batch into rows without padding. false pads them."},
+    )
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from .data import DataArguments
 from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
 from .output_folder import OutputFolder, collect_settings, count_updates
-from .packing import is_packable
+from .packing import find_obstacle
 from .results import save_results
 from .settings import AUTO
 from .summary import mean_loss
-from .trainer import RecipeTrainer, first_output
+from .trainer import RecipeTrainer, first_output, is_grouped_by_length
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _train_and_save(
     set_seed(args.seed)
     task = prepare(arguments)
     if args.should_log:
-        print_text("\n".join(task.description))
+        print_text("\n".join([*task.description, *describe_packing(arguments, task.model)]))
     trainer = make_trainer(arguments, task)
     if arguments.search.find_lr_only:
         save_search(find_lr(trainer, seeds=arguments.search.find_lr_seeds), args)
@@ -189,8 +189,28 @@ def load_ended_run(trainer: RecipeTrainer, checkpoint: str) -> dict[str, float]:
     return {**metrics, "epoch": trainer.state.epoch}
 
 
+def find_reason_to_pad(arguments: RecipeArguments, model: Any) -> str | None:
+    """Return why a recipe that packs texts pads them in this run, or `None` if it packs them."""
+    return find_obstacle(model, arguments.training) if arguments.data.pack_texts else "--pack_texts is false"
+
+
+def describe_packing(arguments: RecipeArguments, model: Any) -> list[str]:
+    """Return the line that says whether the texts of training batches are packed, for a recipe that packs them."""
+    args = arguments.training
+    if not arguments.data.predicts_tokens:
+        return []
+    reason = find_reason_to_pad(arguments, model)
+    if reason is None:
+        return ["texts are packed: those of a training batch share rows, and each attends to itself only"]
+    if is_grouped_by_length(args):
+        return [f"texts are padded: {reason}"]
+    is_new = hasattr(args, "train_sampling_strategy")
+    flag = "--train_sampling_strategy group_by_length" if is_new else "--group_by_length true"
+    return [f"texts are padded: {reason}; {flag} saves most of the padding"]
+
+
 def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
-    """Make the Trainer: stock, except for its schedule and an order of batches that a resumed run repeats."""
+    """Make the Trainer: stock, except for its schedule, packed batches, and an order of batches that a resumed run repeats."""
     patience, threshold = arguments.stopping.early_stopping_patience, arguments.stopping.early_stopping_threshold
     stopping = [] if patience is None else [ResumableEarlyStopping(patience, threshold)]
     with errors_as("settings", ValueError, TypeError, ImportError):
@@ -206,7 +226,7 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
             eval_dataset=task.splits.get("validation"),
             processing_class=task.tokenizer,
             data_collator=task.collator,
-            pack_texts=arguments.data.predicts_tokens and is_packable(task.model.config),
+            pack_texts=arguments.data.predicts_tokens and find_reason_to_pad(arguments, task.model) is None,
             compute_metrics=task.compute_metrics,
             compute_loss_func=task.compute_loss,
             preprocess_logits_for_metrics=task.preprocess_logits,

@@ -1,4 +1,4 @@
-"""The recipes' Trainer: batches of texts of similar length, in an order that a resumed run repeats, and exact losses."""
+"""The recipes' Trainer: batches with little padding, in an order that a resumed run repeats, and exact losses."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.compute as pc
 from datasets import Dataset
 from torch.utils.data import Sampler
-from transformers import EvalPrediction
+from transformers import EvalPrediction, TrainingArguments
 
 from hf_lrsched import ScheduledTrainer
 from hf_lrsched.callbacks.progress import SchedulePrinterCallback, ScheduleProgressCallback
@@ -66,6 +66,12 @@ class FixedOrderSampler(Sampler[int]):
         return len(self.order)
 
 
+def is_grouped_by_length(args: TrainingArguments) -> bool:
+    """Return whether the texts of a batch have similar lengths: transformers 4.57 and 5 have different names for that."""
+    strategy = getattr(args, "train_sampling_strategy", None)
+    return strategy == "group_by_length" or getattr(args, "group_by_length", False)
+
+
 def count_tokens(rows: Dataset) -> np.ndarray:
     """Return the number of tokens of each row."""
     return pc.list_value_length(rows.with_format("arrow")[:]["input_ids"]).to_numpy()
@@ -101,7 +107,7 @@ _SHORT = {ScheduleProgressCallback: ShortProgress, SchedulePrinterCallback: Shor
 
 
 class RecipeTrainer(ScheduledTrainer):
-    """A ScheduledTrainer that batches texts of similar length, and whose evaluations count each row once.
+    """A ScheduledTrainer that batches texts of similar length or packs random ones, and whose evaluations count each row once.
 
     Trainer's own evaluation loss is a mean over batches: it counts the rows that fill up the last batch of several processes
     twice, and a label in a batch of few labels more than one in a batch of many. The `loss` of the recipe's metrics is used
@@ -140,9 +146,7 @@ class RecipeTrainer(ScheduledTrainer):
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Any:
         args = self.args
-        # transformers 4.57 and 5 have different names for batches of texts of similar length.
-        strategy = getattr(args, "train_sampling_strategy", None)
-        if strategy != "group_by_length" and not getattr(args, "group_by_length", False):
+        if not is_grouped_by_length(args):
             return super()._get_train_sampler(train_dataset)
         update_size = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         seed = args.seed if args.data_seed is None else args.data_seed

@@ -54,9 +54,8 @@ def test_conll_run(main, settings):
     assert list(labels.values()) == ["O", "B-ART", "I-ART", "B-PER", "I-PER"]
 
 
-def test_packed_training_equals_padded_training(main, settings, monkeypatch):
+def test_packed_training_equals_padded_training(main, settings, monkeypatch, capfd):
     """The batches are packed, and what is learned does not show it."""
-    import common.run
     from common.packing import PackingCollator
 
     shapes, losses, tokens, pack = [], [], [], PackingCollator.__call__
@@ -67,11 +66,11 @@ def test_packed_training_equals_padded_training(main, settings, monkeypatch):
         return batch
 
     monkeypatch.setattr(PackingCollator, "__call__", note)
-    for is_packable in (common.run.is_packable, lambda config: False):
-        monkeypatch.setattr(common.run, "is_packable", is_packable)
-        folder = Path(settings["output_dir"]).with_name(str(len(losses)))
-        given = {"save_strategy": "no", "include_num_input_tokens_seen": "non_padding"}
+    for is_packed, line in (("true", "texts are packed: "), ("false", "texts are padded: --pack_texts is false; --")):
+        folder = Path(settings["output_dir"]).with_name(is_packed)
+        given = {"save_strategy": "no", "include_num_input_tokens_seen": "non_padding", "pack_texts": is_packed}
         assert main({**settings, **given, "output_dir": folder}) == 0
+        assert line in capfd.readouterr().out
         history = json.loads((folder / "trainer_state.json").read_text())["log_history"]
         losses.append([each.get("loss", each.get("eval_loss")) for each in history[:-1]])
         tokens.append([each["num_input_tokens_seen"] for each in history if "loss" in each])

@@ -174,3 +174,29 @@ def test_run_that_is_too_short(recipe, flags, capsys):
     assert "error: the LR cannot be found: the run has 8 updates" in capsys.readouterr().err
     assert recipe({**flags, "output_dir": flags["output_dir"] + "2", "find_lr_seeds": 0}) == 2
     assert "find_lr_seeds must be at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({}, "texts are packed: those of a training batch share rows"),
+        ({"pack_texts": "false"}, "texts are padded: --pack_texts is false; {flag} saves most of the padding"),
+        ({"pack_texts": "false", "grouped": True}, "texts are padded: --pack_texts is false"),
+        ({"accelerator_config": '{"split_batches": true}'}, "texts are padded: accelerator_config shares the rows"),
+    ],
+)
+def test_line_on_packing(recipe, tmp_path, given, line):
+    from common.arguments import read_arguments
+    from common.run import describe_packing
+    from masked_lm import MaskedLMArguments
+    from transformers import BertConfig, BertForMaskedLM, TrainingArguments
+
+    is_new = hasattr(TrainingArguments(use_cpu=True), "train_sampling_strategy")
+    flag = "--train_sampling_strategy group_by_length" if is_new else "--group_by_length true"
+    (tmp_path / "text.txt").write_text("a line\n")
+    settings = {"output_dir": tmp_path, "use_cpu": "true", "train_file": tmp_path / "text.txt", **given}
+    flags = flag.split() if settings.pop("grouped", False) else []
+    arguments = read_arguments([*as_flags(settings), *flags], MaskedLMArguments)
+    model = BertForMaskedLM(BertConfig(vocab_size=9, hidden_size=12, num_hidden_layers=1))
+    (found,) = describe_packing(arguments, model)
+    assert found.startswith(line.format(flag=flag)) and ("; --" in found) is ("{flag}" in line or "shares" in line)
