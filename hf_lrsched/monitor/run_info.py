@@ -49,6 +49,10 @@ class RunInfo:
         """The highest LR of the run, as a share of the peak LR, up to 1: below 1 after `warmup(10, to=0.5)`; 1 if unknown."""
         return min(1.0, self.max_lr_after(0.0) or 1.0)
 
+    def is_high(self, lr: float, share: float) -> bool:
+        """Whether an LR, as a share of the peak LR, is at least a share of the highest one of the run."""
+        return lr >= share or lr >= share * self.highest_lr  # the first is nearly always enough
+
     def max_lr_after(self, share: float) -> float:
         """Return the highest LR from a share of the run on, as a share of the peak LR; 0 for an unknown schedule."""
         if self.curve is None:

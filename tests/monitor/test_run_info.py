@@ -24,3 +24,10 @@ def test_the_highest_lr_of_the_rest(schedule, share, highest):
 
 def test_an_unknown_schedule_has_nothing_to_come():
     assert RunInfo(100, 1e-3).max_lr_after(0.5) == 0
+
+
+def test_a_high_lr_is_one_near_the_highest_of_the_run():
+    info = RunInfo(100, 1e-3, curve=lambda share: 0.5 * (1 - share))
+    assert info.is_high(0.46, 0.9) and not info.is_high(0.44, 0.9)
+    unread = RunInfo(100, 1e-3, curve=None)
+    assert unread.is_high(0.9, 0.9) and not unread.is_high(0.89, 0.9)

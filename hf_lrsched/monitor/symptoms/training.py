@@ -213,7 +213,7 @@ def _is_late(history: LossHistory, run: RunInfo) -> bool:
     """Whether the run has had the time, at its LRs, to show that it learns."""
     exposure = statistics.fmean(block.lr for block in history.blocks) * history.share_done
     has_time = history.share_done >= _MIN_SHARE and len(history.blocks) >= 6
-    return has_time and history.max_lr >= 0.9 * run.highest_lr and exposure >= 0.1 * run.highest_lr
+    return has_time and run.is_high(history.max_lr, 0.9) and run.is_high(exposure, 0.1)
 
 
 def _has_not_fallen(history: LossHistory, run: RunInfo, validation_limit: float = _SMALL_VALIDATION_FALL) -> bool:

@@ -13,7 +13,7 @@ from .evidence import change_schedule, get_clear_rise, make_finding
 def warmup_too_short(history: LossHistory, run: RunInfo) -> LossFinding | None:
     """The loss jumped, and came down again, around the update at which the LR reached its peak."""
     peak = history.max_lr_update
-    has_peaked = history.update > peak and history.max_lr > 0.9 * run.highest_lr
+    has_peaked = history.update > peak and run.is_high(history.max_lr, 0.9)
     if run.updates_done or not has_peaked or peak > 0.2 * history.num_updates or len(history.blocks) < 4:
         return None
     limit = 2 * peak + history.block_size
