@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..schedules.metric_names import get_metric_direction, is_loss, is_metric, resolve_direction
+from ..schedules.metric_names import get_metric_direction, is_metric, measures_loss, resolve_direction
 from .finding import LossFinding
 from .history import NUM_BLOCKS, Evaluation, LossHistory
 from .run_info import RunInfo
@@ -185,7 +185,7 @@ def _to_float(value: Any) -> float | None:
 
 def _get_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return what an evaluation measured beside losses."""
-    names = [name for name in metrics if name.startswith("eval_") and is_metric(name) and not is_loss(name)]
+    names = [name for name in metrics if name.startswith("eval_") and is_metric(name) and not measures_loss(name)]
     values = {name: _to_float(metrics[name]) for name in names}
     return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
 

@@ -127,12 +127,12 @@ def guess_greater_is_better(metric: str) -> bool:
     return not metric.endswith("loss")
 
 
-def is_loss(metric: str) -> bool:
+def measures_loss(metric: str) -> bool:
     """Return whether a metric is a loss, or a function of one such as the perplexity.
 
     Example:
     ```python
-    >>> is_loss("eval_loss"), is_loss("eval_perplexity"), is_loss("eval_f1")
+    >>> measures_loss("eval_loss"), measures_loss("eval_perplexity"), measures_loss("eval_f1")
     (True, True, False)
 
     ```

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from transformers import BertConfig, BertModel
 
 from hf_lrsched import scheduled
-from tests.end_to_end.test_integrations_losses import make_tokenizer, tiny_gpt2
+from tests.end_to_end.test_integrations_losses import make_tokenizer, tiny_gpt2, tiny_sentence_transformer
 
 pytestmark = pytest.mark.slow
 
@@ -44,10 +43,7 @@ def test_sentence_transformers(tmp_path):
     sentence_transformers = pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
     losses = pytest.importorskip("sentence_transformers.losses")
     datasets = pytest.importorskip("datasets")
-    make_tokenizer(tmp_path).save_pretrained(tmp_path / "bert")
-    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    BertModel(BertConfig(vocab_size=64, **size)).save_pretrained(tmp_path / "bert")
-    model = sentence_transformers.SentenceTransformer(str(tmp_path / "bert"), device="cpu")
+    model = tiny_sentence_transformer(tmp_path)
     rows = [{"first": f"w{i % 9} w{i}", "second": f"w{i % 9} w{i + 9}", "score": i % 2 / 1.0} for i in range(24)]
     trainer = scheduled(sentence_transformers.SentenceTransformerTrainer)(
         model=model,

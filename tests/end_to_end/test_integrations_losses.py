@@ -23,6 +23,15 @@ class PoisonLogits(TrainerCallback):
                 )
 
 
+def tiny_sentence_transformer(folder):
+    """A sentence-transformer of one layer, with random weights."""
+    sentence_transformers = pytest.importorskip("sentence_transformers", reason="needs sentence-transformers")
+    make_tokenizer(folder).save_pretrained(folder / "bert")
+    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    BertModel(BertConfig(vocab_size=64, **size)).save_pretrained(folder / "bert")
+    return sentence_transformers.SentenceTransformer(str(folder / "bert"), device="cpu")
+
+
 def tiny_gpt2():
     torch.manual_seed(0)
     return GPT2LMHeadModel(
@@ -164,13 +173,9 @@ def test_a_model_without_any_module_is_refused_by_the_guard(make_trainer):
 @pytest.mark.slow
 def test_monitor_and_guard_in_setfit(tmp_path):
     setfit = pytest.importorskip("setfit", reason="needs setfit: pip install .[integrations]")
-    sentence_transformers = pytest.importorskip("sentence_transformers")
     linear_model = pytest.importorskip("sklearn.linear_model")
     datasets = pytest.importorskip("datasets")
-    make_tokenizer(tmp_path).save_pretrained(tmp_path / "bert")
-    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    BertModel(BertConfig(vocab_size=64, **size)).save_pretrained(tmp_path / "bert")
-    body = sentence_transformers.SentenceTransformer(str(tmp_path / "bert"), device="cpu")
+    body = tiny_sentence_transformer(tmp_path)
     monitor, guard = LossMonitor(), LossGuard("stop")
     rows = datasets.Dataset.from_list([{"text": f"w{i % 2} w{i}", "label": i % 2} for i in range(16)])
     trainer = setfit.Trainer(
@@ -190,10 +195,7 @@ def test_monitor_and_guard_in_setfit(tmp_path):
 def test_rollback_of_a_sentence_transformer(tmp_path):
     sentence_transformers = pytest.importorskip("sentence_transformers")
     datasets = pytest.importorskip("datasets")
-    make_tokenizer(tmp_path).save_pretrained(tmp_path / "bert")
-    size = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    BertModel(BertConfig(vocab_size=64, **size)).save_pretrained(tmp_path / "bert")
-    model = sentence_transformers.SentenceTransformer(str(tmp_path / "bert"), device="cpu")
+    model = tiny_sentence_transformer(tmp_path)
     assert is_contrastive(model)  # so that the monitor says nothing of its LR
     losses = pytest.importorskip("sentence_transformers.losses")
     rows = [{"first": f"w{i % 9} w{i}", "second": f"w{i % 9} w{i + 9}", "score": i % 2 / 1.0} for i in range(30)]
