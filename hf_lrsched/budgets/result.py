@@ -125,14 +125,29 @@ class Budgets:
 
     @property
     def spread(self) -> float | None:
-        """The standard deviation over the seeds, pooled over the recommended budget and the longer ones; `None` with one seed."""
+        """The standard deviation over the seeds by which budgets are told apart; `None` where fewer than two seeds have them all.
+
+        That of the recommended budget and the longer ones, at least two budgets, without what a seed adds to all of them: a
+        seed's branches share their trunk and their head, so that seeds are paired.
+        """
         enough = self.recommended
         return None if enough is None else self._pool_spread(enough)
 
     def _pool_spread(self, shortest: Point) -> float | None:
         # Shorter budgets, which often differ more from seed to seed, say nothing of the noise between this one and the best.
-        values = [point.values for point in self._finite if point.updates >= shortest.updates and len(point.values) > 1]
-        return float(np.sqrt(np.mean([np.var(each, ddof=1) for each in values]))) if values else None
+        longer = [point.updates for point in self._finite if point.updates >= shortest.updates]
+        compared = longer if len(longer) > 1 else [point.updates for point in self._finite][-2:]
+        known = {
+            (branch.seed, branch.updates): branch.metrics[self.metric]
+            for branch in self.branches
+            if branch.updates in compared
+        }
+        seeds = {seed for seed, _ in known if all((seed, updates) in known for updates in compared)}
+        if min(len(seeds), len(compared)) < 2:
+            return None
+        values = np.array([[known[seed, updates] for updates in compared] for seed in seeds])
+        noise = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+        return float(np.sqrt(np.square(noise).sum() / ((values.shape[0] - 1) * (values.shape[1] - 1))))
 
     @property
     def best(self) -> Point | None:
@@ -144,8 +159,8 @@ class Budgets:
     def recommended(self) -> Point | None:
         """The smallest budget whose mean is within one standard error of the best, or the best one where the error is not known.
 
-        The error is that of the difference of two means over n seeds: `spread * sqrt(2 / n)`, with the standard deviation over the
-        seeds pooled over this budget and the longer ones.
+        The error is that of the difference of two means over n paired seeds: `spread * sqrt(2 / n)`, with [`spread`] of this budget
+        and the longer ones.
 
         Source: the one-standard-error rule of Breiman et al., 1984, Classification and Regression Trees.
         """
@@ -170,7 +185,9 @@ class Budgets:
         if self.spread is None:
             chance = "With one seed, it is not known how much of this is chance: train with seeds=3."
         else:
-            chance = f"The spread over {self.seeds} seeds is {self._format_gain(self.spread)}."
+            chance = (
+                f"The spread over {self.seeds} seeds, each against its own mean, is {self._format_gain(self.spread)}."
+            )
         if enough != best:
             gain = self._format_gain(best.mean - enough.mean)
             return f"{enough.budget} is enough: {best.budget}, the best of {len(self.points)} budgets, gains {gain} over it. {chance}"
@@ -191,7 +208,8 @@ class Budgets:
         is_share = self.direction == "max" and all(abs(point.mean) <= 1 for point in self._finite)
         if is_loss(self.metric) or not is_share:
             return _format_size(difference)
-        return f"{_format_size(100 * difference)} points"
+        points = _format_size(100 * difference)
+        return f"{points} point{'' if points == '1' else 's'}"
 
     def __str__(self) -> str:
         separate = sum(branch.updates for branch in self.branches)

@@ -19,19 +19,34 @@ def budgets(values, metric="eval_accuracy", direction="max", **kwargs):
 
 
 def test_smallest_budget_within_the_error_is_recommended():
-    found = budgets([[0.80, 0.81, 0.82], [0.90, 0.92, 0.94], [0.92, 0.93, 0.94]])
-    # Variances 1e-4, 4e-4, 1e-4. From 2ep on: 2.5e-4; the error of a difference of two means is sqrt(2.5e-4 * 2 / 3) = 0.0129.
-    assert found.spread == pytest.approx(0.0158113883)
+    found = budgets([[0.80, 0.81, 0.82], [0.90, 0.92, 0.94], [0.94, 0.92, 0.93]])
+    # 3ep is 4, 0 and -1 points above 2ep. The standard deviation of these differences is sqrt(7e-4) = sqrt(2) * spread; that of
+    # their mean is sqrt(7e-4 / 3) = 0.0153, and the mean is 0.01.
+    assert found.spread == pytest.approx(math.sqrt(7e-4 / 2))
     assert found.best.budget == "3ep" and found.recommended.budget == "2ep"
     assert found.recommendation == (
-        "2ep is enough: 3ep, the best of 3 budgets, gains 1 points over it. The spread over 3 seeds is 1.6 points."
+        "2ep is enough: 3ep, the best of 3 budgets, gains 1 point over it. The spread over 3 seeds, each against its own mean, is "
+        "1.9 points."
     )
 
 
 def test_noise_of_short_budgets_does_not_make_them_enough():
-    found = budgets([[0.40, 0.50, 0.60], [0.918, 0.920, 0.922], [0.928, 0.930, 0.932]])
+    found = budgets([[0.40, 0.50, 0.60], [0.918, 0.920, 0.922], [0.930, 0.928, 0.932]])
     assert found.recommended.budget == "3ep"
-    assert found.spread == pytest.approx(0.002)
+    assert found.spread == pytest.approx(math.sqrt(4e-6 / 2))  # 3ep is 12, 8 and 10 thousandths above 2ep
+
+
+def test_what_a_seed_adds_to_all_budgets_is_no_noise():
+    """Seeds 10 points apart, each of which gains 1 point by the longer budget, give or take 0.1."""
+    found = budgets([[0.70, 0.80, 0.90], [0.71, 0.811, 0.909]])
+    assert found.recommended.budget == "2ep"
+    assert found.spread == pytest.approx(0.001 / math.sqrt(2))
+
+
+def test_seeds_that_lack_a_budget_are_not_compared():
+    found = budgets([[0.90, 0.92, 0.91, 0.5], [0.91, 0.91, 0.92]])
+    assert found.spread == budgets([[0.90, 0.92, 0.91], [0.91, 0.91, 0.92]]).spread
+    assert budgets([[0.90, 0.92], [0.91]]).spread is None
 
 
 def test_best_budget_is_recommended_where_it_gains_more_than_the_error():
