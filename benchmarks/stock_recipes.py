@@ -1,15 +1,14 @@
 """Train the stock Trainer on tokens, questions, masked words or labelled texts. benchmarks/recipes.py compares the recipes with it.
 
 The scripts follow what the documentation of transformers' example scripts says of their defaults: batches in random order;
-`run_ner` pads each batch to its longest sentence; `run_qa` and `run_glue` pad every sample to `--max-length`; `run_mlm` joins the
-texts and cuts them into blocks of that length. Schedule, updates and batch size are given, so that both sides use the same LRs.
+`run_ner` pads each batch to its longest sentence, and so does `run_mlm --line_by_line`; `run_qa` and `run_glue` pad every sample to
+`--max-length`. Schedule, updates and batch size are given, so that both sides use the same LRs.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -174,12 +173,10 @@ def questions(rows: DatasetDict, tokenizer: Any, args: argparse.Namespace) -> Pr
 
 
 def masked(rows: DatasetDict, tokenizer: Any, args: argparse.Namespace) -> Prepared:
-    """As `run_mlm`."""
+    """As `run_mlm` with `--line_by_line`, so that both sides have the same texts in an update."""
 
     def encode(batch: dict[str, list[str]]) -> dict[str, Any]:
-        ids = list(chain.from_iterable(tokenizer(batch["text"])["input_ids"]))
-        ends = range(args.max_length, len(ids) + 1, args.max_length)
-        return {"input_ids": [ids[end - args.max_length : end] for end in ends]}
+        return {"input_ids": tokenizer(batch["text"], truncation=True, max_length=args.max_length)["input_ids"]}
 
     splits = rows.map(encode, batched=True, remove_columns=rows["train"].column_names)
     collator = DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15)

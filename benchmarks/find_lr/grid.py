@@ -210,6 +210,7 @@ class Worker:
             "loss": loss_sum / counted,
             "accuracy": right_sum / counted,
             "seconds": round(time.perf_counter() - started, 2),
+            "device": "CPU" if self.device.type == "cpu" else torch.cuda.get_device_name(),
         }
 
     def score(
@@ -247,12 +248,12 @@ def batches(texts: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
         yield from (order[start : start + BATCH] for start in range(0, texts, BATCH))
 
 
-def make_jobs(data: Path, settings: list[Setting]) -> list[Job]:
+def make_jobs(data: Path, settings: list[Setting], seeds: list[int], shares: list[float]) -> list[Job]:
     """All runs, one seed of everything first and short ones before long ones: a stop before the end leaves what can be used."""
     texts = {task: len(read_task(data, task)[0]) for task in ("sst2", "banking77", "messages")}
     jobs: list[tuple[int, int, Job]] = []
-    for seed in SEEDS:
-        for share in (1.0, *SHARES):
+    for seed in seeds:
+        for share in shares:
             for setting in settings:
                 updates = round(setting.epochs * share * math.ceil(texts[setting.task.removesuffix("-mlm")] / BATCH))
                 if updates >= MIN_UPDATES:
@@ -279,7 +280,9 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="JSON lines; runs that it has are not made again")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf)
-    parser.add_argument("--settings", default="", help="only settings whose name contains this")
+    parser.add_argument("--settings", nargs="+", default=[""], help="only settings whose names contain one of these")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*SEEDS])
+    parser.add_argument("--shares", type=float, nargs="+", default=[1.0, *SHARES], help="1: only the runs in full")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     deadline = time.monotonic() + 60 * args.minutes
@@ -287,9 +290,11 @@ def main() -> None:
     if args.output.exists():
         rows = map(json.loads, args.output.read_text(encoding="utf-8").splitlines())
         done = {(row["setting"], row["lr"], row["seed"], row["share"]) for row in rows}
-    settings = [setting for setting in SETTINGS if args.settings in str(setting)]
+    settings = [setting for setting in SETTINGS if any(part in str(setting) for part in args.settings)]
     jobs = [
-        job for job in make_jobs(args.data, settings) if (str(job.setting), job.lr, job.seed, job.share) not in done
+        job
+        for job in make_jobs(args.data, settings, args.seeds, args.shares)
+        if (str(job.setting), job.lr, job.seed, job.share) not in done
     ]
     print(f"{len(jobs)} runs of {len(settings)} settings", flush=True)
     context = multiprocessing.get_context("spawn")
