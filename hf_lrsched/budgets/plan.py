@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..schedules import Horizon, Length, Phase, Schedule, ScheduleError, as_length, parse, warmup
-from ..schedules.arguments import as_positive
-from ..schedules.errors import brief, nearest
+from ..schedules.arguments import as_positive, one_of
+from ..schedules.errors import brief
 from ..schedules.parser import as_schedule
 from ..schedules.schedule import Product, get_parts
 from ..schedules.schedule import Sequence as Phases
@@ -120,10 +120,7 @@ def make_plan(
     Raises:
         ScheduleError: A budget or the schedule is invalid.
     """
-    if shape not in BY_NAME:
-        raise ScheduleError(
-            f"shape must be one of {', '.join(BY_NAME)}, got {brief(shape)}.{nearest(str(shape), BY_NAME)}"
-        )
+    one_of(*BY_NAME)(shape, "shape")
     peak = None if peak is None else as_positive(peak, "peak")
     lengths = _read_lengths(budgets, horizon)
     smallest = replace(horizon, num_updates=next(iter(lengths.values())))

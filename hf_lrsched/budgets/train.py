@@ -15,9 +15,11 @@ from ..console import print_text
 from ..integrations.distributed import on_main_process
 from ..runs.budgets import BUDGETS
 from ..runs.checkpoints import find_corruption, list_checkpoints
+from ..runs.files import replace_file
 from ..runs.record import FOLDER as RECORD
 from ..runs.run import list_records
 from ..schedules import Schedule, ScheduleError
+from ..schedules.arguments import as_count
 from ..schedules.errors import brief, nearest
 from ..schedules.metric_names import Direction, get_metric_direction, is_metric, resolve_direction
 from ..schedules.numbers import is_finite_number
@@ -97,8 +99,7 @@ def train_budgets(
     ```
     """
     _check_trainer(trainer)
-    if type(seeds) is not int or seeds < 1:
-        raise ScheduleError(f"seeds must be a whole number, 1 or more, got {brief(seeds)}.")
+    seeds = as_count(seeds, "seeds")
     horizon = read_horizon(trainer)
     if is_peak_searched(trainer):
         if peak is not None:
@@ -234,9 +235,7 @@ class _Search:
 
         def write() -> None:
             self.folder.mkdir(parents=True, exist_ok=True)
-            new = self.folder / f"{BUDGETS}.new"
-            new.write_text(self.result.to_json(), encoding="utf-8")
-            new.replace(self.folder / BUDGETS)
+            replace_file(self.folder / BUDGETS, self.result.to_json().encode())
 
         on_main_process(write)
 

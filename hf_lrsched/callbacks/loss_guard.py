@@ -14,7 +14,8 @@ from ..optim.gradients import GradientFilter
 from ..optim.update_losses import UpdateLosses, get_loss
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
-from ..schedules.errors import brief, nearest
+from ..schedules.arguments import as_count, as_whole, one_of
+from ..schedules.errors import brief
 from ..schedules.numbers import is_number
 from ..trajectory.state import explain_rescale
 from .run_context import note_event
@@ -78,18 +79,13 @@ class LossGuard(TrainerCallback):
         patience: int = 0,
         margin: int = 10,
     ):
-        if not isinstance(action, str) or action not in ACTIONS:
-            hint = nearest(str(action), ACTIONS)
-            raise ScheduleError(f"action must be one of {', '.join(ACTIONS)}, got {brief(action)}.{hint}")
+        self.action = one_of(*ACTIONS)(action, "action")
         factor = ACTIONS[action] if factor is None else factor
         if not is_number(factor) or not 0 < factor <= 1 or (action == "lower" and factor == 1):
             below = "below 1" if action == "lower" else "at most 1"
             raise ScheduleError(f"factor must be a number above 0 and {below}, got {brief(factor)}.")
-        for name, value, least in (("max_actions", max_actions, 1), ("patience", patience, 0), ("margin", margin, 0)):
-            if type(value) is not int or value < least:
-                raise ScheduleError(f"{name} must be a whole number, {least} or more, got {brief(value)}.")
-        self.action, self.factor, self.max_actions = action, factor, max_actions
-        self.patience, self.margin = patience, margin
+        self.factor, self.max_actions = factor, as_count(max_actions, "max_actions")
+        self.patience, self.margin = as_whole(patience, "patience"), as_whole(margin, "margin")
         self.events: list[dict[str, Any]] = []
         self._losses = UpdateLosses()
         self._norm: torch.Tensor | None = None

@@ -16,8 +16,8 @@ from ..monitor.symptoms.table import ALL_KINDS, DEFAULT_KINDS
 from ..optim.update_losses import UpdateLosses, get_loss
 from ..optim.wrappers import get_guess_loss, is_adaptive, is_contrastive, unwrap_optimizer, weight_rms
 from ..scheduler.schedule_lr import ScheduleLR
-from ..schedules import ScheduleError
-from ..schedules.errors import brief, nearest
+from ..schedules.arguments import one_of
+from ..schedules.errors import nearest
 from .fail_safe import FailSafeCallback
 from .run_context import note_event
 
@@ -55,11 +55,7 @@ class LossMonitor(FailSafeCallback):
     """
 
     def __init__(self, metric: str | None = None, level: str = "default"):
-        if level not in LEVELS:
-            raise ScheduleError(
-                f"level must be one of {', '.join(LEVELS)}, got {brief(level)}.{nearest(str(level), LEVELS)}"
-            )
-        self.level = level
+        self.level = one_of(*LEVELS)(level, "level")
         self._metric = metric
         self._losses = UpdateLosses()
         self._diagnosis: Diagnosis | None = None

@@ -11,7 +11,7 @@ from transformers.trainer_utils import IntervalStrategy
 from ..optim.effective_lr import Sample, compute_effective_lrs, compute_update_ratio, has_effective_lr
 from ..optim.wrappers import unwrap_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
-from ..schedules import ScheduleError
+from ..schedules.arguments import as_count
 from .fail_safe import FailSafeCallback
 from .run_context import get_context
 from .used_lrs import get_group_names
@@ -60,8 +60,8 @@ class StepSizes(FailSafeCallback):
     """
 
     def __init__(self, every: int = 50, max_elements: int | None = 1_000_000):
-        self.every = _positive("every", every)
-        self.max_elements = None if max_elements is None else _positive("max_elements", max_elements)
+        self.every = as_count(every, "every")
+        self.max_elements = None if max_elements is None else as_count(max_elements, "max_elements")
         #: The latest measurement: `step`, its update, and the values by their names.
         self.latest: dict[str, float] = {}
         self._is_on = self._is_due = False
@@ -145,12 +145,6 @@ class StepSizes(FailSafeCallback):
         # For the reporters after this one: the record in Trainer's history is another dict.
         if logs is not None and "loss" in logs:
             logs.update(get_context(state).step_sizes)
-
-
-def _positive(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ScheduleError(f"{name} must be a positive whole number, got {value!r}.")
-    return value
 
 
 def _sharding(optimizer: Any) -> str | None:

@@ -47,7 +47,7 @@ def diagnose(subject: Any, num_updates: int | None = None) -> list[Finding]:
 def get_facts(subject: Any, num_updates: int | None = None) -> Facts:
     """Collect what is known of a run; see [`diagnose`]."""
     if isinstance(subject, str | Path):
-        return read_facts_from_path(subject, num_updates)
+        return with_updates(read_facts_from_path(Path(subject)), num_updates)
     if not hasattr(subject, "train_dataset") or not hasattr(subject, "args"):
         raise TypeError(f"diagnose() takes a path or a Trainer, got {type(subject).__name__}.")
     from .from_trainer import read_facts_from_trainer  # which imports transformers

@@ -8,6 +8,7 @@ from typing import Any
 from ..runs.files import check_is_file, read_json, read_settings
 from ..runs.json_stream import read_json_with_rows
 from ..schedules import ScheduleError
+from ..schedules.arguments import as_count
 from .expected_curve import count_updates_per_epoch
 from .facts import Facts, LaunchFacts
 from .from_run_folder import (
@@ -39,18 +40,13 @@ _DEEPSPEED_SETTINGS = ("zero_optimization", "train_micro_batch_size_per_gpu", "t
 _SUPPORTED = "a recipe's YAML, accelerate's YAML, DeepSpeed's JSON, training_args.bin, saved TrainingArguments as JSON, or a run folder"
 
 
-def read_facts_from_path(path: str | Path, num_updates: int | None = None) -> Facts:
+def read_facts_from_path(path: Path) -> Facts:
     """Collect the facts of a file or a folder.
 
-    Args:
-        path (`str` or `Path`): Its location.
-        num_updates (`int`, *optional*): All updates of the run, if the path does not say.
-
     Raises:
-        ScheduleError: It is missing, corrupted or of an unknown kind, or says another number of updates.
+        ScheduleError: It is missing, corrupted or of an unknown kind.
     """
-    path = Path(path)
-    return with_updates(read_facts_from_run_folder(path) if path.is_dir() else _facts_from_file(path), num_updates)
+    return read_facts_from_run_folder(path) if path.is_dir() else _facts_from_file(path)
 
 
 def with_updates(facts: Facts, num_updates: int | None) -> Facts:
@@ -61,8 +57,7 @@ def with_updates(facts: Facts, num_updates: int | None) -> Facts:
     """
     if num_updates is None:
         return facts
-    if isinstance(num_updates, bool) or not isinstance(num_updates, int) or num_updates < 1:
-        raise ScheduleError(f"the number of updates must be a whole number of at least 1, got {num_updates!r}.")
+    as_count(num_updates, "the number of updates")
     if facts.num_updates not in (None, num_updates):
         raise ScheduleError(
             f"{num_updates} updates are given, but {facts.source} says {facts.num_updates}. Leave out the number."

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ..schedules import Schedule, ScheduleError, as_length
-from ..schedules.arguments import as_factor, as_lr, as_number, as_positive
+from ..schedules.arguments import as_factor, as_lr, as_positive, number
 from ..schedules.errors import brief
 from .freezing import freeze_groups, gradual_unfreezing
 from .layers import HEAD, compile_pattern, find_layers, list_some
@@ -21,18 +21,7 @@ LORA_B = "/lora_B"
 _LORA_B = re.compile(r"(?:^|\.)lora_(?:embedding_)?B(?:\.|$)")
 
 
-def as_layer_decay(value: object, name: str) -> float:
-    """Read the fraction of its upper neighbour's LR that each layer has: above 0, at most 1."""
-    try:
-        decay = as_number(value, name)
-    except ScheduleError:
-        decay = 0.0
-    if not 0 < decay <= 1:
-        raise ScheduleError(
-            f"{name} must be above 0 and at most 1, got {brief(value)}: it is the LR of each layer as a fraction of the LR of "
-            "the layer above it."
-        )
-    return decay
+as_layer_decay = number("above 0 and at most 1, a layer's LR as a fraction of the LR above it", lambda x: 0 < x <= 1)
 
 
 def as_group_names(value: object, name: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors import safe_open
 
 from ..schedules import ScheduleError
-from .files import read_json
+from .files import read_json, replace_file
 from .json_stream import read_json_with_rows
 from .rows import Rows
 
@@ -186,9 +186,7 @@ def write_checksums(folder: str | os.PathLike[str]) -> None:
     files = sorted(folder.rglob("*.safetensors"))
     if files and (folder / TRAINER_STATE).is_file():
         found = {path.relative_to(folder).as_posix(): _checksum(path) for path in (*files, folder / TRAINER_STATE)}
-        written = folder / f"{CHECKSUMS}.new"
-        written.write_text(json.dumps(found, indent=1), encoding="utf-8")
-        written.replace(folder / CHECKSUMS)
+        replace_file(folder / CHECKSUMS, json.dumps(found, indent=1).encode())
 
 
 def _read_checksums(folder: Path) -> Mapping[str, Any]:

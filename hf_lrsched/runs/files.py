@@ -1,7 +1,9 @@
 """Read and write files that a user names: bounded in size and depth, and complete or not at all."""
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -40,10 +42,8 @@ def read_text(path: Path, max_bytes: int | None = None) -> str:
     size = path.stat().st_size
     if max_bytes is not None and size > max_bytes:
         raise ScheduleError(f"{path} has {size} bytes, more than the {max_bytes} that such a file may have.")
-    try:
+    with explain_errors(path, "a text"):
         text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ScheduleError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}.") from error
     if not text.strip():
         raise ScheduleError(f"{path} is empty.")
     return text
@@ -67,13 +67,22 @@ def read_json(path: Path) -> dict[str, Any]:
         ScheduleError: As [`read_text`], or the text is not a JSON object.
     """
     text = read_text(path)
+    with explain_errors(path, "JSON"):
+        return check_mapping(json.loads(text), path)
+
+
+@contextlib.contextmanager
+def explain_errors(path: Path, kind: str) -> Iterator[None]:
+    """Turn the errors of whoever reads a file of some kind into a [`ScheduleError`]."""
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ScheduleError(
-            f"{path} is not JSON: {error}. The file may have been cut off while it was written."
-        ) from error
-    return _check_mapping(content, path)
+        yield
+    except ScheduleError:
+        raise
+    except UnicodeDecodeError as error:
+        raise ScheduleError(f"{path} is not a text file in UTF-8: {error.reason} at byte {error.start}.") from error
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        cut = " The file may have been cut off while it was written." if kind == "JSON" else ""
+        raise ScheduleError(f"{path} is not {kind}: {' '.join(str(error).split())}.{cut}") from error
 
 
 class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc] # yaml has no types
@@ -97,13 +106,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     text = read_text(path, MAX_CONFIG_BYTES)
     if _bracket_depth(text) > MAX_DEPTH:
         raise ScheduleError(f"{path} has more than {MAX_DEPTH} brackets within one another.")
-    try:
-        content = yaml.load(text, _StrictLoader)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        if isinstance(error, ScheduleError):
-            raise
-        raise ScheduleError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-    return _check_mapping(content, path)
+    with explain_errors(path, "YAML"):
+        return check_mapping(yaml.load(text, _StrictLoader), path)
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -155,11 +159,19 @@ def write_output(path: Path, content: bytes, force: bool = False) -> None:
             raise
 
 
-def _check_mapping(content: Any, path: Path) -> dict[str, Any]:
+def check_mapping(content: Any, path: Path) -> dict[str, Any]:
+    """Return the values of a file by their names; refuse anything else than a mapping."""
     if not isinstance(content, dict):
         kind = "nothing" if content is None else f"a {type(content).__name__}"
         raise ScheduleError(f"{path} must be a mapping of names to values, got {kind}.")
     return {str(name): value for name, value in content.items()}
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file completely or not at all, in place of an earlier one. Several processes may do so at once."""
+    unfinished = path.with_name(f".{os.getpid()}-{path.name}")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)
 
 
 def _bracket_depth(text: str) -> int:

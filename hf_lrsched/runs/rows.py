@@ -48,7 +48,9 @@ class Rows(Sequence[Row]):
         self.num_lost = 0
         rows = iter(rows)
         while block := list(islice(rows, _BLOCK)):
-            self._extend(block)
+            found = [row for row in block if isinstance(row, dict)]
+            self.num_lost += len(block) - len(found)
+            self._extend(found)
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> "Rows":

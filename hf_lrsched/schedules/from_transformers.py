@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from .arguments import as_count
+from .arguments import as_count, one_of
 from .errors import ScheduleError, brief, nearest
 from .families.basic import hold, warmup
 from .families.cycles import repeat
@@ -137,11 +137,7 @@ def _warmup_stable_decay(
     if num_decay_steps is None:
         raise ScheduleError("'warmup_stable_decay' needs num_decay_steps.")
     for key, value in (("warmup_type", warmup_type), ("decay_type", decay_type)):
-        if value not in _WSD_SHAPES:
-            allowed = ", ".join(_WSD_SHAPES)
-            raise ScheduleError(
-                f"{key} must be one of {allowed}, got {brief(value)}.{nearest(str(value), _WSD_SHAPES)}"
-            )
+        one_of(*_WSD_SHAPES)(value, key)
     if num_stable_steps is None:
         num_stable_steps = _required(total, "warmup_stable_decay") - steps - num_decay_steps
         if num_stable_steps < 0:

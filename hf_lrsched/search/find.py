@@ -15,7 +15,7 @@ from transformers.trainer_utils import has_length
 from ..integrations.distributed import on_main_process
 from ..optim.wrappers import unwrap_optimizer
 from ..schedules import ScheduleError
-from ..schedules.errors import brief
+from ..schedules.arguments import as_count, as_positive
 from .method import Plan, Point, choose_horizons, estimate, next_probe
 from .result import LRSearch, Probe
 from .snapshot import undisturbed
@@ -76,7 +76,9 @@ def find_lr(
     trainer.train()
     ```
     """
-    _check_numbers(seeds=seeds, eval_samples=eval_samples, budget=budget, start=start, low=low, high=high)
+    seeds, eval_samples = as_count(seeds, "seeds"), as_count(eval_samples, "eval_samples")
+    budget, low, high = as_positive(budget, "budget"), as_positive(low, "low"), as_positive(high, "high")
+    start = None if start is None else as_positive(start, "start")
     _check_trainer(trainer)
     sample, train_dataset, held_out = _hold_out(trainer, eval_samples)
     metric = metric or _other_than_loss(trainer.args.metric_for_best_model)
@@ -214,18 +216,6 @@ def _choose_start(trainer: Any, optimizer: Any) -> float:
     name = type(unwrap_optimizer(optimizer)).__name__.lower()
     start = next(lr for part, lr in _STARTS.items() if part in name)
     return start * (_ADAPTER_FACTOR if hasattr(trainer.model, "peft_config") else 1.0)
-
-
-def _check_numbers(**values: Any) -> None:
-    for name in ("seeds", "eval_samples"):
-        if type(values[name]) is not int or values[name] < 1:
-            raise ScheduleError(f"{name} must be a whole number, 1 or more, got {brief(values[name])}.")
-    for name in ("budget", "start", "low", "high"):
-        value = values[name]
-        if value is None and name == "start":
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise ScheduleError(f"{name} must be a finite number above 0, got {brief(value)}.")
 
 
 def _check_trainer(trainer: Any) -> None:

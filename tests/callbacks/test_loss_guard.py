@@ -636,10 +636,10 @@ def test_skipped_steps_that_never_end(scaled, capsys):
         ({"factor": True}, "factor must be"),
         ({"factor": "0.5"}, "factor must be"),
         ({"action": "lower", "factor": 1.0}, "factor must be a number above 0 and below 1"),
-        ({"max_actions": 0}, "max_actions must be a whole number, 1 or more, got 0"),
+        ({"max_actions": 0}, "max_actions must be a whole number of at least 1, got 0"),
         ({"max_actions": 1.5}, "max_actions must be"),
-        ({"patience": -1}, "patience must be a whole number, 0 or more"),
-        ({"margin": -1}, "margin must be a whole number, 0 or more"),
+        ({"patience": -1}, "patience must be a whole number of at least 0"),
+        ({"margin": -1}, "margin must be a whole number of at least 0"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -332,10 +332,10 @@ def test_the_terminal_does_not_show_them(run, capsys):
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, "50", None, True])
 def test_bad_settings(bad):
-    with pytest.raises(ScheduleError, match="every must be a positive whole number"):
+    with pytest.raises(ScheduleError, match="every must be a whole number of at least 1"):
         StepSizes(every=bad)
     if bad is not None:
-        with pytest.raises(ScheduleError, match="max_elements must be a positive whole number"):
+        with pytest.raises(ScheduleError, match="max_elements must be a whole number of at least 1"):
             StepSizes(max_elements=bad)
 
 

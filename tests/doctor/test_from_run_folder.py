@@ -27,7 +27,7 @@ def test_state_without_arguments_is_checked(tmp_path):
 def test_long_log_is_read_piece_by_piece(tmp_path, monkeypatch):
     run = Run(Stage(40, 80, history=linear_log(40, 120)), Stage(60, 80, history=linear_log(60, 120))).write(tmp_path)
     whole = get_facts(run)
-    monkeypatch.setattr(json_stream, "_CHUNK", 100)
+    monkeypatch.setattr(json_stream, "_BLOCK", 30)
     facts = get_facts(run)
     assert isinstance(facts.log_history, Rows) and facts.log_history == whole.log_history
     assert (facts.earlier_stages[0].log_history, facts.foreign_checkpoints) == (whole.earlier_stages[0].log_history, ())

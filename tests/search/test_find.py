@@ -298,7 +298,7 @@ def test_split_weights_are_refused(searchable, name):
         {"budget": 0},
         {"budget": math.nan},
         {"low": -1},
-        {"start": "1"},
+        {"start": "one"},
     ],
 )
 def test_invalid_arguments(searchable, wrong):
