@@ -121,6 +121,4 @@ def _read_at_most(file: Any, path: Path) -> bytes:
     content: bytes = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ScheduleError(f"{path} is too large to be read: over {MAX_BYTES // 2**20} MiB of pickle.")
-    if not content:
-        raise ScheduleError(f"{path} is empty.")
     return content

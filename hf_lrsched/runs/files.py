@@ -50,7 +50,7 @@ def read_text(path: Path, max_bytes: int | None = None) -> str:
 
 
 def check_is_file(path: Path) -> None:
-    """Raise a [`ScheduleError`] unless the path is a regular file; name the nearest file where it is missing."""
+    """Raise a [`ScheduleError`] unless the path is a regular file with content; name the nearest file where it is missing."""
     if path.is_dir():
         raise ScheduleError(f"{path} is a folder, not a file.")
     if path.exists() and not path.is_file():
@@ -58,6 +58,8 @@ def check_is_file(path: Path) -> None:
     if not path.exists():
         siblings = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
         raise ScheduleError(f"{path} does not exist.{nearest(path.name, siblings)}")
+    if path.stat().st_size == 0:
+        raise ScheduleError(f"{path} is empty.")
 
 
 def read_json(path: Path) -> dict[str, Any]:
