@@ -79,6 +79,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         splits=splits,
         collator=masking,
         compute_metrics=compute_metrics,
+        metrics=("perplexity", "masked_accuracy"),
         description=[
             f"texts: {describe_sizes(texts)}; samples of at most {max_seq_length} tokens: {describe_sizes(splits)}",
             f"{settings.mlm_probability:.0%} of the {what} are masked: anew in each epoch of training, once for all evaluations",
@@ -134,12 +135,16 @@ def tokenize(
             "words": [[-1] * len(before) + of + [-1] * len(after) for _, of in pieces],
         }
 
-    return {
+    samples = {
         name: split.map(
             encode, batched=True, batch_size=1000, remove_columns=split.column_names, desc=f"Tokenizing {name}"
         )
         for name, split in texts.items()
     }
+    for name, split in samples.items():
+        if not len(split):
+            raise RecipeError(f"no text of the {name} split has a token: the tokenizer drops all their characters.")
+    return samples
 
 
 def find_special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -75,6 +75,7 @@ def prepare(arguments: RecipeArguments) -> Task:
     options = AnswerOptions(
         settings.n_best_size, settings.max_answer_length, has_unanswerable, settings.null_score_diff_threshold
     )
+    right = [each["text"] for each in questions["validation"]["answers"]] if "validation" in questions else []
     kind = "some have no answer" if has_unanswerable else "all have an answer"
     return Task(
         model=model,
@@ -82,6 +83,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         splits={name: rows.remove_columns(_PLACES) for name, rows in features.items()},
         collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=make_compute_metrics(questions, features, options),
+        metrics=tuple(score_answers([""] * len(right), right)) if right else (),
         description=[
             f"questions: {describe_sizes(questions)}, {kind}; pieces of at most {max_seq_length} tokens: {describe_sizes(features)}"
         ],

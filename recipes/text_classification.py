@@ -144,6 +144,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         splits=splits,
         collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=make_compute_metrics(data.problem, settings.label_threshold, weights),
+        metrics=data.problem.metrics,
         description=[sizes, *lines, *data.warnings, *count_cut_texts(splits, max_seq_length)],
         baselines=data.problem.get_baselines(data.labels.get("validation", [])),
         compute_loss=None if weights is None else make_weighted_loss(data.problem.name, weights),
@@ -176,7 +177,7 @@ def load_data(
             "--shuffle_train_dataset true, or increase --max_train_samples."
         )
     warnings = [each for split in splits.values() for each in find_empty_texts(split, text_columns)]
-    selected = {name: split.rows.select(rows[name]) for name, split in splits.items()}
+    selected = {name: split.rows.select_columns([*text_columns]).select(rows[name]) for name, split in splits.items()}
     return LabelledTexts(selected, text_columns, problem, labels, warnings)
 
 

@@ -117,13 +117,16 @@ def prepare(arguments: RecipeArguments) -> Task:
     max_seq_length = max_length(arguments.data.max_seq_length, config, tokenizer)
     with args.main_process_first(desc="tokenizing"):
         splits = tokenize(data.splits, tokenizer, names, max_seq_length, arguments.data.label_all_tokens)
+    right = data.splits["validation"]["tags"][:] if "validation" in data.splits else [["O"]]
+    metrics = entity_metrics() if data.has_entities else tag_metrics()
     f1 = "F1 is that of entities" if data.has_entities else f"F1 is the mean of {len(names)} tags"
     return Task(
         model=model,
         tokenizer=tokenizer,
         splits=splits,
         collator=DataCollatorForTokenClassification(tokenizer),
-        compute_metrics=make_compute_metrics(names, data.has_entities),
+        compute_metrics=make_compute_metrics(names, metrics),
+        metrics=tuple(metrics.compute(references=right, predictions=right)),
         description=[
             f"sentences: {describe_sizes(splits)}; {len(names)} tags: {list_labels(names)}",
             f1,
@@ -207,9 +210,8 @@ def tokenize(
     }
 
 
-def make_compute_metrics(names: Sequence[str], has_entities: bool) -> Callable[[Any, str], dict[str, float]]:
-    """Make the task's `compute_metrics`: precision, recall and F1 of entities, or accuracy and F1 of tags; and the loss."""
-    metrics = entity_metrics() if has_entities else tag_metrics()
+def make_compute_metrics(names: Sequence[str], metrics: Any) -> Callable[[Any, str], dict[str, float]]:
+    """Make the task's `compute_metrics`: the metrics of entities or of tags, and the loss."""
 
     def compute_metrics(prediction: Any, split: str) -> dict[str, float]:
         logits, labels = prediction.predictions, prediction.label_ids

@@ -136,6 +136,7 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
     if "output_dir" not in given:
         raise RecipeError("--output_dir is required, e.g. --output_dir runs/first.")
     _refuse_stock_schedule(given)
+    _refuse_other_modes(given)
     given = data_arguments.defaults(given) | given
     find_lr = given.get("learning_rate") == AUTO
     if find_lr:
@@ -176,6 +177,8 @@ def _check_numbers(args: TrainingArguments) -> None:
     """Refuse numbers that Trainer would fail on only during the run."""
     if not (math.isfinite(args.learning_rate) and args.learning_rate > 0):
         raise RecipeError(f"--learning_rate must be a finite number above 0, got {args.learning_rate}.")
+    if args.max_steps <= 0 and not (math.isfinite(args.num_train_epochs) and args.num_train_epochs > 0):
+        raise RecipeError(f"--num_train_epochs must be a finite number above 0, got {args.num_train_epochs}.")
     for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
         if getattr(args, name) < 1:
             raise RecipeError(f"--{name} must be at least 1, got {getattr(args, name)}.")
@@ -192,6 +195,18 @@ def _refuse_stock_schedule(given: dict[str, Any]) -> None:
                 f"two schedules: {name}={value!r} and {other}. Give the whole schedule, with its warmup, as --schedule, e.g. "
                 f"{DEFAULT_SCHEDULE!r}."
             )
+
+
+def _refuse_other_modes(given: dict[str, Any]) -> None:
+    """Refuse flags of other scripts that would change nothing: a recipe trains, and evaluates the splits that it is given."""
+    if given.get("do_train") is False:
+        raise RecipeError(
+            "--do_train false: a recipe always trains. Load its output folder in a pipeline to use the model."
+        )
+    if given.get("do_eval") is False and "eval_strategy" not in given:
+        raise RecipeError("--do_eval false: set --eval_strategy no, or leave out --validation_file.")
+    if given.get("do_predict") and not {"test_file", "test_split_name"} & set(given):
+        raise RecipeError("--do_predict needs rows with labels: --test_file, or --test_split_name of --dataset_name.")
 
 
 def refuse_split_launch(args: TrainingArguments) -> None:

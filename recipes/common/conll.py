@@ -14,6 +14,8 @@ from .files import FileOptions, Part, is_blank, read_text
 PLAIN = "plain"
 SCHEMES = ("iob2", "iob1", "iobes", PLAIN)
 _ENTITY = re.compile(r"O|[BIESUL]-.+")
+#: Lines of CoNLL-U that are no words: several words written as one (1-2), and words that are not written (8.1).
+_NO_WORD = re.compile(r"\d+[-.]\d+")
 _LIKE_ENTITY = re.compile(r"[BI]-.+", re.IGNORECASE)
 
 
@@ -30,7 +32,7 @@ def read_conll(path: Path, options: FileOptions, word: int = 0, tag: int = -1) -
         RecipeError: A line has too few columns.
     """
     sentences, starts = [], []
-    words, tags = [], []
+    words, tags, num_cells = [], [], 0
     for number, line in enumerate([*read_text(path, options.encoding).split("\n"), ""], start=1):
         cells = line.rstrip().split("\t") if "\t" in line else line.split()
         if not line.strip() or cells[0] == "-DOCSTART-":
@@ -39,11 +41,19 @@ def read_conll(path: Path, options: FileOptions, word: int = 0, tag: int = -1) -
             words, tags = [], []
         elif line.startswith("# ") and not words:
             continue  # a comment of CoNLL-U, which stands before its sentence
+        elif path.suffix.lower() == ".conllu" and _NO_WORD.fullmatch(cells[0]):
+            continue
         elif len(cells) < max(2, word + 1, tag + 1, -word, -tag):
             raise RecipeError(f"{path}, line {number}: {line.strip()!r} has no tag. Each line has a word and its tag.")
+        elif words and len(cells) != num_cells and min(word, tag) < 0:
+            raise RecipeError(
+                f"{path}, line {number}: {line.strip()!r} has {len(cells)} columns, but the line above has {num_cells}. Separate columns "
+                "by tabs if words have spaces, or count them from the left, e.g. --conll_columns 0,1."
+            )
         else:
             if not words:
                 starts.append(f"line {number}")
+            num_cells = len(cells)
             words.append(cells[word])
             tags.append(cells[tag])
     rows = {"tokens": [each for each, _ in sentences], "tags": [each for _, each in sentences]}

@@ -1,19 +1,27 @@
 """Read the splits of a dataset from files or from the Hub, and find and check their columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import datasets
 import numpy as np
-from datasets import ClassLabel, Dataset
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_lrsched.schedules.errors import nearest
 
 from .errors import RecipeError, errors_as
 from .files import TABLES, FileOptions, Part, Reader, find_paths, is_blank, read_part
+
+#: The cells of CSV files that are numbers, by the type that holds them. `007` is none.
+_NUMBERS = {
+    r"^-?(0|[1-9]\d{0,17})$": "int64",
+    r"^[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?$": "float64",
+}
 
 
 @dataclass
@@ -226,34 +234,71 @@ def describe_sizes(splits: Mapping[str, Dataset]) -> str:
 
 
 def _read_files(args: DataArguments, cache_dir: str | None) -> dict[str, Split]:
-    files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
+    patterns = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
     options = FileOptions(args.encoding, args.delimiter, cache_dir)
-    splits = {}
-    for name, pattern in files.items():
-        if pattern is None:
-            continue
-        parts = tuple(read_part(path, options, args.readers) for path in find_paths(pattern))
-        for part in parts[1:]:
-            _check_same_columns(part, parts[0])
-        splits[name] = Split(name, parts)
-    return splits
+    files = {
+        name: [read_part(path, options, args.readers) for path in find_paths(pattern)]
+        for name, pattern in patterns.items()
+        if pattern is not None
+    }
+    kinds = _find_numbers([part.rows for parts in files.values() for part in parts if not part.is_typed])
+    return {
+        name: Split(name, _unify([part if part.is_typed else _cast(part, kinds) for part in parts]))
+        for name, parts in files.items()
+    }
 
 
-def _check_same_columns(part: Part, first: Part) -> None:
-    """Refuse files of one split whose columns differ in name or type: the rows would get empty cells, or fail later."""
-    mine, others = part.rows.features, first.rows.features
-    for column in [*others, *mine]:
-        if column not in mine or column not in others:
-            lacking = part.path if column not in mine else first.path
-            raise RecipeError(f"{part.path} and {first.path} have different columns: {lacking} has no {column!r}.")
-        if mine[column] != others[column] and "null" not in (
-            describe_type(mine[column]),
-            describe_type(others[column]),
-        ):
-            raise RecipeError(
-                f"{part.path} and {first.path} differ in column {column!r}: it holds "
-                f"{describe_type(mine[column])} and {describe_type(others[column])}."
-            )
+def _find_numbers(tables: Sequence[Dataset]) -> dict[str, Value]:
+    """Return the types of the columns that hold numbers: those whose cells are all numbers, in all tables that have the column.
+
+    So a label has one name in all files, and it is the one that is written: `01` stays a text, and so does `1` beside `2` and `x`.
+    """
+    kinds = {}
+    for column in dict.fromkeys(name for table in tables for name in table.column_names):
+        chunks = [chunk for table in tables if column in table.column_names for chunk in table.data[column].chunks]
+        cells = pa.chunked_array(chunks, pa.string())
+        for pattern, kind in _NUMBERS.items():
+            if pc.all(pc.match_substring_regex(cells, pattern), skip_nulls=False).as_py():
+                kinds[column] = Value(kind)
+                break
+    return kinds
+
+
+def _cast(part: Part, kinds: Mapping[str, Any]) -> Part:
+    features = Features({name: kinds.get(name, kind) for name, kind in part.rows.features.items()})
+    return part if features == part.rows.features else replace(part, rows=part.rows.cast(features))
+
+
+def _unify(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Give the columns of the files of one split the same types.
+
+    Raises:
+        RecipeError: Their columns have different names, or types such as text and number.
+    """
+    first, *others = parts
+    kinds = dict(first.rows.features)
+    for part in others:
+        mine = part.rows.features
+        for column in [*kinds, *mine]:
+            if column not in mine or column not in kinds:
+                lacking = part.path if column not in mine else first.path
+                raise RecipeError(f"{part.path} and {first.path} have different columns: {lacking} has no {column!r}.")
+            if mine[column] != kinds[column]:
+                kinds[column] = _find_common_type(column, part, mine[column], first, kinds[column])
+    return tuple(_cast(part, kinds) for part in parts)
+
+
+def _find_common_type(column: str, part: Part, mine: Any, first: Part, other: Any) -> Any:
+    """Return the type that holds both, such as fractions for fractions and whole numbers."""
+    schemas = [Features({column: kind}).arrow_schema.remove_metadata() for kind in (other, mine)]
+    try:
+        if schemas[0] == schemas[1]:
+            raise pa.ArrowTypeError("the numbers of classes have different names")
+        return Features.from_arrow_schema(pa.unify_schemas(schemas, promote_options="permissive"))[column]
+    except pa.ArrowTypeError:
+        raise RecipeError(
+            f"{part.path} and {first.path} differ in column {column!r}: it holds {describe_type(mine)} and {describe_type(other)}."
+        ) from None
 
 
 def describe_type(feature: Any) -> str:

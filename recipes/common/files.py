@@ -8,14 +8,16 @@ import re
 import unicodedata
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pandas as pd
-from datasets import Dataset
+import pyarrow as pa
+from datasets import Dataset, Features, Value
 
 from hf_lrsched.runs.files import check_is_file
 
@@ -54,11 +56,14 @@ class Part:
         path (`str`): The file, or what an error calls the place of the rows.
         rows (`Dataset`): The rows.
         places (`Sequence[str]`, *optional*): What an error calls each row, such as `line 3`. Defaults to `row 1`, `row 2`, ….
+        is_typed (`bool`, defaults to `True`): Whether the columns have types. In a CSV file all cells are texts, and which columns
+            hold numbers follows from all files of a run.
     """
 
     path: str
     rows: Dataset
     places: Sequence[str] | None = None
+    is_typed: bool = True
 
     def at(self, index: int) -> str:
         """Return what an error calls a row: `train.csv, row 3`."""
@@ -128,6 +133,9 @@ def find_encoding(path: Path, encoding: str | None) -> str:
     with path.open("rb") as file:
         start = file.read(4)
     found = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
+    if encoding is None and found is None and b"\0" in start:
+        order = "be" if start.startswith(b"\0") else "le"
+        raise RecipeError(f"{path} holds zero bytes, as UTF-16 does. Set --encoding utf-16-{order}.")
     chosen = encoding or found or "utf-8"
     if found == "utf-8-sig" and chosen.lower().replace("_", "-") in ("utf-8", "utf8"):
         chosen = found
@@ -161,18 +169,20 @@ def _suggest_encoding(sample: bytes) -> str:
 
 
 def read_csv(path: Path, options: FileOptions) -> Part:
-    """Read a CSV file with a header line. Its words `None` and `NA` stay words; an empty cell is an empty text."""
+    """Read a CSV file with a header line, each cell as the text that it is: `None`, `NA` and an empty cell, too."""
     encoding = find_encoding(path, options.encoding)
     delimiter = find_delimiter(path, encoding, options.delimiter)
     _check_header(path, encoding, delimiter)
+    how = {"sep": delimiter, "encoding": encoding, "index_col": False}
     with errors_as(f"{path} can't be read", Exception), warnings.catch_warnings():
         # Rows with more cells than the header would lose the last, or shift the columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            rows = _load("csv", path, options, sep=delimiter, encoding=encoding, keep_default_na=False, index_col=False)
+            columns = Features(dict.fromkeys(pd.read_csv(path, nrows=0, **how), Value("string")))
+            rows = _load("csv", path, options, features=columns, keep_default_na=False, **how)
         except Exception as error:
             raise RecipeError(f"{path} can't be read: {_explain(error, path, encoding, delimiter)}") from error
-    return Part(str(path), rows)
+    return Part(str(path), rows, is_typed=False)
 
 
 def _check_header(path: Path, encoding: str, delimiter: str) -> None:
@@ -225,38 +235,59 @@ def find_delimiter(path: Path, encoding: str, given: str | None) -> str:
 def read_json(path: Path, options: FileOptions) -> Part:
     """Read a JSON file with a list of rows, or with one row on each line."""
     encoding = find_encoding(path, options.encoding)
-    with errors_as(f"{path} can't be read", Exception):
-        try:
-            return Part(str(path), _load("json", path, options, encoding=encoding))
-        except Exception:
-            _check_json_rows(path, encoding)
-            raise
+    if encoding.startswith("utf-8"):
+        with suppress(Exception):  # a row is invalid, or `datasets` took the type of a column from its first rows
+            return Part(str(path), _load("json", path, options))
+    places, rows = _parse_json(path, encoding)
+    columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
+    for name, values in columns.items():
+        kinds = {type(value) for value in values if value is not None}
+        if len(kinds) > 1 and kinds <= {bool, int, float, str} and kinds != {int, float}:
+            columns[name] = [None if value is None else str(value) for value in values]
+    return Part(str(path), _make_dataset(path, columns, places), places)
 
 
-def _check_json_rows(path: Path, encoding: str) -> None:
-    """Raise a RecipeError for the first row of a file that is not JSON, or not an object."""
+def _parse_json(path: Path, encoding: str) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return the rows of a JSON file, and what an error calls each of them. Name the first row that is none."""
     text = path.read_text(encoding=encoding)
     try:
         content = json.loads(text)
         rows = content if isinstance(content, list) else [content]
-        places = [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+        places = [f"row {number}" for number in range(1, len(rows) + 1)]
     except ValueError as error:
         lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-        try:
-            json.loads(lines[0][1])
-        except ValueError:
-            raise invalid_json(path, error) from None  # not one row on each line
-        places = []
+        places, rows = [f"line {number}" for number, _ in lines], []
         for number, line in lines:
             try:
-                places.append((f"line {number}", json.loads(line)))
+                rows.append(json.loads(line))
             except json.JSONDecodeError as invalid:
-                raise invalid_json(path, invalid, number) from None
-    if all(row == {} for _, row in places):
+                # Where already the first line is no row, the file is not one row on each line.
+                raise (invalid_json(path, invalid, number) if rows else invalid_json(path, error)) from None
+    if all(row == {} for row in rows):
         raise RecipeError(f"{path} has no rows.")
-    for place, row in places:
+    for place, row in zip(places, rows, strict=True):
         if not isinstance(row, dict):
             raise RecipeError(f'{path}, {place}: {row!r} is not a row. A row is an object such as {{"text": …}}.')
+    return places, rows
+
+
+def _make_dataset(path: Path, columns: dict[str, list[Any]], places: Sequence[str]) -> Dataset:
+    """Make a dataset of columns. Name the first value that does not have the type of those above it."""
+    try:
+        return Dataset.from_dict(columns)
+    except Exception as error:
+        for name, values in columns.items():
+            last = None
+            for place, value in zip(places, values, strict=True):
+                try:
+                    pa.array([last, value])
+                except Exception:
+                    raise RecipeError(
+                        f"{path}, {place}: {name!r} holds {value!r:.60}, which is no valid text or has another type than {last!r:.60} "
+                        "above. Correct the row or remove it."
+                    ) from None
+                last = last if value is None else value
+        raise RecipeError(f"{path} can't be read: {error}") from error
 
 
 def invalid_json(path: Path, error: json.JSONDecodeError, line: int = 1) -> RecipeError:
@@ -272,8 +303,9 @@ def read_arrow(path: Path, options: FileOptions) -> Part:
 
 
 def is_blank(text: str) -> bool:
-    """Return whether a text has nothing but spaces, control characters and zero-width characters, which tokenizers drop."""
-    return all(letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf") for letter in text)
+    """Return whether a text has nothing but spaces and characters that tokenizers drop: control, zero-width, private, invalid."""
+    dropped = ("Cc", "Cf", "Co", "Cs")
+    return all(letter.isspace() or letter == "\ufffd" or unicodedata.category(letter) in dropped for letter in text)
 
 
 def read_lines(path: Path, options: FileOptions) -> Part:

@@ -1,7 +1,9 @@
 """Read labels by name, row by row: one label, several labels, or a number; and the order of all labels."""
 
 import math
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from .data import Split, check_column
 from .errors import RecipeError
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
+#: The cells of a column that says whether a label applies.
+_INDICATORS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
 
 def guess_label_column(train: Dataset) -> str | None:
@@ -29,7 +33,8 @@ def guess_problem_type(train: Split, columns: Sequence[str]) -> str:
     values = train.values(columns[0])
     if any(isinstance(value, list) for value in values):
         return MULTI
-    is_fraction = any(isinstance(value, float) and math.isfinite(value) and not value.is_integer() for value in values)
+    numbers = [value for value in values if isinstance(value, float | Decimal) and math.isfinite(value)]
+    is_fraction = any(value % 1 for value in numbers)
     return REGRESSION if is_fraction else SINGLE
 
 
@@ -94,9 +99,9 @@ def _read_indicators(split: Split, columns: Sequence[str]) -> list[list[str]]:
         check_column(split, column)
         values = split.values(column)
         for row, value in enumerate(values):
-            if value not in (0, 1, "0", "1"):
+            if str(value).lower() not in _INDICATORS:
                 raise RecipeError(f"{split.at(row)}: column {column!r} holds {value!r}, but it must hold 0 or 1.")
-        applies[column] = [value in (1, "1") for value in values]
+        applies[column] = [_INDICATORS[str(value).lower()] for value in values]
     return [[column for column in columns if applies[column][row]] for row in range(len(split.rows))]
 
 
@@ -133,8 +138,8 @@ def order_labels(feature: Any, train_labels: Sequence[str]) -> tuple[str, ...]:
         raise RecipeError(f"the training split has {only}: there is nothing to learn.")
     if isinstance(feature, ClassLabel):
         return tuple(feature.names)
-    is_numeric = all(label.lstrip("-").isdecimal() for label in found)
-    return tuple(sorted(found, key=int) if is_numeric else sorted(found))
+    is_numeric = all(re.fullmatch(r"-?\d+", label) for label in found)
+    return tuple(sorted(sorted(found), key=int) if is_numeric else sorted(found))  # 1 and 01, too, in one order
 
 
 def check_known_labels(

@@ -107,6 +107,11 @@ def max_length(max_seq_length: int | None, config: Any, tokenizer: Any, default:
     limit = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or sys.maxsize)
     if max_seq_length is not None and max_seq_length > limit:
         raise RecipeError(f"--max_seq_length {max_seq_length} is more than the model takes: at most {limit} tokens.")
+    special = tokenizer.num_special_tokens_to_add()
+    if max_seq_length is not None and max_seq_length <= special:
+        raise RecipeError(
+            f"--max_seq_length {max_seq_length} leaves no room for a text beside the {special} special tokens of the model."
+        )
     return min(default, limit) if max_seq_length is None else max_seq_length
 
 

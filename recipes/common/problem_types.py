@@ -40,6 +40,7 @@ class SingleLabel:
     """
 
     name: ClassVar[str] = SINGLE
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "f1", "matthews_correlation")
 
     def __init__(self, splits: dict[str, Split], columns: Sequence[str]):
         if len(columns) > 1 and self.name != MULTI:
@@ -85,9 +86,12 @@ class MultiLabel(SingleLabel):
     """Each text has any number of labels."""
 
     name = MULTI
+    metrics = ("f1_micro", "f1_macro", "subset_accuracy")
 
     def read(self, splits: dict[str, Split], columns: Sequence[str]) -> None:
         self.labels = {name: read_label_sets(split, columns) for name, split in splits.items()}
+        if len(set(map(frozenset, self.labels["train"]))) < 2:
+            raise RecipeError(f"all rows of {splits['train'].source} have the same labels: there is nothing to learn.")
         if len(columns) > 1:
             self.names = tuple(columns)
             return
@@ -118,6 +122,7 @@ class Regression(SingleLabel):
     """Each text has a number."""
 
     name = REGRESSION
+    metrics = ("mse", "pearson", "spearmanr")
 
     def read(self, splits: dict[str, Split], columns: Sequence[str]) -> None:
         self.labels = {name: read_numbers(split, *columns) for name, split in splits.items()}

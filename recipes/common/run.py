@@ -15,6 +15,7 @@ from hf_lrsched import LRSearch, ScheduledTrainer, ScheduleError, find_lr
 from hf_lrsched.console import print_text
 from hf_lrsched.integrations.distributed import on_main_process
 from hf_lrsched.runs.checkpoints import TRAINER_STATE
+from hf_lrsched.schedules.errors import nearest
 
 from .arguments import DEFAULT_SCHEDULE, RecipeArguments, read_arguments
 from .budgets import train_and_save_budgets
@@ -41,6 +42,7 @@ class Task:
         compute_metrics (`Callable`): Computes the metrics of all predictions of a split: `compute_metrics(prediction, split)`,
             where `prediction` is Trainer's `EvalPrediction` in the order of the rows and `split` is `validation` or `test`. Its
             `loss`, if it has one, replaces the loss that Trainer measures.
+        metrics (`Sequence[str]`): The names of the metrics of `validation`, without the loss.
         description (`list[str]`): Lines that are printed before the first update.
         preprocess_logits (`Callable`, *optional*): Trainer's `preprocess_logits_for_metrics`: what is kept of each batch.
             Defaults to the first of several outputs.
@@ -54,6 +56,7 @@ class Task:
     splits: dict[str, Dataset]
     collator: Callable[[list[Any]], dict[str, Any]]
     compute_metrics: Callable[[Any, str], dict[str, float]]
+    metrics: Sequence[str]
     description: list[str]
     preprocess_logits: Callable[[Any, Any], Any] = first_output
     compute_loss: Callable[..., Any] | None = None
@@ -134,6 +137,8 @@ def _train_and_save(
         logging.disable_progress_bar()
     set_seed(args.seed)
     task = prepare(arguments)
+    if args.eval_strategy != "no" and args.metric_for_best_model is not None:
+        check_metric(args.metric_for_best_model, task.metrics)
     if args.should_log:
         print_text("\n".join([*task.description, *describe_packing(arguments, task.model)]))
     trainer = make_trainer(arguments, task)
@@ -157,6 +162,15 @@ def _train_and_save(
     trainer.accelerator.wait_for_everyone()
     if args.process_index == 0:
         folder.note(is_complete=True)
+
+
+def check_metric(name: str, metrics: Sequence[str]) -> None:
+    """Raise a RecipeError if no evaluation has the metric for the best model: Trainer would fail at the first one."""
+    known = ["loss", *metrics]
+    if (short := name.removeprefix("eval_")) not in known:
+        raise RecipeError(
+            f"--metric_for_best_model {name!r} is unknown; there are {', '.join(known)}.{nearest(short, known)}"
+        )
 
 
 def save_search(search: LRSearch, args: TrainingArguments) -> None:

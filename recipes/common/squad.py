@@ -33,6 +33,10 @@ def read_squad(path: Path, options: FileOptions) -> Part:
                 places.append(f"question {question.get('id', asked)!r}")
                 at_question = f"{path}, {places[-1]}"
                 answers = _get(question, "answers", list, at_question) if "answers" in question else []
+                if answers and question.get("is_impossible") is True:
+                    raise RecipeError(
+                        f"{at_question}: it has an answer, but is_impossible is true. Remove one of them."
+                    )
                 texts = [_get(answer, "text", str, at_question) for answer in answers]
                 starts = [_get(answer, "answer_start", int, at_question) for answer in answers]
                 row = {"question": asked, "context": context}
@@ -89,12 +93,16 @@ def _check_answers(context: str, answers: Any, place: str) -> None:
     if not isinstance(answers, dict) or not {"text", "answer_start"} <= set(answers):
         raise RecipeError(f"{place}: answers must be an object with the lists text and answer_start, got {answers!r}.")
     texts, starts = answers["text"], answers["answer_start"]
+    if not isinstance(texts, list) or not isinstance(starts, list):
+        raise RecipeError(f"{place}: text and answer_start must be lists, got {texts!r:.60} and {starts!r:.60}.")
     if len(texts) != len(starts):
         raise RecipeError(f"{place}: {len(texts)} texts of answers, but {len(starts)} offsets.")
     for text, start in zip(texts, starts, strict=True):
         if not isinstance(start, int):
             raise RecipeError(f"{place}: answer_start is {start!r}, not a whole number.")
-        if not text:
+        if not isinstance(text, str):
+            raise RecipeError(f"{place}: the answer {text!r} is not a text.")
+        if is_blank(text):
             raise RecipeError(f"{place}: an answer is empty. Where there is no answer, the lists are empty.")
         if not 0 <= start < len(context):
             raise RecipeError(f"{place}: answer_start is {start}, but the context has {len(context)} characters.")

@@ -144,6 +144,16 @@ def test_long_texts_are_split_and_short_ones_joined(tokenizer):
     assert len(set(joined["words"][1])) == 7  # the words of the second text are other words
 
 
+def test_texts_of_characters_that_tokenizers_drop(tokenizer, tmp_path):
+    from datasets import Dataset
+    from masked_lm import MaskedLMArguments, load_data, tokenize
+
+    (tmp_path / "a.txt").write_text("good film\n\ufffd\ufffd\n\ue000\n\0\n", encoding="utf-8")
+    assert load_data(MaskedLMArguments(train_file=str(tmp_path / "a.txt")))["train"]["text"][:] == ["good film"]
+    with pytest.raises(Exception, match="no text of the train split has a token"):
+        tokenize({"train": Dataset.from_dict({"text": ["\u0301"]})}, tokenizer, 64)  # an accent without its letter
+
+
 def test_resumed_run_has_the_same_masks(main, settings, tmp_path, monkeypatch):
     from common import run
     from transformers import TrainerCallback
@@ -209,6 +219,8 @@ def test_column_of_a_table(main, settings, data_folder, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"max_seq_length": 2}, "--max_seq_length 2 leaves no room for a text beside the 2 special tokens"),
+        ({"metric_for_best_model": "accuracy"}, "'accuracy' is unknown; there are loss, perplexity, masked_accuracy"),
         ({"mlm_probability": 1}, "--mlm_probability is a share between 0 and 1"),
         ({"text_column_name": "txt"}, "no column 'txt'"),
         ({"validation_file": "{blank}"}, "blank.csv, row 2: the text is empty (1 such rows)"),

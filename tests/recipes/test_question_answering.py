@@ -210,7 +210,32 @@ INVALID = {
     "lists of different lengths": ({"text": ["plot"], "answer_start": []}, "row 2: 1 texts of answers, but 0 offsets"),
     "fraction as offset": ({"text": ["plot"], "answer_start": [24.0]}, r"answer_start is \d+\.0, not a whole number"),
     "empty answer": ({"text": [""], "answer_start": [0]}, "row 2: an answer is empty"),
+    "answer of spaces": ({"text": [" "], "answer_start": [3]}, "row 2: an answer is empty"),
+    "no lists": ({"text": None, "answer_start": None}, "row 2: text and answer_start must be lists, got None and None"),
 }
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"text": "long", "answer_start": 13}, "row 1: text and answer_start must be lists, got 'long' and 13"),
+        ({"text": [5], "answer_start": [13]}, "row 1: the answer 5 is not a text"),
+        (None, "row 1: answers must be an object with the lists text and answer_start, got None"),
+    ],
+)
+def test_answers_of_other_types(tmp_path, answers, message):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"question": "the film", "context": CONTEXT, "answers": answers}))
+    with pytest.raises(Exception, match=message):
+        load(file)
+
+
+def test_impossible_question_with_an_answer(tmp_path):
+    file, content = tmp_path / "squad.json", make_squad([("q", "long")])
+    content["data"][0]["paragraphs"][0]["qas"][0]["is_impossible"] = True
+    file.write_text(json.dumps(content))
+    with pytest.raises(Exception, match="question '0': it has an answer, but is_impossible is true"):
+        load(file)
 
 
 @pytest.mark.parametrize("case", INVALID)
@@ -258,6 +283,16 @@ def test_question_without_room_for_its_paragraph(main, settings, tmp_path, capfd
     )
 
 
-def test_invalid_settings(main, settings, capfd):
-    assert main({**settings, "n_best_size": 0}) == 2
-    assert "--n_best_size must be at least 1, got 0" in capfd.readouterr().err
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"n_best_size": 0}, "--n_best_size must be at least 1, got 0"),
+        (
+            {"metric_for_best_model": "em"},
+            "'em' is unknown; there are loss, exact_match, f1, no_answer_accuracy, answer_exact",
+        ),
+    ],
+)
+def test_invalid_settings(main, settings, given, message, capfd):
+    assert main({**settings, **given}) == 2
+    assert message in capfd.readouterr().err

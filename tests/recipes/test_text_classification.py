@@ -209,6 +209,21 @@ INVALID_SETTINGS = {
     "two sources": ({"dataset_name": "x/y"}, "both are given"),
     "validation without data": ({"validation_file": None, "eval_strategy": "epoch"}, "needs --validation_file"),
     "no output folder": ({"output_dir": None}, "--output_dir is required"),
+    "no room for words": (
+        {"max_seq_length": 2},
+        "--max_seq_length 2 leaves no room for a text beside the 2 special tokens",
+    ),
+    "no epochs": (
+        {"max_steps": -1, "num_train_epochs": 0},
+        "--num_train_epochs must be a finite number above 0, got 0",
+    ),
+    "unknown metric": (
+        {"metric_for_best_model": "eval_acuracy"},
+        "'eval_acuracy' is unknown; there are loss, accuracy, f1, matthews_correlation. Did you mean 'accuracy'",
+    ),
+    "no training": ({"do_train": "false"}, "--do_train false: a recipe always trains"),
+    "no evaluation": ({"do_eval": "false"}, "--do_eval false: set --eval_strategy no"),
+    "nothing to predict": ({"do_predict": "true"}, "--do_predict needs rows with labels: --test_file"),
 }
 
 
@@ -231,7 +246,6 @@ INVALID_DATA = {
         "has the label 'god' .1 rows., but the training split .* Did you mean 'good'",
     ),
     "other columns": ("sentence,label\ngood film,good\n", "no column 'text' in the validation split"),
-    "numbers as text": ("text,label\n1,good\n", "column 'text' holds int64, not text"),
 }
 
 
@@ -254,6 +268,69 @@ def test_invalid_data(case, recipe, flags, tmp_path, capfd):
 def test_invalid_labels(recipe, flags, tmp_path, capfd, rows, message):
     assert recipe({**flags, "train_file": write_rows(tmp_path / "labels.csv", rows)}) == 2
     assert message in capfd.readouterr().err
+
+
+def test_column_of_numbers_is_no_text(recipe, flags, tmp_path, capfd):
+    file = write_rows(tmp_path / "numbers.csv", [(1, "good"), (2, "bad")])
+    assert recipe({**flags, "train_file": file, "validation_file": file, "text_column_names": "text"}) == 2
+    assert "numbers.csv: column 'text' holds int64, not text" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["good", "bad"], [0.0, 1.0], [[0], [0, 1]], [["a"], ["b", "a"]]],
+    ids=["texts", "numbers", "ints", "names"],
+)
+def test_label_column_that_is_called_as_the_inputs_of_models(recipe, flags, tmp_path, labels):
+    """`labels` has the type of the column in the data, and another one for the model."""
+    file = tmp_path / "rows.jsonl"
+    rows = [{"text": f"{row % 3} good film", "labels": labels[row % 2], "input_ids": row} for row in range(4)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    settings = {**flags, "train_file": file, "validation_file": file, "max_steps": 2, "save_strategy": "no"}
+    assert recipe(settings) == 0
+
+
+@pytest.mark.parametrize("rows", ["a,1,0\nb,1,0\n", "a,0,0\nb,0,0\n"])
+def test_rows_with_the_same_labels(tmp_path, rows):
+    from text_classification import TextClassificationArguments, load_data
+
+    file = tmp_path / "rows.csv"
+    file.write_text(f"text,x,y\n{rows}")
+    with pytest.raises(Exception, match=r"all rows of .*rows\.csv have the same labels: there is nothing to learn"):
+        load_data(TextClassificationArguments(train_file=str(file), label_column_name="x,y"))
+
+
+@pytest.mark.parametrize("cells", ["10", "TF", "tf"])
+def test_columns_that_say_whether_a_label_applies(tmp_path, cells):
+    from text_classification import TextClassificationArguments, load_data
+
+    yes, no = {"1": "10", "T": ("True", "False"), "t": ("true", "false")}[cells[0]]
+    file = tmp_path / "rows.csv"
+    file.write_text(f"text,x,y\na,{yes},{no}\nb,{yes},{yes}\n")
+    data = load_data(TextClassificationArguments(train_file=str(file), label_column_name="x,y"))
+    assert data.labels["train"] == [["x"], ["x", "y"]]
+    file.write_text(f"text,x,y\na,{yes},\nb,{yes},{yes}\n")
+    with pytest.raises(Exception, match=r"rows\.csv, row 1: column 'y' holds '', but it must hold 0 or 1"):
+        load_data(TextClassificationArguments(train_file=str(file), label_column_name="x,y"))
+
+
+def test_labels_in_one_order():
+    from common.labels import order_labels
+
+    assert order_labels(None, ["10", "01", "9", "1", "-2"]) == ("-2", "01", "1", "9", "10")
+    assert order_labels(None, ["--5", "1"]) == ("--5", "1")
+
+
+def test_decimals_of_parquet_are_numbers(tmp_path):
+    from decimal import Decimal
+
+    from datasets import Dataset
+    from text_classification import TextClassificationArguments, load_data
+
+    rows = {"text": ["a", "b"], "label": [Decimal("1.5"), Decimal("2.0")]}
+    Dataset.from_dict(rows).to_parquet(str(tmp_path / "rows.parquet"))
+    data = load_data(TextClassificationArguments(train_file=str(tmp_path / "rows.parquet")))
+    assert data.problem.name == "regression" and data.labels["train"] == [1.5, 2.0]
 
 
 def test_error_is_one_line_and_status_2(flags):

@@ -46,7 +46,7 @@ def settings(flags, tmp_path):
 
 
 def test_conll_run(main, settings):
-    assert main({**settings, "max_steps": 40}) == 0
+    assert main({**settings, "max_steps": 40, "metric_for_best_model": "f1/ART"}) == 0
     folder = Path(settings["output_dir"])
     last = json.loads((folder / "metrics.json").read_text())[-1]
     assert last["f1"] == last["f1/ART"] == last["f1/PER"] == last["accuracy"] == 1  # each word has one tag
@@ -94,6 +94,22 @@ def test_conll_with_comments_documents_and_columns(tmp_path):
         {"words": ["film"], "tags": ["NOUN"]},
     ]
     assert not data.has_entities and data.names == ("ADJ", "NOUN", "SYM")
+
+
+def test_conllu_lines_that_are_no_words(tmp_path):
+    text = "1-2\tdont\t_\n1\tdo\tAUX\n2\tnt\tPART\n2.1\tit\t_\n3\t1-2\tNUM\n"
+    (tmp_path / "a.conllu").write_text(text)
+    rows = load(train_file=tmp_path / "a.conllu", conll_columns="1,2").splits["train"].to_list()
+    assert rows == [{"words": ["do", "nt", "1-2"], "tags": ["AUX", "PART", "NUM"]}]
+
+
+def test_word_with_a_space_among_columns(tmp_path):
+    file = tmp_path / "a.conll"
+    file.write_text("a O\nNew York B-LOC\n")
+    with pytest.raises(Exception, match=r"a\.conll, line 2: 'New York B-LOC' has 3 columns, but the line above has 2"):
+        load(train_file=file)
+    file.write_text("a\tO\nNew York\tB-LOC\n")
+    assert load(train_file=file).splits["train"]["words"][:] == [["a", "New York"]]
 
 
 def test_numbered_tags_of_a_dataset_keep_their_order(tmp_path):
@@ -282,6 +298,10 @@ def test_plain_tags(tmp_path, tags):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (
+            {"metric_for_best_model": "f1/LOC"},
+            "'f1/LOC' is unknown; there are loss, precision, recall, f1, precision/ART",
+        ),
         ({"tag_scheme": "bilou"}, "--tag_scheme is one of iob2, iob1, iobes, plain"),
         ({"conll_columns": "word"}, "--conll_columns takes two numbers"),
         ({"label_column_name": "pos"}, "no column 'pos'"),

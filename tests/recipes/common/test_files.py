@@ -60,6 +60,14 @@ def test_unnamed_encoding(read, tmp_path, encoding, text):
         read(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark(read, tmp_path, encoding):
+    path = write_csv(tmp_path / "a.csv", ROWS, encoding)
+    with pytest.raises(Exception, match=f"a.csv holds zero bytes, as UTF-16 does. Set --encoding {encoding}"):
+        read(path)
+    assert as_rows(read(path, encoding=encoding)) == ROWS
+
+
 def test_unknown_encoding(read, tmp_path):
     with pytest.raises(Exception, match="--encoding 'utf-88' is unknown"):
         read(write_csv(tmp_path / "a.csv", ROWS), encoding="utf-88")
@@ -155,6 +163,16 @@ def test_unreadable_csv(read, tmp_path, case):
         ("a.json", '[{"text": "a"},\n {"text": }]', "a.json, line 2, character 11: not JSON"),
         ("a.json", '[{"text": "a"}, "b"]', "a.json, row 2: 'b' is not a row"),
         ("a.json", "[]", "a.json has no rows"),
+        (
+            "a.jsonl",
+            '{"text": "a"}\n\n{"text": ["b"]}\n',
+            "a.jsonl, line 3: 'text' holds ['b'], which is no valid text or has",
+        ),
+        (
+            "a.jsonl",
+            '{"text": "a"}\n{"text": "\\ud83d"}\n',
+            "a.jsonl, line 2: 'text' holds '\\ud83d', which is no valid text",
+        ),
         ("a.parquet", "text,label", "a.parquet can't be read as Parquet"),
     ],
 )
@@ -168,15 +186,84 @@ def test_unreadable_json_names_the_line(read, tmp_path, name, content, message):
 @pytest.mark.parametrize(
     ("first", "second", "message"),
     [
-        ("text,label\na,1\n", "text,lable\na,1\n", "b.csv has no 'label'|b.csv and .*a.csv have different columns"),
-        ("text,label\na,1\n", "text,label\na,x\n", "differ in column 'label': it holds"),
+        ({"label": "1"}, {"lable": "1"}, "b.jsonl has no 'label'|b.jsonl and .*a.jsonl have different columns"),
+        ({"label": 1}, {"label": "x"}, "b.jsonl and .*a.jsonl differ in column 'label': it holds string and int64"),
+        ({"label": ["x"]}, {"label": "x"}, "differ in column 'label': it holds string and List"),
     ],
 )
 def test_files_of_one_split_that_do_not_match(read, tmp_path, first, second, message):
-    (tmp_path / "a.csv").write_text(first)
-    (tmp_path / "b.csv").write_text(second)
+    (tmp_path / "a.jsonl").write_text(json.dumps(first))
+    (tmp_path / "b.jsonl").write_text(json.dumps(second))
     with pytest.raises(Exception, match=message):
-        read(tmp_path / "*.csv")
+        read(tmp_path / "*.jsonl")
+
+
+def test_files_of_one_split_with_types_that_fit(read, tmp_path):
+    """Whole numbers beside fractions, nothing beside texts, and other formats."""
+    write_csv(tmp_path / "a.csv", [("x", "1", ""), ("y", "2", "")], header=("text", "score", "note"))
+    (tmp_path / "b.jsonl").write_text(
+        '{"text": "z", "score": 0.5, "note": "n"}\n{"text": "0", "score": 3, "note": null}'
+    )
+    split = read(tmp_path / "*")
+    assert split.rows.to_dict() == {"text": list("xyz0"), "score": [1.0, 2.0, 0.5, 3.0], "note": ["", "", "n", None]}
+
+
+def test_numbers_of_classes_with_other_names(read, tmp_path):
+    from datasets import ClassLabel, Dataset, Features
+
+    for number, names in enumerate((["bad", "good"], ["good", "bad"])):
+        rows = Dataset.from_dict({"label": [0]}, features=Features({"label": ClassLabel(names=names)}))
+        rows.save_to_disk(str(tmp_path / f"part-{number}"))
+    with pytest.raises(Exception, match=r"part-1 and .*part-0 differ in column 'label'"):
+        read(tmp_path / "part-*")
+
+
+def test_labels_are_as_written_in_all_csv_files(tmp_path):
+    """A label that looks like a number or like true and false has one name in all files."""
+    from common.data import DataArguments, read_splits
+
+    train, dev = (write_csv(tmp_path / f"{name}.csv", []) for name in ("train", "dev"))
+    cases = [
+        (["01", "02", "x"], ["01", "02"], ["01", "02"]),
+        (["true", "unknown"], ["true", "true"], ["true", "true"]),
+        (["1", "unknown"], ["1"], ["1"]),
+        (["1", "2"], ["2"], [2]),
+        (["1.0", "2"], ["2"], [2.0]),
+        (["-1", "1e3"], [".5"], [0.5]),
+        (["1", ""], ["1"], ["1"]),
+        (["9" * 30, "1"], ["1"], [1.0]),
+    ]
+    for labels, other, expected in cases:
+        write_csv(train, [("a", label) for label in labels])
+        write_csv(dev, [("7", label) for label in other])
+        args = DataArguments(train_file=str(train), validation_file=str(dev))
+        splits = read_splits(args, cache_dir=str(tmp_path / "cache"))
+        assert splits["validation"].values("label") == expected
+        assert splits["validation"].values("text") == ["7"] * len(other)  # texts, since `a` is one
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_labels_whose_type_changes_late(read, tmp_path, ending):
+    """`datasets` takes the type of a column from the first rows: 10,000 of CSV, 10 MB of JSON."""
+    count, text = (10_001, "a") if ending == "csv" else (11, "a" * 1_000_000)
+    rows = [(text, 1)] * count + [(text, "x")]
+    if ending == "csv":
+        write_csv(tmp_path / "a.csv", rows)
+    else:
+        (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": t, "label": label}) for t, label in rows))
+    assert read(tmp_path / f"a.{ending}").values("label") == ["1"] * count + ["x"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "gb18030"])
+@pytest.mark.parametrize("form", ["list", "lines", "long"])
+def test_json_in_other_encodings(read, tmp_path, encoding, form):
+    rows = [{"text": "好看" * (3_000_000 if form == "long" else 1), "label": row} for row in range(2)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    path = tmp_path / "a.json"
+    path.write_text(f"\n [{','.join(lines)}]" if form == "list" else "\n\n".join(lines), encoding=encoding)
+    split = read(path, **({} if encoding == "utf-16" else {"encoding": encoding}))
+    assert split.rows.to_list() == rows
+    assert split.at(1) == f"{path}, {'row 2' if form == 'list' else 'line 3'}"
 
 
 def test_folder_and_pattern_without_files(read, tmp_path):
