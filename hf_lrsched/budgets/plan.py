@@ -252,21 +252,15 @@ def _scale(first: Phase, peak: float | None, default: float) -> Phase:
     arguments: dict[str, Any] = dict(first.arguments)
     is_in_lr = "to_lr" in arguments
     if is_in_lr and peak not in (None, 1):
-        raise ScheduleError(
-            f"peak={peak!r} does not scale {first}, which climbs to a learning rate. Leave out one of them."
-        )
+        raise ScheduleError(f"peak={peak!r} does not scale {first}, which climbs to an LR. Leave out one of them.")
     factor = default if peak is None else peak
     if factor == 1 or is_in_lr:
         return first
-    scaled = {
-        name: float(f"{factor * arguments[name]:.12g}") for name in ("start", "to") if arguments.get(name) is not None
-    }
+    scaled = {name: float(f"{factor * arguments[name]:.12g}") for name in ("start", "to") if arguments.get(name)}
     return replace(first, arguments=(*{**arguments, "to": factor, **scaled}.items(),))
 
 
 def _fix_length(phase: Phase, horizon: Horizon) -> Phase:
     """The phase with its length in updates, the same for all budgets."""
     size = math.ceil(phase.length(horizon) or 0)
-    return replace(
-        phase, arguments=tuple((k, Length(Fraction(size)) if k == "over" else v) for k, v in phase.arguments)
-    )
+    return replace(phase, arguments=tuple({**dict(phase.arguments), "over": Length(Fraction(size))}.items()))

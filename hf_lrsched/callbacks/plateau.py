@@ -36,18 +36,17 @@ class PlateauDriver(TrainerCallback):
 
     def on_train_begin(self, args, state, control, lr_scheduler=None, **kwargs):
         self._reset()
-        self._scheduler = (
-            lr_scheduler if isinstance(lr_scheduler, ScheduleLR) and lr_scheduler.run_state.plateaus else None
-        )
-        if self._scheduler is None:
+        self._scheduler = None
+        if not isinstance(lr_scheduler, ScheduleLR) or not lr_scheduler.run_state.plateaus:
             return
         if args.eval_strategy == IntervalStrategy.NO:
             raise ScheduleError(
-                f"{self._scheduler.run_state.plateaus[0].reaction.phase} needs evaluations, but eval_strategy is 'no'. Set "
+                f"{lr_scheduler.run_state.plateaus[0].reaction.phase} needs evaluations, but eval_strategy is 'no'. Set "
                 "eval_strategy='epoch', or 'steps' with eval_steps."
             )
-        self._scheduler.declare_driven("plateau")
-        self._scheduler.run_state.set_best_metric(args.metric_for_best_model, args.greater_is_better)
+        self._scheduler = lr_scheduler
+        lr_scheduler.declare_driven("plateau")
+        lr_scheduler.run_state.set_best_metric(args.metric_for_best_model, args.greater_is_better)
 
     def on_step_begin(self, args, state, control, **kwargs):
         if self._scheduler is None:
@@ -72,24 +71,23 @@ class PlateauDriver(TrainerCallback):
         self._is_due = self._is_due or control.should_evaluate
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):
-        if self._scheduler is None or (self._has_trained and not self._is_due):
+        scheduler = self._scheduler
+        if scheduler is None or (self._has_trained and not self._is_due):
             return
         self._metrics |= metrics or {}
-        names = self._scheduler.run_state.list_required_metrics()
+        names = scheduler.run_state.list_required_metrics()
         if not self._is_due or self._is_reported or not all(name in self._metrics for name in names):
             return  # with several evaluation sets, the metric may be one of the next set
         self._is_reported = True
         values = {name: self._metrics[name] for name in names}
         try:
-            events = self._scheduler.observe(on_main_process(lambda: values))
+            events = scheduler.observe(on_main_process(lambda: values))
         except ScheduleError as error:
             self._fail(error)
             control.should_save = True
             return
         for event in events if state.is_world_process_zero else ():
-            print_text(
-                f"update {event['t']}: plateau, {event['cause']}: {explain_rescale(self._scheduler.run_state, event)}"
-            )
+            print_text(f"update {event['t']}: plateau, {event['cause']}: {explain_rescale(scheduler.run_state, event)}")
 
     def on_save(self, args, state, control, **kwargs):
         if self._error is not None:

@@ -35,9 +35,7 @@ def make_schedule_settings(scheduler: ScheduleLR) -> dict[str, Any]:
         "peak_learning_rate": state.peaks[find_main_group(groups)],
     }
     if len(set(state.peaks)) > 1:
-        settings |= {
-            f"peak_lr/{names[index]}": state.peaks[index] for index in dict.fromkeys(find_distinct_groups(groups))
-        }
+        settings |= {f"peak_lr/{names[i]}": state.peaks[i] for i in dict.fromkeys(find_distinct_groups(groups))}
     if horizon.unit == "updates":
         settings["num_updates"] = horizon.num_updates
     if state.settings.clock != "updates":

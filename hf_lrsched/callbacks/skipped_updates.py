@@ -3,7 +3,6 @@
 import logging
 from typing import Any
 
-import torch
 from transformers import TrainerCallback
 
 from ..scheduler.schedule_lr import ScheduleLR
@@ -39,7 +38,4 @@ class SkippedUpdates(TrainerCallback):
 
 def count_updates(scheduler: Any, unknown: int) -> int:
     """Return the updates that a scheduler has counted; `unknown` for those driven by a metric, which count evaluations."""
-    is_metric_driven = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau) or hasattr(
-        scheduler, "patience"
-    )
-    return unknown if is_metric_driven else int(getattr(scheduler, "last_epoch", unknown))
+    return unknown if hasattr(scheduler, "patience") else int(getattr(scheduler, "last_epoch", unknown))

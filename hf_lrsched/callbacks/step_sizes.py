@@ -88,12 +88,10 @@ class StepSizes(FailSafeCallback):
                 "RMSprop, Adagrad and SGD. It measures the ratio of update to weights."
             )
         if state.global_step // self.every == state.max_steps // self.every:
-            logger.warning(
-                f"StepSizes(every={self.every}) measures nothing in this run, whose last update is {state.max_steps}."
-            )
+            logger.warning(f"StepSizes(every={self.every}) measures nothing in this run of {state.max_steps} updates.")
         if args.logging_strategy == IntervalStrategy.NO:
             logger.warning(
-                "With logging_strategy='no' only the record of the run gets what StepSizes measures, no reporter does."
+                "With logging_strategy='no' only the run's record gets what StepSizes measures, no reporter."
             )
 
     def on_step_begin(self, args, state, control, **kwargs):

@@ -86,9 +86,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add_recipe_arguments(parser)
     add = parser.add_argument
     add("--schedule", nargs="+", metavar="TEXT", help="schedules; the others are compared with the first")
-    add(
-        "--learning_rate", nargs="+", metavar="LR", help="peak learning rates; auto is searched, once for each schedule"
-    )
+    add("--learning_rate", nargs="+", metavar="LR", help="peak LRs; auto is searched, once for each schedule")
     add("--seeds", type=int, metavar="N", help="runs of each schedule, with the seeds 0 to N-1; default: 10")
     add("--storage", metavar="URL", help=f"the database of the runs; default: {_DEFAULTS['storage']}")
     add("--metric", metavar="NAME", help="the metric to compare; default: accuracy")
@@ -126,9 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stderr,
         )
     limit = as_duration(given.time_limit, "--time-limit").seconds if given.time_limit else math.inf
-    recipe = {name: value for name, value in config.items() if name not in _OF_CELLS} | {
-        "recipe": Path(command[1]).name
-    }
+    recipe = {name: each for name, each in config.items() if name not in _OF_CELLS} | {"recipe": Path(command[1]).name}
     if given.storage == _DEFAULTS["storage"]:
         Path("runs").mkdir(exist_ok=True)
     study = open_study(
@@ -218,9 +214,7 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _to_text(name: str, value: Any, path: Path) -> str:
     """Write a value of `set` as the recipe's flag takes it."""
     if value is None:
-        raise ScheduleError(
-            f"{path}: {name} of set must have a value, got null. Leave it out for the recipe's own value."
-        )
+        raise ScheduleError(f"{path}: {name} of set must have a value, got null. Leave it out for the recipe's own.")
     if value is False and name.endswith("_strategy"):
         return "no"  # YAML reads a bare `no` as false
     try:

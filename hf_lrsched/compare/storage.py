@@ -144,7 +144,7 @@ def _open_storage(url: str, heartbeat: int) -> Any:
             # Another process may be creating the tables at this moment.
             if attempt == _ATTEMPTS:
                 raise ScheduleError(
-                    f"--storage {hide_password(url)} can't be used: {_explain(error, parsed)}"
+                    f"--storage {hide_password(url)} does not work: {_explain(error, parsed)}"
                 ) from None
             time.sleep(0.2 * attempt)
         except ImportError as error:

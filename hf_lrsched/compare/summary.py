@@ -149,9 +149,7 @@ class Comparison:
         """The report of one run of each arm, the plot and the table above them."""
         runs = [run for arm in self.grid.arms if (run := self._read_one(arm, folder)) is not None]
         image = f"data:image/png;base64,{base64.b64encode(self._draw()).decode()}"
-        lead = Lead(
-            self.make_table(), image, "A dot for each seed and a box for each schedule; the table has the numbers."
-        )
+        lead = Lead(self.make_table(), image, "A dot for each seed, a box for each schedule; numbers are in the table.")
         path = folder / f".{os.getpid()}.html"
         try:
             return write_report(runs, path, force=True, lead=lead).read_bytes()

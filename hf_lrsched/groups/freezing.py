@@ -126,14 +126,10 @@ def _find_groups(groups: Sequence[ParamGroup], wanted: Sequence[str]) -> dict[st
         included = [name for name in names if name == each or name.startswith(f"{each}/")]
         if not included:
             known = list(dict.fromkeys([*(name.partition("/")[0] for name in names), *names]))
-            raise ScheduleError(
-                f"there is no group {brief(each)}; there are {list_some(known, 5)}.{nearest(each, known)}"
-            )
+            raise ScheduleError(f"there is no group {brief(each)}, only {list_some(known, 5)}.{nearest(each, known)}")
         for name in included:
             if name in found:
-                raise ScheduleError(
-                    f"the group {brief(name)} is listed twice: by {wanted[found[name]]!r} and by {each!r}."
-                )
+                raise ScheduleError(f"{brief(name)} is listed twice: by {wanted[found[name]]!r} and by {each!r}.")
             found[name] = index
     return found
 

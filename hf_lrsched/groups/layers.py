@@ -128,9 +128,7 @@ def _numbers_by_pattern(layer_pattern: str, names: Sequence[str]) -> dict[str, i
         )
     matches = {name: match for name in names if (match := pattern.search(name))}
     if not matches:
-        raise ScheduleError(
-            f"layer_pattern {brief(layer_pattern)} matches no parameter. Examples of their names: {list_some(names)}."
-        )
+        raise ScheduleError(f"layer_pattern {brief(layer_pattern)} matches no parameter, such as {list_some(names)}.")
     for name, match in matches.items():
         if not (match[1] or "").isdecimal():
             raise ScheduleError(
@@ -159,9 +157,7 @@ def _check_stacks(model: Any, names: Sequence[str], stacks: Sequence[str]) -> No
 def compile_pattern(pattern: object, name: str) -> re.Pattern[str]:
     """Compile a regular expression; `name` is what an error calls it."""
     if not isinstance(pattern, str):
-        raise ScheduleError(
-            f"{name} must be a regular expression, got {brief(pattern)} of type {type(pattern).__name__}."
-        )
+        raise ScheduleError(f"{name} must be a regular expression, got {brief(pattern)}.")
     try:
         return re.compile(pattern)
     except re.error as error:

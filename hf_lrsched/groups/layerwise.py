@@ -118,9 +118,8 @@ class LayerwiseGroups:
 
         kinds = ("", *(f"/{kind}" for kind in dict.fromkeys(layers.kind_of.values())))
         parts = [part + kind + lora for part in layers.parts for kind in kinds for lora in ("", LORA_B)]
-        return split_groups(
-            groups, names, part_of, parts, part_lr, get_decayed_names(model) if decayed is None else decayed
-        )
+        decayed = get_decayed_names(model) if decayed is None else decayed
+        return split_groups(groups, names, part_of, parts, part_lr, decayed)
 
     def _check_effect(self, trained: Sequence[str | None]) -> None:
         if not any(trained):

@@ -27,10 +27,8 @@ def find_main_group(groups: Sequence[ParamGroup] | Any) -> int:
 
     ```
     """
-    listed = getattr(groups, "param_groups", groups)
-    return max(
-        range(len(listed)), key=lambda index: ("schedule" not in listed[index], _count(listed[index])), default=0
-    )
+    found = getattr(groups, "param_groups", groups)
+    return max(range(len(found)), key=lambda index: ("schedule" not in found[index], _count(found[index])), default=0)
 
 
 def _count(group: ParamGroup) -> int:

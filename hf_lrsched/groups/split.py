@@ -29,9 +29,7 @@ def make_stock_groups(model: torch.nn.Module, lr: float | None, weight_decay: fl
         if parameter.requires_grad:
             groups[name not in decayed]["params"].append(parameter)
     if not any(group["params"] for group in groups):
-        raise ScheduleError(
-            f"{type(model).__name__} has nothing to train: all its parameters have requires_grad=False."
-        )
+        raise ScheduleError(f"{type(model).__name__} has nothing to train: all parameters have requires_grad=False.")
     if weight_decay is not None:
         groups[0]["weight_decay"] = weight_decay
     return groups if lr is None else [{**group, "lr": lr} for group in groups]
@@ -156,9 +154,7 @@ def _same_type(lr: Any, value: float) -> Any:
 
 def _check_groups(groups: Sequence[ParamGroup], wanted: object, names: Mapping[int, str]) -> list[ParamGroup]:
     if not isinstance(wanted, list | tuple) or not all(isinstance(each, dict) and "params" in each for each in wanted):
-        raise ScheduleError(
-            f"groups= must return a list of parameter groups, which are dicts with 'params', got {brief(wanted)}."
-        )
+        raise ScheduleError(f"groups= must return a list of dicts with 'params', got {brief(wanted)}.")
     checked: list[ParamGroup] = []
     for index, group in enumerate(wanted):
         params = group["params"]

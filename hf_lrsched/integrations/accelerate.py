@@ -60,12 +60,11 @@ def prepare_schedule(
     ```
     """
     refuse_scheduler_of_config(accelerator, schedule)
-    prepared = accelerator.prepare_scheduler(
-        ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume, clock)
-    )
-    prepared.scheduler.declare_driven("plateau", "cooldown", "clock")  # by the loop, as said above
+    scheduler = ScheduleLR(optimizer, schedule, num_training_steps, updates_per_epoch, on_resume, clock)
+    prepared = accelerator.prepare_scheduler(scheduler)
+    scheduler.declare_driven("plateau", "cooldown", "clock")  # by the loop, as said above
     if accelerator.is_local_main_process:
-        print_text(prepared.scheduler.curves[0].explain())
+        print_text(scheduler.curves[0].explain())
     # What this says in accelerate is that one scheduler step belongs to one update, whatever the processes.
     prepared.split_batches = True
     return prepared

@@ -98,9 +98,7 @@ def draw_run(
     changes = [event for event in view.events if not event.is_finding]
     unnamed = draw_phases_and_events(main, twin, panels[1:], view.phases, changes)
     others = [get_display_name(name) for name in run.metrics if not is_loss(name) and name not in names]
-    findings = [
-        f"{event.kind.replace('_', ' ')} (update {event.update:,})" for event in view.events if event.is_finding
-    ]
+    findings = [f"{each.kind.replace('_', ' ')} (update {each.update:,})" for each in view.events if each.is_finding]
     notes = [
         "" if twin else "the records hold no learning rate",
         f"also evaluated, not drawn: {', '.join(others)}" if others and metrics is None else "",

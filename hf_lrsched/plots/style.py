@@ -97,9 +97,8 @@ def _find_cjk_fonts() -> list[str]:
         for path in set(font_manager.findSystemFonts()).difference(font.fname for font in listed):
             with suppress(Exception):  # a file that is no font
                 font_manager.fontManager.addfont(path)
-    return sorted({font.name for font in font_manager.fontManager.ttflist if _CJK_FONTS.search(font.name)})[
-        :_MAX_CJK_FONTS
-    ]
+    names = {font.name for font in font_manager.fontManager.ttflist if _CJK_FONTS.search(font.name)}
+    return sorted(names)[:_MAX_CJK_FONTS]
 
 
 def _find_missing_letters(figure: "Figure", fonts: Sequence[str]) -> str:
@@ -210,10 +209,8 @@ def format_lr(lr: float, digits: int = 3) -> str:
 
 def count_digits(lrs: Iterable[float]) -> int:
     """Count the digits, from 3 to 8, by which LRs can be distinguished."""
-    distinct = set(lrs)
-    return next(
-        (digits for digits in range(3, 8) if len({format_lr(lr, digits) for lr in distinct}) == len(distinct)), 8
-    )
+    unique = set(lrs)
+    return next((digits for digits in range(3, 8) if len({format_lr(lr, digits) for lr in unique}) == len(unique)), 8)
 
 
 def draw_losses(axes: "Axes", points: Points, label: str, colour: str = "#555555", dashes: Any = "-") -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,8 @@ class Run:
         rows = [self.columns[name] for name in ("train", "evaluations")]
         steps, lrs = (np.concatenate([each.column(key) for each in rows]) for key in ("step", "learning_rate"))
         known = np.isfinite(lrs) & np.isfinite(steps)
-        found = dict(
-            sorted(zip(steps[known].astype(int).tolist(), lrs[known].tolist(), strict=True), key=lambda each: each[0])
-        )
+        pairs = zip(steps[known].astype(int).tolist(), lrs[known].tolist(), strict=True)
+        found = dict(sorted(pairs, key=itemgetter(0)))
         return list(found), list(found.values())
 
 

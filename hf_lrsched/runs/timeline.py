@@ -284,9 +284,7 @@ def _read_event(row: Row) -> RunEvent:
     for name in ("lr", "scale"):
         values = row.get(f"{name}_before"), row.get(f"{name}_after")
         if None not in values:
-            details.append(
-                f"{'LR' if name == 'lr' else name} {_format_values(values[0])} → {_format_values(values[1])}"
-            )
+            details.append(f"{'LR' if name == 'lr' else name} {' → '.join(map(_format_values, values))}")
     for key, value in row.items():
         if key not in _NOT_DETAILS and not key.endswith(("_before", "_after")):
             details.append(f"{_DETAILS.get(key, key)} {_format_values(value)}")

@@ -20,38 +20,21 @@ Data = dict[str, Any]
 _KEY = "hf_lrsched"
 # Options that a user sets and no step changes. Others are not compared: optimizers such as Prodigy count in their groups, and
 # `foreach` and its like do not change what is computed.
-_COMPARED = {
-    "weight_decay",
-    "decoupled_weight_decay",
-    "betas",
-    "beta1",
-    "eps",
-    "momentum",
-    "dampening",
-    "nesterov",
-    "amsgrad",
-}
-_COMPARED |= {
-    "alpha",
-    "centered",
-    "rho",
-    "lr_decay",
-    "lambd",
-    "momentum_decay",
-    "maximize",
-    "clip_threshold",
-    "decay_rate",
-}
-_COMPARED |= {
-    "scale_parameter",
-    "relative_step",
-    "warmup_init",
-    "etas",
-    "step_sizes",
-    "ns_steps",
-    "rank",
-    "update_proj_gap",
-}
+_COMPARED = (
+    *(
+        "weight_decay",
+        "decoupled_weight_decay",
+        "betas",
+        "beta1",
+        "eps",
+        "momentum",
+        "dampening",
+        "nesterov",
+        "amsgrad",
+    ),
+    *("alpha", "centered", "rho", "lr_decay", "lambd", "momentum_decay", "maximize", "clip_threshold", "decay_rate"),
+    *("scale_parameter", "relative_step", "warmup_init", "etas", "step_sizes", "ns_steps", "rank", "update_proj_gap"),
+)
 
 # What torch.compile and data parallelism put into the names of parameters.
 _WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod)\.")
@@ -180,10 +163,8 @@ class SavedOptimizer:
         if not changed:
             return
         texts = []
-        for (option, was, now), indices in changed.items():
-            names = (
-                "" if len(indices) == len(mine) else f" in {list_some([_get_name(mine, index) for index in indices])}"
-            )
+        for (option, was, now), where in changed.items():
+            names = "" if len(where) == len(mine) else f" in {list_some([_get_name(mine, index) for index in where])}"
             texts.append(f"{option} was {was} and is {now}{names}")
         if self.on_resume == "strict":
             raise ScheduleError(

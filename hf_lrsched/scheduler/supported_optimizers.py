@@ -74,10 +74,8 @@ def find_hidden_groups(optimizer: Any) -> list[dict[str, Any]]:
     known = {id(group) for group in optimizer.param_groups}
     hidden, found = [], [optimizer]
     for each in found:  # it grows
-        for value in vars(each).values():
-            parts = (
-                value if isinstance(value, list | tuple) else value.values() if isinstance(value, dict) else (value,)
-            )
+        for held in vars(each).values():
+            parts = held if isinstance(held, list | tuple) else held.values() if isinstance(held, dict) else (held,)
             found += [part for part in parts if isinstance(part, torch.optim.Optimizer) and part not in found]
         hidden += [group for group in each.param_groups if id(group) not in known and group["params"]]
     return hidden

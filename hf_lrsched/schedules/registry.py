@@ -255,9 +255,7 @@ def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
         values = definition.bind(args, kwargs)
         definition.function(**values)
         defaults = definition.defaults
-        given = tuple(
-            (name, value) for name, value in values.items() if name not in defaults or value != defaults[name]
-        )
+        given = tuple((name, each) for name, each in values.items() if name not in defaults or each != defaults[name])
         return within_limits(Phase(definition.name, given))
 
     add_name(definition.name, construct)

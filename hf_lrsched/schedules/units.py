@@ -281,9 +281,7 @@ def _read_length(text: str, name: str) -> Length:
 
 def _check_length(length: Length, name: str, written: object) -> Length:
     if length.amount <= 0:
-        raise ScheduleError(
-            f"{name} must be above 0, got {brief(written)}. To have no such phase, leave it out of the schedule."
-        )
+        raise ScheduleError(f"{name} must be above 0, got {brief(written)}. To have no such phase, leave it out.")
     if not 1e-30 <= length.amount <= 1e30 or len(str(length)) > _MAX_CHARACTERS:
         raise ScheduleError(f"{name} is out of range: {brief(written)}.")
     if length.unit == "%" and length.amount >= 1 and not (isinstance(written, str) and "%" in written):

@@ -84,9 +84,8 @@ def find_lr(
     metric = metric or _other_than_loss(trainer.args.metric_for_best_model)
     with undisturbed(trainer) as restore:
         run, optimizer = describe_run(trainer)
-        plan = Plan(
-            run.total, choose_horizons(run.total), start or _choose_start(trainer, optimizer), low, high, budget
-        )
+        start = start or _choose_start(trainer, optimizer)
+        plan = Plan(run.total, choose_horizons(run.total), start, low, high, budget)
         del optimizer
         restore()
         start_loss = _evaluate(make_trial(trainer), sample, metric)[0]

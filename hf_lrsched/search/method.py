@@ -271,9 +271,8 @@ def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None, st
         octave, std = math.log2(plan.start), UNLEARNED_STD
     # LRs whose loss is within the noise of the lowest one may be the best as well.
     longest = by_horizon[-1]
-    limit = 2 * get_noise(longest) + min(
-        (point.loss for point in longest if math.isfinite(point.loss)), default=math.inf
-    )
+    lowest = min((point.loss for point in longest if math.isfinite(point.loss)), default=math.inf)
+    limit = lowest + 2 * get_noise(longest)
     shift = exponent * math.log2(total / longest[0].updates)
     ties = [octave, *(math.log2(point.lr) - shift for point in longest if point.loss <= limit)]
     low, high = min(octave - RANGE * std, *ties), max(octave + RANGE * std, *ties)

@@ -60,9 +60,7 @@ def _with_texts(record: dict[str, Any], shown: set[str], groups: set[str]) -> di
 def _search_settings(found: dict[str, float] | None) -> dict[str, str]:
     if found is None:
         return {}
-    text = (
-        f"plausible from {found['low']:.3g} to {found['high']:.3g}; found by probes of {found['updates']:,.0f} updates"
-    )
+    text = f"plausible from {found['low']:.3g} to {found['high']:.3g}, by probes of {found['updates']:,.0f} updates"
     return {"learning_rate_search": text}
 
 

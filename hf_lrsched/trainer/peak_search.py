@@ -35,9 +35,7 @@ class PeakSearch:
 
     def __init__(self, wanted: Any, trainer: Any):
         if not isinstance(wanted, bool | Mapping):
-            raise ScheduleError(
-                f"find_lr must be True, False or the arguments of find_lr() as a dict, got {brief(wanted)}."
-            )
+            raise ScheduleError(f"find_lr must be True, False or a dict of its arguments, got {brief(wanted)}.")
         self.is_wanted, self.options = wanted is not False, dict(wanted) if isinstance(wanted, Mapping) else {}
         #: What the scheduler's state keeps of the search for a resume.
         self.kept: dict[str, float] = {}

@@ -52,10 +52,8 @@ def explain_trainer(trainer: Any, scheduler: ScheduleLR) -> str:
 
 def explain_schedule(trainer: Any) -> str:
     """Return the schedule that a [`ScheduledTrainer`] follows in one line: see [`explain_followed_schedule`]."""
-    scheduler = trainer.lr_scheduler
-    return (
-        explain_followed_schedule(scheduler.run_state) if isinstance(scheduler, ScheduleLR) else str(trainer.schedule)
-    )
+    state = getattr(trainer.lr_scheduler, "run_state", None)
+    return str(trainer.schedule) if state is None else explain_followed_schedule(state)
 
 
 def explain_run(

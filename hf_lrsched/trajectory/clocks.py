@@ -92,9 +92,7 @@ def tokens(total: int | str) -> Clock:
     """Count the tokens seen: `tokens(2_000_000)`. See [`Tokens`]."""
     text = str(total).removesuffix("tok")
     if isinstance(total, bool) or not re.fullmatch(r"\d+", text, re.ASCII) or int(text) < 1:
-        raise ScheduleError(
-            f"tokens() needs the run's number of tokens, a whole number of at least 1, got {brief(total)}."
-        )
+        raise ScheduleError(f"tokens() needs a whole number of tokens, at least 1, got {brief(total)}.")
     return Tokens(int(text))
 
 

@@ -358,7 +358,7 @@ def test_an_unknown_optimizer_is_reported_once(run, records):
 def test_a_run_that_is_too_short_is_reported(run, records):
     run(StepSizes(every=13))
     (warning,) = warnings(records)
-    assert "measures nothing in this run, whose last update is 12" in warning
+    assert "measures nothing in this run of 12 updates" in warning
     records.clear()
     run(StepSizes(every=12))
     assert warnings(records) == []

@@ -40,7 +40,7 @@ def test_unset_options_are_left_to_the_optimizer(bert):
 
 
 INVALID_RULES = {
-    "overlap": ({"a": "bert", "b": "bert.pooler"}, r"overlap: 'bert\.pooler\.dense\.weight', .* of 'a' and 'b'"),
+    "overlap": ({"a": "bert", "b": "bert.pooler"}, r"'bert\.pooler\.dense\.weight', .* of 'a' and 'b'"),
     "misses": (
         {"a": "bert"},
         r"^'classifier\.weight', 'classifier\.bias' match no pattern",
@@ -59,8 +59,8 @@ INVALID_RULES = {
     "nan lr": ({"a": {"pattern": "", "lr": float("nan")}}, "the lr of group 'a' must be a finite learning rate"),
     "bad decay": ({"a": {"pattern": "", "weight_decay": "x"}}, "the weight_decay of group 'a' must be"),
     "bad schedule": ({"a": {"pattern": "", "schedule": "linaer()"}}, "Did you mean 'linear'"),
-    "nothing": ({}, "a dict of names and patterns"),
-    "a list of dicts": ([{"name": "a"}], "a dict of names and patterns"),
+    "nothing": ({}, "must be a dict like"),
+    "a list of dicts": ([{"name": "a"}], "must be a dict like"),
     "no name": ({"": ""}, "the name of a group must be a non-empty string"),
 }
 

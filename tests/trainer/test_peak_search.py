@@ -69,7 +69,7 @@ def test_model_card_has_the_search(searchable):
     card = Path(trainer.args.output_dir, "README.md").read_text(encoding="utf-8")
     search = trainer.lr_search
     assert f"learning_rate: {search.suggestion:.4g}\n" in card
-    text = f"plausible from {search.low:.3g} to {search.high:.3g}; found by probes of {search.updates:,} updates"
+    text = f"plausible from {search.low:.3g} to {search.high:.3g}, by probes of {search.updates:,} updates"
     assert f"learning_rate_search: {text}" in card
 
 

@@ -41,9 +41,7 @@ def mixed_runs(facts: Facts) -> Iterator[Finding]:
 def unreadable_file(facts: Facts) -> Iterator[Finding]:
     """A file of the run that could not be read, so that what depends on it was not checked."""
     for reason in facts.unreadable:
-        yield note(
-            "a file could not be read", reason.rstrip("."), "Before you resume the run, try whether torch loads it"
-        )
+        yield note("a file could not be read", reason.rstrip("."), "Before you resume, try whether torch loads it")
 
 
 def _from_stages(facts: Facts) -> Iterator[Finding]:
