@@ -1,6 +1,7 @@
-"""Print text on any standard output, also on one whose encoding lacks some of its characters."""
+"""Print text on any standard output, also on one whose encoding lacks some of its characters; tables of texts."""
 
 import sys
+from collections.abc import Container, Sequence
 from typing import Any, TextIO
 
 
@@ -22,6 +23,22 @@ def print_text(text: str = "", file: TextIO | None = None) -> None:
     """
     output: Any = sys.stdout if file is None else file
     print(to_printable(text, getattr(output, "encoding", None)), file=output, flush=True)
+
+
+def format_table(rows: Sequence[Sequence[str]], left: Container[int] = ()) -> list[str]:
+    """Align the columns of a table: to the right, but for those whose indices are in `left`. Returns a line for each row.
+
+    Example:
+    ```python
+    >>> format_table([["phase", "updates"], ["linear()", "900"]], left={0})
+    ['phase     updates', 'linear()      900']
+
+    ```
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligns = [str.ljust if index in left else str.rjust for index in range(len(widths))]
+    cells = ((align(cell, width) for align, cell, width in zip(aligns, row, widths, strict=True)) for row in rows)
+    return ["  ".join(row).rstrip() for row in cells]
 
 
 def to_printable(text: str, encoding: str | None) -> str:

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..console import format_table
 from ..plots.budgets import draw_budgets
 from ..runs.metrics import get_display_name, is_loss
-from ..schedules import ScheduleError
 from ..schedules.metric_names import Direction
-from ..search.result import read_number, to_plain
-
-_VERSION = 1
+from ..schedules.numbers import replace_nonfinite
+from ..search.result import VERSION, load_result, read_number
 
 
 @dataclass(frozen=True)
@@ -223,11 +222,8 @@ class Budgets:
             spread = f"{np.std(point.values, ddof=1):.4f}" if len(point.values) > 1 else "–"
             row = [point.budget, f"{point.updates:,}", f"{point.seconds:.1f}", f"{point.mean:.4f}", spread]
             rows.append(row[: len(rows[0])])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join(
-            [self.recommendation, f"{cost}; {self.trunk} with learning_rate {self.learning_rate:.3g}", *table]
-        )
+        settings = f"{self.trunk} with learning_rate {self.learning_rate:.3g}"
+        return "\n".join([self.recommendation, f"{cost}; {settings}", *(f"  {line}" for line in format_table(rows))])
 
     def plot(self) -> Any:
         """Draw the metric against the budget, with a dot for each seed, and the recommended budget.
@@ -243,10 +239,10 @@ class Budgets:
     def to_data(self) -> dict[str, Any]:
         """Return plain data. Values that are not finite are `None`."""
         return {
-            "version": _VERSION,
+            "version": VERSION,
             "recommendation": self.recommendation,
             "recommended": self.recommended and self.recommended.budget,
-            **to_plain(dataclasses.asdict(self)),
+            **replace_nonfinite(dataclasses.asdict(self)),
         }
 
     def to_json(self) -> str:
@@ -260,24 +256,17 @@ class Budgets:
         Raises:
             ScheduleError: The text is corrupted, or of another version.
         """
-        try:
-            data = json.loads(text)
-            if data["version"] != _VERSION:
-                raise ScheduleError(
-                    f"the budgets have version {data['version']!r}; this version of hf-lrsched reads version {_VERSION}."
-                )
-            values = {each.name: data[each.name] for each in dataclasses.fields(cls)}
-            branches = [Branch(**{**each, "metrics": _read(each["metrics"])}) for each in values["branches"]]
-            return cls(**{**values, "branches": tuple(branches), "start": _read(values["start"])})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, ScheduleError):
-                raise
-            raise ScheduleError(f"the data of the budgets is corrupted: {error!r}.") from error
+        return load_result(cls, text, "the search over budgets", _read_values)
 
 
 def _format_size(number: float) -> str:
     """Two digits, or all of a larger number: 0.013, 7.2, 1,234."""
     return f"{abs(number):,.0f}" if abs(number) >= 10 else f"{abs(number):.2g}"
+
+
+def _read_values(values: dict[str, Any]) -> dict[str, Any]:
+    branches = tuple(Branch(**{**each, "metrics": _read(each["metrics"])}) for each in values["branches"])
+    return {**values, "branches": branches, "start": _read(values["start"])}
 
 
 def _read(metrics: dict[str, float | None]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..compare.cells import Grid, read_lrs
 from ..compare.storage import MISSED_HEARTBEATS, bind_folder, open_study
-from ..compare.summary import Comparison, format_table
+from ..compare.summary import Comparison, format_summary
 from ..compare.worker import Worker
 from ..console import print_text
 from ..runs.files import read_settings
@@ -159,7 +159,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _show(comparison: Comparison, folder: Path) -> int:
-    print_text(format_table(comparison.make_table()))
+    print_text(format_summary(comparison.make_table()))
     for line in comparison.write(folder):
         print_text(line)
     states = [outcome.state for outcome in comparison.outcomes]

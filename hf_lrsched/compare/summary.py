@@ -1,20 +1,20 @@
 """What a comparison shows: the table, the file of all runs, the plot, and the report."""
 
-import base64
 import contextlib
 import csv
 import io
 import math
-import os
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..console import format_table
 from ..plots import draw_boxes
-from ..plots.style import format_lr
-from ..report.html import write_report
-from ..report.tables import Lead, Table
+from ..plots.style import format_lr, to_png
+from ..report.html import render_report
+from ..report.tables import Lead, Table, draw_as_uri
+from ..runs.files import replace_file
 from ..runs.metrics import get_display_name
 from ..runs.run import Run, read_run
 from ..schedules import ScheduleError
@@ -119,10 +119,7 @@ class Comparison:
             except (ImportError, ScheduleError) as error:  # without matplotlib, or before the first run has ended
                 lines.append(f"no {file}: {error}")
                 continue
-            # Each process writes the same files at its end.
-            unfinished = folder / f".{os.getpid()}-{file}"
-            unfinished.write_bytes(content)
-            unfinished.replace(folder / file)
+            replace_file(folder / file, content)  # each process writes the same files at its end
             lines.append(f"wrote {folder / file}")
         return lines
 
@@ -141,20 +138,14 @@ class Comparison:
 
     def _draw(self) -> bytes:
         values = {", LR ".join(self.describe_arm(arm)): self.values(arm) for arm in self.grid.arms}
-        file = io.BytesIO()
-        draw_boxes(values, metric=self.metric, baseline=self.baseline).savefig(file, format="png")
-        return file.getvalue()
+        return to_png(draw_boxes(values, metric=self.metric, baseline=self.baseline))
 
     def _make_report(self, folder: Path) -> bytes:
         """The report of one run of each arm, the plot and the table above them."""
         runs = [run for arm in self.grid.arms if (run := self._read_one(arm, folder)) is not None]
-        image = f"data:image/png;base64,{base64.b64encode(self._draw()).decode()}"
+        image = draw_as_uri(self._draw)
         lead = Lead(self.make_table(), image, "A dot for each seed, a box for each schedule; numbers are in the table.")
-        path = folder / f".{os.getpid()}.html"
-        try:
-            return write_report(runs, path, force=True, lead=lead).read_bytes()
-        finally:
-            path.unlink(missing_ok=True)
+        return render_report(runs, lead)
 
     def _read_one(self, arm: Arm, folder: Path) -> Run | None:
         """The first run of an arm that is complete, else the first that left something."""
@@ -166,15 +157,7 @@ class Comparison:
         return None
 
 
-def format_table(table: Table) -> str:
+def format_summary(table: Table) -> str:
     """Write a table for the terminal."""
-    rows = [list(table.header), *map(list, table.rows)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.header))]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column in table.numbers else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([table.title, "", *lines, "", table.note])
+    left = set(range(len(table.header))) - table.numbers
+    return "\n".join([table.title, "", *format_table([table.header, *table.rows], left), "", table.note])

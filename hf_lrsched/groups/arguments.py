@@ -58,9 +58,7 @@ class GroupArguments:
         default=None,
         metadata={"help": "Train the head only, then one more layer after each of these, e.g. 1ep or 5%%."},
     )
-    freeze: list[str] | None = field(
-        default=None, metadata={"help": "Groups that are not trained: embeddings layer_0 …"}
-    )
+    freeze: list[str] | None = field(default=None, metadata={"help": "Groups not to train: embeddings layer_0 …"})
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

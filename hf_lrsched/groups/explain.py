@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ..console import format_table
 from ..schedules import ScheduleError
 from .layers import find_layers
 from .split import ParamGroup, get_parameter_names
@@ -48,15 +49,11 @@ def explain_groups(groups: Sequence[ParamGroup] | torch.optim.Optimizer, model: 
         "weight decay": [_number(group.get("weight_decay")) for group in listed],
         "schedule": [str(group.get("schedule") or "") for group in listed],
     }
-    aligned = []
-    for title, cells in columns.items():
-        if any(cells):
-            width = max(map(len, [title, *cells]))
-            align = str.ljust if title in _LEFT_ALIGNED else str.rjust
-            aligned.append([align(cell, width) for cell in (title, *cells)])
+    shown = [(title, *cells) for title, cells in columns.items() if any(cells)]
+    left = {index for index, (title, *_) in enumerate(shown) if title in _LEFT_ALIGNED}
     noun = "group" if len(listed) == 1 else "groups"
     lines = [f"{len(listed)} parameter {noun}, {sum(counts):,} parameters"]
-    return "\n".join([*lines, *(f"  {'  '.join(row)}".rstrip() for row in zip(*aligned, strict=True))])
+    return "\n  ".join([*lines, *format_table([*zip(*shown, strict=True)], left)])
 
 
 def _number(value: Any) -> str:

@@ -1,13 +1,12 @@
 """Rich displays in notebooks: a schedule, a curve, a run, a search or budgets that a cell ends with are drawn."""
 
-import io
 from typing import Any
 
 from ..runs.run import Run
 from ..schedules import Curve, Horizon, Schedule, ScheduleError
 from .run import draw_run
 from .schedules import draw_schedules
-from .style import DPI
+from .style import DPI, to_png
 
 #: A schedule alone has no run. It is drawn over one of this length.
 EXAMPLE = Horizon(1000, updates_per_epoch=100)
@@ -38,12 +37,9 @@ def draw_png(shown: Any) -> bytes | None:
         `bytes`: The content; `None` where there is nothing to draw, or no matplotlib.
     """
     try:
-        figure = _draw(shown)
+        return to_png(_draw(shown))
     except (ImportError, ScheduleError):
         return None
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
 
 
 def _show(shown: Any) -> tuple[bytes, dict[str, int]] | None:

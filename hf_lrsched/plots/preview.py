@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..console import format_table
 from ..runs.files import check_output
 from ..schedules import Curve, Horizon, Schedule, to_data
 from .schedules import draw_schedules
@@ -77,8 +78,7 @@ class Preview:
                 row.append(f"{part.start / per_epoch:.3g}-{part.end / per_epoch:.3g}")
             lrs = [self.lr * curve(t) for t in (part.start, max(part.end - 1, part.start))]
             rows.append([*row, *(f"{lr:.4g}" for lr in lrs), "; ".join(part.arithmetic)])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        lines = [f"  {line}" for line in format_table(rows, left=range(len(rows[0])))]
         warnings = [f"  warning: {note}" for note in curve.notes]
         return "\n".join([f"{curve.schedule} over {curve.horizon}", *lines, *warnings])
 

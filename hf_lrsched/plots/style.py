@@ -5,6 +5,7 @@ grey print.
 """
 
 import functools
+import io
 import re
 import textwrap
 import warnings
@@ -160,6 +161,13 @@ def save(figure: "Figure", path: str | Path | None) -> "Figure":
     if path is not None:
         figure.savefig(path)
     return figure
+
+
+def to_png(figure: "Figure") -> bytes:
+    """Return the content of a PNG file of a plot."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
 
 
 def plain(text: str, max_length: int = 0) -> str:

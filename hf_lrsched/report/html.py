@@ -46,17 +46,12 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False, lea
     """
     path = Path(path)
     check_output(path, ENDINGS, force)
-    content = _render(runs, lead).encode("utf-8", errors="replace")  # half a surrogate pair is no text
-    if len(content) >= MAX_BYTES:
-        raise ScheduleError(
-            f"the report of {len(runs)} run(s) would have {len(content) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}. Report "
-            "fewer runs at once."
-        )
-    write_output(path, content, force)
+    write_output(path, render_report(runs, lead), force)
     return path
 
 
-def _render(runs: Sequence[Run], lead: Lead | None) -> str:
+def render_report(runs: Sequence[Run], lead: Lead | None = None) -> bytes:
+    """Return the content of the file that [`write_report`] writes."""
     if not runs:
         raise ScheduleError("no run to report.")
     views = [RunView(run) for run in runs]
@@ -91,7 +86,13 @@ def _render(runs: Sequence[Run], lead: Lead | None) -> str:
         comparison=compare_runs(views, names, metric) if len(runs) > 1 else None,
         sections=[make_section(view, name, metric, len(runs)) for view, name in zip(views, names, strict=True)],
     )
-    return text
+    content = text.encode("utf-8", errors="replace")  # half a surrogate pair is no text
+    if len(content) >= MAX_BYTES:
+        raise ScheduleError(
+            f"the report of {len(runs)} run(s) would have {len(content) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}. Report "
+            "fewer runs at once."
+        )
+    return content
 
 
 def _check(view: RunView) -> None:

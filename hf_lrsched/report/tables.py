@@ -1,7 +1,6 @@
 """What the tables of the report contain. Plain texts: the template escapes them."""
 
 import base64
-import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..plots.lr_search import draw_lr_search
+from ..plots.style import to_png
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..runs.metrics import get_display_name, is_loss
 from ..runs.record import FOLDER
@@ -82,7 +82,8 @@ def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1
         _configuration(view),
     )
     shown = [_limit(table) for table in tables if table.rows]
-    plot = "" if view.run.lr_search is None else draw_as_uri(draw_lr_search, view.run.lr_search)
+    search = view.run.lr_search
+    plot = "" if search is None else draw_as_uri(lambda: to_png(draw_lr_search(search)))
     return Section(name, view.run.schedule or "", list_warnings(view), shown, plot)
 
 
@@ -103,14 +104,12 @@ def _lr_search(search: Mapping[str, Any] | None) -> Table:
     return Table("Search for the peak LR", header, rows, note, numbers=frozenset(range(len(header))))
 
 
-def draw_as_uri(draw: Callable[[Any], Any], data: Any) -> str:
-    """Return a plot as a data URI, or an empty text where matplotlib is not installed."""
-    file = io.BytesIO()
+def draw_as_uri(draw: Callable[[], bytes]) -> str:
+    """Return a plot, drawn as a PNG file, as a data URI, or an empty text where matplotlib is not installed."""
     try:
-        draw(data).savefig(file, format="png")
+        return f"data:image/png;base64,{base64.b64encode(draw()).decode()}"
     except ImportError:
         return ""
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def compare_runs(views: Sequence[RunView], names: Sequence[str], metric: str | None) -> Table:

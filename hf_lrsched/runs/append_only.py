@@ -3,12 +3,11 @@
 import errno
 import json
 import logging
-import math
 import os
 from collections import deque
 from pathlib import Path
-from typing import Any
 
+from ..schedules.numbers import replace_nonfinite
 from .rows import Row, parse_row
 
 logger = logging.getLogger(__name__)
@@ -69,16 +68,8 @@ def _as_line(row: Row) -> bytes:
     try:
         text = _ENCODER.encode(row)
     except ValueError:  # NaN and infinity are rare: only then is each value looked at
-        text = _ENCODER.encode(_finite(row))
+        text = _ENCODER.encode(replace_nonfinite(row))
     return text.encode("utf-8", "replace") + b"\n"  # the name of a file may hold bytes that are no text
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def last_row(path: Path, repair: bool = False) -> Row | None:

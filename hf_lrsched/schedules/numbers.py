@@ -1,7 +1,7 @@
 """What counts as a number in settings, logs and records."""
 
 import math
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -28,6 +28,23 @@ def is_finite_number(value: object) -> TypeGuard[float]:
     ```
     """
     return is_number(value) and (isinstance(value, int) or math.isfinite(value))  # an int may be too large for a float
+
+
+def replace_nonfinite(value: Any) -> Any:
+    """Replace the numbers of plain data that are not finite, which JSON does not have, by None.
+
+    Example:
+    ```python
+    >>> replace_nonfinite({"losses": [0.5, float("nan")]})
+    {'losses': [0.5, None]}
+
+    ```
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: replace_nonfinite(each) for key, each in value.items()}
+    return [replace_nonfinite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def is_number_as_text(value: object) -> TypeGuard[str]:

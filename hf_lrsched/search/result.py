@@ -3,13 +3,18 @@
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from ..console import format_table
 from ..plots.lr_search import draw_lr_search
 from ..schedules import ScheduleError
+from ..schedules.numbers import replace_nonfinite
 
-_VERSION = 1
+VERSION = 1
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -111,13 +116,11 @@ class LRSearch:
         return f"{first}\nfound by {probes}: {cost}{where}"
 
     def _table(self) -> list[str]:
-        heads = ["  updates    peak LR  held-out loss", *([self.metric] if self.metric else [])]
-        rows = [
-            f"  {probe.updates:7}  {probe.lr:9.3g}  {probe.loss:13.5g}"
-            + ("" if probe.metric is None else f"  {probe.metric:.5g}")
-            for probe in sorted(self.probes, key=lambda probe: (probe.updates, probe.lr, probe.seed))
-        ]
-        return ["  ".join(heads), *rows]
+        rows = [["updates", "peak LR", "held-out loss", *([self.metric] if self.metric else [])]]
+        for probe in sorted(self.probes, key=lambda probe: (probe.updates, probe.lr, probe.seed)):
+            metric = [] if probe.metric is None else [f"{probe.metric:.5g}"]
+            rows.append([str(probe.updates), f"{probe.lr:9.3g}", f"{probe.loss:.5g}", *metric])
+        return [f"  {line}" for line in format_table(rows, left={3})]
 
     def plot(self) -> Any:
         """Draw the losses against the LRs for each horizon, the valleys, the suggestion and its range.
@@ -131,57 +134,52 @@ class LRSearch:
         return draw_lr_search(self.to_data())
 
     def to_data(self) -> dict[str, Any]:
-        """Return plain data for [`from_data`]. Losses that are not finite are `None`."""
-        return {"version": _VERSION, **to_plain(dataclasses.asdict(self))}
+        """Return plain data. Losses that are not finite are `None`."""
+        return {"version": VERSION, **replace_nonfinite(dataclasses.asdict(self))}
 
     def to_json(self) -> str:
         """Return JSON for [`from_json`]."""
         return json.dumps(self.to_data())
 
     @classmethod
-    def from_data(cls, data: dict[str, Any]) -> "LRSearch":
-        """Read what [`to_data`] returned.
-
-        Raises:
-            ScheduleError: The data is corrupted, or of another version.
-        """
-        try:
-            if data["version"] != _VERSION:
-                raise ScheduleError(
-                    f"the search has version {data['version']!r}; this version of hf-lrsched reads version {_VERSION}."
-                )
-            values = {each.name: data[each.name] for each in dataclasses.fields(cls)}
-            probes = [Probe(**{**probe, "loss": read_number(probe["loss"])}) for probe in values["probes"]]
-            values |= {"probes": tuple(probes), "start_loss": read_number(values["start_loss"])}
-            return cls(**{**values, "valleys": tuple(values["valleys"]), "notes": tuple(values["notes"])})
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ScheduleError):
-                raise
-            raise ScheduleError(f"the data of the search is corrupted: {error!r}.") from error
-
-    @classmethod
     def from_json(cls, text: str) -> "LRSearch":
         """Read what [`to_json`] returned.
 
         Raises:
-            ScheduleError: The text is not JSON, or its data is corrupted or of another version.
+            ScheduleError: The text is corrupted, or of another version.
         """
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ScheduleError(f"the data of the search is not JSON: {error}.") from error
-        return cls.from_data(data)
+        return load_result(cls, text, "the search", _read_values)
+
+
+def load_result(cls: type[R], text: str, what: str, read_values: Callable[[dict[str, Any]], dict[str, Any]]) -> R:
+    """Read the result of a search, a dataclass, from its JSON.
+
+    Args:
+        cls (`type`): Its class.
+        text (`str`): The JSON.
+        what (`str`): What an error calls it.
+        read_values (`Callable`): Maps the values of the fields as JSON has them to those of the class.
+
+    Raises:
+        ScheduleError: The text is corrupted, or of another version.
+    """
+    try:
+        data = json.loads(text)
+        if data["version"] != VERSION:
+            raise ScheduleError(f"{what} has version {data['version']!r}; this hf-lrsched reads version {VERSION}.")
+        return cls(**read_values({each.name: data[each.name] for each in dataclasses.fields(cls)}))  # type: ignore[arg-type]
+    except ScheduleError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ScheduleError(f"the data of {what} is corrupted: {error!r}.") from error
+
+
+def _read_values(values: dict[str, Any]) -> dict[str, Any]:
+    probes = tuple(Probe(**{**probe, "loss": read_number(probe["loss"])}) for probe in values["probes"])
+    tuples = {name: tuple(values[name]) for name in ("valleys", "notes")}
+    return {**values, **tuples, "probes": probes, "start_loss": read_number(values["start_loss"])}
 
 
 def read_number(value: float | None) -> float:
-    """Read a number of [`to_plain`]; `None` is NaN."""
+    """Read a number of [`replace_nonfinite`]; `None` is NaN."""
     return math.nan if value is None else float(value)
-
-
-def to_plain(value: Any) -> Any:
-    """Make plain data for JSON: numbers that are not finite are `None`."""
-    if isinstance(value, dict):
-        return {key: to_plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_plain(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

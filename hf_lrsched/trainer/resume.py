@@ -1,6 +1,5 @@
 """Resuming a Trainer with a schedule: its scheduler's state, and a plot of what other settings changed."""
 
-import io
 import logging
 import math
 from collections.abc import Callable
@@ -12,6 +11,8 @@ from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from ..console import print_text
 from ..plots.resume import draw_resume
+from ..plots.style import to_png
+from ..runs.files import write_output
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..trajectory.clocks import Time, Tokens
@@ -114,23 +115,9 @@ def save_resume_plot(scheduler: ScheduleLR, folder: str | Path) -> str:
         )
     except ImportError as error:
         return f"no plot of the resume: {error}"
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return f"plot of the resume: {_write_new(Path(folder), f'resume_at_{scheduler.last_epoch}', file.getvalue())}"
-
-
-def _write_new(folder: Path, name: str, content: bytes) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    number = 1
-    while True:
-        path = folder / (f"{name}.png" if number == 1 else f"{name}_{number}.png")
-        try:
-            with path.open("xb") as file:
-                file.write(content)
-        except FileExistsError:
-            number += 1
-            continue
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-        return path
+    name, number = f"resume_at_{scheduler.last_epoch}", 1
+    while (path := Path(folder, f"{name}{f'_{number}' if number > 1 else ''}.png")).exists():
+        number += 1
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_output(path, to_png(figure))
+    return f"plot of the resume: {path}"

@@ -72,11 +72,7 @@ def resume_trajectory(old: Trajectory, was: RunSettings, new: RunSettings, t: fl
         ScheduleError: `on_resume` is `strict`, or the choice is not possible here.
     """
     choice, over = check_on_resume(on_resume)
-    if len(old.settings.peaks) != len(new.peaks):
-        raise ScheduleError(
-            f"cannot resume: the checkpoint's optimizer has {len(old.settings.peaks)} parameter groups, this one "
-            f"{len(new.peaks)}."
-        )
+    check_group_count(len(old.settings.peaks), len(new.peaks))
     if was.horizon.unit != new.horizon.unit:
         raise ScheduleError(
             f"cannot resume: the checkpoint's schedule counts {was.clock}, this one {new.clock}. The position in one "
@@ -110,6 +106,12 @@ def resume_trajectory(old: Trajectory, was: RunSettings, new: RunSettings, t: fl
             )
         return replace(old, stretches=(Stretch(t, old_end, new.horizon.num_updates), *old.stretches))
     return rewarm(new, t, old.lrs_at(t), over or "5%")
+
+
+def check_group_count(was: int, now: int) -> None:
+    """Refuse an optimizer with another number of parameter groups."""
+    if was != now:
+        raise ScheduleError(f"cannot resume: the checkpoint's optimizer has {was} parameter groups, this one {now}.")
 
 
 def rewarm(new: RunSettings, t: float, lrs: list[float], over: str) -> Trajectory:

@@ -8,7 +8,7 @@ from typing import Any
 from ..schedules import ScheduleError
 from .clocks import convert_position
 from .plateaus import restore_plateaus
-from .resume import check_on_resume, explain_refusal, is_same_data, resume_trajectory, rewarm
+from .resume import check_group_count, check_on_resume, explain_refusal, is_same_data, resume_trajectory, rewarm
 from .settings import RunSettings, format_lrs
 from .state import MAX_EVENTS, STATE_VERSION, RunState
 from .trajectory import Trajectory
@@ -166,10 +166,7 @@ def _take_over(state: RunState, saved: dict[str, Any], on_resume: str) -> Resume
             "does not. Resume with clock='updates'."
         )
     new = replace(state, trajectory=Trajectory(state.settings), update=state.update or update)
-    if len(before) != len(new.peaks):
-        raise ScheduleError(
-            f"cannot resume: the checkpoint's optimizer has {len(before)} parameter groups, this one {len(new.peaks)}."
-        )
+    check_group_count(len(before), len(new.peaks))
     if all(math.isclose(x, y, rel_tol=1e-9, abs_tol=1e-15) for x, y in zip(before, new.lrs(), strict=True)):
         return Resume(new)
     choice, over = check_on_resume(on_resume)

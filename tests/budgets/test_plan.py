@@ -65,7 +65,7 @@ def test_a_factor_of_1_scales_nothing(peak):
 def test_what_is_held_is_said_once():
     with pytest.raises(ScheduleError, match="both say which LR is held"):
         plan(["0.5ep"], schedule="warmup(5) >> hold()", peak=0.5)
-    with pytest.raises(ScheduleError, match="which climbs to a learning rate"):
+    with pytest.raises(ScheduleError, match="which climbs to an LR"):
         plan(["0.5ep"], parse("warmup(5, to_lr=1e-4) >> linear()"), peak=0.5)
 
 

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("scipy")
 
 from hf_lrsched.compare.cells import AUTO, Grid
-from hf_lrsched.compare.summary import Comparison, format_table
+from hf_lrsched.compare.summary import Comparison, format_summary
 from hf_lrsched.compare.worker import Outcome
 
 from .fake_recipe import COSINE, LINEAR, STEP, get_accuracy
@@ -98,6 +98,6 @@ def test_report_leaves_out_runs_that_cannot_be_read(tmp_path, trainer_state):
 
 
 def test_table_in_the_terminal():
-    lines = format_table(make_comparison().make_table()).splitlines()
+    lines = format_summary(make_comparison().make_table()).splitlines()
     assert lines[0] == "accuracy of 3 arms, 10 seeds"
     assert lines[2].index("peak LR") == lines[3].index("1e-4")

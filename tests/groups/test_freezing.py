@@ -67,7 +67,7 @@ def test_freeze_groups():
 
 
 INVALID_ORDERS = {
-    "unknown": (named("head", "layer_1"), ["head", "layer1"], "no group 'layer1'; .*Did you mean 'layer_1'"),
+    "unknown": (named("head", "layer_1"), ["head", "layer1"], "no group 'layer1', only .*Did you mean 'layer_1'"),
     "twice": (named("head", "layer_1"), ["head", "layer_1", "head"], "'head' is listed twice"),
     "twice by its stem": (
         named("head", "layer_1", "layer_1/no_decay"),

@@ -47,7 +47,7 @@ def test_data_is_plain_and_read_back():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is not JSON"),
+        ("{", "corrupted: JSONDecodeError"),
         ("[]", "corrupted"),
         ('{"version": 9}', "has version 9"),
         ('{"version": 1}', "corrupted: KeyError"),

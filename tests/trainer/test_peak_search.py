@@ -57,7 +57,7 @@ def test_record_has_the_search(searchable):
     trainer = searchable(cls=Found)
     trainer.train()
     found = read_run(trainer.args.output_dir).lr_search
-    assert LRSearch.from_data(found) == LRSearch.from_data(json.loads(trainer.lr_search.to_json()))
+    assert found == json.loads(trainer.lr_search.to_json())
     searchable().train()
     assert read_run(trainer.args.output_dir).lr_search is None
 
@@ -105,7 +105,7 @@ def test_wrong_argument(searchable):
         def __init__(self, **kwargs):
             super().__init__(**kwargs, find_lr="auto")
 
-    with pytest.raises(ScheduleError, match="find_lr must be True, False or the arguments of find_lr"):
+    with pytest.raises(ScheduleError, match="find_lr must be True, False or a dict of its arguments"):
         searchable(cls=Wrong)
 
 

@@ -162,7 +162,7 @@ def test_search_alone(recipe, flags, capsys):
     settings = {**flags, "num_train_epochs": 8, "learning_rate": "auto", "find_lr_only": True, "find_lr_seeds": 2}
     assert recipe(settings) == 0
     folder = Path(flags["output_dir"])
-    search = LRSearch.from_data(json.loads((folder / "lr_search.json").read_text(encoding="utf-8")))
+    search = LRSearch.from_json((folder / "lr_search.json").read_text(encoding="utf-8"))
     assert {probe.seed for probe in search.probes} == {0, 1}
     assert search.summary in capsys.readouterr().out
     assert (folder / "lr_search.png").is_file()
