@@ -16,11 +16,12 @@ from ..integrations.distributed import on_main_process
 from ..runs.budgets import BUDGETS
 from ..runs.checkpoints import find_corruption, list_checkpoints
 from ..runs.files import replace_file
+from ..runs.metrics import find_metric
 from ..runs.record import FOLDER as RECORD
 from ..runs.run import list_records
 from ..schedules import Schedule, ScheduleError
 from ..schedules.arguments import as_count
-from ..schedules.errors import brief, nearest
+from ..schedules.errors import brief
 from ..schedules.metric_names import Direction, get_metric_direction, is_metric, resolve_direction
 from ..schedules.numbers import is_finite_number
 from ..search.snapshot import undisturbed
@@ -329,13 +330,7 @@ def _choose_metric(args: Any, metric: str | None, start: dict[str, float]) -> tu
     if wanted is None:
         directed = [name for name in start if get_metric_direction(name) and not name.endswith("loss")]
         wanted = next(iter([*directed, *(name for name in start if name.endswith("loss"))]), "loss")
-    name = wanted if wanted.startswith("eval_") else f"eval_{wanted}"
-    if name not in start:
-        known = [each.removeprefix("eval_") for each in start]
-        raise ScheduleError(
-            f"metric={wanted!r} is not among the metrics of an evaluation: {', '.join(known) or 'there are none'}."
-            f"{nearest(wanted, known)}"
-        )
+    name = find_metric(wanted, start, "in an evaluation")
     given = args.greater_is_better if args.metric_for_best_model in (wanted, name.removeprefix("eval_")) else None
     direction = resolve_direction(name, given)
     if direction is None:

@@ -71,22 +71,23 @@ class CooldownDriver(TrainerCallback):
         return to_own_control(control) if "early_stopping" in self._rule.on else None
 
     def on_step_begin(self, args, state, control, **kwargs):
-        self._obey_stops(control)
+        if self._scheduler is not None:
+            control.defer_stop = None  # stops are obeyed again
+
+    on_epoch_begin = on_epoch_end = on_step_begin
 
     def on_step_end(self, args, state, control, **kwargs):
-        if self._scheduler is None:
+        scheduler = self._scheduler
+        if scheduler is None:
             return
         self._updates += 1
-        cause = self._find_cause(self._scheduler, args, state)
+        cause = self._find_cause(scheduler, args, state)
         if cause is not None:
-            self._begin(self._scheduler, cause, state)
+            self._begin(scheduler, cause, state)
         if self._num_signals > 1:
             logger.warning("a second SIGTERM: the run is saved and ended before its cooldown is over.")
             end_run(args, control)
-        elif (
-            self._scheduler.run_state.trajectory.cooldown_at is not None
-            and self._scheduler.position >= self._scheduler.end
-        ):
+        elif scheduler.run_state.trajectory.cooldown_at is not None and scheduler.position >= scheduler.end:
             end_run(args, control)
         self._stops_anyway = control.should_training_stop
 
@@ -112,25 +113,15 @@ class CooldownDriver(TrainerCallback):
             start_cooldown_instead()
         control.defer_stop = start_cooldown_instead  # by those after this one
 
-    def on_epoch_end(self, args, state, control, **kwargs):
-        self._obey_stops(control)
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        self._obey_stops(control)
-
     def on_save(self, args, state, control, **kwargs):
-        self._obey_stops(control)
+        self.on_step_begin(args, state, control)
         if self._scheduler is not None and self._stopwatch is not None:
             self._scheduler.run_state.seconds = self._stopwatch.compare()
 
     def on_train_end(self, args, state, control, **kwargs):
-        self._obey_stops(control)
+        self.on_step_begin(args, state, control)
         self.release()
         self._scheduler = None
-
-    def _obey_stops(self, control: Any) -> None:
-        if self._scheduler is not None:
-            control.defer_stop = None
 
     def _begin(self, scheduler: ScheduleLR, cause: str, state: TrainerState) -> None:
         event = scheduler.start_cooldown(cause)
@@ -147,10 +138,8 @@ class CooldownDriver(TrainerCallback):
             done = scheduler.position - self._start
             pace = self._stopwatch.pace * self._updates / done if done > 0 else 0.0
             # One update more, and a tenth to spare: the pace is an average.
-            if (
-                seconds + (1 + 1.1 * self._size) * pace >= self._rule.time_limit.seconds
-                and not scheduler.run_state.is_cooling
-            ):
+            needed = (1 + 1.1 * self._size) * pace
+            if seconds + needed >= self._rule.time_limit.seconds and not scheduler.run_state.is_cooling:
                 return f"the time limit of {self._rule.time_limit} is near"
         if args.world_size > 1 and self._updates % _UPDATES_BETWEEN_CHECKS:
             return None

@@ -164,8 +164,7 @@ class LossMonitor(FailSafeCallback):
             has_trained = self._is_training and state.global_step > self._diagnosis.run.updates_done
             if has_trained and not self._diagnosis.has_losses:
                 logger.warning(
-                    "LossMonitor observed no training loss: neither the model nor the log records had one. Set logging_steps, so "
-                    "that there are records."
+                    "LossMonitor observed no training loss, neither of the model nor in records. Set logging_steps for records."
                 )
         self._is_training = False  # a later evaluation may be of another model, such as the best one
         self.detach()

@@ -78,11 +78,9 @@ def describe_phase(scheduler: ScheduleLR) -> str:
     """Return the phase of the next update, as text; that of the first group."""
     trajectory, curve = scheduler.run_state.trajectory, scheduler.curves[0]
     position = scheduler.position
-    if (
-        trajectory.rewarm is not None
-        and trajectory.rewarm.at <= position < trajectory.rewarm.at + trajectory.rewarm.over
-    ):
-        return f"rewarm({trajectory.rewarm.over})"
+    rewarm = trajectory.rewarm
+    if rewarm is not None and rewarm.at <= position < rewarm.at + rewarm.over:
+        return f"rewarm({rewarm.over})"
     cooldown = scheduler.run_state.cooldown
     if cooldown is not None and trajectory.cooldown_at is not None and position >= trajectory.cooldown_at:
         return _shorten(str(cooldown.phase))

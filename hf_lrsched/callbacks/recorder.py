@@ -161,10 +161,8 @@ class RunRecorder(ReadsUsedLRs):
 
 def _seen(scheduler: ScheduleLR, state: TrainerState) -> tuple[int, int]:
     """Two counts that show whether the LRs still follow from the record: events, and by how much the scheduler lags behind."""
-    return (
-        scheduler.run_state.num_events,
-        scheduler.last_epoch - state.global_step if scheduler.run_state.horizon.unit == "updates" else 0,
-    )
+    lag = scheduler.last_epoch - state.global_step if scheduler.run_state.counts_updates else 0
+    return scheduler.run_state.num_events, lag
 
 
 def _segment(scheduler: ScheduleLR, state: TrainerState) -> Segment:

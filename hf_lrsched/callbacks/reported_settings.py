@@ -30,10 +30,8 @@ def make_schedule_settings(scheduler: ScheduleLR) -> dict[str, Any]:
     """
     state, groups = scheduler.run_state, scheduler.optimizer.param_groups
     horizon, names = state.settings.horizon, get_group_names(groups)
-    settings: dict[str, Any] = {
-        "schedule": str(scheduler.schedule),
-        "peak_learning_rate": state.peaks[find_main_group(groups)],
-    }
+    peak = state.peaks[find_main_group(groups)]
+    settings: dict[str, Any] = {"schedule": str(scheduler.schedule), "peak_learning_rate": peak}
     if len(set(state.peaks)) > 1:
         settings |= {f"peak_lr/{names[i]}": state.peaks[i] for i in dict.fromkeys(find_distinct_groups(groups))}
     if horizon.unit == "updates":

@@ -78,8 +78,7 @@ class StepSizes(FailSafeCallback):
             return
         if sharded is not None:
             logger.warning(
-                f"StepSizes measures nothing in this run: under {sharded} each process holds only a part of the weights and of "
-                "the optimizer's state."
+                f"StepSizes measures nothing in this run: under {sharded} each process holds a part of the weights only."
             )
             return
         if not has_effective_lr(optimizer):
@@ -102,10 +101,8 @@ class StepSizes(FailSafeCallback):
         if self._is_due:
             groups = [group["params"] for group in unwrap_optimizer(kwargs["optimizer"]).param_groups]
             self._samples = [Sample(parameters, self.max_elements) for parameters in groups]
-            self._before = [
-                [part.clone() for part in sample.select(parameters)]
-                for sample, parameters in zip(self._samples, groups, strict=True)
-            ]
+            pairs = zip(self._samples, groups, strict=True)
+            self._before = [[part.clone() for part in sample.select(parameters)] for sample, parameters in pairs]
 
     def on_optimizer_step(self, args, state, control, **kwargs):
         if self._before is None:

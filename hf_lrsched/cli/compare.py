@@ -109,11 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     given = _merge_file(arguments)
     command = build_recipe_command(given)
     config = read_settings(given.config) | dict(each.partition("=")[::2] for each in given.settings)
-    grid = Grid(
-        tuple(_get_list(given, "schedule", config)),
-        read_lrs(_get_list(given, "learning_rate", config)),
-        given.seeds,
-    )
+    schedules, lrs = (_get_list(given, name, config) for name in ("schedule", "learning_rate"))
+    grid = Grid(tuple(schedules), read_lrs(lrs), given.seeds)
     if given.heartbeat < 1:
         raise ScheduleError(f"--heartbeat must be at least 1, got {given.heartbeat}.")
     if given.heartbeat < _SAFE_HEARTBEAT:

@@ -20,11 +20,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         epilog="example: hf-lrsched doctor config.yaml --updates 6315",
     )
     add = parser.add_argument
-    add(
-        "path",
-        metavar="PATH",
-        help="a recipe's YAML, training_args.bin, saved TrainingArguments as JSON, or a run folder",
-    )
+    add("path", metavar="PATH", help="a recipe's YAML, training_args.bin, TrainingArguments as JSON, or a run folder")
     add("--updates", type=int, metavar="N", help="all updates of the run, if PATH does not say")
     add("--json", action="store_true", help="print the findings as a JSON list and nothing else")
     return parser

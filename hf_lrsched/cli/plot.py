@@ -40,11 +40,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add("--output", metavar="FILE", help="a .png, .svg or .pdf file; default: the run's name with .png")
     add("--metric", action="append", metavar="NAME", help="a metric to plot, e.g. accuracy; may be given several times")
     add("--heat-map", action="store_true", help="plot the LR of each parameter group of one run instead")
-    add(
-        "--boxes",
-        choices=("last", "best"),
-        help="plot a box for each schedule: of the last evaluations, or of the best",
-    )
+    add("--boxes", choices=("last", "best"), help="plot a box for each schedule: of the last evaluations or the best")
     add("--baseline", type=float, metavar="VALUE", help="with --boxes: a line, e.g. the majority class's")
     add("--force", action="store_true", help="replace an existing file")
     return parser

@@ -49,11 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     texts = [*arguments.schedules, *([config["schedule"]] if config.get("schedule") else [])]
     if not texts:
         raise ScheduleError("no schedule: give one such as 'warmup(10%) >> linear()', or a --config that has one.")
-    files = [
-        (arguments.png, FIGURE_ENDINGS),
-        (arguments.csv, (".csv",)),
-        (arguments.json if arguments.json != "-" else None, (".json",)),
-    ]
+    json_file = None if arguments.json == "-" else arguments.json
+    files = [(arguments.png, FIGURE_ENDINGS), (arguments.csv, (".csv",)), (json_file, (".json",))]
     for path, endings in files:
         if path:
             check_output(Path(path), endings, arguments.force)

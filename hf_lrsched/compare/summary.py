@@ -69,10 +69,7 @@ class Comparison:
         for first, others in self.grid.families():
             found = compare_paired(self.values(first), [self.values(other) for other in others])
             rows.append([*self._describe(first), *([_NONE] * 3), "compared with", _NONE])
-            rows += [
-                [*self._describe(other), *self._judge(difference)]
-                for other, difference in zip(others, found, strict=True)
-            ]
+            rows += [[*self._describe(other), *self._judge(each)] for other, each in zip(others, found, strict=True)]
         comparisons = len(self.grid.arms) - len(self.grid.families())
         note = (
             f"Differences are paired by seed. Intervals are Bonferroni's, p-values Holm's, of the paired t-test. Tie: p is "

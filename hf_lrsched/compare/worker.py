@@ -5,15 +5,14 @@ import math
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runs.metrics import require_metric
+from ..runs.metrics import find_metric, require_metric
 from ..runs.run import Run, read_run
 from ..schedules import ScheduleError
-from ..schedules.errors import nearest
 from ..schedules.metric_names import is_metric
 from .cells import AUTO, Cell, Grid
 from .recipe_process import run_recipe
@@ -227,7 +226,9 @@ class Worker:
         trial.set_user_attr("lr", lr)
         flags = {"learning_rate": lr, "seed": cell.seed, "resume_from_checkpoint": "auto"}
         metrics = read_metrics(self._run(cell, trial, flags))
-        value = find_metric(metrics, self.metric)
+        # An error for all cells: neither will the other runs have it.
+        known = [name for name in metrics if not name.startswith("baseline_")]
+        value = metrics[find_metric(self.metric, known, "in the runs (--metric)")]
         trial.set_user_attr("metrics", {name: each for name, each in metrics.items() if math.isfinite(each)})
         if not math.isfinite(value):
             raise CellError(f"its {self.metric} is {value}: the training diverged")
@@ -285,23 +286,6 @@ def read_metrics(folder: Path) -> dict[str, float]:
         for name, value in found.items()
         if name.startswith(prefixes) and is_metric(name) and isinstance(value, int | float)
     }
-
-
-def find_metric(metrics: dict[str, float], name: str) -> float:
-    """Return a metric, given with or without `eval_`.
-
-    Raises:
-        ScheduleError: There is no such metric, and neither will there be in the other runs.
-    """
-    known = [each.removeprefix("eval_") for each in metrics if not each.startswith("baseline_")]
-    found: Iterable[str] = (each for each in (name, f"eval_{name}") if each in metrics)
-    key = next(iter(found), None)
-    if key is None:
-        raise ScheduleError(
-            f"--metric {name}: the runs have no such metric; they have {', '.join(known) or 'none'}."
-            f"{nearest(name.removeprefix('eval_'), known)}"
-        )
-    return metrics[key]
 
 
 def read_evaluations(folder: Path, metric: str) -> list[tuple[int, float]]:

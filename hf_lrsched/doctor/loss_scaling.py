@@ -41,11 +41,8 @@ def averages_per_batch(forward: Callable[..., Any]) -> bool | None:
         return False
     losses = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and "loss" in _called_name(node).lower()]
     passes_on = any(keyword.arg in (None, "num_items_in_batch") for call in losses for keyword in call.keywords)
-    words = {
-        getattr(node, "id", getattr(node, "value", None))
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name | ast.Constant)
-    }
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Constant))
+    words = {getattr(node, "id", getattr(node, "value", None)) for node in nodes}
     return bool(losses) and not passes_on and "num_items_in_batch" not in words
 
 

@@ -26,11 +26,8 @@ def format_findings(source: str, findings: Sequence[Finding], width: int = 100) 
     lines = [printable(f"{source}: {_count(findings)} ({len(CHECKS)} checks)")]
     for finding in worst_first:
         lines.append("")
-        for start, text in (
-            (f"{finding.severity} [{finding.check}] ", finding.what),
-            ("  why: ", finding.why),
-            ("  fix: ", finding.fix),
-        ):
+        starts = f"{finding.severity} [{finding.check}] ", "  why: ", "  fix: "
+        for start, text in zip(starts, (finding.what, finding.why, finding.fix), strict=True):
             lines += textwrap.wrap(printable(text), max(40, width), initial_indent=start, subsequent_indent=" " * 7)
     return "\n".join(lines)
 

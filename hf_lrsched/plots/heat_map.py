@@ -91,10 +91,8 @@ def draw_heat_map(
     every = -(-len(rows) // _ROWS)
     ticks = range(0, len(rows), every)
     peaks = [float(np.nanmax(row)) for row in rows.values()]
-    labels = [
-        f"{style.plain(name, 40)}   {style.format_lr(peak, style.count_digits(peaks))}"
-        for name, peak in zip(rows, peaks, strict=True)
-    ]
+    shown_peaks = [style.format_lr(peak, style.count_digits(peaks)) for peak in peaks]
+    labels = [f"{style.plain(name, 40)}   {peak}" for name, peak in zip(rows, shown_peaks, strict=True)]
     axes.set_yticks([tick + 0.5 for tick in ticks], [labels[tick] for tick in ticks], fontsize=8)
     axes.set_ylabel("parameter group, its highest LR")
     style.set_update_axis(axes, run.updates_per_epoch if run is not None else None)

@@ -50,10 +50,8 @@ def draw_lr_search(search: Mapping[str, Any], path: str | Path | None = None) ->
         look: dict[str, Any] = {"color": _COLOURS[index % 4], "marker": _MARKERS[index % 4]}
         ended = [probe for probe in here if probe["loss"] is not None]
         lrs, losses = [probe["lr"] for probe in ended], [probe["loss"] for probe in ended]
-        points = sorted(
-            (lr, float(np.mean([loss for other, loss in zip(lrs, losses, strict=True) if other == lr])))
-            for lr in set(lrs)
-        )
+        by_lr = {lr: [probe["loss"] for probe in ended if probe["lr"] == lr] for lr in sorted(set(lrs))}
+        points = [(lr, float(np.mean(each))) for lr, each in by_lr.items()]
         label = f"probes of {updates:,} updates ({updates / total:.2g} of the run)"
         means = [mean for _, mean in points]
         axes.plot([lr for lr, _ in points], means, label=label, linestyle=style.DASHES[index % 4], linewidth=1, **look)

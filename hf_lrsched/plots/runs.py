@@ -64,7 +64,7 @@ def draw_runs(
         _draw_metric(axes, metric, views, names, is_first=metric == drawn[0])
     if len(heights) > len(drawn):
         for index, each in enumerate(lrs):
-            colour, dashes = _look(index)
+            colour, dashes = style.get_look(index)
             draw_lrs(panels[-1], each, colour, None, 1.5, dashes)
         several = any(len(each.lines) > 1 for each in lrs)
         panels[-1].set_ylabel("learning rate used" + ("\n(first and last group)" if several else ""))
@@ -98,16 +98,9 @@ def _choose(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[str] | 
     raise ScheduleError(f"the runs have no metric in common: {'; '.join(found)}. Name what to draw: each gets a panel.")
 
 
-def _look(index: int) -> tuple[str, Any]:
-    """Colours first; a dash of its own each, too, for grey print."""
-    return style.COLOURS[index % len(style.COLOURS)], style.DASHES[
-        (index % len(style.COLOURS) + index // len(style.COLOURS)) % len(style.DASHES)
-    ]
-
-
 def _draw_metric(axes: "Axes", metric: str, views: Sequence[RunView], names: Sequence[str], is_first: bool) -> None:
     for index, (view, name) in enumerate(zip(views, names, strict=True)):
-        colour, dashes = _look(index)
+        colour, dashes = style.get_look(index)
         points = view.run.points(metric)
         label = _label(view, name, metric) if is_first else "_"
         if metric == "loss" and len(points[0]):

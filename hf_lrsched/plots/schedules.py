@@ -41,16 +41,14 @@ def draw_schedules(
     end = horizon.num_updates
     updates = np.arange(end) if updates is None else np.asarray(updates)
     for index, curve in enumerate(curves):
-        look: dict[str, Any] = {
-            "color": style.COLOURS[index % len(style.COLOURS)],
-            "linestyle": style.DASHES[index % len(style.DASHES)],
-        }
+        colour, dashes = style.get_look(index)
         lrs = lr * curve(updates)
         # Update t + 1 uses the LR from t to t + 1; the last one stands there twice, so that its step has a width.
         points = np.append(updates, end), np.append(lrs, lrs[-1])
-        axes.plot(*points, drawstyle="steps-post", linewidth=1.8, label=style.plain(str(curve.schedule), 110), **look)
+        look: dict[str, Any] = {"color": colour, "linestyle": dashes, "drawstyle": "steps-post", "linewidth": 1.8}
+        axes.plot(*points, label=style.plain(str(curve.schedule), 110), **look)
         for part in curve.parts[1:]:
-            axes.axvline(part.start, color=look["color"], linewidth=0.6, alpha=0.35)
+            axes.axvline(part.start, color=colour, linewidth=0.6, alpha=0.35)
     axes.set_ylabel("factor of the peak learning rate" if lr == 1 else "learning rate")
     axes.set_xlim(0, end)
     style.set_lr_axis(axes)

@@ -61,6 +61,12 @@ _MAX_CJK_FONTS = 6
 _MANY = 400
 
 
+def get_look(index: int) -> tuple[str, Any]:
+    """Return the colour and the dashes of one of several lines: dashes, too, for grey print."""
+    cycle, place = divmod(index, len(COLOURS))
+    return COLOURS[place], DASHES[(place + cycle) % len(DASHES)]
+
+
 def house_style(draw: "Callable[_P, Figure]") -> "Callable[_P, Figure]":
     """Draw in matplotlib's own style, whatever the user's settings: dark lines cannot be seen on a dark background.
 

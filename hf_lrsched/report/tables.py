@@ -92,10 +92,8 @@ def _lr_search(search: Mapping[str, Any] | None) -> Table:
     probes = [] if search is None else sorted(search["probes"], key=lambda probe: (probe["updates"], probe["lr"]))
     metric = search and search["metric"]
     header = ["updates", "peak LR", "held-out loss", *([metric] if metric else [])]
-    rows = [
-        [format_cell(probe[key]) for key in ("updates", "lr", "loss", *(["metric"] if metric else []))]
-        for probe in probes
-    ]
+    keys = ["updates", "lr", "loss", *(["metric"] if metric else [])]
+    rows = [[format_cell(probe[key]) for key in keys] for probe in probes]
     note = ""
     if search is not None:
         cost = sum(probe["updates"] for probe in probes) / search["total"]

@@ -1,7 +1,7 @@
 """The metrics of runs: their names in plots and tables, and which of them are shown."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,14 +53,22 @@ def require_metric(runs: Sequence[Run], name: str) -> str:
     Raises:
         ScheduleError: No run has it.
     """
-    found = next((each for run in runs if (each := resolve_metric(run, name)) is not None), None)
+    of = f" of {runs[0].name}" if len(runs) == 1 and runs[0].name else ""
+    return find_metric(name, [metric for run in runs for metric in run.metrics], f"among the evaluations{of}")
+
+
+def find_metric(name: str, known: Iterable[str], where: str) -> str:
+    """Find a metric among those that are known, given with or without `eval_`.
+
+    Raises:
+        ScheduleError: It is not there, which `where` says.
+    """
+    names = {each: each.removeprefix("eval_") for each in known}
+    found = next((each for each in (name, f"eval_{name}") if each in names), None)
     if found is None:
-        known = list(dict.fromkeys(metric.removeprefix("eval_") for run in runs for metric in run.metrics))
-        of = f" of {runs[0].name}" if len(runs) == 1 and runs[0].name else ""
-        raise ScheduleError(
-            f"no metric {name!r} among the evaluations{of}; there are {', '.join(known) or 'none'}."
-            f"{nearest(name.removeprefix('eval_'), known)}"
-        )
+        listed = ", ".join(dict.fromkeys(names.values())) or "none"
+        hint = nearest(name.removeprefix("eval_"), names.values())
+        raise ScheduleError(f"no metric {name!r} {where}; there are {listed}.{hint}")
     return found
 
 

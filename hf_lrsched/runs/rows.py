@@ -53,7 +53,7 @@ class Rows(Sequence[Row]):
             self._extend(found)
 
     @classmethod
-    def of(cls, rows: Sequence[Row]) -> "Rows":
+    def of(cls, rows: Sequence[Any]) -> "Rows":
         """Make rows of a list of dicts; return rows as they are."""
         return rows if isinstance(rows, cls) else cls(rows)
 

@@ -273,11 +273,7 @@ def run_from_history(log_history: Sequence[Mapping[str, Any]], name: str = "", p
 
     ```
     """
-    rows = (
-        log_history
-        if isinstance(log_history, Rows)
-        else Rows(dict(row) for row in log_history if isinstance(row, Mapping))
-    )
+    rows = Rows.of(log_history)
     rows.rename(SETFIT_LOSS, "loss")
     steps, epochs = rows.column("step"), rows.column("epoch")
     is_known = steps % 1 == 0

@@ -32,10 +32,8 @@ def check_optimizer(optimizer: Any) -> None:
             "Adafactor(parameters, lr=1e-3, relative_step=False, scale_parameter=False)."
         )
     peaks = [float(group.get("initial_lr", group["lr"])) for group in groups]
-    if (
-        kind in _ONE_LR
-        and len({(peak, str(group.get("schedule"))) for peak, group in zip(peaks, groups, strict=True)}) > 1
-    ):
+    curves = {(peak, str(group.get("schedule"))) for peak, group in zip(peaks, groups, strict=True)}
+    if kind in _ONE_LR and len(curves) > 1:
         raise ScheduleError(
             f"{kind} trains all groups with the LR of the first, and these groups differ (LRs {format_lrs(peaks)}). Leave out "
             "groups=, or use another optimizer."

@@ -98,11 +98,9 @@ def keeps_the_worst(metric: str | None, greater_is_better: bool | None) -> bool:
 
     ```
     """
-    return (
-        metric is not None
-        and greater_is_better is not None
-        and contradicts_name(metric, _get_direction(greater_is_better))
-    )
+    if metric is None or greater_is_better is None:
+        return False
+    return contradicts_name(metric, _get_direction(greater_is_better))
 
 
 def contradicts_name(metric: str, direction: str) -> bool:

@@ -183,14 +183,12 @@ class _Reader:
             self.refuse("expected a schedule such as linear()")
         name = self.take()
         if name.text not in NAMES:
-            allowed = ", ".join(sorted(NAMES))
+            known = ", ".join(sorted(NAMES))
             plain = name.text.lower().removeprefix("get_").replace("_schedule", "")
             equivalent = _NAME_HINTS.get(plain)
             hint = f" Here it is {equivalent}." if equivalent else nearest(plain, NAMES)
             raise ScheduleError(
-                f"unknown schedule {brief(name.text)}.{hint} Known are {allowed}.",
-                self.text,
-                name.position,
+                f"unknown schedule {brief(name.text)}.{hint} Known are {known}.", self.text, name.position
             )
         if not self.has("("):
             self.refuse(f"expected '(' after {name.text}")

@@ -14,6 +14,7 @@ from transformers.trainer_utils import has_length
 
 from ..integrations.distributed import on_main_process
 from ..optim.wrappers import unwrap_optimizer
+from ..runs.metrics import find_metric
 from ..schedules import ScheduleError
 from ..schedules.arguments import as_count, as_positive
 from .method import Plan, Point, choose_horizons, estimate, next_probe
@@ -92,15 +93,15 @@ def find_lr(
         probes: list[Probe] = []
         was_interrupted = False
         try:
-            with _Progress(trainer, plan, seeds) as progress:
+            with _make_progress_bar(trainer, round(budget * run.total) * seeds) as bar:
                 while (wanted := next_probe(_average(probes), plan)) is not None:
                     for seed in range(seeds):
                         restore()
-                        progress.begin(*wanted, _average(probes))
+                        bar.set_postfix_str(f"probe {len(probes) + 1}, LR {wanted[0]:.3g}")
                         if seed:
                             set_seed(trainer.args.seed + seed)
                         probes.append(_run_probe(trainer, run, *wanted, seed, train_dataset, sample, metric))
-                        progress.end(probes[-1])
+                        bar.update(probes[-1].updates)
                         if on_probe is not None and trainer.is_world_process_zero():
                             on_probe(probes[-1])
         except KeyboardInterrupt:
@@ -163,11 +164,7 @@ def _evaluate(trial: Any, sample: Any, metric: str | None) -> tuple[float, float
     loss = float(metrics["eval_loss"])
     if metric is None:
         return loss, None
-    name = metric if metric.startswith("eval_") else f"eval_{metric}"
-    if name not in metrics:
-        there = ", ".join(key.removeprefix("eval_") for key in metrics)
-        raise ScheduleError(f"metric={metric!r} is not among the metrics of an evaluation: {there}.")
-    return loss, float(metrics[name])
+    return loss, float(metrics[find_metric(metric, metrics, "in an evaluation")])
 
 
 def _hold_out(trainer: Any, size: int) -> tuple[Any, Any, str]:
@@ -246,34 +243,7 @@ def _average(probes: list[Probe]) -> list[Point]:
     ]
 
 
-class _Progress:
-    """A progress bar in updates. Its total is a guess until the search ends: the probes that follow depend on the losses."""
-
-    def __init__(self, trainer: Any, plan: Plan, seeds: int):
-        is_shown = trainer.is_world_process_zero() and not trainer.args.disable_tqdm
-        self._plan, self._seeds, self._probes = plan, seeds, 0
-        self._bar = tqdm(total=0, disable=not is_shown, desc="finding the LR", unit=" updates", leave=False)
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-
-    def begin(self, lr: float, updates: int, points: list[Point]) -> None:
-        remaining = self._guess(points, lr, updates)
-        self._bar.total = self._bar.n + sum(remaining) * self._seeds
-        self._bar.set_postfix_str(f"probe {self._probes + 1} of about {self._probes + len(remaining)}, LR {lr:.3g}")
-
-    def end(self, probe: Probe) -> None:
-        self._probes += 1
-        self._bar.update(probe.updates)
-
-    def _guess(self, points: list[Point], lr: float, updates: int) -> list[int]:
-        """The updates of the probes that remain, if the valley is where the search is now."""
-        guessed, left = list(points), [updates]
-        guessed.append(Point(lr, updates, abs(math.log(lr / self._plan.start))))
-        while (wanted := next_probe(guessed, self._plan)) is not None and len(left) < 32:
-            guessed.append(Point(*wanted, abs(math.log(wanted[0] / self._plan.start))))
-            left.append(wanted[1])
-        return left
+def _make_progress_bar(trainer: Any, max_updates: int) -> Any:
+    """A progress bar in updates. How many of them the search takes depends on the losses."""
+    is_shown = trainer.is_world_process_zero() and not trainer.args.disable_tqdm
+    return tqdm(total=max_updates, disable=not is_shown, desc="finding the LR", unit=" updates", leave=False)

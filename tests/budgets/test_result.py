@@ -110,7 +110,7 @@ def test_json_round_trip():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "corrupted"), ("[]", "corrupted"), ('{"version": 9}', "have version 9"), ('{"version": 1}', "corrupted")],
+    [("{", "corrupted"), ("[]", "corrupted"), ('{"version": 9}', "has version 9"), ('{"version": 1}', "corrupted")],
 )
 def test_invalid_json(text, message):
     with pytest.raises(ScheduleError, match=message):

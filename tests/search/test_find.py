@@ -164,7 +164,7 @@ def test_metric(searchable):
     trainer = searchable(compute_metrics=compute_metrics)
     search = find_lr(trainer, metric="accuracy")
     assert all(0 <= probe.metric <= 1 for probe in search.probes)
-    with pytest.raises(ScheduleError, match=r"metric='f1' is not among the metrics of an evaluation: .*accuracy"):
+    with pytest.raises(ScheduleError, match=r"no metric 'f1' in an evaluation; there are .*accuracy"):
         find_lr(trainer, metric="f1")
 
 

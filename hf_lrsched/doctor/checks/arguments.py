@@ -104,11 +104,8 @@ def floor_differs_by_group(facts: Facts) -> Iterator[Finding]:
 
     https://github.com/huggingface/transformers/issues/29341.
     """
-    lrs, peak, (name, floor) = (
-        sorted({lr for lr in facts.group_lrs if lr > 0}),
-        facts.learning_rate,
-        _find_stock_floor(facts),
-    )
+    lrs, peak = sorted({lr for lr in facts.group_lrs if lr > 0}), facts.learning_rate
+    name, floor = _find_stock_floor(facts)
     if floor > 0 and len(lrs) > 1 and peak:
         yield warning(
             f"{name}={floor:g} is not the lowest LR of every group",
@@ -140,7 +137,4 @@ def _find_stock_floor(facts: Facts) -> tuple[str, float]:
     return name, float(floor) if is_finite_number(floor) else 0.0
 
 
-CHECKS = (
-    *(no_restarts, ignored_arguments, number_as_text, misspelled_setting),
-    *(floor_above_peak, floor_differs_by_group),
-)
+CHECKS = (no_restarts, ignored_arguments, number_as_text, misspelled_setting, floor_above_peak, floor_differs_by_group)
