@@ -294,9 +294,7 @@ def _identify(trainer: Any, plan: Plan, cooldown: Any, shape: str) -> dict[str, 
         found["learning_rate"] = "find_lr"
     found |= {"schedule": plan.trunk, "cooldown": str(cooldown), "shape": shape}
     found["updates_per_epoch"] = read_horizon(trainer).updates_per_epoch
-    return {
-        name: value if isinstance(value, bool | int | float | None) else str(value) for name, value in found.items()
-    }
+    return {name: each if isinstance(each, bool | int | float | None) else str(each) for name, each in found.items()}
 
 
 def _check_trainer(trainer: Any) -> None:

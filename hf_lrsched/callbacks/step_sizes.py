@@ -89,9 +89,7 @@ class StepSizes(FailSafeCallback):
         if state.global_step // self.every == state.max_steps // self.every:
             logger.warning(f"StepSizes(every={self.every}) measures nothing in this run of {state.max_steps} updates.")
         if args.logging_strategy == IntervalStrategy.NO:
-            logger.warning(
-                "With logging_strategy='no' only the run's record gets what StepSizes measures, no reporter."
-            )
+            logger.warning("With logging_strategy='no' only the run's record gets what StepSizes measures.")
 
     def on_step_begin(self, args, state, control, **kwargs):
         get_context(state).step_sizes = {}

@@ -98,7 +98,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "--heartbeat",
         type=int,
         metavar="SECONDS",
-        help="a process that is silent for three of these is dead; default: 20",
+        help="a process silent for three of these is dead; default: 20",
     )
     add("--retry-failed", action="store_true", help="repeat the runs that failed")
     return parser

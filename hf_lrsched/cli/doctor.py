@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+from dataclasses import asdict
 from typing import Any
 
 from ..console import print_text
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ScheduleError("\n".join(map(printable, str(error).splitlines()))) from error
     findings = run_checks(facts)
     if arguments.json:
-        print_text(json.dumps([finding.to_data() for finding in findings], indent=2))
+        print_text(json.dumps([*map(asdict, findings)], indent=2))
     else:
         print_text(format_findings(facts.source, findings, min(100, shutil.get_terminal_size((100, 24)).columns)))
     return int(any(finding.is_wrong for finding in findings))

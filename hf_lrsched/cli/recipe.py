@@ -19,7 +19,7 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
         "--recipe",
         metavar="SCRIPT.py",
         type=Path,
-        help="the recipe, if several are found in the folder above that of CONFIG",
+        help="the recipe, if there are several in the folder above CONFIG's",
     )
     add(
         "--set",

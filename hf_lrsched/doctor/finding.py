@@ -1,6 +1,6 @@
 """Finding: one error, warning or note about a run."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 #: `error`: the run stops, or trains differently from its settings. `warning`: most likely unintended. `note`: worth
@@ -33,10 +33,6 @@ class Finding:
     def is_wrong(self) -> bool:
         """Whether it counts against the run. Notes do not."""
         return self.severity != "note"
-
-    def to_data(self) -> dict[str, str]:
-        """Return plain data, for JSON."""
-        return asdict(self)
 
     def __str__(self) -> str:
         sentences = [text if text.endswith("?") else f"{text}." for text in (self.what, self.why, self.fix)]

@@ -75,7 +75,7 @@ def _facts_from_file(path: Path) -> Facts:
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise ScheduleError(f"{path} is not a file that the doctor knows. It checks {_SUPPORTED}.")
     is_json = path.suffix == ".json"
-    return _facts_from_mapping(read_json_with_rows(path, "log_history") if is_json else read_settings(path), path)
+    return _facts_from_mapping(read_json_with_rows(path) if is_json else read_settings(path), path)
 
 
 def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:

@@ -21,8 +21,6 @@ _CONTAINERS: dict[tuple[str, str], type] = {
     ("collections", "OrderedDict"): dict,
     ("collections", "Counter"): dict,
 }
-#: How torch.save began before it made zip archives: this number, a version and the machine, then the content.
-_OLD_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 class Inert:
@@ -58,16 +56,11 @@ def read_pickle(path: Path) -> Any:
     """
     check_is_file(path)
     try:
-        stream = io.BytesIO(_read_bytes(path))
-        found = _Reader(stream).load()
-        if found == _OLD_MAGIC:
-            for _ in range(3):
-                found = _Reader(stream).load()
+        return _Reader(io.BytesIO(_read_bytes(path))).load()
     except (ScheduleError, OSError):
         raise
     except Exception as error:  # zipfile and pickle raise many errors on corrupted bytes
         raise ScheduleError(f"{path} is corrupted: {' '.join(str(error).split()) or type(error).__name__}.") from error
-    return found
 
 
 def to_plain(value: Any) -> Any:

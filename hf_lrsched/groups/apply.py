@@ -64,9 +64,7 @@ def check_rule(given: object, in_args: LayerwiseGroups | None, optimizer: object
             f"other groups, got {brief(given)}."
         )
     if given is not None and in_args is not None and given != in_args:
-        raise ScheduleError(
-            f"two rules for the groups: groups={brief(given)} and {in_args} in the arguments. Give one."
-        )
+        raise ScheduleError(f"two rules for groups: groups={brief(given)} and {in_args} in the arguments. Give one.")
     rule = in_args if given is None else given
     if rule is not None and optimizer is not None:
         raise ScheduleError(

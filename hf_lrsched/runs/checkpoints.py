@@ -42,8 +42,6 @@ _FOREIGN_FILES = (
     *("global_step*", "latest", "zero_to_fp32.py", "pytorch_model_fsdp*", "optimizer_*", "optimizer.bin"),
     *("rank*-of-*", "optimizer.pt_*", "user_content.pt"),
 )
-#: How torch.save began before it made zip archives. Such a file has no checksums.
-_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _BLOCK = 1 << 20
 
 
@@ -81,7 +79,7 @@ def read_trainer_state(path: Path) -> dict[str, Any]:
     Raises:
         ScheduleError: The file cannot be read, or is something else.
     """
-    state = read_json_with_rows(path, "log_history")
+    state = read_json_with_rows(path)
     if not isinstance(state.get("log_history"), Rows):
         raise ScheduleError(f"{path} is no {TRAINER_STATE}: it has no log_history.")
     return state
@@ -295,9 +293,6 @@ def _load_json(path: Path) -> Mapping[str, Any]:
 
 def _check_archive(path: Path) -> None:
     try:
-        with path.open("rb") as file:
-            if file.read(len(_LEGACY_TORCH)) == _LEGACY_TORCH:
-                return
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             bad = archive.testzip() if any(member.CRC for member in members) else None

@@ -10,16 +10,14 @@ from .rows import Rows
 
 #: Lines of the list that are parsed at once.
 _BLOCK = 20_000
+_KEY = "log_history"
 
 
-def read_json_with_rows(path: Path, key: str) -> dict[str, Any]:
-    """Read a JSON object whose `key` is a list of records. These are returned as [`Rows`], and the rest as it is.
+def read_json_with_rows(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Its list `log_history` is returned as [`Rows`], and the rest as it is.
 
-    A long list needs little memory if its file is indented by two, as Trainer writes it.
-
-    Args:
-        path (`Path`): The file.
-        key (`str`): The name of the list. What is no record in it is left out, and counted in `num_lost`.
+    What is no record in the list is left out, and counted in `num_lost`. A long list needs little memory if its file is
+    indented by two, as Trainer writes it.
 
     Raises:
         ScheduleError: The path is no regular file, or it holds no JSON object.
@@ -30,11 +28,11 @@ def read_json_with_rows(path: Path, key: str) -> dict[str, Any]:
     with explain_errors(path, "JSON"), path.open(encoding="utf-8-sig") as lines:
         for line in lines:
             rest.append(line)
-            if line == f'  "{key}": [\n':
+            if line == f'  "{_KEY}": [\n':
                 rows = Rows(_read_records(lines, rest))
         content = check_mapping(json.loads("".join(rest)), path)
-    if isinstance(content.get(key), list):
-        content[key] = Rows(content[key]) if rows is None else rows
+    if isinstance(content.get(_KEY), list):
+        content[_KEY] = Rows(content[_KEY]) if rows is None else rows
     return content
 
 

@@ -187,9 +187,7 @@ class _Reader:
             plain = name.text.lower().removeprefix("get_").replace("_schedule", "")
             equivalent = _NAME_HINTS.get(plain)
             hint = f" Here it is {equivalent}." if equivalent else nearest(plain, NAMES)
-            raise ScheduleError(
-                f"unknown schedule {brief(name.text)}.{hint} Known are {known}.", self.text, name.position
-            )
+            raise ScheduleError(f"unknown schedule {brief(name.text)}.{hint} Known: {known}.", self.text, name.position)
         if not self.has("("):
             self.refuse(f"expected '(' after {name.text}")
         return self.call(name)

@@ -1,7 +1,6 @@
 """The summary of a run, printed before its first update: updates and samples, phases, the curve, the groups, warnings."""
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,24 +17,10 @@ _WIDTH, _HEIGHT = 88, 9
 _STROKES = "▞▀▄▛▐┌┤─"
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The samples of an update.
-
-    Args:
-        per_device (`int`): Samples of a batch.
-        accumulated (`int`): Batches of an update on each device.
-        processes (`int`): Devices, each with batches of its own.
-    """
-
-    per_device: int
-    accumulated: int = 1
-    processes: int = 1
-
-    def __str__(self) -> str:
-        samples = self.per_device * self.accumulated * self.processes
-        processes = "1 process" if self.processes == 1 else f"{self.processes} processes"
-        return f"{samples:,} samples per update = {self.per_device} per device x {self.accumulated} accumulated x {processes}"
+def explain_batch(per_device: int, accumulated: int = 1, processes: int = 1) -> str:
+    """Explain the samples of an update: those of a batch, batches of an update on each device, and devices."""
+    samples, noun = per_device * accumulated * processes, "process" if processes == 1 else "processes"
+    return f"{samples:,} samples per update = {per_device} per device x {accumulated} accumulated x {processes} {noun}"
 
 
 def explain_trainer(trainer: Any, scheduler: ScheduleLR) -> str:
@@ -45,7 +30,7 @@ def explain_trainer(trainer: Any, scheduler: ScheduleLR) -> str:
     accumulated = trainer.args.gradient_accumulation_steps
     processes, rest = divmod(trainer._samples_per_update or 0, per_device * accumulated)
     if processes and not rest:
-        batch = Batch(per_device, accumulated, processes)
+        batch = explain_batch(per_device, accumulated, processes)
     has_groups = trainer.groups is not None
     return explain_run(scheduler, trainer._horizon, batch, trainer.model, all_groups=has_groups, draw=can_draw())
 
@@ -59,7 +44,7 @@ def explain_schedule(trainer: Any) -> str:
 def explain_run(
     scheduler: ScheduleLR,
     run: Horizon,
-    batch: Batch | None = None,
+    batch: str | None = None,
     model: torch.nn.Module | None = None,
     all_groups: bool = False,
     draw: bool = True,
@@ -69,7 +54,7 @@ def explain_run(
     Args:
         scheduler ([`ScheduleLR`]): Its scheduler.
         run ([`Horizon`]): Its length in updates, whatever the schedule counts.
-        batch ([`Batch`], *optional*): The samples of an update.
+        batch (`str`, *optional*): The samples of an update: see [`explain_batch`].
         model (`torch.nn.Module`, *optional*): The model, to name the layers of a group.
         all_groups (`bool`, defaults to `False`): List the parameter groups even if their LRs are the same.
         draw (`bool`, defaults to `True`): Draw the curve, if plotext is installed.
@@ -78,7 +63,7 @@ def explain_run(
     ```python
     >>> optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=2e-5)
     >>> run = Horizon(345, updates_per_epoch=115)
-    >>> print(explain_run(ScheduleLR(optimizer, "warmup(10%) >> linear()", run), run, Batch(16, 2), draw=False))
+    >>> print(explain_run(ScheduleLR(optimizer, "warmup(10%) >> linear()", run), run, explain_batch(16, 2), draw=False))
     345 updates = 3 epochs of 115; peak LR 2e-05
     32 samples per update = 16 per device x 2 accumulated x 1 process
     warmup(10%) >> linear() over 345 updates, 115 per epoch
@@ -92,7 +77,7 @@ def explain_run(
     differ = len(set(state.trajectory.settings.schedules)) > 1 or len(set(peaks)) > 1
     peak = f"peak LRs {min(peaks):.4g} to {max(peaks):.4g}" if len(set(peaks)) > 1 else f"peak LR {peaks[0]:.4g}"
     by_clock = state.horizon.unit != "updates"
-    lines = [f"{'at most ' if by_clock else ''}{_length(run)}; {peak}", *([str(batch)] if batch else [])]
+    lines = [f"{'at most ' if by_clock else ''}{_length(run)}; {peak}", *([batch] if batch else [])]
     phases = curve.explain().splitlines()
     if state.trajectory.settings != state.settings or state.trajectory.rewarm is not None:
         phases[0] = explain_followed_schedule(state)

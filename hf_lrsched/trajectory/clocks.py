@@ -47,11 +47,17 @@ class Tokens(Clock):
     """Counts the tokens that the model has seen, over all processes, as Trainer does (`include_num_input_tokens_seen`).
 
     Args:
-        total (`int`): The run's tokens; at this number the schedule is at its end.
+        total (`int`): The run's tokens; at this number the schedule is at its end. A text is read.
     """
 
     total: int
     name: ClassVar[str] = "tokens"
+
+    def __post_init__(self) -> None:
+        text = str(self.total).removesuffix("tok")
+        if isinstance(self.total, bool) or not re.fullmatch(r"\d+", text, re.ASCII) or int(text) < 1:
+            raise ScheduleError(f"tokens() needs a whole number of tokens, at least 1, got {brief(self.total)}.")
+        object.__setattr__(self, "total", int(text))
 
     def horizon(self, run: Horizon) -> Horizon:
         return Horizon(self.total, tokens_per_update=1, unit="tokens")
@@ -65,11 +71,26 @@ class Time(Clock):
     """Counts seconds, evaluations and checkpoints included. When the time is up, the LR is at its end and the run stops.
 
     Args:
-        limit ([`Duration`]): The time of the run, its resumes included.
+        limit ([`Duration`]): The time of the run, its resumes included. A text is read.
+
+    Example:
+    ```python
+    >>> from hf_lrsched import linear, warmup
+    >>> print((warmup("2min") >> linear()).explain(Time("30min").horizon(None)))
+    warmup(2min) >> linear() over 1,800 seconds
+      warmup(2min)  seconds     1 to   120  factor 0 to 1  2min = 120 seconds
+      linear()      seconds   121 to 1,800  factor 1 to 0  what is left: 1,680 seconds
+
+    ```
     """
 
     limit: Duration
     name: ClassVar[str] = "time"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "limit", as_duration(self.limit, "time()"))
+        if self.limit.seconds < 1:
+            raise ScheduleError(f"time() must be at least 1s, got {self.limit}.")
 
     def horizon(self, run: Horizon) -> Horizon:
         return Horizon(math.ceil(self.limit.seconds), unit="seconds")
@@ -78,44 +99,7 @@ class Time(Clock):
         return f"time({self.limit})"
 
 
-def updates() -> Clock:
-    """Count updates: the default clock."""
-    return Clock()
-
-
-def epochs() -> Clock:
-    """Count passes over the data, also where the batch size changes. See [`Epochs`]."""
-    return Epochs()
-
-
-def tokens(total: int | str) -> Clock:
-    """Count the tokens seen: `tokens(2_000_000)`. See [`Tokens`]."""
-    text = str(total).removesuffix("tok")
-    if isinstance(total, bool) or not re.fullmatch(r"\d+", text, re.ASCII) or int(text) < 1:
-        raise ScheduleError(f"tokens() needs a whole number of tokens, at least 1, got {brief(total)}.")
-    return Tokens(int(text))
-
-
-def time(limit: str | Duration) -> Clock:
-    """Count the time: `time("30min")`. See [`Time`].
-
-    Example:
-    ```python
-    >>> from hf_lrsched import linear, warmup
-    >>> print((warmup("2min") >> linear()).explain(time("30min").horizon(None)))
-    warmup(2min) >> linear() over 1,800 seconds
-      warmup(2min)  seconds     1 to   120  factor 0 to 1  2min = 120 seconds
-      linear()      seconds   121 to 1,800  factor 1 to 0  what is left: 1,680 seconds
-
-    ```
-    """
-    duration = as_duration(limit, "time()")
-    if duration.seconds < 1:
-        raise ScheduleError(f"time() must be at least 1s, got {duration}.")
-    return Time(duration)
-
-
-CLOCKS: dict[str, Callable[..., Clock]] = {"updates": updates, "epochs": epochs, "tokens": tokens, "time": time}
+CLOCKS: dict[str, Callable[..., Clock]] = {kind.name: kind for kind in (Clock, Epochs, Tokens, Time)}
 
 
 def as_clock(value: object) -> Clock:
@@ -126,7 +110,7 @@ def as_clock(value: object) -> Clock:
 
     Example:
     ```python
-    >>> as_clock("time( 30min )") == time("30min")
+    >>> as_clock("time( 30min )") == Time("30min")
     True
 
     ```
@@ -141,8 +125,7 @@ def as_clock(value: object) -> Clock:
             f"a clock is one of updates, epochs, tokens(NUMBER) or time(30min), got {brief(value)}."
             f"{nearest(name, CLOCKS) if name not in CLOCKS else ''}"
         )
-    clock: Clock = CLOCKS[name](*filter(None, [argument]))
-    return clock
+    return CLOCKS[name](*filter(None, [argument]))
 
 
 def convert_position(t: float, was: Horizon, now: Horizon) -> float:

@@ -1,6 +1,7 @@
 """Finding: what counts against a run, and its text."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -23,4 +24,4 @@ def test_text_has_three_sentences_and_keeps_a_question():
 
 def test_data_is_json_and_makes_the_same_finding():
     finding = Finding("error", "what", "why", "fix", "check")
-    assert Finding(**json.loads(json.dumps(finding.to_data()))) == finding
+    assert Finding(**json.loads(json.dumps(asdict(finding)))) == finding

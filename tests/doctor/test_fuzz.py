@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 import yaml
@@ -74,7 +75,7 @@ def check(path, updates=None):
         for finding in diagnose(path, updates):
             assert finding.severity in SEVERITIES
             assert finding.what and finding.why and finding.fix and finding.check
-            json.dumps(finding.to_data())
+            json.dumps(asdict(finding))
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def test_content(tmp_path, monkeypatch, name, indent, block):
     monkeypatch.setattr(json_stream, "_BLOCK", block)
     path, content = tmp_path / "state.json", CONTENTS[name]
     path.write_text(json.dumps(content, indent=indent, ensure_ascii=False), encoding="utf-8")
-    found = read_json_with_rows(path, "log_history")
+    found = read_json_with_rows(path)
     assert found == content
     assert isinstance(found.get("log_history", Rows()), Rows) is (name != "no list")
 
@@ -41,7 +41,7 @@ def test_content(tmp_path, monkeypatch, name, indent, block):
 def test_what_is_no_record_is_left_out(tmp_path):
     path = tmp_path / "state.json"
     path.write_text('{"log_history": [1, {"step": 1}, null, [], {"step": NaN}]}')
-    rows = read_json_with_rows(path, "log_history")["log_history"]
+    rows = read_json_with_rows(path)["log_history"]
     assert rows[0] == {"step": 1} and math.isnan(rows[1]["step"]) and len(rows) == 2
     assert rows.num_lost == 3
 
@@ -53,7 +53,7 @@ def test_long_list_of_trainer_needs_little_memory(tmp_path):
     path.write_text(json.dumps({"best_metric": None, "log_history": records, "max_steps": count}, indent=2) + "\n")
     del records
     tracemalloc.start()
-    found = read_json_with_rows(path, "log_history")
+    found = read_json_with_rows(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (len(found["log_history"]), found["max_steps"]) == (count, count)
@@ -81,13 +81,13 @@ def test_text_that_is_no_json_object(tmp_path, text):
     path = tmp_path / "state.json"
     path.write_text(text)
     with pytest.raises(ScheduleError, match=r"state\.json is not JSON: .*cut off|is empty|must be a mapping"):
-        read_json_with_rows(path, "log_history")
+        read_json_with_rows(path)
 
 
 def test_file_that_is_not_read(tmp_path):
     with pytest.raises(ScheduleError, match="is a folder"):
-        read_json_with_rows(tmp_path, "log_history")
+        read_json_with_rows(tmp_path)
     path = tmp_path / "state.json"
     path.write_bytes(b'{"a": "\xff"}')
     with pytest.raises(ScheduleError, match="not a text file in UTF-8"):
-        read_json_with_rows(path, "log_history")
+        read_json_with_rows(path)

@@ -113,7 +113,7 @@ BAD = [
     ("¦500", ["expected a schedule such as linear()", "'500'"]),
     ("¦[linear()]", ["expected a schedule such as linear()", "'['"]),
     # names
-    ("¦lineer()", ["unknown schedule 'lineer'", "Did you mean 'linear'?", "Known are bert, cooldown, cosine"]),
+    ("¦lineer()", ["unknown schedule 'lineer'", "Did you mean 'linear'?", "Known: bert, cooldown, cosine"]),
     ("¦Linear()", ["unknown schedule 'Linear'", "Did you mean 'linear'?"]),
     ("warmup(10%) >> ¦cosin()", ["unknown schedule 'cosin'", "Did you mean 'cosine'?"]),
     ("¦warm_up(10%) >> linear()", ["Did you mean 'warmup'?"]),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hf_lrsched import Horizon, ScheduleLR
-from hf_lrsched.trainer.summary import Batch, can_draw, explain_run
+from hf_lrsched.trainer.summary import can_draw, explain_batch, explain_run
 
 RUN = Horizon(345, updates_per_epoch=115)
 
@@ -35,9 +35,9 @@ def test_the_length(run, first):
 @pytest.mark.parametrize(
     ("batch", "line"),
     [
-        (Batch(16), "16 samples per update = 16 per device x 1 accumulated x 1 process"),
-        (Batch(16, 4, 8), "512 samples per update = 16 per device x 4 accumulated x 8 processes"),
-        (Batch(64, 8, 16), "8,192 samples per update = 64 per device x 8 accumulated x 16 processes"),
+        (explain_batch(16), "16 samples per update = 16 per device x 1 accumulated x 1 process"),
+        (explain_batch(16, 4, 8), "512 samples per update = 16 per device x 4 accumulated x 8 processes"),
+        (explain_batch(64, 8, 16), "8,192 samples per update = 64 per device x 8 accumulated x 16 processes"),
     ],
 )
 def test_the_samples_of_an_update(batch, line):
@@ -60,7 +60,7 @@ def test_under_another_clock():
 
 def test_the_curve_is_small_and_plain():
     pytest.importorskip("plotext")
-    lines = explain_run(scheduler(), RUN, Batch(16, 2)).splitlines()
+    lines = explain_run(scheduler(), RUN, explain_batch(16, 2)).splitlines()
     drawing = lines[5:]
     assert 8 <= len(drawing) <= 10 and len(lines) <= 15
     assert all(len(line) <= 100 for line in lines) and not any("\x1b" in line for line in lines)

@@ -1,23 +1,13 @@
 """Findings by severity, and numbers in them."""
 
+from functools import partial
+
 from ..expected_curve import ExpectedCurve
 from ..facts import Facts
-from ..finding import Finding
+from ..finding import SEVERITIES, Finding
 
-
-def error(what: str, why: str, fix: str) -> Finding:
-    """The run stops, or trains differently from its settings."""
-    return Finding("error", what, why, fix)
-
-
-def warning(what: str, why: str, fix: str) -> Finding:
-    """Most likely unintended."""
-    return Finding("warning", what, why, fix)
-
-
-def note(what: str, why: str, fix: str) -> Finding:
-    """Worth knowing."""
-    return Finding("note", what, why, fix)
+#: Each makes a finding of what was found, what it means and what to do.
+error, warning, note = (partial(Finding, severity) for severity in SEVERITIES)
 
 
 def format_lr(factor: float, facts: Facts) -> str:
