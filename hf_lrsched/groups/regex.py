@@ -116,7 +116,7 @@ def _match_once(model: torch.nn.Module, patterns: Mapping[str, re.Pattern[str]])
         if not any(name in groups for groups in groups_of.values()):
             others = [each for each, _ in model.named_parameters(remove_duplicate=False) if each not in trained]
             hidden = [each for each in others if pattern.search(each)]
-            why = f" It matches {list_some(hidden)}, not trained or tied to another one." if hidden else ""
+            why = f" It matches {list_some(hidden)}, not trained or tied to another parameter." if hidden else ""
             raise ScheduleError(
                 f"the pattern {brief(pattern.pattern)} of group {brief(name)} matches no trained parameter.{why} Examples of "
                 f"their names: {list_some([*trained])}."

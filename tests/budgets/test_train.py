@@ -317,7 +317,11 @@ def test_callback_that_ends_the_trunk(make):
         ({}, {"budgets": []}, "budgets is empty"),
         ({}, {"seeds": 0}, "seeds must be a whole number"),
         ({}, {"metric": 5}, "metric must be the name of a metric, such as 'accuracy', got 5"),
-        ({}, {"metric": "acuracy"}, "metric='acuracy' is not among .*: loss, accuracy. Did you mean 'accuracy'"),
+        (
+            {},
+            {"metric": "acuracy"},
+            "no metric 'acuracy' in an evaluation; there are loss, accuracy. Did you mean 'accuracy'",
+        ),
         ({"compute_metrics": lambda _: {"entropy": 0.5}}, {"metric": "entropy"}, "whether entropy should rise or fall"),
         ({"cls": Trainer, "schedule": None}, {}, r"Use ScheduledTrainer\(...\), or scheduled\(Trainer\)"),
         ({"callbacks": [LossGuard()]}, {}, "LossGuard may end or change a run"),

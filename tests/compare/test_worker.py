@@ -159,7 +159,7 @@ def test_interrupted_run_is_given_back(make_worker, monkeypatch, error):
 
 def test_unknown_metric_stops_at_the_first_run(make_worker, tmp_path):
     worker = make_worker(metric="acuracy")
-    with pytest.raises(ScheduleError, match=r"--metric acuracy: .* they have accuracy, loss.*'accuracy'"):
+    with pytest.raises(ScheduleError, match=r"no metric 'acuracy' in the runs .* there are accuracy, loss.*'accuracy'"):
         worker.work()
     assert len(count_starts(tmp_path)) == 1
 

@@ -75,6 +75,6 @@ def test_invalid_rules(bert, case):
 def test_pattern_that_matches_only_a_tied_parameter():
     model = make_model("BertForMaskedLM", "BertConfig", **SMALL)
     with pytest.raises(
-        ScheduleError, match=r"It matches 'cls\.predictions\.decoder\.weight'.* tied to a parameter of another name"
+        ScheduleError, match=r"It matches 'cls\.predictions\.decoder\.weight'.* tied to another parameter"
     ):
         regex_groups(model, {"a": r"decoder\.weight", "b": ""})
