@@ -42,9 +42,8 @@ class ClockDriver(TrainerCallback):
             lr_scheduler.move_to(min(state.num_input_tokens_seen, lr_scheduler.end))
         if lr_scheduler.position >= lr_scheduler.end:
             raise ScheduleError(
-                f"clock={clock} is used up: the resumed run has reached {lr_scheduler.position:.6g} of "
-                f"{lr_scheduler.end:g} {lr_scheduler.run_state.horizon.unit}. Increase clock=, "
-                "and choose with on_resume= how to continue."
+                f"clock={clock} is used up: the resumed run has reached {lr_scheduler.position:.6g} of {lr_scheduler.end:g} "
+                f"{lr_scheduler.run_state.horizon.unit}. Increase clock=, and choose with on_resume= how to continue."
             )
         left, needed = state.max_steps - state.global_step, lr_scheduler.end - lr_scheduler.position
         if isinstance(clock, Epochs) and left < needed:
@@ -82,9 +81,8 @@ class ClockDriver(TrainerCallback):
         scheduler = self._scheduler
         if scheduler is not None and scheduler.position < 0.99 * scheduler.end and state.global_step >= state.max_steps:
             logger.warning(
-                f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.run_state.horizon.unit}, in the middle of "
-                f"its schedule: Trainer's own end after {state.max_steps} updates came before that of clock={scheduler.clock}. "
-                "Raise num_train_epochs or max_steps."
+                f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.run_state.horizon.unit}: Trainer's own end "
+                f"after {state.max_steps} updates came before that of clock={scheduler.clock}. Raise num_train_epochs or max_steps."
             )
         self._scheduler = None
 

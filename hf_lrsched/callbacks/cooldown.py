@@ -55,8 +55,7 @@ class CooldownDriver(TrainerCallback):
         if lr_scheduler.run_state.trajectory.cooldown_at is not None and lr_scheduler.position >= lr_scheduler.end:
             raise ScheduleError(
                 f"this run is over: its cooldown began at {lr_scheduler.run_state.trajectory.cooldown_at:g} and ended at "
-                f"{lr_scheduler.end:g}. To continue, resume a checkpoint from before the cooldown, or choose on_resume='switch' with "
-                "other settings."
+                f"{lr_scheduler.end:g}. To continue, resume a checkpoint from before the cooldown, or choose on_resume='switch'."
             )
         self._stopwatch = None
         if self._rule.time_limit is not None:

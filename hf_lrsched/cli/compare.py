@@ -115,9 +115,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise ScheduleError(f"--heartbeat must be at least 1, got {given.heartbeat}.")
     if given.heartbeat < _SAFE_HEARTBEAT:
         print_text(
-            f"warning: with --heartbeat {given.heartbeat}, a process that a busy machine lets wait for "
-            f"{MISSED_HEARTBEATS * given.heartbeat} s is taken for dead while it runs, and its run fails in another process. Use "
-            f"{_SAFE_HEARTBEAT} or more.",
+            f"warning: with --heartbeat {given.heartbeat}, a process that waits {MISSED_HEARTBEATS * given.heartbeat} s on a busy machine is "
+            f"taken for dead while it runs, and its run fails in another process. Use {_SAFE_HEARTBEAT} or more.",
             sys.stderr,
         )
     limit = as_duration(given.time_limit, "--time-limit").seconds if given.time_limit else math.inf

@@ -73,8 +73,7 @@ def refuse_another_configuration(known: Mapping[str, Any], given: Mapping[str, A
     ]
     if found:
         raise ScheduleError(
-            f"{what} is a comparison of another configuration: {'; '.join(found)}. Choose another {choose}, or repeat the "
-            "command with the settings of before."
+            f"{what} is a comparison of another configuration: {'; '.join(found)}. Choose another {choose}, or the settings of before."
         )
 
 
@@ -123,8 +122,7 @@ def _open_storage(url: str, heartbeat: int) -> Any:
         parsed.get_dialect()
     except (ArgumentError, ValueError):  # NoSuchModuleError is an ArgumentError
         raise ScheduleError(
-            "--storage takes a URL such as sqlite:///runs/compare.db or postgresql://user@host/database, and the given one "
-            "is none."
+            "--storage takes a URL such as sqlite:///runs/compare.db or postgresql://user@host/database."
         ) from None
     is_sqlite = parsed.get_backend_name() == "sqlite"
     if is_sqlite and parsed.database in (None, "", ":memory:"):

@@ -59,8 +59,7 @@ def gradual_unfreezing(
     last = Length(interval.amount * max(turns.values(), default=0), interval.unit)
     if last.unit == "%" and last.amount >= 1:
         raise ScheduleError(
-            f"the last group would be unfrozen after {last} of the run: {max(turns.values())} times every={interval}. Choose a "
-            "shorter one."
+            f"the last group would be unfrozen after {last} of the run: {max(turns.values())} times every={interval}. Shorten it."
         )
     unfreezing = []
     for group in groups:

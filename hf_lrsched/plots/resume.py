@@ -10,6 +10,7 @@ import numpy as np
 
 from ..schedules import ScheduleError
 from ..schedules.shapes import Array
+from ..trajectory.phases import explain_changes
 from ..trajectory.trajectory import Trajectory
 from . import style
 
@@ -168,12 +169,5 @@ def _describe(trajectory: Trajectory, group: int, end: float = 0) -> str:
     """Return a trajectory in words; in a run that lasts longer than it, too."""
     horizon = trajectory.settings.horizon
     text = f"{trajectory.settings.schedules[group]} over {horizon.num_updates} {horizon.unit}"
-    if trajectory.stretches:
-        text += ", stretched to " + " and then to ".join(f"{stretch.new_end}" for stretch in trajectory.stretches[::-1])
-    if trajectory.rewarm is not None:
-        text += f", reached over {trajectory.rewarm.over}"
-    if trajectory.cooldown_at is not None:
-        text += f", cooled down from {trajectory.cooldown_at:g} on"
-    if end > trajectory.end():
-        text += ", then its last LR"
+    text += explain_changes(trajectory, end)
     return "\n".join(textwrap.wrap(text, 95, break_on_hyphens=False))

@@ -1,15 +1,6 @@
 """Schedules: pure mathematics on NumPy, without torch and without transformers."""
 
-from .arguments import (
-    CountArgument,
-    DecayFactorArgument,
-    DurationArgument,
-    FactorArgument,
-    LengthArgument,
-    LRArgument,
-    NumberArgument,
-    PositiveArgument,
-)
+from .arguments import FactorArgument, LengthArgument
 from .curve import Curve, Part, Span
 from .errors import ScheduleError
 from .families.around import floor, from_start, planned, rising
@@ -39,19 +30,13 @@ from .serialization import from_data, to_data
 from .units import Horizon, Length, as_length
 
 __all__ = [
-    "CountArgument",
     "Curve",
-    "DecayFactorArgument",
-    "DurationArgument",
     "FactorArgument",
     "Horizon",
-    "LRArgument",
     "Length",
     "LengthArgument",
-    "NumberArgument",
     "Part",
     "Phase",
-    "PositiveArgument",
     "Product",
     "Schedule",
     "ScheduleError",

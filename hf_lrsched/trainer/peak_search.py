@@ -104,7 +104,6 @@ def read_found(checkpoint: Path | None) -> dict[str, float]:
         found = state.get("owners", {}).get(OWNER)
     if not found:
         raise ScheduleError(
-            f"cannot resume {checkpoint} with find_lr: its run has not searched for its peak LR. Leave find_lr out, and give the "
-            "learning_rate of that run."
+            f"cannot resume {checkpoint} with find_lr: its run has not searched for its peak LR. Give that run's learning_rate instead."
         )
     return {name: float(value) for name, value in found.items()}

@@ -114,13 +114,19 @@ def explain_followed_schedule(state: RunState) -> str:
 
     ```
     """
-    trajectory, unit = state.trajectory, state.horizon.unit
-    end, at = state.settings.horizon.num_updates, "update" if unit == "updates" else unit
-    text = trajectory.settings.schedule
-    if trajectory.settings != state.settings:
-        text += f" over {trajectory.settings.horizon}"
-        if not trajectory.stretches and trajectory.end(state.curves) < end:
-            text += f", then its last LR to {at} {end:,}"
+    trajectory, end = state.trajectory, state.settings.horizon.num_updates
+    if trajectory.settings == state.settings:
+        return trajectory.settings.schedule + explain_changes(trajectory, 0, state.curves)
+    changes = explain_changes(trajectory, end, state.curves)
+    return f"{trajectory.settings.schedule} over {trajectory.settings.horizon}{changes}"
+
+
+def explain_changes(trajectory: Trajectory, end: float, curves: list[Curve] | None = None) -> str:
+    """Explain what resumes and an early cooldown made of a schedule, in a run that lasts until `end`."""
+    unit, text = trajectory.settings.horizon.unit, ""
+    at = "update" if unit == "updates" else unit
+    if not trajectory.stretches and trajectory.end(curves) < end:
+        text += f", then its last LR to {at} {end:,}"
     for stretch in reversed(trajectory.stretches):
         text += f", its rest from {at} {stretch.at:,.6g} on stretched to {at} {stretch.new_end:,}"
     if trajectory.rewarm is not None:

@@ -169,8 +169,7 @@ class RunState:
         """
         if self.counts_updates:
             raise ScheduleError(
-                f"move_to({position:g}): clock={self.settings.clock} counts updates, which step() does. move_to() is for "
-                "tokens(...) and time(...)."
+                f"move_to({position:g}) is for tokens(...) and time(...): clock={self.settings.clock} counts updates, which step() does."
             )
         if position > self.clock_position:
             self.position = float(position)
@@ -242,8 +241,7 @@ class RunState:
         planned = self.cooldown
         if planned is None:
             raise ScheduleError(
-                f"{self.trajectory.settings.schedule!r} has no cooldown to begin. Write e.g. "
-                "warmup(2%) >> hold() >> cooldown(20%)."
+                f"{self.trajectory.settings.schedule!r} has no cooldown to begin. Write e.g. hold() >> cooldown(20%)."
             )
         if self.is_cooling:
             return None

@@ -72,7 +72,7 @@ def test_invalid_flags(run, capsys, flags, message):
 
 def test_short_heartbeat_draws_a_warning(run, capsys):
     assert run("recipes/configs/a.yaml", *SCHEDULES, "--seeds", "1", "--heartbeat", "2") == 0
-    assert "lets wait for 6 s is taken for dead" in capsys.readouterr().err
+    assert "a process that waits 6 s on a busy machine is taken for dead" in capsys.readouterr().err
     assert run("recipes/configs/a.yaml", *SCHEDULES, "--seeds", "1", "--heartbeat", "10", "--name", "other") == 0
     assert capsys.readouterr().err == ""
 

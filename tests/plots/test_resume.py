@@ -30,17 +30,17 @@ def drawn(how, t=2, new=NEW, **kwargs):
 @pytest.mark.parametrize(
     ("how", "is_now", "lrs"),
     [
-        ("keep", "linear() over 4 updates, then its last LR", [0.5, 0.25, 0, 0, 0, 0, 0]),
+        ("keep", "linear() over 4 updates, then its last LR to update 8", [0.5, 0.25, 0, 0, 0, 0, 0]),
         (
             "stretch",
-            "linear() over 4 updates, stretched to 8",
+            "linear() over 4 updates, its rest from update 2 on stretched to update 8",
             [3 / 6, 2.5 / 6, 2 / 6, 1.5 / 6, 1 / 6, 0.5 / 6, 0.5 / 6],
         ),
         ("switch", "linear() over 8 updates", [6 / 8, 5 / 8, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 1 / 8]),
         # From 0.5 to the new curve's 4/8 at update 4, on a level; then along it.
         (
             "rewarm(2)",
-            "linear() over 8 updates, reached over 2",
+            "linear() over 8 updates, from update 2 on reached in a straight line of 2 updates",
             [0.5, 0.5, 4 / 8, 3 / 8, 2 / 8, 1 / 8, 1 / 8],
         ),
     ],

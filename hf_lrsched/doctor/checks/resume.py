@@ -55,8 +55,7 @@ def _from_stages(facts: Facts) -> Iterator[Finding]:
             yield warning(
                 f"the resume after update {done} ignores learning_rate={after.learning_rate:.3g} and keeps {peak:.3g}",
                 "The checkpoint contains the peak LR, and Trainer takes that one without an error",
-                "Resume with the checkpoint's learning_rate; for another one begin again from the weights, or use "
-                "ScheduledTrainer with on_resume=",
+                "Resume with the checkpoint's learning_rate, begin again from its weights, or use ScheduledTrainer's on_resume=",
             )
         old, new = before.curve, after.curve
         if old is None or new is None or old.is_nominal or new.is_nominal:

@@ -112,8 +112,7 @@ class _Repeat:
         own = self.schedule.length(horizon)
         if own is not None and (self.first is not None or self.growth != 1):
             raise ScheduleError(
-                f"a cycle of repeat({self.schedule}) has a length of its own; with first= or growth= let the schedule take "
-                "what is left."
+                f"a cycle of repeat({self.schedule}) has a length of its own. Leave it out, or leave out first= and growth=."
             )
         return self.first.updates(horizon) if self.first else own
 

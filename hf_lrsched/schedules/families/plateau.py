@@ -98,8 +98,7 @@ class Plateau(ReactiveShape):
         if found := resolve_direction(self.metric, greater_is_better if is_best else None):
             return found
         raise ScheduleError(
-            f"the name {self.metric} does not show whether more or less is better. Write plateau(metric={self.metric}, "
-            "mode=max) or mode=min."
+            f"the name {self.metric} does not show whether more or less is better. Give plateau() mode=max or mode=min."
         )
 
     def read(self, metrics: dict[str, Any]) -> float:

@@ -6,10 +6,10 @@ from hf_lrsched.doctor.checks.format import error, format_lr, format_updates, no
 from hf_lrsched.doctor.facts import Facts
 
 
-@pytest.mark.parametrize("make", [error, warning, note])
-def test_each_severity_has_the_name_of_its_function(make):
+@pytest.mark.parametrize(("make", "severity"), [(error, "error"), (warning, "warning"), (note, "note")])
+def test_each_severity_has_the_name_of_its_function(make, severity):
     finding = make("what", "why", "fix")
-    assert (finding.severity, finding.what, finding.why, finding.fix) == (make.__name__, "what", "why", "fix")
+    assert (finding.severity, finding.what, finding.why, finding.fix) == (severity, "what", "why", "fix")
 
 
 @pytest.mark.parametrize(

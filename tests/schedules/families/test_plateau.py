@@ -158,7 +158,7 @@ def test_direction(metric, mode, best_metric, greater_is_better, expected):
             "auto",
             None,
             None,
-            "eval_flow does not show whether more or less is better. Write plateau.metric=eval_flow, mode=max",
+            "eval_flow does not show whether more or less is better. Give plateau.. mode=max or mode=min",
         ),
         ("eval_flow", "auto", "eval_loss", False, "does not show"),
     ],
@@ -199,7 +199,7 @@ def test_where_a_plateau_watches(text, start, end):
     "text, message",
     [
         ("hold() >> cooldown(10) >> hold(5)", r"must be the last phase; hold\(5\) follows"),
-        ("(hold() >> cooldown(10)) * step(every=3, factor=0.5)", r"cannot be multiplied"),
+        ("(hold() >> cooldown(10)) * step(every=3, factor=0.5)", r"can be multiplied by plateau.. only"),
         ("cooldown(10) >> cooldown(10)", "must be the last phase"),
         ("hold(to=0.1) >> cooldown(10, to=0.5)", "would rise"),
         ("warmup(30min) >> linear()", "follow the time"),
