@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerState, TrainingArguments
+from transformers.trainer_utils import has_length
 
 from ..optim.wrappers import unwrap_optimizer
 from ..runs.append_only import Appender, last_row
@@ -58,7 +59,7 @@ class RunRecorder(ReadsUsedLRs):
             "version": VERSION,
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             "num_updates": state.max_steps,
-            "updates_per_epoch": _updates_per_epoch(args, state, kwargs.get("train_dataloader")),
+            "updates_per_epoch": _updates_per_epoch(args, kwargs.get("train_dataloader")),
             "groups": get_group_names(groups),
             "num_parameters": [sum(parameter.numel() for parameter in group["params"]) for group in groups],
             "peaks": [float(group.get("initial_lr", group["lr"])) for group in groups],
@@ -203,9 +204,7 @@ def _next_start(folder: Path) -> int:
     return max((int(row.get("start", -1)) + 1 for row in rows if row), default=0)
 
 
-def _updates_per_epoch(args: TrainingArguments, state: TrainerState, dataloader: Any) -> int | None:
-    try:
-        batches = len(dataloader)
-    except TypeError:  # data without a length
+def _updates_per_epoch(args: TrainingArguments, dataloader: Any) -> int | None:
+    if not has_length(dataloader):
         return None
-    return max(-(-batches // args.gradient_accumulation_steps), 1)
+    return max(-(-len(dataloader) // args.gradient_accumulation_steps), 1)

@@ -78,7 +78,7 @@ class StepSizes(FailSafeCallback):
             return
         if sharded is not None:
             logger.warning(
-                f"StepSizes measures nothing in this run: under {sharded} each process holds a part of the weights only."
+                f"StepSizes measures nothing in this run: under {sharded} a process holds a part of the weights."
             )
             return
         if not has_effective_lr(optimizer):

@@ -11,10 +11,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "budgets",
         help="find out how long to train: several budgets from one run",
-        description="Trains the run that a recipe's YAML describes with several budgets, for less than separate runs cost: one run holds "
-        "its learning rate, and for each budget a branch cools down from there. Each branch is evaluated and kept as a "
-        "complete model in the output folder. Prints the metric of each budget, its cost and a recommendation, and saves "
-        "them as budgets.json and budgets.png. The same command goes on after an interruption.",
+        description="Trains the run of a recipe's YAML with several budgets, for less than separate runs cost: one run holds its "
+        "learning rate, and a branch for each budget cools down from there and is kept as a model in the output folder. Prints "
+        "and saves metric, cost and a recommendation (budgets.json, budgets.png). The same command goes on after an interruption.",
         epilog="example: hf-lrsched budgets recipes/configs/demo.yaml --budgets 1ep,2ep,4ep --set output_dir=runs/budgets",
     )
     add_recipe_arguments(parser)

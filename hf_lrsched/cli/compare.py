@@ -94,12 +94,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add("--output_dir", metavar="DIR", help="the folder of runs and results; default: runs/compare/ and CONFIG's name")
     add("--time-limit", metavar="TIME", help="begin no run after this time, e.g. 2h")
     add("--prune", choices=("median",), help="end runs that are worse than the median; this favours fast beginnings")
-    add(
-        "--heartbeat",
-        type=int,
-        metavar="SECONDS",
-        help="a process silent for three of these is dead; default: 20",
-    )
+    add("--heartbeat", type=int, metavar="SECONDS", help="a process silent for three of these is dead; default: 20")
     add("--retry-failed", action="store_true", help="repeat the runs that failed")
     return parser
 

@@ -16,10 +16,7 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("config", metavar="CONFIG.yaml", type=Path, help="the recipe's settings")
     add(
-        "--recipe",
-        metavar="SCRIPT.py",
-        type=Path,
-        help="the recipe, if there are several in the folder above CONFIG's",
+        "--recipe", metavar="SCRIPT.py", type=Path, help="the recipe, if there are several in the folder above CONFIG's"
     )
     add(
         "--set",

@@ -14,12 +14,8 @@ MAX_BYTES = 1024 * 1024
 
 #: Containers without any behaviour of their own.
 _CONTAINERS: dict[tuple[str, str], type] = {
-    ("builtins", "set"): set,
-    ("builtins", "frozenset"): frozenset,
-    ("__builtin__", "set"): set,
-    ("__builtin__", "frozenset"): frozenset,
-    ("collections", "OrderedDict"): dict,
-    ("collections", "Counter"): dict,
+    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (set, frozenset)},
+    **{("collections", name): dict for name in ("OrderedDict", "Counter")},
 }
 
 

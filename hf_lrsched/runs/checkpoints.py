@@ -241,9 +241,8 @@ def _check_weights(folder: Path, is_foreign: bool) -> None:
     for path in sorted(folder.rglob("*.safetensors")):
         _check_safetensors(path, checksums.get(path.relative_to(folder).as_posix()))
     for name in _WEIGHTS[:2]:
-        if not (
-            folder / name
-        ).exists():  # beside a complete file an index is an older save's, which Trainer does not read
+        # Beside a complete file an index is an older save's, which Trainer does not read.
+        if not (folder / name).exists():
             _check_shards(folder / f"{name}.index.json")
     names = [*_WEIGHTS, *(f"{name}.index.json" for name in _WEIGHTS[:2])]
     if is_foreign or any((folder / name).exists() for name in names):

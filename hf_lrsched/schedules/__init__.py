@@ -14,16 +14,7 @@ from .families.plateau import plateau
 from .families.steps import multistep, step
 from .from_transformers import from_transformers
 from .parser import parse
-from .presets import (
-    bert,
-    cosine_restarts,
-    exponential_decay,
-    noam,
-    register,
-    slanted_triangular,
-    step_decay,
-    wsd,
-)
+from .presets import bert, cosine_restarts, exponential_decay, noam, register, slanted_triangular, step_decay, wsd
 from .registry import Phase, named, phase
 from .schedule import Product, Schedule, Sequence
 from .serialization import from_data, to_data

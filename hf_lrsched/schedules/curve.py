@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
+from ..console import format_table
 from .errors import ScheduleError
 from .shapes import Array
 from .units import Horizon, Length
@@ -177,19 +178,13 @@ class Curve:
 
         ```
         """
-        lines = [f"{self.schedule} over {self.horizon}"]
-        name_width = max(len(part.text) for part in self.parts)
-        digits = len(f"{self.horizon.num_updates:,}")
-        ranges = [f"{self.at_start(part):.3g} to {self.at_end(part):.3g}" for part in self.parts]
-        range_width = max(map(len, ranges))
-        for part, levels in zip(self.parts, ranges, strict=True):
+        rows, digits = [], len(f"{self.horizon.num_updates:,}")
+        for part in self.parts:
             updates = f"{self.horizon.unit} {part.start + 1:>{digits},} to {part.end:>{digits},}"
-            arithmetic = "; ".join(part.arithmetic)
-            lines.append(
-                f"  {part.text:<{name_width}}  {updates}  factor {levels:<{range_width}}  {arithmetic}".rstrip()
-            )
-        lines += [f"  warning: {note}" for note in self.notes]
-        return "\n".join(lines)
+            factors = f"factor {self.at_start(part):.3g} to {self.at_end(part):.3g}"
+            rows.append([part.text, updates, factors, "; ".join(part.arithmetic)])
+        lines = [*format_table(rows, left=range(4)), *(f"warning: {note}" for note in self.notes)]
+        return "\n  ".join([f"{self.schedule} over {self.horizon}", *lines])
 
     def at_start(self, part: Part) -> float:
         """Return the factor of a phase's first update."""

@@ -221,9 +221,8 @@ def register(name: str, schedule: str | Schedule | Callable[..., Schedule]) -> N
         def build_registered() -> Schedule:
             return named_schedule
 
-        build_registered.__qualname__ = (
-            f"register({str(named_schedule)!r})"  # the same schedule again is the same definition
-        )
+        # The same schedule again is the same definition.
+        build_registered.__qualname__ = f"register({str(named_schedule)!r})"
         schedule = build_registered
     if not callable(schedule):
         raise ScheduleError(f"{name!r} must stand for a text, a schedule or a function that returns one.")

@@ -54,11 +54,7 @@ class Schedule:
         return within_limits(Product((*get_parts(self, Product), *get_parts(other, Product))))
 
     def resolve(
-        self,
-        num_updates: int | Horizon,
-        updates_per_epoch: int | None = None,
-        *,
-        peak: float | None = None,
+        self, num_updates: int | Horizon, updates_per_epoch: int | None = None, *, peak: float | None = None
     ) -> Curve:
         """Resolve the schedule against a run: compute its curve.
 

@@ -49,9 +49,8 @@ def copy_trainer(trainer: Any) -> Any:
     copied = copy.copy(trainer)
     vars(copied).update({name: copy_plain(value) for name, value in vars(trainer).items()})
     for name, value in vars(trainer).items():
-        if (
-            isinstance(value, MethodType) and value.__self__ is trainer
-        ):  # such as a compute_metrics of the Trainer's own
+        # Such as a compute_metrics of the Trainer's own.
+        if isinstance(value, MethodType) and value.__self__ is trainer:
             setattr(copied, name, MethodType(value.__func__, copied))
     copied.args = copy.copy(trainer.args)
     copied.state, copied.control = TrainerState(), TrainerControl()
@@ -207,9 +206,8 @@ def shorten(scheduler: Any, stride: float) -> None:
         ScheduleError: The scheduler cannot be shortened.
     """
     if isinstance(scheduler, ScheduleLR):
-        scheduler.declare_driven(
-            "plateau", "cooldown", "clock"
-        )  # nothing drives them: the planned curve is what a probe runs
+        # Nothing drives them: the planned curve is what a probe runs.
+        scheduler.declare_driven("plateau", "cooldown", "clock")
         scheduler.run_state.stride = stride
         scheduler.run_state.position = 0.0
     elif isinstance(scheduler, LambdaLR):

@@ -90,9 +90,8 @@ def _add_schedule(card: str, trainer: Any) -> str:
             **(peaks if len(peaks) <= _MAX_GROUPS else {}),
             **({"num_updates": f"{used['num_updates']:,}"} if "num_updates" in used else {}),
         }
-        card = re.sub(
-            r"^- learning_rate: .*\n", "", card, count=1, flags=re.MULTILINE
-        )  # the arguments', not the optimizer's
+        # The arguments', not the optimizer's.
+        card = re.sub(r"^- learning_rate: .*\n", "", card, count=1, flags=re.MULTILINE)
     lines = "\n".join(f"- {name}: {value}" for name, value in settings.items())
     named = re.sub(r"^- lr_scheduler_type: .*$", lambda _: lines, card, count=1, flags=re.MULTILINE)
     if named != card:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ..console import to_printable
 from ..groups import explain_groups
 from ..plots.preview import Preview
 from ..scheduler.schedule_lr import ScheduleLR
@@ -81,7 +82,8 @@ def explain_run(
     phases = curve.explain().splitlines()
     if state.trajectory.settings != state.settings or state.trajectory.rewarm is not None:
         phases[0] = explain_followed_schedule(state)
-        phases += _unused(scheduler)
+        if unused := list_unused_settings(state):
+            phases.append(f"  without effect, since the checkpoint's curve is followed: {'; '.join(unused)}")
     lines += [*phases, *_other_notes(scheduler)]
     if draw:
         lines += _drawing(Preview([curve], peaks[0]))
@@ -90,20 +92,9 @@ def explain_run(
     return "\n".join(lines)
 
 
-def _unused(scheduler: ScheduleLR) -> list[str]:
-    unused = list_unused_settings(scheduler.run_state)
-    if not unused:
-        return []
-    return [f"  without effect, since the checkpoint's curve is followed: {'; '.join(unused)}"]
-
-
 def can_draw() -> bool:
     """Return whether standard output can show the characters of a drawing; on Windows a file often cannot."""
-    try:
-        _STROKES.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
-    except (LookupError, UnicodeEncodeError):
-        return False
-    return True
+    return to_printable(_STROKES, getattr(sys.stdout, "encoding", None)) == _STROKES
 
 
 def _length(run: Horizon) -> str:

@@ -126,11 +126,7 @@ def rewarm(new: RunSettings, t: float, lrs: list[float], over: str) -> Trajector
 
 
 def explain_refusal(
-    differences: list[str],
-    where: str,
-    before: list[float],
-    after: list[float],
-    choices: Iterable[str] = RESUME_CHOICES,
+    differences: list[str], where: str, before: list[float], after: list[float], choices: Iterable[str] = RESUME_CHOICES
 ) -> str:
     """Explain why a resume is refused, with both LRs and the choices."""
     lines = "\n".join(f"  {name!r}: {RESUME_CHOICES[name]}" for name in choices if name != "strict")
