@@ -286,7 +286,7 @@ def _check_last(piece: Piece) -> None:
     """Refuse phases after one that may begin early and then ends the run."""
     for part in piece.reactive_parts:
         if not part.shape.only_scales and part.end != piece.parts[-1].end:
-            raise ScheduleError(f"{part.phase} ends the run and must be the last; {piece.parts[-1].text} follows.")
+            raise ScheduleError(f"{part.phase} ends the run and must be last; {piece.parts[-1].text} follows.")
 
 
 def _overlay(pieces: list[Piece], span: Span) -> tuple[Part, ...]:

@@ -35,7 +35,7 @@ def test_two_processes_equal_one(recipe, flags, tmp_path):
 
 def test_launch_of_two_single_runs(flags):
     del flags["use_cpu"]
-    done = launch_two(SCRIPT, *as_flags(flags))
+    done = run_forked(SCRIPT, *as_flags(flags), count=2)
     assert done.returncode != 0
     import torch
 

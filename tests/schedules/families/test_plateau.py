@@ -198,9 +198,9 @@ def test_where_a_plateau_watches(text, start, end):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("hold() >> cooldown(10) >> hold(5)", r"must be the last phase; hold\(5\) follows"),
+        ("hold() >> cooldown(10) >> hold(5)", r"must be last; hold\(5\) follows"),
         ("(hold() >> cooldown(10)) * step(every=3, factor=0.5)", r"can be multiplied by plateau.. only"),
-        ("cooldown(10) >> cooldown(10)", "must be the last phase"),
+        ("cooldown(10) >> cooldown(10)", "must be last"),
         ("hold(to=0.1) >> cooldown(10, to=0.5)", "would rise"),
         ("warmup(30min) >> linear()", "follow the time"),
     ],
