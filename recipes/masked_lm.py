@@ -20,6 +20,7 @@ from common.data import TokenDataArguments, check_texts, describe_sizes, find_co
 from common.errors import RecipeError
 from common.files import TABLES, Reader, is_blank, read_lines
 from common.losses import IGNORED
+from common.masked_head import skip_unmasked_logits
 from common.masking import MaskAnewEachEpoch, MaskingCollator, mask_split
 from common.model import check_word_ids, load_config_and_tokenizer, load_model, max_length
 from common.run import Task, run_recipe
@@ -65,6 +66,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         raise RecipeError(f"the tokenizer of {arguments.model.model_name_or_path!r} has no mask token.")
     hint = "Choose one that was trained to fill in words, or train a new head from random weights: --new_head true."
     model = load_model(AutoModelForMaskedLM, arguments.model, config, needs_head=None if settings.new_head else hint)
+    skip_unmasked_logits(model, args)
     max_seq_length = max_length(settings.max_seq_length, config, tokenizer)
     masking = MaskingCollator(tokenizer, settings.mlm_probability, settings.whole_word_mask, args.seed)
     with args.main_process_first(desc="tokenizing"):
