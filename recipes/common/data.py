@@ -55,6 +55,9 @@ class DataArguments:
     delimiter: str | None = field(
         default=None, metadata={"help": "comma, semicolon, tab or |. Guessed from the first rows by default."}
     )
+    quotes: bool = field(
+        default=True, metadata={"help": "Quotes enclose cells of CSV files. false if they are parts of the texts."}
+    )
     max_seq_length: int | None = field(
         default=None,
         metadata={"help": "Texts are cut after this many tokens. Defaults to 128, or to the model's limit if lower."},
@@ -235,7 +238,7 @@ def describe_sizes(splits: Mapping[str, Dataset]) -> str:
 
 def _read_files(args: DataArguments, cache_dir: str | None) -> dict[str, Split]:
     patterns = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
-    options = FileOptions(args.encoding, args.delimiter, cache_dir)
+    options = FileOptions(args.encoding, args.delimiter, cache_dir, args.quotes)
     files = {
         name: [read_part(path, options, args.readers) for path in find_paths(pattern)]
         for name, pattern in patterns.items()

@@ -41,11 +41,13 @@ class FileOptions:
         encoding (`str`, *optional*): Their encoding. Defaults to UTF-8, or to the one that a byte-order mark names.
         delimiter (`str`, *optional*): What separates the cells of a CSV file. Guessed from its first rows by default.
         cache_dir (`str`, *optional*): The folder for what `datasets` prepares.
+        quotes (`bool`, defaults to `True`): Whether quotes enclose cells of a CSV file, which then may have newlines.
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     cache_dir: str | None = None
+    quotes: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,13 @@ def find_encoding(path: Path, encoding: str | None) -> str:
     if encoding is None and found is None and b"\0" in start:
         order = "be" if start.startswith(b"\0") else "le"
         raise RecipeError(f"{path} holds zero bytes, as UTF-16 does. Set --encoding utf-16-{order}.")
-    chosen = encoding or found or "utf-8"
-    if found == "utf-8-sig" and chosen.lower().replace("_", "-") in ("utf-8", "utf8"):
-        chosen = found
     try:
+        chosen = codecs.lookup(encoding or "utf-8").name
+        if encoding and found and chosen[:5] != found[:5]:
+            raise RecipeError(
+                f"{path} begins with the mark of {found.upper()}, but --encoding is {encoding}. Leave it out."
+            )
+        chosen = found or chosen
         decoder = codecs.getincrementaldecoder(chosen)()
     except LookupError:
         raise RecipeError(
@@ -161,6 +166,8 @@ def find_encoding(path: Path, encoding: str | None) -> str:
 
 def _suggest_encoding(sample: bytes) -> str:
     """Name the encoding that a text is probably in. GB18030 writes Chinese in pairs of bytes above 0x7f."""
+    if sample.decode("utf-8", errors="replace").count("\ufffd") <= 2:  # at the ends of the sample
+        return "It may be in UTF-8: leave out --encoding."
     text = sample.decode("gb18030", errors="replace")
     chinese = sum("\u4e00" <= character <= "\u9fff" for character in text)
     other = sum(ord(character) > 0x7F for character in text) - chinese
@@ -171,49 +178,45 @@ def _suggest_encoding(sample: bytes) -> str:
 def read_csv(path: Path, options: FileOptions) -> Part:
     """Read a CSV file with a header line, each cell as the text that it is: `None`, `NA` and an empty cell, too."""
     encoding = find_encoding(path, options.encoding)
-    delimiter = find_delimiter(path, encoding, options.delimiter)
-    _check_header(path, encoding, delimiter)
-    how = {"sep": delimiter, "encoding": encoding, "index_col": False}
+    quoting = csv.QUOTE_MINIMAL if options.quotes else csv.QUOTE_NONE
+    delimiter = find_delimiter(path, encoding, options.delimiter, quoting)
+    with path.open(encoding=encoding, newline="") as file:
+        _check_rows(path, csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True))
+    how = {"sep": delimiter, "encoding": encoding, "quoting": quoting, "index_col": False}
     with errors_as(f"{path} can't be read", Exception), warnings.catch_warnings():
         # Rows with more cells than the header would lose the last, or shift the columns.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            columns = Features(dict.fromkeys(pd.read_csv(path, nrows=0, **how), Value("string")))
-            rows = _load("csv", path, options, features=columns, keep_default_na=False, **how)
-        except Exception as error:
-            raise RecipeError(f"{path} can't be read: {_explain(error, path, encoding, delimiter)}") from error
+        columns = Features(dict.fromkeys(pd.read_csv(path, nrows=0, **how), Value("string")))
+        rows = _load("csv", path, options, features=columns, keep_default_na=False, **how)
     return Part(str(path), rows, is_typed=False)
 
 
-def _check_header(path: Path, encoding: str, delimiter: str) -> None:
-    """Refuse a file with two columns of one name, or with no row below its header."""
-    with path.open(encoding=encoding, newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter)
+def _check_rows(path: Path, reader: Any) -> None:
+    """Refuse two columns of one name, no rows, rows with more cells than the header, and cells whose quotes do not match."""
+    rows, line, number = filter(None, reader), 1, 0
+    try:
         header = next(rows)
-        twice = next((name for name in header if header.count(name) > 1), None)
+        twice = next((name for name in header if name and header.count(name) > 1), None)
         if twice:
-            raise RecipeError(f"{path}, line 1: two columns are called {twice!r}. Rename one of them.")
-        if not any(rows):
-            raise RecipeError(f"{path} has no rows below its header line {delimiter.join(header)!r}.")
-
-
-def _explain(error: BaseException, path: Path, encoding: str, delimiter: str) -> str:
-    """Name the first row that has more cells than the header, or which is never closed."""
-    with path.open(encoding=encoding, newline="") as file:
-        rows = csv.reader(file, delimiter=delimiter)
-        header = next(rows)
+            raise RecipeError(f"{path}, line {reader.line_num}: two columns are called {twice!r}. Rename one of them.")
+        line = reader.line_num + 1
         for number, row in enumerate(rows, start=1):
             if len(row) > len(header):
-                return (
-                    f"row {number} (line {rows.line_num}) has {len(row)} cells, and the header has {len(header)}. Put quotes around "
-                    "cells with a delimiter in them, or set --delimiter."
+                raise RecipeError(
+                    f"{path}, row {number} (line {reader.line_num}) has {len(row)} cells, and the header has {len(header)}. Put quotes "
+                    "around cells with a delimiter in them, or set --delimiter."
                 )
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return f"{' '.join(str(error).split())} Is a quote never closed?" if "EOF" in str(error) else str(error)
+            line = reader.line_num + 1
+    except csv.Error:
+        raise RecipeError(
+            f"{path}, line {line}: the quotes of a cell end before the cell, or never. Write a quote within a quoted cell twice, or, "
+            "if quotes are parts of the texts, set --quotes false."
+        ) from None
+    if not number:
+        raise RecipeError(f"{path} has no rows below its header line {','.join(header)!r}.")
 
 
-def find_delimiter(path: Path, encoding: str, given: str | None) -> str:
+def find_delimiter(path: Path, encoding: str, given: str | None, quoting: int = csv.QUOTE_MINIMAL) -> str:
     """Return the delimiter: the given one, a tab for `.tsv`, else the one that splits the first rows most evenly."""
     if given is not None:
         if given not in _DELIMITERS:
@@ -225,7 +228,7 @@ def find_delimiter(path: Path, encoding: str, given: str | None) -> str:
         sample = list(islice(file, 50))
     best, most = ",", 1
     for delimiter in (",", ";", "\t", "|"):
-        counts = [len(row) for row in csv.reader(sample, delimiter=delimiter) if row]
+        counts = [len(row) for row in csv.reader(sample, delimiter=delimiter, quoting=quoting) if row]
         even = sum(count == counts[0] for count in counts[:-1]) if counts else 0  # the last row may be cut off
         if counts and counts[0] > most and even >= 0.9 * (len(counts) - 1):
             best, most = delimiter, counts[0]

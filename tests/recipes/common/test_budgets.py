@@ -49,7 +49,7 @@ def test_each_budget_has_the_files_of_a_run(recipe, flags, capfd):
     ("given", "message"),
     [
         ({"budgets": "2ep,1ep"}, "budgets must rise, but 1ep (4 updates) follows 2ep (8)"),
-        ({"budgets": "1ep", "budget_seeds": 0}, "seeds must be a whole number, 1 or more, got 0"),
+        ({"budgets": "1ep", "budget_seeds": 0}, "seeds must be a whole number of at least 1, got 0"),
         ({"budgets": "1ep", "budget_peak": "half"}, "peak must be a finite number above 0, got 'half'"),
         ({"budgets": "2ep", "early_stopping_patience": 2}, "ResumableEarlyStopping may end or change a run"),
     ],

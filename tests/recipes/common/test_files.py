@@ -68,6 +68,17 @@ def test_utf_16_without_a_mark(read, tmp_path, encoding):
     assert as_rows(read(path, encoding=encoding)) == ROWS
 
 
+def test_encoding_that_is_not_that_of_the_file(read, tmp_path):
+    path = write_csv(tmp_path / "a.csv", [("schön", "x")])
+    with pytest.raises(Exception, match=r"a\.csv, line 2: not ASCII .* It may be in UTF-8: leave out --encoding"):
+        read(path, encoding="ascii")
+    write_csv(path, [("schön", "x")], "utf-8-sig")
+    with pytest.raises(Exception, match=r"begins with the mark of UTF-8-SIG, but --encoding is latin-1\. Leave it out"):
+        read(path, encoding="latin-1")
+    for encoding in ("utf-8", "UTF8"):
+        assert read(path, encoding=encoding).rows.to_dict() == {"text": ["schön"], "label": ["x"]}
+
+
 def test_unknown_encoding(read, tmp_path):
     with pytest.raises(Exception, match="--encoding 'utf-88' is unknown"):
         read(write_csv(tmp_path / "a.csv", ROWS), encoding="utf-88")
@@ -134,11 +145,25 @@ def test_cell_longer_than_csv_takes(read, tmp_path, delimiter):
 UNREADABLE = {
     "more cells than columns": (
         "text,label\na,x\na,b,x\n",
-        "a.csv can't be read: row 2 .line 3. has 3 cells, and the header has 2",
+        "a.csv, row 2 .line 3. has 3 cells, and the header has 2",
     ),
     "more cells in all rows": ("text,label\na,x,\nb,x,\n", "row 1 .line 2. has 3 cells"),
-    "open quote": ('text,label\n"a,x\nb,x\n', "can't be read: .*Is a quote never closed"),
-    "long open quote": ('text,label\n"a,x\n' + "b,x\n" * 50_000, "can't be read: .*Is a quote never closed"),
+    "open quote": (
+        'text,label\nb,x\n"a,x\nb,x\n',
+        "a.csv, line 3: the quotes of a cell end before the cell, or never.*--quotes",
+    ),
+    "long open quote": (
+        'text,label\n"a,x\n' + "b,x\n" * 50_000,
+        "line 2: the quotes of a cell end before the cell, or never",
+    ),
+    "quote that another row closes": (
+        'text,label\n"a,x\nb "c",x\n',
+        "line 2: the quotes of a cell end before the cell, or",
+    ),
+    "quote after a backslash": (
+        r'text,label\n"a \"b\" c",x'.replace(r"\n", "\n"),
+        "line 2: the quotes of a cell end before",
+    ),
     "only spaces": ("  \n", "a.csv is empty"),
     "no rows": ("text,label\n", "a.csv has no rows below its header line 'text,label'"),
     "two columns of one name": ("text,label,label\na,x,y\n", "a.csv, line 1: two columns are called 'label'"),
@@ -271,6 +296,14 @@ def test_folder_and_pattern_without_files(read, tmp_path):
         read(tmp_path / "*.csv")
     with pytest.raises(Exception, match=r"is a folder, but not one that Dataset\.save_to_disk wrote"):
         read(tmp_path)
+
+
+def test_quotes_that_are_parts_of_texts(read, tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('text\tlabel\n"good film\t1\nbad "film"\t0\n')
+    with pytest.raises(Exception, match=r"a\.tsv, line 2: the quotes of a cell .*set --quotes false"):
+        read(path)
+    assert as_rows(read(path, quotes=False)) == [('"good film', 1), ('bad "film"', 0)]
 
 
 def test_given_delimiter(read, tmp_path):
