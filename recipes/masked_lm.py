@@ -64,6 +64,10 @@ def prepare(arguments: RecipeArguments) -> Task:
     check_word_ids(tokenizer)
     if tokenizer.mask_token_id is None:
         raise RecipeError(f"the tokenizer of {arguments.model.model_name_or_path!r} has no mask token.")
+    if len(tokenizer) > config.vocab_size:  # some masks are random tokens
+        raise RecipeError(
+            f"the tokenizer has {len(tokenizer)} tokens, but the model {config.vocab_size}. Resize the model's embeddings."
+        )
     hint = "Choose one that was trained to fill in words, or train a new head from random weights: --new_head true."
     model = load_model(AutoModelForMaskedLM, arguments.model, config, needs_head=None if settings.new_head else hint)
     skip_unmasked_logits(model, args)

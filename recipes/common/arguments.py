@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -22,6 +23,7 @@ DEFAULT_SCHEDULE = "warmup(10%) >> linear()"
 class ModelArguments:
     """Which model to start from."""
 
+    _argument_group_name: ClassVar[str] = "model"
     paths: ClassVar[tuple[str, ...]] = ("model_name_or_path", "config_name", "tokenizer_name")
 
     model_name_or_path: str = field(
@@ -45,6 +47,7 @@ class ModelArguments:
 class StoppingArguments:
     """When a run ends early. With cooldown() in the schedule, the LR is then annealed first."""
 
+    _argument_group_name: ClassVar[str] = "early stopping"
     early_stopping_patience: int | None = field(
         default=None,
         metadata={
@@ -64,6 +67,7 @@ class StoppingArguments:
 class SearchArguments:
     """How the peak LR is found with `--learning_rate auto`."""
 
+    _argument_group_name: ClassVar[str] = "search for the learning rate"
     find_lr_seeds: int = field(default=1, metadata={"help": "Seeds of each probe; the cost grows by this factor."})
     find_lr_only: bool = field(
         default=False, metadata={"help": "Find the peak LR, print and save the search, and stop."}
@@ -78,6 +82,7 @@ class SearchArguments:
 class BudgetArguments:
     """Several budgets from one run that holds its LR, instead of one run."""
 
+    _argument_group_name: ClassVar[str] = "budgets"
     lists: ClassVar[tuple[str, ...]] = ("budgets",)
 
     budgets: str | None = field(
@@ -93,6 +98,16 @@ class BudgetArguments:
         },
     )
     budget_seeds: int = field(default=1, metadata={"help": "Seeds of each budget; the cost grows by this factor."})
+
+
+@dataclass
+class _ScheduleArguments(ScheduleArguments):
+    _argument_group_name: ClassVar[str] = "schedule"
+
+
+@dataclass
+class _GroupArguments(GroupArguments):
+    _argument_group_name: ClassVar[str] = "parameter groups"
 
 
 @dataclass(frozen=True)
@@ -124,13 +139,16 @@ def read_arguments(argv: Sequence[str], data_arguments: type[DataArguments]) -> 
         (
             ModelArguments,
             data_arguments,
-            ScheduleArguments,
-            GroupArguments,
+            _ScheduleArguments,
+            _GroupArguments,
             StoppingArguments,
             TrainingArguments,
             SearchArguments,
             BudgetArguments,
-        )
+        ),
+        usage="%(prog)s [CONFIG.yaml] [--flag value ...]",
+        description=str(sys.modules[data_arguments.__module__].__doc__).partition("\n")[0],
+        epilog="Of the groups above, `options` are Trainer's own. docs/recipes.md explains the others.",
     )
     given = read_settings(parser, argv)
     if "output_dir" not in given:

@@ -28,6 +28,7 @@ _NUMBERS = {
 class DataArguments:
     """What to train and evaluate on. A recipe extends this class by its columns."""
 
+    _argument_group_name: ClassVar[str] = "data and task"
     #: Settings that are paths, and settings that take several values.
     paths: ClassVar[tuple[str, ...]] = ("dataset_name", "train_file", "validation_file", "test_file")
     lists: ClassVar[tuple[str, ...]] = ()

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer
 
@@ -36,7 +37,8 @@ def load_config_and_tokenizer(args: ModelArguments, *, of_words: bool = False) -
         options = _options(args)
         if of_words and config.model_type in _SPACED:
             options["add_prefix_space"] = True
-        tokenizer = AutoTokenizer.from_pretrained(locate_model(args.tokenizer_name or name), **options)
+        of_tokenizer = locate_model(args.tokenizer_name or name, "tokenizer_config.json", "config.json")
+        tokenizer = AutoTokenizer.from_pretrained(of_tokenizer, **options)
     return config, tokenizer
 
 
@@ -47,6 +49,18 @@ def check_word_ids(tokenizer: Any) -> None:
             f"{type(tokenizer).__name__} does not report which word each token is from. Choose a model with a fast tokenizer: one "
             "with a tokenizer.json."
         )
+
+
+def check_token_ids(splits: Mapping[str, Dataset], config: Any) -> None:
+    """Raise a RecipeError if a text has a token for which the model has no embedding: another model's, or one that was added."""
+    limit = getattr(config, "vocab_size", None)
+    for name, split in splits.items():
+        largest = pc.max(pc.list_flatten(split.with_format("arrow")[:]["input_ids"])).as_py()
+        if limit is not None and largest >= limit:
+            raise RecipeError(
+                f"the {name} split has the token number {largest}, but the model knows {limit} tokens. Use the model's own tokenizer, or "
+                "resize the model's embeddings to this one and save it."
+            )
 
 
 def load_model(auto_class: Any, args: ModelArguments, config: Any, *, needs_head: str | None = None) -> Any:
@@ -87,14 +101,15 @@ def load_model(auto_class: Any, args: ModelArguments, config: Any, *, needs_head
     return model
 
 
-def locate_model(name: str) -> str:
-    """Return the folder of `package:...`, else the name. Refuse a folder that is missing or holds no model."""
+def locate_model(name: str, *needed: str) -> str:
+    """Return the folder of `package:...`, else the name. Refuse a folder that is missing or has none of the files needed."""
     if name.startswith("package:"):
         return find_package_model(name)
     path = Path(name).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise RecipeError(f"the model folder {name} has no config.json.")
+        needed = needed or ("config.json",)
+        if not any((path / each).is_file() for each in needed):
+            raise RecipeError(f"the model folder {name} has no {' or '.join(needed)}.")
         return str(path)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1:
         siblings = [str(other) for other in path.parent.iterdir()] if path.parent.is_dir() else []

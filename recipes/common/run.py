@@ -22,6 +22,7 @@ from .budgets import train_and_save_budgets
 from .data import DataArguments
 from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
+from .model import check_token_ids
 from .output_folder import OutputFolder, collect_settings, count_updates
 from .packing import find_obstacle
 from .results import save_results
@@ -137,6 +138,7 @@ def _train_and_save(
         logging.disable_progress_bar()
     set_seed(args.seed)
     task = prepare(arguments)
+    check_token_ids(task.splits, task.model.config)
     if args.eval_strategy != "no" and args.metric_for_best_model is not None:
         check_metric(args.metric_for_best_model, task.metrics)
     if args.should_log:

@@ -211,6 +211,23 @@ def test_model_without_a_head(main, settings, model_folder, capfd):
     assert main({**settings, "model_name_or_path": model_folder, "new_head": "true"}) == 0
 
 
+def test_tokenizer_with_more_tokens_than_the_model(main, recipe, settings, tokenizer, tmp_path, capfd):
+    import copy
+
+    larger = copy.deepcopy(tokenizer)
+    larger.add_tokens(["cinema"])
+    larger.save_pretrained(tmp_path / "larger")
+    settings["tokenizer_name"] = tmp_path / "larger"
+    assert main(settings) == 2
+    known = len(tokenizer)
+    assert f"the tokenizer has {known + 1} tokens, but the model {known}. Resize" in capfd.readouterr().err
+    (tmp_path / "train.csv").write_text("text,label\na film,x\na cinema,y\n")
+    del settings["validation_file"]
+    assert recipe({**settings, "train_file": tmp_path / "train.csv"}) == 2
+    error = f"the train split has the token number {known}, but the model knows {known} tokens. Use the model's own tokenizer"
+    assert error in capfd.readouterr().err
+
+
 def test_column_of_a_table(main, settings, data_folder, tmp_path):
     files = {"train_file": data_folder / "train.csv", "validation_file": data_folder / "validation.csv"}
     assert main({**settings, **files, "max_steps": 2, "join_texts": "true", "whole_word_mask": "true"}) == 0

@@ -57,3 +57,21 @@ def test_batches_are_random_where_the_loss_is_a_mean_over_tokens(recipe_module, 
     args = read_arguments(flags, getattr(importlib.import_module(recipe_module), arguments)).training
     by_length = getattr(args, "train_sampling_strategy", None) == "group_by_length"
     assert (by_length or getattr(args, "group_by_length", False)) is is_grouped
+
+
+def test_help_begins_with_what_the_recipe_does_and_ends_with_its_settings(capsys):
+    """Trainer's settings, more than a hundred, come first, and the command line is one line."""
+    from common.arguments import read_arguments
+    from masked_lm import MaskedLMArguments
+
+    with pytest.raises(SystemExit) as end:
+        read_arguments(["--help"], MaskedLMArguments)
+    assert end.value.code == 0
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0].endswith("[CONFIG.yaml] [--flag value ...]") and lines[2].startswith(
+        "Train BERT or a relative to fill"
+    )
+    groups = ["options:", "model:", "data and task:", "schedule:", "parameter groups:", "early stopping:"]
+    places = [lines.index(group) for group in groups]
+    assert places == sorted(places)
+    assert any("--mlm_probability" in line for line in lines[places[2] : places[3]])
