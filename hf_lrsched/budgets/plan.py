@@ -82,16 +82,11 @@ class Plan:
 
     def __str__(self) -> str:
         separate = sum(budget.updates for budget in self.budgets)
-        return "\n".join(
-            [
-                f"trunk: {self.trunk}, {self.budgets[-1].branch_at:,} updates",
-                *(
-                    f"{each.name}: {each.updates:,} updates, branches off at {each.branch_at:,}: {each.schedule}"
-                    for each in self.budgets
-                ),
-                f"{self.updates:,} updates instead of {separate:,} for separate runs: {self.updates / separate:.2g} of their cost",
-            ]
-        )
+        lines = [f"trunk: {self.trunk}, {self.budgets[-1].branch_at:,} updates"]
+        for each in self.budgets:
+            lines.append(f"{each.name}: {each.updates:,} updates, branches off at {each.branch_at:,}: {each.schedule}")
+        cost = f"{self.updates / separate:.2g} of their cost"
+        return "\n".join([*lines, f"{self.updates:,} updates instead of {separate:,} for separate runs: {cost}"])
 
 
 def make_plan(

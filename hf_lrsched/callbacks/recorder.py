@@ -78,12 +78,8 @@ class RunRecorder(ReadsUsedLRs):
         self._known = _seen(scheduler, state)
         now = [_plain(event) for event in scheduler.events if event["t"] == state.global_step]
         resumes = now[-1:] if now and now[-1]["kind"] == "resume" else []
-        row |= {
-            "schedule": str(scheduler.schedule),
-            "clock": str(scheduler.clock),
-            "events": now[: len(now) - len(resumes)],
-            **_segment(scheduler, state).to_row(),
-        }
+        row |= {"schedule": str(scheduler.schedule), "clock": str(scheduler.clock)}
+        row |= {"events": now[: len(now) - len(resumes)], **_segment(scheduler, state).to_row()}
         # A kill during a save loses the rows of events that the checkpoint has.
         recorded = Rows.read(folder / EVENTS)
         lost = [event for event in row["events"] if not any(event.items() <= each.items() for each in recorded)]
@@ -100,14 +96,13 @@ class RunRecorder(ReadsUsedLRs):
     def on_pre_optimizer_step(self, args, state, control, **kwargs):
         self._record_events(state, kwargs.get("lr_scheduler"))
 
+    on_save = on_pre_optimizer_step
+
     # Not in on_step_end or on_evaluate, where the callbacks after this one may still change the LR.
 
     def on_step_end(self, args, state, control, **kwargs):
         if step_sizes := get_context(state).step_sizes:
             self._append(STEPS, state, step_sizes)
-
-    def on_save(self, args, state, control, **kwargs):
-        self._record_events(state, kwargs.get("lr_scheduler"))
 
     def on_train_end(self, args, state, control, **kwargs):
         self._record_events(state, kwargs.get("lr_scheduler"))

@@ -20,11 +20,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--budgets", required=True, metavar="1ep,2ep,…", help="the lengths in rising order, in epochs or updates")
     add("--cooldown", metavar="LENGTH", help="the cooldown of each budget (default 20%% of it)")
-    add(
-        "--peak",
-        metavar="FACTOR",
-        help="the LR that is held, as a factor of learning_rate: 0.7 or 70%% (default 0.5; 1 where the schedule holds)",
-    )
+    add("--peak", metavar="FACTOR", help="held LR / learning_rate, e.g. 70%% (default 0.5; 1 where the schedule holds)")
     add("--seeds", type=int, metavar="N", help="train each budget with N seeds (default 1)")
     return parser
 

@@ -42,14 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         command = module.add_command(commands)
         command.set_defaults(run=module.run)
-        command.add_argument(
-            "--import",
-            dest="modules",
-            action="append",
-            default=[],
-            metavar="MODULE",
-            help="import a module that registers schedule names",
-        )
+        text = "import a module that registers schedule names"
+        command.add_argument("--import", dest="modules", action="append", default=[], metavar="MODULE", help=text)
     return parser
 
 

@@ -18,14 +18,8 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--recipe", metavar="SCRIPT.py", type=Path, help="the recipe, if there are several in the folder above CONFIG's"
     )
-    add(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a setting of the recipe that overrides the file; may be repeated",
-    )
+    help_of_set = "a setting of the recipe that overrides the file; may be repeated"
+    add("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help=help_of_set)
 
 
 def build_recipe_command(arguments: argparse.Namespace) -> list[str]:

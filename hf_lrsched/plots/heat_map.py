@@ -140,9 +140,7 @@ def _merge_equal_rows(rows: Mapping[str, Array]) -> dict[str, Array]:
     """Drop groups that only repeat their layer's other group."""
     made: dict[str, Array] = {}
     for name, row in rows.items():
-        layer = name.removesuffix(_NO_DECAY)
-        other = made.get(layer)
-        if other is not None and np.array_equal(other, row, equal_nan=True):
-            continue
-        made[name] = row
+        other = made.get(name.removesuffix(_NO_DECAY))
+        if other is None or not np.array_equal(other, row, equal_nan=True):
+            made[name] = row
     return made

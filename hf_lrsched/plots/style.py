@@ -33,7 +33,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (4, 1.5, 1, 1.5)))
 #: Of the best evaluation.
 STAR: dict[str, Any] = {
-    "markeredgecolor": "#000000",
+    "markeredgecolor": "black",
     "markersize": 14,
     "linestyle": "none",
     "zorder": 6,

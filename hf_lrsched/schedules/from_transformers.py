@@ -72,22 +72,6 @@ def _warm(steps: int, schedule: Schedule, **kwargs: Any) -> Schedule:
     return schedule if steps == 0 else warmup(steps, **kwargs) >> schedule
 
 
-def _cosine(steps: int, total: int | None, num_cycles: float = 0.5) -> Schedule:
-    return _warm(steps, cosine(cycles=num_cycles))
-
-
-def _cosine_with_restarts(steps: int, total: int | None, num_cycles: int = 1) -> Schedule:
-    return _warm(steps, repeat(cosine(), cycles=num_cycles))
-
-
-def _polynomial(steps: int, total: int | None, lr_end: float = 1e-7, power: float = 1.0) -> Schedule:
-    return _warm(steps, polynomial(power=power, to_lr=lr_end))
-
-
-def _inverse_sqrt(steps: int, total: int | None, timescale: int | None = None) -> Schedule:
-    return _warm(steps, inverse_sqrt(timescale=timescale))
-
-
 def _end(min_lr: float | None, min_lr_rate: float | None) -> dict[str, float]:
     if (min_lr is None) == (min_lr_rate is None):
         raise ScheduleError(f"give one of min_lr and min_lr_rate, got min_lr={min_lr} and min_lr_rate={min_lr_rate}.")
@@ -187,12 +171,12 @@ def _required(total: int | None, name: str) -> int:
 # Each name's function of the warmup, the updates of the run and what transformers takes for this name.
 _BUILDERS: dict[str, Callable[..., Schedule]] = {
     "linear": lambda steps, total: _warm(steps, linear()),
-    "cosine": _cosine,
-    "cosine_with_restarts": _cosine_with_restarts,
-    "polynomial": _polynomial,
+    "cosine": lambda steps, total, num_cycles=0.5: _warm(steps, cosine(cycles=num_cycles)),
+    "cosine_with_restarts": lambda steps, total, num_cycles=1: _warm(steps, repeat(cosine(), cycles=num_cycles)),
+    "polynomial": lambda steps, total, lr_end=1e-7, power=1.0: _warm(steps, polynomial(power=power, to_lr=lr_end)),
     "constant": lambda steps, total: hold(),  # transformers' takes num_warmup_steps too, and does not use it
     "constant_with_warmup": lambda steps, total: _warm(steps, hold()),
-    "inverse_sqrt": _inverse_sqrt,
+    "inverse_sqrt": lambda steps, total, timescale=None: _warm(steps, inverse_sqrt(timescale=timescale)),
     "cosine_with_min_lr": _cosine_with_min_lr,
     "cosine_warmup_with_min_lr": _cosine_warmup_with_min_lr,
     "warmup_stable_decay": _warmup_stable_decay,

@@ -106,30 +106,18 @@ def find_lr(
                             on_probe(probes[-1])
         except KeyboardInterrupt:
             was_interrupted = True
-    return _conclude(probes, plan, run, start_loss, held_out, metric, was_interrupted)
+    known = {"total": run.total, "reference": run.reference, "start_loss": start_loss}
+    return _conclude(probes, plan, was_interrupted, {**known, "held_out": held_out, "metric": metric})
 
 
-def _conclude(
-    probes: list[Probe],
-    plan: Plan,
-    run: Run,
-    start_loss: float,
-    held_out: str,
-    metric: str | None,
-    was_interrupted: bool,
-) -> LRSearch:
+def _conclude(probes: list[Probe], plan: Plan, was_interrupted: bool, known: dict[str, Any]) -> LRSearch:
+    """Make the result of what is known of a search and what its probes say."""
     points = _average(probes)
     notes = [f"The search was interrupted after {len(probes)} probes."] if was_interrupted else []
-    known: dict[str, Any] = {
-        "total": run.total,
-        "reference": run.reference,
-        "probes": tuple(probes),
-        "start_loss": start_loss,
-    }
-    known |= {"held_out": held_out, "metric": metric, "is_complete": not was_interrupted}
+    known = {**known, "probes": tuple(probes), "is_complete": not was_interrupted}
     if was_interrupted and not any(math.isfinite(point.loss) for point in points):
         return LRSearch(None, None, None, notes=tuple(notes), **known)
-    found = estimate(points, plan, start_loss=start_loss)
+    found = estimate(points, plan, start_loss=known["start_loss"])
     return LRSearch(
         float(f"{found.lr:.3g}"),  # digits that say no more than is known, and can be typed
         found.low,

@@ -276,14 +276,9 @@ def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None, st
     shift = exponent * math.log2(total / longest[0].updates)
     ties = [octave, *(math.log2(point.lr) - shift for point in longest if point.loss <= limit)]
     low, high = min(octave - RANGE * std, *ties), max(octave + RANGE * std, *ties)
-    return Estimate(
-        float(2.0**octave),
-        float(2.0**low),
-        float(2.0**high),
-        float(exponent),
-        tuple(valleys),
-        tuple(_explain(by_horizon, plan, start_loss)),
-    )
+    lr, lowest_lr, highest_lr = (float(2.0**each) for each in (octave, low, high))
+    notes = tuple(_explain(by_horizon, plan, start_loss))
+    return Estimate(lr, lowest_lr, highest_lr, float(exponent), tuple(valleys), notes)
 
 
 def _has_learned(points: Iterable[Point], start_loss: float) -> bool:

@@ -65,13 +65,8 @@ class RunSettings:
 
     def to_data(self) -> dict[str, Any]:
         """Return plain data."""
-        return {
-            "schedule": self.schedule,
-            **asdict(self.horizon),
-            "peaks": list(self.peaks),
-            "own_schedules": list(self.own_schedules),
-            "clock": self.clock,
-        }
+        of_groups = {"peaks": list(self.peaks), "own_schedules": list(self.own_schedules)}
+        return {"schedule": self.schedule, **asdict(self.horizon), **of_groups, "clock": self.clock}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "RunSettings":

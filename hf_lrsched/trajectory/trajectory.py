@@ -134,10 +134,5 @@ class Trajectory:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "Trajectory":
         stretches = tuple(Stretch(**stretch) for stretch in data["stretches"])
-        rewarm = data["rewarm"]
-        return cls(
-            RunSettings.from_data(data),
-            stretches,
-            None if rewarm is None else Rewarm(rewarm["at"], rewarm["over"], tuple(rewarm["lrs"])),
-            data["cooldown_at"],
-        )
+        rewarm = data["rewarm"] and Rewarm(**{**data["rewarm"], "lrs": tuple(data["rewarm"]["lrs"])})
+        return cls(RunSettings.from_data(data), stretches, rewarm, data["cooldown_at"])
