@@ -5,9 +5,9 @@ import math
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from transformers.trainer_utils import IntervalStrategy
 
+from ..integrations.distributed import get_sharding
 from ..optim.effective_lr import Sample, compute_effective_lrs, compute_update_ratio, has_effective_lr
 from ..optim.wrappers import unwrap_optimizer
 from ..runs.columns import QUANTILES, UPDATE_RATIO
@@ -142,8 +142,5 @@ class StepSizes(FailSafeCallback):
 
 def _sharding(optimizer: Any) -> str | None:
     """Return the name of what shards the weights or the optimizer's state; `None` where nothing does."""
-    kind = str(PartialState().distributed_type.value)
-    if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
-        return {"DEEPSPEED": "DeepSpeed", "MEGATRON_LM": "Megatron-LM"}.get(kind, kind)
     parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
-    return "DTensor" if any(hasattr(parameter, "device_mesh") for parameter in parameters) else None
+    return get_sharding() or ("DTensor" if any(hasattr(each, "device_mesh") for each in parameters) else None)

@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 from ..schedules import ScheduleError, parse
+from ..schedules.numbers import is_number, is_number_as_text
 
 #: The learning rate that is searched, once for each schedule.
 AUTO = "auto"
@@ -162,11 +163,5 @@ def read_lrs(values: Sequence[Any]) -> tuple[float | str, ...]:
 
     ```
     """
-    return tuple(map(_read_lr, values))
-
-
-def _read_lr(value: Any) -> float | str:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return str(value).strip()
+    numbers = (float(each) if is_number(each) or is_number_as_text(each) else str(each).strip() for each in values)
+    return tuple(numbers)

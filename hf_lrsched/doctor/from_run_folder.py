@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..runs.checkpoints import TRAINER_STATE, list_checkpoints
+from ..runs.checkpoints import TRAINER_STATE
 from ..runs.files import read_json
 from ..runs.json_stream import read_json_with_rows
 from ..runs.record import RUN, Record
 from ..runs.rows import Row, Rows
-from ..runs.run import list_records, name_runs
+from ..runs.run import list_records, list_states, name_runs
 from ..schedules import ScheduleError
 from ..schedules.numbers import is_number
 from .expected_curve import count_updates_per_epoch
@@ -233,8 +233,7 @@ def _whole(value: object) -> int | None:
 
 def _list_stages(folder: Path) -> list[Path]:
     """Return the folders with a Trainer's state: the checkpoints, the earliest first, and the end of the run."""
-    folders = (*list_checkpoints(folder).values(), folder)
-    return [each for each in folders if (each / TRAINER_STATE).is_file()]
+    return [state.parent for state in reversed(list_states(folder))]
 
 
 def _is_beginning(log: Rows, later: Rows) -> bool:

@@ -4,11 +4,11 @@ import logging
 import math
 from typing import Any
 
-from accelerate import PartialState
 from torch import nn
 from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
+from ..integrations.distributed import get_sharding
 from ..optim.wrappers import find_module, steps_in_backward, unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
@@ -30,10 +30,9 @@ def check_preconditions(
     Raises:
         ScheduleError: The action is not possible; the message says what is.
     """
-    kind = PartialState().distributed_type.value
-    if kind in ("DEEPSPEED", "FSDP", "MEGATRON_LM"):
+    if (sharding := get_sharding()) is not None:
         raise ScheduleError(
-            f"LossGuard does not work under {kind}: gradients are sharded over the processes, or the update is over before "
+            f"LossGuard does not work under {sharding}: gradients are sharded over the processes, or the update is over before "
             "Trainer calls its callbacks. Remove it from callbacks=."
         )
     if steps_in_backward(optimizer):

@@ -9,6 +9,8 @@ from accelerate.utils import broadcast_object_list, reduce
 
 T = TypeVar("T")
 
+_SHARDING = {"DEEPSPEED": "DeepSpeed", "FSDP": "FSDP", "MEGATRON_LM": "Megatron-LM"}
+
 
 def on_main_process(look: Callable[[], T]) -> T:
     """Return the main process's result, or raise its error, on every process: what one looks at, another may be changing.
@@ -41,6 +43,11 @@ def on_main_process(look: Callable[[], T]) -> T:
         raise outcome[1]
     result: T = outcome[0]
     return result
+
+
+def get_sharding() -> str | None:
+    """Return the name of what shards weights, gradients or the optimizer's state over the processes, if something does."""
+    return _SHARDING.get(str(PartialState().distributed_type.value))
 
 
 def is_true_anywhere(flag: bool) -> bool:

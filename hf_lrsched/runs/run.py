@@ -179,11 +179,11 @@ def read_run(path: str | Path) -> Run:
         return _from_record(path, path.parent)
     if records := list_records(path):
         return _from_record(records[-1], path)
-    for state in _list_states(path):
+    for state in list_states(path):
         return _from_state(state, path.resolve().name)
     raise ScheduleError(
         f"{path} is not a run's folder: it has no {FOLDER}/{RUN}, no {TRAINER_STATE} and no checkpoint-*/{TRAINER_STATE}."
-        f"{name_runs(sorted(each for each in path.iterdir() if list_records(each) or _list_states(each)))}"
+        f"{name_runs(sorted(each for each in path.iterdir() if list_records(each) or list_states(each)))}"
     )
 
 
@@ -200,8 +200,8 @@ def list_records(folder: Path) -> list[Path]:
     return sorted(found, key=lambda each: int(numbers[each]) if numbers[each].isdigit() else 1)
 
 
-def _list_states(run: Path) -> list[Path]:
-    """The Trainer's own states in a run's folder: that of the run itself first, then its checkpoints', the latest first."""
+def list_states(run: Path) -> list[Path]:
+    """List the Trainer's own states in a run's folder: that of the run itself first, then its checkpoints', the latest first."""
     folders = [run, *reversed(list_checkpoints(run).values())]
     return [folder / TRAINER_STATE for folder in folders if (folder / TRAINER_STATE).is_file()]
 
@@ -228,7 +228,7 @@ def _from_record(folder: Path, run: Path) -> Run:
         num_lost=record.num_lost,
         segments=segments,
         starts=record.starts,
-        num_updates=_read_count(last.get("num_updates")),
+        num_updates=read_count(last.get("num_updates")),
         updates_per_epoch=last.get("updates_per_epoch"),
         best_step=state.get("best_global_step"),
         best_metric=settings.get("metric_for_best_model"),
@@ -239,7 +239,7 @@ def _from_record(folder: Path, run: Path) -> Run:
 def _find_state(run: Path, record: Record) -> Row:
     """Return the Trainer's own state, where the run has come to write one; never that of an earlier run in the folder."""
     steps, losses = record.train.column("step"), record.train.column("loss")
-    for path in _list_states(run)[:2]:
+    for path in list_states(run)[:2]:
         if (size := path.stat().st_size) > _MAX_STATE_BYTES:
             logger.warning(
                 f"{path} has {size / 1e6:,.0f} MB and is not read: evaluations after the end of the training, and which "
@@ -296,13 +296,13 @@ def _from_state(path: Path, name: str) -> Run:
     at_best = next((row for row in run.evaluations if row["step"] == best_step), {})
     return replace(
         run,
-        num_updates=_read_count(state.get("max_steps")),
+        num_updates=read_count(state.get("max_steps")),
         best_step=best_step,
         best_metric=next((key for key in run.metrics if best is not None and at_best.get(key) == best), None),
     )
 
 
-def _read_count(value: Any) -> int:
+def read_count(value: Any) -> int:
     """Return the updates that a file says, or 0 where that is no number."""
     return int(value) if is_finite_number(value) else 0
 

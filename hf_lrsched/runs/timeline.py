@@ -18,7 +18,7 @@ from .downsample import MAX_POINTS, select_points
 from .metrics import resolve_metric
 from .record import Segment, lrs
 from .rows import Row
-from .run import Run, run_from_history
+from .run import Run, read_count, run_from_history
 
 #: Longer runs are looked at in so many of their updates, and in blocks: 28 groups would not fit into memory at once.
 _MAX_UPDATES = 4_000_000
@@ -177,7 +177,7 @@ class RunView:
         found = [_read_event(row) for row in self.run.events]
         resumed = {event.update for event in found if event.kind == "resume"}
         for row in self.run.starts[1:]:
-            if (update := _whole(row.get("step"))) and update not in resumed:
+            if (update := read_count(row.get("step"))) and update not in resumed:
                 found.append(RunEvent(update, "resume", "with the settings of the checkpoint", label="resume"))
         return sorted(found, key=lambda event: event.update)
 
@@ -289,7 +289,7 @@ def _read_event(row: Row) -> RunEvent:
         if key not in _NOT_DETAILS and not key.endswith(("_before", "_after")):
             details.append(f"{_DETAILS.get(key, key)} {_format_values(value)}")
     cause = str(cause or (f"on_resume={how}" if how else ""))
-    update = _whole(row.get("t", row.get("step")))
+    update = read_count(row.get("t", row.get("step")))
     return RunEvent(update, kind, cause, ", ".join(details), label, "advice" in row)
 
 
@@ -303,7 +303,3 @@ def _format_value(value: Any) -> str:
     if isinstance(value, str):
         return value
     return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
-
-
-def _whole(value: Any) -> int:
-    return int(value) if is_finite_number(value) else 0
