@@ -63,7 +63,7 @@ def main() -> int:
     arguments.add_argument("--smoke", action="store_true", help="few repeats and short runs: does the script work?")
     args = arguments.parse_args()
     if args.smoke:
-        args.steps, args.repeats = 2_048, 3
+        args.steps, args.repeats = 512, 1
     torch.set_num_threads(1)
     report = Report("The scheduler's own cost", "scheduler_step.py")
     with warnings.catch_warnings():

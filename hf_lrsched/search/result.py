@@ -118,7 +118,7 @@ class LRSearch:
     def _table(self) -> list[str]:
         rows = [["updates", "peak LR", "held-out loss", *([self.metric] if self.metric else [])]]
         for probe in sorted(self.probes, key=lambda probe: (probe.updates, probe.lr, probe.seed)):
-            metric = [] if probe.metric is None else [f"{probe.metric:.5g}"]
+            metric = ["–" if probe.metric is None else f"{probe.metric:.5g}"] if self.metric else []
             rows.append([str(probe.updates), f"{probe.lr:9.3g}", f"{probe.loss:.5g}", *metric])
         return [f"  {line}" for line in format_table(rows, left={3})]
 
