@@ -651,20 +651,19 @@ def test_bad_arguments(arguments, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("action", ["rollback", "lower"])
-def test_two_processes_act_together(tmp_path, action):
-    options = {"action": action, "output_dir": str(tmp_path / "out")}
-    ranks = launched(Path(__file__).parents[1] / "end_to_end" / "guard_run.py", options, processes=2)
+def test_two_processes_act_together(tmp_path):
+    folders = {action: str(tmp_path / action) for action in ("rollback", "lower")}
+    ranks = launched(Path(__file__).parents[1] / "end_to_end" / "guard_run.py", folders, processes=2)
     assert isinstance(ranks, list), ranks
-    first, second = ranks
-    assert first["digest"] == second["digest"]
-    assert first["events"] == second["events"]
-    poisoned, jump = first["events"]
-    assert poisoned[0] == 25
-    assert poisoned[1].startswith("guard: the gradients of update 25 were not finite")
-    assert jump[0] % 10 == 0  # they agree every ten updates
-    assert "at update 91 and stayed there" in jump[1]
-    if action == "rollback":
-        assert poisoned[1].endswith("back to checkpoint-10")
-        assert jump[1].endswith("back to checkpoint-80")
-    assert json.loads((tmp_path / "out" / "checkpoint-140" / "trainer_state.json").read_text())["global_step"] == 140
+    assert ranks[0] == ranks[1]  # weights and events
+    for action, (_, events) in ranks[0].items():
+        poisoned, jump = events
+        assert poisoned[0] == 25
+        assert poisoned[1].startswith("guard: the gradients of update 25 were not finite")
+        assert jump[0] % 10 == 0  # they agree every ten updates
+        assert "at update 91 and stayed there" in jump[1]
+        if action == "rollback":
+            assert poisoned[1].endswith("back to checkpoint-10")
+            assert jump[1].endswith("back to checkpoint-80")
+        state = json.loads(Path(folders[action], "checkpoint-140", "trainer_state.json").read_text())
+        assert state["global_step"] == 140

@@ -1,6 +1,6 @@
 """A run with LossGuard in one of several processes: one rank's batch is poisoned, later the loss jumps on all.
 
-torchrun --nproc_per_node 2 tests/end_to_end/guard_run.py '{"action": "rollback", "output_dir": "..."}'
+torchrun --nproc_per_node 2 tests/end_to_end/guard_run.py '{"rollback": "FOLDER", "lower": "OTHER FOLDER"}'
 """
 
 import hashlib
@@ -28,10 +28,10 @@ class Trouble(TrainerCallback):
                 model.head.weight *= -20
 
 
-def main(options):
+def train(action, output_dir):
     torch.manual_seed(0)
     args = TrainingArguments(
-        output_dir=options["output_dir"],
+        output_dir=output_dir,
         per_device_train_batch_size=4,
         max_steps=140,
         learning_rate=0.02,
@@ -41,17 +41,21 @@ def main(options):
         use_cpu=True,
         disable_tqdm=True,
     )
-    callbacks = [Trouble(), LossGuard(options["action"], factor=0.9)]
+    callbacks = [Trouble(), LossGuard(action, factor=0.9)]
     model = Net(dropout=0.0)
     trainer = ScheduledTrainer(
         model=model, args=args, train_dataset=samples(48), callbacks=callbacks, schedule="hold()"
     )
     trainer.train()
     weights = b"".join(weight.numpy().tobytes() for weight in model.state_dict().values())
-    found = {
-        "digest": hashlib.sha256(weights).hexdigest(),
-        "events": [[event["t"], event["cause"]] for event in trainer.lr_scheduler.events],
-    }
+    events = [[event["t"], event["cause"]] for event in trainer.lr_scheduler.events]
+    return trainer, [hashlib.sha256(weights).hexdigest(), events]
+
+
+def main(folders):
+    found = {}
+    for action, folder in folders.items():
+        trainer, found[action] = train(action, folder)
     sys.stdout.write("FOUND " + json.dumps(found) + "\n")
     sys.stdout.flush()
     trainer.model_wrapped = None  # else the model would be the last to hold the process group: see accelerate_loop.py

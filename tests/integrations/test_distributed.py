@@ -1,12 +1,10 @@
 """One process looks, all know."""
 
-import subprocess
-import sys
-
 import pytest
 
 from hf_lrsched import ScheduleError
 from hf_lrsched.integrations.distributed import on_main_process
+from tests.processes import run_forked
 
 
 def test_alone():
@@ -40,7 +38,6 @@ state.destroy_process_group()
 def test_two_processes_have_the_result_and_the_error_of_the_main_one(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run([*command, str(script), str(tmp_path)], capture_output=True, text=True, timeout=300)
+    done = run_forked(script, str(tmp_path), count=2)
     answers = {name: (tmp_path / name).read_text() for name in "01" if (tmp_path / name).exists()}
     assert answers == dict.fromkeys("01", "seen by 0, refused by 0"), done.stderr
