@@ -1,7 +1,7 @@
 """Fine-tune BERT or a relative to tag words: names (NER), parts of speech; the metrics show the learning rate that was used.
 
     python recipes/token_classification.py recipes/configs/demo_entities.yaml
-    python recipes/token_classification.py --dataset_name eriktks/conll2003 --output_dir runs/ner
+    python recipes/token_classification.py --dataset_name lhoestq/conll2003 --output_dir runs/ner
 
 Data: CoNLL files (a word and its tag on each line, an empty line after each sentence), JSON lines or a Hub dataset with a list
 of words and a list of tags in each row. Settings and results are those of all recipes, see docs/recipes.md.

@@ -39,6 +39,12 @@ class DataArguments:
 
     dataset_name: str | None = field(default=None, metadata={"help": "A dataset on the Hub, or a folder with one."})
     dataset_config_name: str | None = field(default=None, metadata={"help": "Its configuration, e.g. sst2 of glue."})
+    dataset_revision: str | None = field(
+        default=None,
+        metadata={
+            "help": "Its branch, tag or commit. refs/convert/parquet is the copy of a dataset that has a script."
+        },
+    )
     train_split_name: str = field(default="train", metadata={"help": "The Hub dataset's split to train on."})
     validation_split_name: str = field(default="validation", metadata={"help": "Its split to evaluate on."})
     test_split_name: str | None = field(
@@ -318,7 +324,14 @@ def _read_hub(args: DataArguments, cache_dir: str | None, token: str | None) -> 
         elif (folder / "state.json").is_file():
             raise RecipeError(f"{folder} holds one split. Give it as --train_file.")
         else:
-            found = datasets.load_dataset(args.dataset_name, args.dataset_config_name, cache_dir=cache_dir, token=token)
+            more = {"revision": args.dataset_revision, "cache_dir": cache_dir, "token": token}
+            try:
+                found = datasets.load_dataset(args.dataset_name, args.dataset_config_name, **more)
+            except RuntimeError as error:  # the dataset is a script
+                raise RecipeError(
+                    f"the dataset {args.dataset_name!r} can't be loaded: {error}. The Hub may have a copy without it: --dataset_revision "
+                    "refs/convert/parquet."
+                ) from error
     wanted = {"train": args.train_split_name, "validation": args.validation_split_name, "test": args.test_split_name}
     for role, split in wanted.items():
         if split is not None and split not in found:

@@ -22,6 +22,7 @@ from .budgets import train_and_save_budgets
 from .data import DataArguments
 from .early_stopping import ResumableEarlyStopping
 from .errors import RecipeError, errors_as
+from .labels import REGRESSION
 from .model import check_token_ids
 from .output_folder import OutputFolder, collect_settings, count_updates
 from .packing import find_obstacle
@@ -139,8 +140,7 @@ def _train_and_save(
     set_seed(args.seed)
     task = prepare(arguments)
     check_token_ids(task.splits, task.model.config)
-    if args.eval_strategy != "no" and args.metric_for_best_model is not None:
-        check_metric(args.metric_for_best_model, task.metrics)
+    check_settings(args, task)
     if args.should_log:
         print_text("\n".join([*task.description, *describe_packing(arguments, task.model)]))
     trainer = make_trainer(arguments, task)
@@ -166,13 +166,31 @@ def _train_and_save(
         folder.note(is_complete=True)
 
 
-def check_metric(name: str, metrics: Sequence[str]) -> None:
-    """Raise a RecipeError if no evaluation has the metric for the best model: Trainer would fail at the first one."""
-    known = ["loss", *metrics]
-    if (short := name.removeprefix("eval_")) not in known:
+def check_settings(args: TrainingArguments, task: Task) -> None:
+    """Refuse settings of Trainer that do not go with the task, on which the run would fail later, or which it would ignore.
+
+    Raises:
+        RecipeError: No evaluation has the metric for the best model, the metrics would not get all predictions, the loss can't be
+            smoothed, or no batch has enough rows.
+    """
+    known = ["loss", *(() if args.prediction_loss_only else task.metrics)]
+    name = (args.metric_for_best_model or "loss").removeprefix("eval_")
+    if args.eval_strategy != "no" and name not in known:
         raise RecipeError(
-            f"--metric_for_best_model {name!r} is unknown; there are {', '.join(known)}.{nearest(short, known)}"
+            f"--metric_for_best_model {args.metric_for_best_model!r} is unknown; there are {', '.join(known)}.{nearest(name, known)}"
         )
+    if not args.eval_do_concat_batches:
+        raise RecipeError("--eval_do_concat_batches false: the metrics of a recipe need all predictions together.")
+    is_regression = task.model.config.problem_type == REGRESSION
+    train = task.splits["train"]
+    if args.label_smoothing_factor and (task.compute_loss or is_regression or "start_positions" in train.column_names):
+        raise RecipeError(
+            f"--label_smoothing_factor {args.label_smoothing_factor} smooths the loss of one label for each text or token. This run "
+            "has another loss: numbers, class weights, or starts and ends of answers."
+        )
+    batch = args.train_batch_size * args.world_size
+    if args.dataloader_drop_last and len(train) < batch:
+        raise RecipeError(f"--dataloader_drop_last drops all {len(train)} rows, since a batch has {batch}.")
 
 
 def save_search(search: LRSearch, args: TrainingArguments) -> None:

@@ -286,6 +286,10 @@ def test_question_without_room_for_its_paragraph(main, settings, tmp_path, capfd
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (
+            {"label_smoothing_factor": 0.1},
+            "This run has another loss: numbers, class weights, or starts and ends of answers",
+        ),
         ({"n_best_size": 0}, "--n_best_size must be at least 1, got 0"),
         (
             {"metric_for_best_model": "em"},

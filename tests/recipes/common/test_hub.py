@@ -104,3 +104,26 @@ def test_datasets_of_other_recipes(recipe, flags, tmp_path, task):
     data = module.load_data(kind(dataset_name="someone/data"), cache_dir=str(tmp_path / "cache"))
     splits = data if isinstance(data, dict) else data.splits
     assert len(splits["train"]) == len(splits["validation"]) == 1
+
+
+def test_dataset_that_is_a_script(tmp_path, monkeypatch):
+    """The Hub has a copy of it in Parquet under another revision."""
+    import datasets
+    from common.data import DataArguments, read_splits
+
+    asked = []
+
+    def load(name, config, revision, **more):
+        asked.append((name, revision))
+        if revision is None:
+            raise RuntimeError("Dataset scripts are no longer supported, but found data.py")
+        return {split: datasets.Dataset.from_dict({"text": [split]}) for split in ("train", "validation")}
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    with pytest.raises(
+        Exception, match=r"found data\.py\. The Hub may have .*: --dataset_revision refs/convert/parquet"
+    ):
+        read_splits(DataArguments(dataset_name="someone/data"))
+    splits = read_splits(DataArguments(dataset_name="someone/data", dataset_revision="refs/convert/parquet"))
+    assert splits["validation"].values("text") == ["validation"]
+    assert asked == [("someone/data", None), ("someone/data", "refs/convert/parquet")]

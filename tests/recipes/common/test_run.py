@@ -43,6 +43,35 @@ def test_invalid_early_stopping(recipe, flags, capfd, setting, message):
     assert message in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"prediction_loss_only": "true", "metric_for_best_model": "f1"}, "'f1' is unknown; there are loss."),
+        ({"eval_do_concat_batches": "false"}, "the metrics of a recipe need all predictions together"),
+        (
+            {"label_smoothing_factor": 0.1, "class_weights": "balanced"},
+            "--label_smoothing_factor 0.1 smooths the loss of one",
+        ),
+        (
+            {"label_smoothing_factor": 0.1, "train_file": "{data}/scores.csv", "validation_file": None},
+            "has another loss",
+        ),
+        (
+            {"dataloader_drop_last": "true", "per_device_train_batch_size": 33},
+            "drops all 32 rows, since a batch has 33",
+        ),
+    ],
+)
+def test_settings_of_trainer_that_do_not_go_with_the_task(recipe, flags, data_folder, capfd, given, message):
+    settings = {
+        name: str(value).replace("{data}", str(data_folder)) for name, value in {**flags, **given}.items() if value
+    }
+    settings["ignore_mismatched_sizes"] = "true"
+    assert recipe(settings) == 2
+    assert message in capfd.readouterr().err
+    assert not list(Path(flags["output_dir"]).glob("*"))
+
+
 def test_plateau_by_flag(recipe, flags):
     settings = {
         **flags,
