@@ -17,6 +17,15 @@ from .errors import RecipeError, errors_as
 from .settings import AUTO, RecipeParser, read_settings
 
 DEFAULT_SCHEDULE = "warmup(10%) >> linear()"
+#: The least and the largest value of Trainer's numbers.
+_LIMITS = {
+    **dict.fromkeys(
+        ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"), (1, math.inf)
+    ),
+    **dict.fromkeys(("weight_decay", "dataloader_num_workers"), (0, math.inf)),
+    **dict.fromkeys(("adam_beta1", "adam_beta2"), (0, 0.9999999)),
+    **dict.fromkeys(("seed", "data_seed"), (0, 2**32 - 1)),
+}
 
 
 @dataclass
@@ -61,6 +70,8 @@ class StoppingArguments:
     def __post_init__(self) -> None:
         if self.early_stopping_patience is not None and self.early_stopping_patience < 1:
             raise ValueError(f"early_stopping_patience must be at least 1, got {self.early_stopping_patience}.")
+        if not math.isfinite(self.early_stopping_threshold):
+            raise ValueError(f"early_stopping_threshold must be a finite number, got {self.early_stopping_threshold}.")
 
 
 @dataclass
@@ -197,9 +208,14 @@ def _check_numbers(args: TrainingArguments) -> None:
         raise RecipeError(f"--learning_rate must be a finite number above 0, got {args.learning_rate}.")
     if args.max_steps <= 0 and not (math.isfinite(args.num_train_epochs) and args.num_train_epochs > 0):
         raise RecipeError(f"--num_train_epochs must be a finite number above 0, got {args.num_train_epochs}.")
-    for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
-        if getattr(args, name) < 1:
-            raise RecipeError(f"--{name} must be at least 1, got {getattr(args, name)}.")
+    for name, value in vars(args).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise RecipeError(f"--{name} must be a finite number, got {value}.")
+    for name, (least, most) in _LIMITS.items():
+        value = getattr(args, name)
+        if value is not None and not least <= value <= most:
+            limits = f"at least {least}" if math.isinf(most) else f"from {least} to {most}"
+            raise RecipeError(f"--{name} must be {limits}, got {value}.")
 
 
 def _refuse_stock_schedule(given: dict[str, Any]) -> None:

@@ -88,6 +88,8 @@ class DataArguments:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise RecipeError(f"--{name} must be at least 1, got {value}.")
+        if self.shuffle_seed < 0:
+            raise RecipeError(f"--shuffle_seed must be at least 0, got {self.shuffle_seed}.")
 
     @classmethod
     def defaults(cls, given: Mapping[str, Any]) -> dict[str, Any]:

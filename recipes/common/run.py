@@ -247,7 +247,12 @@ def make_trainer(arguments: RecipeArguments, task: Task) -> ScheduledTrainer:
     """Make the Trainer: stock, except for its schedule, packed batches, and an order of batches that a resumed run repeats."""
     patience, threshold = arguments.stopping.early_stopping_patience, arguments.stopping.early_stopping_threshold
     stopping = [] if patience is None else [ResumableEarlyStopping(patience, threshold)]
-    with errors_as("settings", ValueError, TypeError, ImportError):
+    # With --push_to_hub, Trainer asks the Hub for a repository: there are many ways to fail on that.
+    if arguments.training.push_to_hub:
+        failure = errors_as("--push_to_hub: the Trainer can't be made", Exception)
+    else:
+        failure = errors_as("settings", ValueError, TypeError, ImportError)
+    with failure:
         return RecipeTrainer(
             model=task.model,
             args=arguments.training,
