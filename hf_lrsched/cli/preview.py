@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     size = shutil.get_terminal_size((100, 24))
     try:
         print_text(preview.drawing(min(size.columns, 140), 20, colour=sys.stdout.isatty()))
-    except ScheduleError as error:
+    except ImportError as error:
         print_text(f"(no drawing: {error})", sys.stderr)
     print_text(preview.table())
     for path, _ in files:

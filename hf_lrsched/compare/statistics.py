@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..extras import import_extra
+
 #: Two-sided, for all comparisons together.
 ALPHA = 0.05
 POWER = 0.8
@@ -165,8 +167,4 @@ def count_seeds(differences: Sequence[float], alpha: float = ALPHA) -> int | Non
 
 
 def _scipy_stats() -> Any:
-    try:
-        from scipy import stats
-    except ImportError as error:
-        raise ImportError('comparisons need SciPy: pip install "hf-lrsched[compare]"') from error
-    return stats
+    return import_extra("scipy.stats", "compare", "comparisons need SciPy")

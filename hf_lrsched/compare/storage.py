@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..extras import import_extra
 from ..schedules import ScheduleError
 
 if TYPE_CHECKING:
@@ -40,10 +41,9 @@ def open_study(
         ScheduleError: The storage can't be reached, or the study has another configuration.
         ImportError: Optuna, or the driver of the storage, is missing.
     """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError('comparisons need Optuna: pip install "hf-lrsched[compare]"') from error
+    import_extra("optuna", "compare", "comparisons need Optuna")
+    import optuna
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     study = optuna.create_study(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 
+from ..extras import import_extra
 from ..runs.downsample import downsample
 from ..schedules.shapes import Array
 
@@ -76,9 +77,7 @@ def house_style(draw: "Callable[_P, Figure]") -> "Callable[_P, Figure]":
 
     @functools.wraps(draw)
     def styled(*args: _P.args, **kwargs: _P.kwargs) -> "Figure":
-        _import_matplotlib()
-        import matplotlib
-
+        matplotlib = import_extra("matplotlib", "plot", "plots need matplotlib")
         ours = {name: value for name, value in matplotlib.rcParamsDefault.items() if name.startswith(_LOOKS)}
         fonts = [*matplotlib.rcParams["font.family"], *_find_cjk_fonts()]
         with matplotlib.rc_context({**ours, "font.family": fonts}), warnings.catch_warnings():
@@ -123,14 +122,6 @@ def _find_missing_letters(figure: "Figure", fonts: Sequence[str]) -> str:
     return "".join(sorted(letters))
 
 
-def _import_matplotlib() -> "type[Figure]":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "hf-lrsched[plot]"') from error
-    return Figure
-
-
 def make_panels(width: float, height: float, ratios: Sequence[float] = (1,)) -> "tuple[Figure, list[Axes]]":
     """Make a figure with panels above one another on one axis of updates. It needs no display.
 
@@ -142,7 +133,8 @@ def make_panels(width: float, height: float, ratios: Sequence[float] = (1,)) -> 
     Raises:
         ImportError: Matplotlib is missing; with what to install.
     """
-    figure = _import_matplotlib()(figsize=(width, height), dpi=DPI, layout="constrained")
+    new_figure = import_extra("matplotlib.figure", "plot", "plots need matplotlib").Figure
+    figure = new_figure(figsize=(width, height), dpi=DPI, layout="constrained")
     grid = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)
     return figure, [*grid[:, 0]]
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..schedules import Curve, ScheduleError
+from ..extras import import_extra
+from ..schedules import Curve
 
 _MARKERS = ("hd", "•", "x", "o", "+", "*")
 
@@ -25,12 +26,9 @@ def draw_in_terminal(
         colour (`bool`, defaults to `False`): Whether to use the terminal's colours.
 
     Raises:
-        ScheduleError: The package plotext is missing.
+        ImportError: The package plotext is missing.
     """
-    try:
-        import plotext
-    except ImportError as error:
-        raise ScheduleError('the drawing needs plotext: pip install "hf-lrsched[plot]"') from error
+    plotext = import_extra("plotext", "plot", "the drawing needs plotext")
     horizon = curves[0].horizon
     plotext.clear_figure()
     plotext.theme("pro" if colour else "clear")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .._version import __version__
+from ..extras import import_extra
 from ..runs.files import check_output, write_output
 from ..runs.metrics import find_main_metric, make_distinct_names
 from ..runs.run import Run
@@ -57,13 +58,11 @@ def render_report(runs: Sequence[Run], lead: Lead | None = None) -> bytes:
     views = [RunView(run) for run in runs]
     for view in views:
         _check(view)
-    try:
-        import jinja2
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise ImportError('reports need Jinja2 and Plotly: pip install "hf-lrsched[report]"') from error
+    jinja2, offline = (
+        import_extra(each, "report", "reports need Jinja2 and Plotly") for each in ("jinja2", "plotly.offline")
+    )
     # The browser reads \r\n as \n; and the script's own text must not end its element.
-    plotly = str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")
+    plotly = str(offline.get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")
     names, metric = make_distinct_names(runs), find_main_metric(runs)
     chart = (_HERE / "chart.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(

@@ -28,7 +28,7 @@ def add_freezing_hook(optimizer: Any) -> list[Any]:
     inner = unwrap_optimizer(optimizer)
     if all(group.get("schedule") is None for group in inner.param_groups):
         return []
-    return [inner.register_step_pre_hook(_before_step)]
+    return [inner.register_step_pre_hook(lambda optimizer, *_: drop_frozen_gradients(optimizer))]
 
 
 def restore_groups(groups: list[dict[str, Any]], settings: RunSettings) -> None:
@@ -39,7 +39,3 @@ def restore_groups(groups: list[dict[str, Any]], settings: RunSettings) -> None:
         group.pop("schedule", None)
         if schedule is not None:
             group["schedule"] = schedule
-
-
-def _before_step(optimizer: Any, args: Any, kwargs: Any) -> None:
-    drop_frozen_gradients(optimizer)

@@ -1,7 +1,7 @@
 """Studies that several processes share."""
 
-import builtins
 import contextlib
+import sys
 
 import pytest
 
@@ -104,13 +104,6 @@ def test_file_that_is_no_database(tmp_path):
 
 
 def test_without_optuna(monkeypatch, storage):
-    imported = builtins.__import__
-
-    def without(name, *args, **kwargs):
-        if name == "optuna":
-            raise ImportError(name)
-        return imported(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ImportError, match=r'pip install "hf-lrsched\[compare\]"'):
         open_study(storage, "a", {}, **SETTINGS)

@@ -1,6 +1,5 @@
 """The plan of a run in the terminal: its numbers, phases, curve, groups and warnings."""
 
-import builtins
 import io
 import re
 import sys
@@ -85,14 +84,7 @@ def test_runs_of_any_length(updates, schedule):
 @pytest.mark.parametrize("missing", [True, False])
 def test_without_a_drawing(monkeypatch, missing):
     """plotext is an extra, and what it can't draw is no reason not to train."""
-    real = builtins.__import__
-
-    def importing(name, *args, **kwargs):
-        if name == "plotext":
-            raise ImportError(name) if missing else RuntimeError("trouble")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.setattr(builtins, "__import__", importing)
+    monkeypatch.setitem(sys.modules, "plotext", None if missing else object())
     made = scheduler()
     assert explain_run(made, RUN).splitlines()[1:] == made.curves[0].explain().splitlines()
 
