@@ -117,7 +117,7 @@ def prepare(arguments: RecipeArguments) -> Task:
     max_seq_length = max_length(arguments.data.max_seq_length, config, tokenizer)
     with args.main_process_first(desc="tokenizing"):
         splits = tokenize(data.splits, tokenizer, names, max_seq_length, arguments.data.label_all_tokens)
-    right = data.splits["validation"]["tags"][:] if "validation" in data.splits else [["O"]]
+    right = data.splits["validation"]["tags"][:] if "validation" in data.splits else []
     metrics = entity_metrics() if data.has_entities else tag_metrics()
     f1 = "F1 is that of entities" if data.has_entities else f"F1 is the mean of {len(names)} tags"
     return Task(
@@ -126,7 +126,7 @@ def prepare(arguments: RecipeArguments) -> Task:
         splits=splits,
         collator=DataCollatorForTokenClassification(tokenizer),
         compute_metrics=make_compute_metrics(names, metrics),
-        metrics=tuple(metrics.compute(references=right, predictions=right)),
+        metrics=tuple(metrics.compute(references=right, predictions=right)) if right else (),
         description=[
             f"sentences: {describe_sizes(splits)}; {len(names)} tags: {list_labels(names)}",
             f1,

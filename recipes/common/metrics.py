@@ -115,9 +115,13 @@ def _multi_label(references: Sequence[Sequence[int]], predictions: Sequence[Sequ
 
 def _entities(references: Sequence[Sequence[str]], predictions: Sequence[Sequence[str]]) -> dict[str, float]:
     """Precision, recall and F1 over all entities (`f1`) and per type (`f1/PER`). Both ends and the type must be correct."""
-    report = classification_report(references, predictions, output_dict=True, zero_division=0)
+    has_entities = any(
+        tag != "O" for tags in (*references, *predictions) for tag in tags
+    )  # else seqeval warns of a mean of nothing
+    report = classification_report(references, predictions, output_dict=True, zero_division=0) if has_entities else {}
     overall = report.pop("micro avg", {"precision": 0.0, "recall": 0.0, "f1-score": 0.0})
-    del report["macro avg"], report["weighted avg"]
+    for mean in ("macro avg", "weighted avg"):
+        report.pop(mean, None)
     scores = {name.removesuffix("-score"): float(value) for name, value in overall.items() if name != "support"}
     for kind, values in sorted(report.items()):
         scores |= {f"{name.removesuffix('-score')}/{kind}": float(values[name]) for name in values if name != "support"}

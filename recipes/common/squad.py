@@ -81,12 +81,22 @@ def check_questions(split: Split) -> Dataset:
         raise RecipeError(
             f"{split.source}: no column 'answers'. It holds the lists text and answer_start, which are empty where there is no answer."
         )
-    for row, (context, answers) in enumerate(zip(split.values("context"), split.values("answers"), strict=True)):
+    found = [_as_lists(answers) for answers in split.values("answers")]
+    for row, (context, answers) in enumerate(zip(split.values("context"), found, strict=True)):
         _check_answers(context, answers, split.at(row))
-    if split.name == "train" and not any(answers["text"] for answers in split.values("answers")):
+    if any(isinstance(answers, list) for answers in split.values("answers")):
+        rows = rows.remove_columns("answers").add_column("answers", found)
+    if split.name == "train" and not any(answers["text"] for answers in found):
         raise RecipeError(f"no question of {split.source} has an answer: there is nothing to learn.")
     places = [split.at(row) for row in range(len(rows))]
     return rows.select_columns([*_COLUMNS, "answers"]).add_column("place", places)
+
+
+def _as_lists(answers: Any) -> Any:
+    """Return a list of objects, one for each answer, as an object of two lists."""
+    if isinstance(answers, list) and all(isinstance(answer, dict) for answer in answers):
+        return {name: [answer.get(name) for answer in answers] for name in ("text", "answer_start")}
+    return answers
 
 
 def _check_answers(context: str, answers: Any, place: str) -> None:

@@ -230,6 +230,20 @@ def test_answers_of_other_types(tmp_path, answers, message):
         load(file)
 
 
+def test_rows_with_a_list_of_answers(tmp_path):
+    """As in the files of SQuAD, one object for each answer."""
+    file = tmp_path / "rows.jsonl"
+    rows = [
+        {"question": "q", "context": CONTEXT, "answers": each} for each in ([{"text": "long", "answer_start": 13}], [])
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    answers = load(file)["answers"][:]
+    assert answers == [{"text": ["long"], "answer_start": [13]}, {"text": [], "answer_start": []}]
+    file.write_text(json.dumps(rows[0] | {"answers": [{"text": "long"}]}))
+    with pytest.raises(Exception, match=r"row 1: answer_start is None, not a whole number"):
+        load(file)
+
+
 def test_impossible_question_with_an_answer(tmp_path):
     file, content = tmp_path / "squad.json", make_squad([("q", "long")])
     content["data"][0]["paragraphs"][0]["qas"][0]["is_impossible"] = True

@@ -183,6 +183,14 @@ def test_metrics_equal_counted_entities_in_1000_random_cases():
             assert found[f"f1{suffix}"] == pytest.approx(f1)
 
 
+@pytest.mark.filterwarnings("error")
+def test_metrics_without_any_entity():
+    from common.metrics import entity_metrics
+
+    found = entity_metrics().compute(references=[["O", "O"]], predictions=[["O", "O"]])
+    assert found == {"precision": 0, "recall": 0, "f1": 0, "accuracy": 1}
+
+
 def test_metrics_of_tags_equal_hand_counts():
     from common.metrics import tag_metrics
 
