@@ -1,228 +1,71 @@
-"""The cells of `make_families.py`: tasks made here, or of a folder of texts, and architectures that train in seconds."""
+"""The cells of `make_families.py`: the tasks of `family_tasks.py`, and architectures that train in seconds."""
 
-import csv
 import functools
-import math
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
+from family_tasks import (
+    CLASSES,
+    LENGTH,
+    TOPICS,
+    VOCAB,
+    Rows,
+    Texts,
+    blobs,
+    checkers,
+    flags,
+    forecast,
+    leading,
+    majority,
+    markov,
+    masked,
+    noisy_stripes,
+    pairs,
+    peaks,
+    ranges,
+    rare,
+    records,
+    reversal,
+    sentiments,
+    sorting,
+    spirals,
+    stripes,
+    sums,
+    tags,
+    tones,
+    topics,
+    waves,
+    word_lengths,
+)
 from small_models import package_model
 from torch import nn
-from torch.utils.data import Dataset
 from transformers import (
+    AlbertConfig,
+    AlbertForSequenceClassification,
     AutoModel,
-    AutoModelForMaskedLM,
-    AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    AutoTokenizer,
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
     BertForTokenClassification,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     PretrainedConfig,
+    ResNetConfig,
+    ResNetForImageClassification,
     T5Config,
     T5ForConditionalGeneration,
     ViTConfig,
     ViTForImageClassification,
 )
-
-VOCAB, LENGTH, CLASSES, GROUPS = 64, 16, 4, 7
-_MAX_WORDS = 12
-
-
-class Rows(Dataset):  # type: ignore[type-arg]  # torch leaves it untyped
-    """Samples of tensors, by their names."""
-
-    def __init__(self, columns: dict[str, torch.Tensor]):
-        self.columns = columns
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {name: values[index] for name, values in self.columns.items()}
-
-    def part(self, start: int, end: int) -> "Rows":
-        return Rows({name: values[start:end] for name, values in self.columns.items()})
-
-
-def make_chain(rows: int, draw: torch.Generator, sharpness: int = 8) -> torch.Tensor:
-    """Return sequences in which each token depends on the one before, as in a text."""
-    table = torch.rand(VOCAB, VOCAB, generator=torch.Generator().manual_seed(1)).pow(sharpness)
-    tokens = [torch.randint(2, VOCAB, (rows,), generator=draw)]
-    for _ in range(LENGTH - 1):
-        tokens.append(torch.multinomial(table[tokens[-1]], 1, generator=draw)[:, 0])
-    return torch.stack(tokens, 1)
-
-
-def majority(rows: int, draw: torch.Generator) -> Rows:
-    """The class whose tokens are the most frequent."""
-    tokens = torch.randint(0, VOCAB, (rows, LENGTH), generator=draw)
-    counts = torch.stack([(tokens % CLASSES == each).sum(1) for each in range(CLASSES)], 1)
-    return Rows({"input_ids": tokens, "labels": counts.argmax(1)})
-
-
-def leading(rows: int, draw: torch.Generator) -> Rows:
-    """The class of the first token, with one label in eight drawn at random."""
-    tokens = torch.randint(0, VOCAB, (rows, LENGTH), generator=draw)
-    noise = torch.randint(0, CLASSES, (rows,), generator=draw)
-    is_noise = torch.rand(rows, generator=draw) < 1 / 8
-    return Rows({"input_ids": tokens, "labels": torch.where(is_noise, noise, tokens[:, 0] % CLASSES)})
-
-
-def tags(rows: int, draw: torch.Generator) -> Rows:
-    """Of each token, whether it and the one before are of one half each; one tag in eight is drawn at random."""
-    tokens = torch.randint(0, VOCAB, (rows, LENGTH), generator=draw)
-    labels = (tokens % 2) * 2 + torch.roll(tokens, 1, 1) % 2
-    is_noise = torch.rand(tokens.shape, generator=draw) < 1 / 8
-    return Rows({"input_ids": tokens, "labels": torch.where(is_noise, tokens % CLASSES, labels)})
-
-
-def markov(rows: int, draw: torch.Generator) -> Rows:
-    tokens = make_chain(rows, draw)
-    return Rows({"input_ids": tokens, "labels": tokens})
-
-
-def masked(rows: int, draw: torch.Generator) -> Rows:
-    tokens = make_chain(rows, draw, sharpness=40)
-    is_masked = torch.rand(tokens.shape, generator=draw) < 0.15
-    is_masked[:, 5] = True  # no sample without a masked token
-    return Rows({"input_ids": tokens.masked_fill(is_masked, 1), "labels": tokens.masked_fill(~is_masked, -100)})
-
-
-def reversal(rows: int, draw: torch.Generator) -> Rows:
-    """A chain of tokens, to be written backwards."""
-    tokens = make_chain(rows, draw)
-    return Rows({"input_ids": tokens, "labels": tokens.flip(1)})
-
-
-def waves(rows: int, draw: torch.Generator) -> Rows:
-    """A standardized target that swings along one direction and bends along another."""
-    x = torch.randn(rows, 8, generator=draw)
-    first, second = torch.randn(2, 8, generator=torch.Generator().manual_seed(3)) / math.sqrt(8)
-    y = torch.sin(2 * x @ first) + 0.5 * (x @ second).square() + 0.2 * torch.randn(rows, generator=draw)
-    return Rows({"x": x, "labels": y - 0.5})
-
-
-def forecast(rows: int, draw: torch.Generator) -> Rows:
-    """The next value of a noisy sum of two oscillations."""
-    time = torch.arange(25.0)
-    speed = 0.2 + 0.8 * torch.rand(2, rows, 1, generator=draw)
-    phase = 2 * math.pi * torch.rand(2, rows, 1, generator=draw)
-    series = torch.sin(speed * time + phase).sum(0) + 0.1 * torch.randn(rows, 25, generator=draw)
-    return Rows({"x": series[:, :-1], "labels": series[:, -1]})
-
-
-def spirals(rows: int, draw: torch.Generator) -> Rows:
-    """Two interleaved spirals of half a turn in ten columns, eight of them noise."""
-    angle, label = math.pi * torch.rand(rows, generator=draw), torch.randint(0, 2, (rows,), generator=draw)
-    x = 0.5 * torch.randn(rows, 10, generator=draw)
-    x[:, 0], x[:, 1] = angle * torch.cos(angle + math.pi * label), angle * torch.sin(angle + math.pi * label)
-    return Rows({"x": x, "labels": label})
-
-
-def stripes(rows: int, draw: torch.Generator) -> Rows:
-    """Noisy pictures of 8 x 8 with a stripe in one of four directions."""
-    label = torch.randint(0, 4, (rows,), generator=draw)
-    shift = torch.randint(0, 8, (rows,), generator=draw)
-    row, column = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
-    lines = torch.stack([row, column, row + column, row - column])[label]
-    picture = ((lines - shift[:, None, None]) % 8 == 0).float() + 0.7 * torch.randn(rows, 8, 8, generator=draw)
-    return Rows({"x": picture.flatten(1), "labels": label})
-
-
-def noisy_stripes(rows: int, draw: torch.Generator) -> Rows:
-    """The same pictures, to be freed of further noise."""
-    clean = stripes(rows, draw).columns["x"]
-    return Rows({"x": clean + 0.5 * torch.randn(clean.shape, generator=draw), "labels": clean})
-
-
-def pairs(rows: int, draw: torch.Generator) -> Rows:
-    """A vector and a noisy, mixed copy of it, for a contrastive loss."""
-    x = torch.randn(rows, 16, generator=draw)
-    mix = torch.randn(16, 16, generator=torch.Generator().manual_seed(2)) / 4
-    return Rows({"x": x, "labels": torch.tanh(x @ mix) + 0.1 * torch.randn(rows, 16, generator=draw)})
-
-
-class Texts:
-    """Banking77's questions as tokens: the 1,500 most frequent ones of them, a place for all others, one for a mask, 0 for none."""
-
-    def __init__(self, data: Path):
-        with (data / "banking77" / "train.csv").open(encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        tokenizer = AutoTokenizer.from_pretrained(package_model())
-        found = tokenizer([row["text"] for row in rows], truncation=True, max_length=_MAX_WORDS)["input_ids"]
-        counts: dict[int, int] = {}
-        for token in (token for each in found for token in each):
-            counts[token] = counts.get(token, 0) + 1
-        frequent = sorted(counts, key=lambda token: (-counts[token], token))[:1500]
-        #: The tokenizer's number of each place.
-        self.tokens = [tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.mask_token_id, *frequent]
-        place = {token: index for index, token in enumerate(self.tokens)}
-        ids = [[place.get(token, 1) for token in each] for each in found]
-        self.ids = torch.tensor([each + [0] * (_MAX_WORDS - len(each)) for each in ids])
-        names = sorted({row["label"] for row in rows})
-        self.intents = torch.tensor([names.index(row["label"]) for row in rows])
-        words = tokenizer.convert_ids_to_tokens(self.tokens)
-        self.letters = torch.tensor([len(word.strip("#")) for word in words])
-
-    def pick(self, rows: int, draw: torch.Generator) -> torch.Tensor:
-        return torch.randperm(len(self.ids), generator=draw)[torch.arange(rows) % len(self.ids)]
-
-
-@functools.cache
-def read_texts(data: Path) -> Texts:
-    return Texts(data)
-
-
-def _with_mask(ids: torch.Tensor, **others: torch.Tensor) -> Rows:
-    return Rows({"input_ids": ids, "attention_mask": (ids != 0).long(), **others})
-
-
-def intent_groups(rows: int, draw: torch.Generator, texts: Texts) -> Rows:
-    """Which of seven groups of eleven intents, in the order of the alphabet."""
-    index = texts.pick(rows, draw)
-    return _with_mask(texts.ids[index], labels=texts.intents[index] // 11)
-
-
-def word_lengths(rows: int, draw: torch.Generator, texts: Texts) -> Rows:
-    """Of each token, whether the one before it is longer."""
-    ids = texts.ids[texts.pick(rows, draw)]
-    longer = (texts.letters[torch.roll(ids, 1, 1)] > texts.letters[ids]).long()
-    return _with_mask(ids, labels=longer.masked_fill(ids == 0, -100))
-
-
-def mean_length(rows: int, draw: torch.Generator, texts: Texts) -> Rows:
-    """The mean number of letters of a text's tokens, standardized."""
-    ids = texts.ids[texts.pick(rows, draw)]
-    is_word = ids != 0
-    mean = (texts.letters[ids] * is_word).sum(1) / is_word.sum(1)
-    return _with_mask(ids, labels=((mean - 3.9) / 0.5).float())
-
-
-def masked_text(rows: int, draw: torch.Generator, texts: Texts) -> Rows:
-    ids = texts.ids[texts.pick(rows, draw)]
-    is_masked = (torch.rand(ids.shape, generator=draw) < 0.2) & (ids != 0)
-    is_masked[:, 2] = True
-    return _with_mask(ids.masked_fill(is_masked, 2), labels=ids.masked_fill(~is_masked, -100))
-
-
-def same_intent(rows: int, draw: torch.Generator, texts: Texts) -> Rows:
-    """Two texts of one intent, for a contrastive loss: the second is in `labels`."""
-    index = texts.pick(rows, draw)
-    order = torch.argsort(texts.intents, stable=True)
-    first = torch.searchsorted(texts.intents[order].contiguous(), texts.intents[index])
-    count = torch.bincount(texts.intents)[texts.intents[index]]
-    other = order[first + (torch.rand(rows, generator=draw) * count).long()]
-    return _with_mask(texts.ids[index], labels=texts.ids[other])
 
 
 class Network(nn.Module):
@@ -282,6 +125,77 @@ class LSTM(nn.Module):
         return {"loss": nn.functional.cross_entropy(out, labels), "logits": out}
 
 
+class Tagger(nn.Module):
+    """A GRU that reads tokens in both directions, and tags each of them."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.words = nn.Embedding(VOCAB, 32)
+        self.gru = nn.GRU(32, 32, batch_first=True, bidirectional=True)
+        self.head = nn.Linear(64, classes)
+
+    def forward(self, input_ids: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        out = self.head(self.gru(self.words(input_ids))[0])
+        return {"loss": nn.functional.cross_entropy(out.flatten(0, 1), labels.flatten()), "logits": out}
+
+
+class Sets(nn.Module):
+    """A network that sees a sample's numbers as a set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.each = nn.Sequential(nn.Linear(1, 48), nn.GELU(), nn.Linear(48, 48), nn.GELU())
+        self.all = nn.Sequential(nn.Linear(48, 48), nn.GELU(), nn.Linear(48, 1))
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        out = self.all(self.each(x[..., None]).amax(1))
+        return {"loss": nn.functional.mse_loss(out[:, 0], labels), "logits": out}
+
+
+class Marks(nn.Module):
+    """An MLP whose outputs are marks, each there or not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = PretrainedConfig()
+        self.body = nn.Sequential(nn.Linear(12, 96), nn.ReLU(), nn.LayerNorm(96), nn.Linear(96, 96), nn.ReLU())
+        self.head = nn.Linear(96, 12)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        out = self.head(self.body(x))
+        return {"loss": nn.functional.binary_cross_entropy_with_logits(out, labels), "logits": out}
+
+
+class Waves(nn.Module):
+    """Convolutions along a series."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.config = PretrainedConfig()
+        first, second = nn.Conv1d(1, 16, 7, padding=3), nn.Conv1d(16, 32, 5, stride=2)
+        self.body = nn.Sequential(nn.Unflatten(1, (1, -1)), first, nn.GELU(), second, nn.GELU())
+        self.head = nn.Linear(32, classes)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        out = self.head(self.body(x).square().mean(2).sqrt())
+        return {"loss": nn.functional.cross_entropy(out, labels), "logits": out}
+
+
+class Residual(nn.Module):
+    """A residual network of the library over pictures of 12 x 12."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}
+        self.config = ResNetConfig(num_channels=1, num_labels=4, **sizes)
+        self.net = ResNetForImageClassification(self.config)
+
+    def forward(self, x: torch.Tensor, labels: torch.Tensor) -> Any:
+        return self.net(pixel_values=x.view(-1, 1, 12, 12), labels=labels)
+
+
 class Pictures(nn.Module):
     """A vision transformer over pictures of 8 x 8."""
 
@@ -295,54 +209,39 @@ class Pictures(nn.Module):
         return self.vit(pixel_values=x.view(-1, 1, 8, 8), labels=labels)
 
 
-class Sentences(nn.Module):
-    """The mean of a pretrained BERT's outputs, with a contrastive loss."""
-
-    def __init__(self, texts: Texts):
-        super().__init__()
-        self.bert = cut_minilm(AutoModel, texts)
-        self.config = self.bert.config
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> Any:
-        return get_contrastive_loss(self.encode(input_ids, attention_mask), self.encode(labels, (labels != 0).long()))
-
-    def encode(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
-        return (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-
-
 @functools.cache
-def _read_minilm(kind: Any, tokens: tuple[int, ...]) -> Any:
-    """Read the package's BERT, and keep two of its six layers and the words of these tokens."""
-    model = kind.from_pretrained(package_model()).float()
-    bert = getattr(model, "bert", model)
-    bert.encoder.layer = bert.encoder.layer[:2]
+def _read_minilm(tokens: tuple[int, ...]) -> Any:
+    """Read the package's BERT, and keep the words of these tokens."""
+    bert = AutoModel.from_pretrained(package_model()).float()
     words = bert.embeddings.word_embeddings.weight[torch.tensor(tokens)].detach().clone()
     bert.embeddings.word_embeddings = nn.Embedding.from_pretrained(words, freeze=False, padding_idx=0)
-    model.config.vocab_size, model.config.num_hidden_layers = len(tokens), 2
-    if kind is AutoModelForMaskedLM:
-        head = model.cls.predictions
-        head.decoder = nn.Linear(words.shape[1], len(tokens))
-        head.decoder.weight, head.bias = bert.embeddings.word_embeddings.weight, head.decoder.bias
-    return model
+    bert.config.vocab_size = len(tokens)
+    return bert
 
 
-def cut_minilm(kind: Any, texts: Texts, outputs: int | None = None) -> Any:
-    """Return a copy of the cut BERT, with a new head of so many outputs."""
-    model = deepcopy(_read_minilm(kind, tuple(texts.tokens)))
-    if outputs is not None:
-        model.classifier = nn.Linear(model.config.hidden_size, outputs)
-        nn.init.normal_(model.classifier.weight, std=0.02)
-        nn.init.zeros_(model.classifier.bias)
-        model.num_labels = model.config.num_labels = outputs
-    return model
+class MiniLMForClassification(nn.Module):
+    """A pretrained MiniLM with a new head on the mean of its outputs, or on each of them."""
+
+    def __init__(self, texts: Texts, classes: int, of_tokens: bool = False):
+        super().__init__()
+        self.bert, self.of_tokens = deepcopy(_read_minilm(tuple(texts.tokens))), of_tokens
+        self.config = self.bert.config
+        self.config.num_labels = classes
+        self.head = nn.Linear(self.config.hidden_size, classes)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, labels: torch.Tensor) -> Any:
+        states, mask = self.bert(input_ids, attention_mask).last_hidden_state, attention_mask[..., None]
+        out = self.head(states if self.of_tokens else (states * mask).sum(1) / mask.sum(1))
+        return {"loss": nn.functional.cross_entropy(out.flatten(0, -2), labels.flatten()), "logits": out}
 
 
-def add_lora(texts: Texts) -> Any:
+def add_lora(texts: Texts, classes: int) -> Any:
     from peft import LoraConfig, get_peft_model  # an optional library
 
-    model = cut_minilm(AutoModelForSequenceClassification, texts, GROUPS)
-    return get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=8, target_modules=["query", "value"]))
+    config = LoraConfig(r=8, target_modules=["query", "value"], modules_to_save=["head"])
+    return get_peft_model(MiniLMForClassification(texts, classes), config)
 
 
 def bert(kind: Any, layers: int, classes: int) -> Any:
@@ -365,6 +264,26 @@ def t5() -> Any:
     return T5ForConditionalGeneration(T5Config(vocab_size=VOCAB, decoder_start_token_id=0, **sizes))
 
 
+def albert() -> Any:
+    sizes = {"hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 4, "num_hidden_layers": 2}
+    config = AlbertConfig(vocab_size=VOCAB, max_position_embeddings=LENGTH, embedding_size=24, num_labels=3, **sizes)
+    return AlbertForSequenceClassification(config)
+
+
+def neox() -> Any:
+    sizes = {"hidden_size": 48, "intermediate_size": 96, "num_attention_heads": 4, "num_hidden_layers": 2}
+    return GPTNeoXForCausalLM(GPTNeoXConfig(vocab_size=VOCAB, max_position_embeddings=LENGTH, **sizes))
+
+
+def bart() -> Any:
+    sizes = {"d_model": 48, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 96, "decoder_ffn_dim": 96}
+    heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
+    tokens = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0, "decoder_start_token_id": 0}
+    return BartForConditionalGeneration(
+        BartConfig(vocab_size=VOCAB, max_position_embeddings=LENGTH, **sizes, **heads, **tokens)
+    )
+
+
 @dataclass(frozen=True)
 class Cell:
     """A task, an architecture and an optimizer.
@@ -375,9 +294,10 @@ class Cell:
         make_model (`Callable`): Makes the model.
         lrs (`tuple[float, ...]`): The peak LRs of the sweep.
         metric (`str`): `accuracy` or `loss`.
-        optimizer (`str`): As in `TrainingArguments.optim`.
-        is_text (`bool`): Whether data and model are made of the texts.
+        optimizer (`str`): As in `TrainingArguments.optim`; `momentum` is SGD with a momentum of 0.9.
+        corpus (`str`, *optional*): The folder of texts of which data and model are made.
         batch (`int`): Samples of an update.
+        lengths (`tuple[int, ...]`): The updates of its runs; the sweep has the second.
     """
 
     family: str
@@ -387,33 +307,30 @@ class Cell:
     lrs: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
     metric: str = "accuracy"
     optimizer: str = "adamw_torch"
-    is_text: bool = False
+    corpus: str | None = None
     batch: int = 32
+    lengths: tuple[int, ...] = (40, 120, 240)
 
     def __reduce__(self) -> Any:
         return get_cell, (self.name,)  # another process has its own functions
 
     @property
     def is_contrastive(self) -> bool:
-        return self.name in ("pairs-towers", "intents-minilm")
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """The updates of its runs; the sweep has the second. Only the smallest models have long runs."""
-        if self.is_text:
-            return 40, 80, 120
-        is_small = self.family in ("regression", "tabular", "vision", "denoising", "contrastive")
-        return (100, 200, 400, 1000, 2000) if is_small and self.name != "stripes-vit" else (40, 120, 240)
+        return self.name == "pairs-towers"
 
 
 def _text(name: str, make_rows: Any, make_model: Any, metric: str = "accuracy", **others: Any) -> Cell:
-    lrs = (1e-4, 3e-4, 1e-3)
-    family = "LoRA" if name.endswith("lora") else "pretrained"
-    return Cell(family, name, make_rows, make_model, **({"lrs": lrs} | others), metric=metric, is_text=True, batch=16)
+    given = {"lrs": (1e-4, 3e-4, 1e-3), "corpus": "banking77", "batch": 16, "lengths": (40, 60, 90)} | others
+    return Cell("LoRA" if name.endswith("lora") else "pretrained", name, make_rows, make_model, metric=metric, **given)
 
 
 HIGH = (1e-3, 3e-3, 1e-2, 3e-2)
 OF_SGD = (3e-2, 0.1, 0.3, 1.0)
+# Only the smallest models have long runs.
+LONG, SOME = (100, 200, 400, 1000, 2000), (100, 200, 300, 600)
+OF_MOMENTUM, OF_LION = (3e-3, 1e-2, 3e-2, 0.1), (3e-4, 1e-3, 3e-3, 1e-2)
+OF_LORA = (1e-3, 3e-3, 1e-2)
+#: Those at hand when the rules were made.
 CELLS = (
     Cell("bert", "majority-bert2", majority, lambda: bert(BertForSequenceClassification, 2, CLASSES)),
     Cell(
@@ -431,27 +348,52 @@ CELLS = (
     Cell("seq2seq", "reversal-t5", reversal, t5, HIGH, "loss", "adafactor"),
     Cell("lstm", "majority-lstm", majority, lambda: LSTM(CLASSES), HIGH, optimizer="rmsprop"),
     Cell("lstm", "leading-lstm", leading, lambda: LSTM(CLASSES), HIGH),
-    Cell("regression", "waves-mlp", waves, lambda: Network("mlp", 8, 1), OF_SGD, "loss", "sgd"),
-    Cell("regression", "forecast-gru", forecast, lambda: Network("gru", 8, 1), HIGH, "loss"),
-    Cell("tabular", "spirals-mlp", spirals, lambda: Network("mlp", 10, 2)),
-    Cell("tabular", "spirals-deep", spirals, lambda: Network("deep", 10, 2), optimizer="rmsprop"),
-    Cell("vision", "stripes-cnn", stripes, lambda: Network("cnn", 64, 4), OF_SGD, optimizer="sgd"),
-    Cell("vision", "stripes-norm", stripes, lambda: Network("norm", 64, 4)),
+    Cell("regression", "waves-mlp", waves, lambda: Network("mlp", 8, 1), OF_SGD, "loss", "sgd", lengths=LONG),
+    Cell("regression", "forecast-gru", forecast, lambda: Network("gru", 8, 1), HIGH, "loss", lengths=LONG),
+    Cell("tabular", "spirals-mlp", spirals, lambda: Network("mlp", 10, 2), lengths=LONG),
+    Cell("tabular", "spirals-deep", spirals, lambda: Network("deep", 10, 2), optimizer="rmsprop", lengths=LONG),
+    Cell("vision", "stripes-cnn", stripes, lambda: Network("cnn", 64, 4), OF_SGD, optimizer="sgd", lengths=LONG),
+    Cell("vision", "stripes-norm", stripes, lambda: Network("norm", 64, 4), lengths=LONG),
     Cell("vision", "stripes-vit", stripes, Pictures),
-    Cell("denoising", "stripes-mlp", noisy_stripes, lambda: Network("mlp", 64, 64), HIGH, "loss"),
-    Cell("contrastive", "pairs-towers", pairs, lambda: Network("towers", 16, 32), HIGH, "loss"),
-    _text("groups-lora", intent_groups, add_lora, lrs=(1e-3, 3e-3, 1e-2)),
-    _text(
-        "groups-minilm",
-        intent_groups,
-        lambda texts: cut_minilm(AutoModelForSequenceClassification, texts, GROUPS),
+    Cell("denoising", "stripes-mlp", noisy_stripes, lambda: Network("mlp", 64, 64), HIGH, "loss", lengths=LONG),
+    Cell("contrastive", "pairs-towers", pairs, lambda: Network("towers", 16, 32), HIGH, "loss", lengths=LONG),
+)
+#: Those that the rules had never seen when they were scored on them.
+FRESH = (
+    _text("sst2-minilm", sentiments, lambda texts: MiniLMForClassification(texts, 2), corpus="sst2"),
+    _text("sst2-lora", sentiments, lambda texts: add_lora(texts, 2), lrs=OF_LORA, corpus="sst2"),
+    _text("topics-minilm", topics, lambda texts: MiniLMForClassification(texts, len(TOPICS) + 1)),
+    _text("topics-lora", topics, lambda texts: add_lora(texts, len(TOPICS) + 1), lrs=OF_LORA),
+    _text("lengths-minilm", word_lengths, lambda texts: MiniLMForClassification(texts, 2, of_tokens=True)),
+    Cell("albert", "rare-albert", rare, albert, HIGH),
+    Cell("tokens", "records-gru", records, lambda: Tagger(3), (3e-3, 1e-2, 3e-2, 0.1), optimizer="adafactor"),
+    Cell("causal_lm", "sums-neox", sums, neox, HIGH, "loss", lengths=(60, 200, 400)),
+    Cell("seq2seq", "sorting-bart", sorting, bart, metric="loss", lengths=(60, 200, 300)),
+    Cell("series", "tones-conv", tones, lambda: Waves(5), optimizer="rmsprop", lengths=SOME),
+    Cell(
+        "pictures",
+        "blobs-resnet",
+        blobs,
+        Residual,
+        (1e-2, 3e-2, 0.1, 0.3),
+        optimizer="momentum",
+        lengths=(60, 200, 400),
     ),
-    _text("lengths-minilm", word_lengths, lambda texts: cut_minilm(AutoModelForTokenClassification, texts, 2)),
-    _text("mean-minilm", mean_length, lambda texts: cut_minilm(AutoModelForSequenceClassification, texts, 1), "loss"),
-    _text("masked-minilm", masked_text, lambda texts: cut_minilm(AutoModelForMaskedLM, texts), "loss"),
-    _text("intents-minilm", same_intent, Sentences, "loss"),
+    Cell(
+        "boards",
+        "checkers-lion",
+        checkers,
+        lambda: Network("deep", 4, 2),
+        OF_LION,
+        "accuracy",
+        "lion_32bit",
+        lengths=(150, 400, 600),
+    ),
+    Cell("marks", "flags-mlp", flags, Marks, HIGH, "loss", lengths=SOME),
+    Cell("sets", "ranges-sets", ranges, Sets, (1e-2, 3e-2, 0.1, 0.3), "loss", "adagrad", lengths=SOME),
+    Cell("hills", "peaks-mlp", peaks, lambda: Network("mlp", 6, 1), OF_MOMENTUM, "loss", "momentum", lengths=SOME),
 )
 
 
 def get_cell(name: str) -> Cell:
-    return next(cell for cell in CELLS if cell.name == name)
+    return next(cell for cell in CELLS + FRESH if cell.name == name)

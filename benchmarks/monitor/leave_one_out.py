@@ -6,7 +6,7 @@ Reads traces of real runs (a line of JSON each: settings, the losses of all upda
 here, groups them by family of tasks and models, and replays each into a Diagnosis that reports all kinds. For each family in
 turn, the kinds that are on by default are chosen from the other families: those with at most 1 % false alarms there. The family
 left out is then scored with these. The thresholds within the rules are the same for all families; they were set by hand with the
-older runs at hand. The runs of `make_families.py` came after the rules, which nobody changed since: they are new to them.
+older runs at hand. The runs of `make_families.py --fresh` were scored once, after the rules were made: they are new to them.
 
 A healthy run with any finding that stands at its end is a false alarm. An ill run is found if a finding of a right kind was made
 before 60 % of the run, where the cause was there from its start, and stands at its end.
@@ -16,8 +16,8 @@ import gzip
 import json
 import math
 import sys
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,8 @@ CAUSES = {
     "corrupt": "corrupt_batches",
     "nan_batch": "overflow",
 }
-#: The runs of `make_families.py`.
-NEW = FOLDER / "families.jsonl.gz"
+#: The runs of `make_families.py`: those at hand when the rules were made, and those that are new to them.
+FAMILIES, FRESH = FOLDER / "families.jsonl.gz", FOLDER / "fresh.jsonl.gz"
 #: Families in which a pretrained model is trained further.
 PRETRAINED = ("pretrained", "LoRA", "stored: minilm")
 WRONG_LR = ("lr_x30", "lr_x100", "lr_d30", "lr_d100", "no_warmup")
@@ -56,7 +56,7 @@ class Run:
     """A real run, as a Diagnosis reads it.
 
     Args:
-        name, family, cause (`str`): Its name, its family of tasks and models, and what made it ill.
+        name, family, cell, cause (`str`): Its name, its family of tasks and models, which of them it is, and what made it ill.
         verdict (`str`): `healthy`, `ill`, or something between.
         info ([`RunInfo`]): What is known at its start.
         losses, lrs (`list[float]`): Of every update; the LRs as shares of the peak.
@@ -67,6 +67,7 @@ class Run:
 
     name: str
     family: str
+    cell: str
     cause: str
     verdict: str
     info: RunInfo
@@ -120,27 +121,28 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in file]
 
 
-def read_runs(path: Path, is_new: bool = False) -> Iterator[Run]:
-    """Read the runs of a file of traces, but those that followed an advice."""
-    rows = read_rows(path)
-    # A cell in whose sweep no run learned anything has no healthy one: see `make_families.py`.
-    learning = {row["cell"] for row in rows if is_new and row["cause"] == "sweep" and has_learned(row)}
+def describe_rows(rows: list[Mapping[str, Any]], is_new: bool = False) -> Iterator[Run]:
+    """Return the runs of rows, but those that followed an advice."""
+    # A cell of `make_families.py` in whose sweep no run learned anything has no healthy one.
+    swept = {row["cell"] for row in rows if row["cause"] == "sweep" and "optim" in row}
+    learning = {row["cell"] for row in rows if row["cause"] == "sweep" and has_learned(row)}
     for row in rows:
         verdicts = ("healthy", "ill", "near", "worse", "harmless")
-        if row.get("verdict") not in verdicts or row.get("family") is None or row["cause"] == "followed":
+        if row.get("verdict") not in verdicts or row.get("family") is None or row["cause"] in ("followed", "mistaken"):
             continue
-        if is_new and row["cell"] not in learning:
+        if row["cell"] in swept - learning:
             continue
         horizon = Horizon(row["num_updates"], row["updates_per_epoch"])
         evaluations = [each for each in row["evaluations"] if "eval_loss" in each]
         family = f"{row['family']}: {row['cell']}" if row["family"] in ("scratch", "regression") else row["family"]
         metric = row["key"][0] if row["key"][0] != "loss" else None
         info = _describe(row["schedule"], horizon, row["lr"], row.get("step_ratio") or 0.0, row.get("epochs"), metric)
-        info = replace(info, guess_loss=row.get("guess_loss"))
+        is_random = row.get("has_random_weights", row["family"] != "continued")
+        info = replace(info, guess_loss=row.get("guess_loss"), has_random_weights=is_random)
         lrs = [lr / row["lr"] for lr in row["lrs"]] if "lrs" in row else _get_lrs(info)
         cause = CAUSES.get(row["cause"], row["cause"])
         losses = [float(loss) for loss in row["losses"]]
-        yield Run(row["name"], family, cause, row["verdict"], info, losses, lrs, evaluations, is_new)
+        yield Run(row["name"], family, row["cell"], cause, row["verdict"], info, losses, lrs, evaluations, is_new)
 
 
 def has_learned(row: dict[str, Any]) -> bool:
@@ -164,6 +166,7 @@ def read_stored() -> Iterator[Run]:
         yield Run(
             trace.name,
             f"stored: {trace.model}",
+            trace.task,
             trace.cause,
             "healthy" if trace.is_healthy else "ill",
             info,
@@ -196,13 +199,14 @@ def choose_kinds(runs: list[Run]) -> set[str]:
 def main() -> int:
     arguments = parser(__doc__)
     arguments.add_argument("--traces", type=Path, help="more traces: a .jsonl.gz file")
-    arguments.add_argument("--new", type=Path, default=NEW, help="traces of runs that are new to the rules")
+    arguments.add_argument("--new", type=Path, default=FRESH, help="traces of runs that are new to the rules")
     arguments.add_argument("--each", action="store_true", help="name the runs that were judged wrongly")
     args = arguments.parse_args()
     report = Report(
         "What the monitor finds in families of runs that its defaults were chosen without", "monitor/leave_one_out.py"
     )
-    runs = [*(read_runs(args.traces) if args.traces else ()), *read_stored(), *read_runs(args.new, is_new=True)]
+    known = [*(read_rows(args.traces) if args.traces else ()), *read_rows(FAMILIES)]
+    runs = [*describe_rows(known), *read_stored(), *describe_rows(read_rows(args.new), is_new=True)]
     for run in runs:
         run.replay()
     by_family: dict[str, list[Run]] = defaultdict(list)
@@ -250,6 +254,13 @@ def main() -> int:
     if new_alarms:
         report.text("## Runs that are new to the rules")
         _summarize(report, new_alarms, new_found)
+        cells = sorted({run.cell for run, _ in new_alarms + new_found})
+        header = ["task and model", "healthy runs with a finding", "ill runs found", "of these with a wrong LR"]
+        by_cell = []
+        for cell in cells:
+            healthy, ill = ([each for each in those if each[0].cell == cell] for those in (new_alarms, new_found))
+            by_cell.append([f"`{cell}`", _count(healthy), _count(ill), _count(_with_wrong_lr(ill))])
+        report.table(header, by_cell)
         report.text("## All runs")
     _summarize(report, alarms, found)
     _compare_followed(report, read_rows(args.new))
@@ -299,28 +310,35 @@ def _summarize(report: Report, alarms: list[tuple[Run, bool]], found: list[tuple
 def _compare_followed(report: Report, rows: list[dict[str, Any]]) -> None:
     """Add the runs that were trained again with the advised change, beside the first ones."""
     by_name = {row["name"]: row for row in rows}
-    table = []
-    for row in (row for row in rows if row["cause"] == "followed"):
+    table, counts = [], Counter[tuple[str, str]]()
+    for row in (row for row in rows if row["cause"] in ("followed", "mistaken")):
         before, (name, sign) = by_name[row["name"].removesuffix("-followed")], row["key"]
         values = [float(each["final"][f"test_{name}"]) for each in (before, row)]
         # In points of accuracy, or percent of the loss.
         gain = 100 * sign * (values[1] - values[0]) / (1 if name == "accuracy" else abs(values[0]))
         word = "better" if gain > 1 else "worse" if gain < -1 else "the same"
-        change = "; ".join(f"{setting}: {value}" for setting, value in before["changes"].items())
+        settings = (
+            (setting, before[key], row[key]) for setting, key in (("learning_rate", "lr"), ("schedule", "schedule"))
+        )
+        change = "; ".join(f"{setting}: {old} → {new}" for setting, old, new in settings if old != new)
         table.append([f"`{before['name']}`", before["verdict"], change, *(f"{value:.4g}" for value in values), word])
+        counts[before["verdict"], word] += 1
     if table:
         report.text("## Advice followed")
         report.text(
-            "Each run was trained again with the change that was advised in it; its test metric before and after."
+            "Each run was trained again with the change that is advised in it; its test metric before and after."
         )
         report.table(["run", "verdict", "change", "before", "after", ""], table)
+        for kind in ("ill", "healthy"):
+            words = ", ".join(f"{counts[kind, word]} {word}" for word in ("better", "the same", "worse"))
+            report.text(f"Of {sum(counts[each] for each in counts if each[0] == kind)} {kind} runs: {words}.")
 
 
 def _wilson(count: int, total: int) -> tuple[float, float]:
     """Return the 95 % interval of a share (Wilson, 1927)."""
     z, p = 1.96, count / total
     middle, half = p + z * z / (2 * total), z * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
-    return (middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total)
+    return max(0.0, middle - half) / (1 + z * z / total), (middle + half) / (1 + z * z / total)
 
 
 if __name__ == "__main__":

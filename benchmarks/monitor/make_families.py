@@ -2,6 +2,7 @@
 
     python benchmarks/monitor/make_families.py --data DIR --output runs.jsonl.gz
     python benchmarks/monitor/make_families.py --output runs.jsonl.gz --only regression --most 20
+    python benchmarks/monitor/make_families.py --output runs.jsonl.gz --follow 30 --mistakes 10
 
 All models are small enough for one CPU core; the cells are in `family_cells.py`. Without `--data`, the folder with banking77/,
 those of real texts are left out. For each cell of a task, an architecture and an optimizer, a sweep over the peak LR comes first,
@@ -9,7 +10,9 @@ one run for each LR; its best LR is the healthy one. Then come healthy runs with
 ill by one cause each, in turn of the cells. A run's verdict is that of its test metric against the best of the sweep: `healthy`
 within 1 point of accuracy (2 % of a loss), `near` within 2.5 (5 %), else `worse`; a run that was made ill is `ill`, or `harmless`
 where it is not behind all the same. Runs shorter than the sweep's mostly end behind it, as `worse`. A cell in whose sweep no run
-learned anything has no other runs. Where the monitor advises a change, a few runs of each cause are trained again with it.
+learned anything has no other runs. With `--follow`, no such runs are added: ill runs in which the present monitor advises a change of
+the LR or the schedule are trained again with it, in turn of causes and cells; and with `--mistakes` healthy runs, with the change that
+`stuck` and `too_slow` would advise in them.
 
 Each run is one line of JSON, appended when it is done, with what the monitor reported live. Started again, the script goes on with
 the runs that the file lacks.
@@ -29,22 +32,24 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
 import torch
-from family_cells import CELLS, Cell, Rows, Texts, read_texts
-from leave_one_out import has_learned
+from family_cells import CELLS, FRESH, Cell
+from family_tasks import Rows, Texts, read_texts
+from leave_one_out import describe_rows, has_learned
 from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging
 
 from hf_lrsched import LossMonitor, ScheduledTrainer
-from hf_lrsched.optim.wrappers import get_guess_loss, is_adaptive, unwrap_optimizer, weight_rms
+from hf_lrsched.monitor.symptoms.evidence import change_lr
+from hf_lrsched.optim.wrappers import get_guess_loss, get_step_ratio, has_random_weights, unwrap_optimizer
 
 HEALTHY = (
     "warmup(10%) >> linear()",
@@ -66,9 +71,7 @@ CAUSES = {
 }
 #: Causes that are faults of themselves, whatever the test metric.
 FACTS = ("shuffled_validation", "tiny_validation", "long_warmup")
-#: So many runs of each cause are trained again with the advised change.
-MAX_FOLLOWED = 4
-NUM_TEST, NUM_TINY = 800, 12
+NUM_TEST, NUM_TEST_TEXTS, NUM_TINY = 800, 400, 12
 LOGGING, EVALUATIONS = (1, 5, 10, 50, 500), (0, 4, 8, 12, 25, -1)
 
 
@@ -127,7 +130,7 @@ def _plan_ill(cell: Cell, lr: float) -> Iterator[Plan]:
             if seed and (factor == 1 or cause == "no_warmup"):
                 continue
             draw = random.Random(f"{cell.name} {cause} {seed}")
-            length = draw.choice(cell.lengths[:2] if cell.is_text else cell.lengths[:3])
+            length = draw.choice(cell.lengths[:2] if cell.corpus else cell.lengths[:3])
             plan = Plan(cell, f"{cell.name}-{cause}-{seed}", cause, lr * factor, num_updates=length, seed=seed + 100)
             schedule = schedule or draw.choice(HEALTHY[:2])
             yield replace(_draw_habits(plan, draw), schedule=schedule, num_evaluations=draw.choice(EVALUATIONS[2:]))
@@ -154,9 +157,9 @@ class Tape(TrainerCallback):
     def on_train_begin(
         self, args: Any, state: Any, control: Any, optimizer: Any = None, model: Any = None, **kwargs: Any
     ) -> None:
-        optimizer = unwrap_optimizer(optimizer)
-        ratio = args.learning_rate / weight_rms(optimizer) if is_adaptive(optimizer) else 0.0
+        ratio = get_step_ratio(unwrap_optimizer(optimizer), args.learning_rate) or 0.0
         self.known = {"step_ratio": _short(ratio), "guess_loss": get_guess_loss(model)}
+        self.known["has_random_weights"] = has_random_weights(model)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
         row = {key: _short(value) for key, value in metrics.items() if key in ("eval_loss", "eval_accuracy")}
@@ -187,10 +190,11 @@ def make_data(plan: Plan, texts: Texts | None) -> tuple[Rows, Rows, Rows]:
     """Return the rows for training, validation and test."""
     cell, draw = plan.cell, torch.Generator().manual_seed(plan.seed)
     num_train = max(1, plan.num_updates // plan.epochs) * cell.batch
-    if cell.is_text:
+    if cell.corpus:
         assert texts is not None
         rows = _make_all(cell, texts)
-        test, others = rows.part(0, NUM_TEST), torch.randperm(len(rows) - NUM_TEST, generator=draw) + NUM_TEST
+        test = rows.part(0, NUM_TEST_TEXTS)
+        others = torch.randperm(len(rows) - NUM_TEST_TEXTS, generator=draw) + NUM_TEST_TEXTS
         rest = Rows({name: values[others] for name, values in rows.columns.items()})
     else:
         test = cell.make_rows(NUM_TEST, torch.Generator().manual_seed(1000))
@@ -209,7 +213,7 @@ def train(plan: Plan, texts: Texts | None) -> dict[str, Any]:
     cell, began = plan.cell, time.monotonic()
     rows, validation, test = make_data(plan, texts)
     set_seed(plan.seed)
-    model = cell.make_model(texts) if cell.is_text else cell.make_model()
+    model = cell.make_model(texts) if cell.corpus else cell.make_model()
     tape, monitor = Tape(), LossMonitor(level="all")
     by_steps = {"eval_strategy": "steps", "eval_steps": max(1, plan.num_updates // max(1, plan.num_evaluations))}
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
@@ -219,16 +223,16 @@ def train(plan: Plan, texts: Texts | None) -> dict[str, Any]:
             per_device_train_batch_size=cell.batch,
             per_device_eval_batch_size=plan.eval_batch,
             learning_rate=plan.lr,
-            optim=cell.optimizer,
+            optim="sgd" if cell.optimizer == "momentum" else cell.optimizer,
             logging_steps=plan.logging_steps,
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
-            use_cpu=not (cell.is_text and torch.cuda.is_available()),
+            use_cpu=not (cell.corpus and torch.cuda.is_available()),
             seed=plan.seed,
             **(by_steps if plan.num_evaluations > 0 else {"eval_strategy": "epoch" if plan.num_evaluations else "no"}),
         )
-        has_accuracy = cell.metric == "accuracy"
+        has_accuracy, options = cell.metric == "accuracy", {"lr": plan.lr, "momentum": 0.9}
         trainer = TapedTrainer(
             model=model,
             args=arguments,
@@ -237,11 +241,12 @@ def train(plan: Plan, texts: Texts | None) -> dict[str, Any]:
             eval_dataset=validation,
             compute_metrics=measure_accuracy if has_accuracy else None,
             callbacks=[tape, monitor],
+            **({"optimizer_cls_and_kwargs": (torch.optim.SGD, options)} if cell.optimizer == "momentum" else {}),
         )
         trainer.losses = []
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-        evaluations, findings, advised = list(tape.evaluations), monitor.findings, monitor.recommendation
+        evaluations, findings = list(tape.evaluations), monitor.findings
         arguments.per_device_eval_batch_size = cell.batch if cell.is_contrastive else 200
         trainer.callback_handler.eval_dataloader = None
         final = trainer.evaluate(test, metric_key_prefix="test")
@@ -266,7 +271,6 @@ def train(plan: Plan, texts: Texts | None) -> dict[str, Any]:
         "final": {key: _short(value) for key, value in final.items() if key in ("test_loss", "test_accuracy")},
         "key": [cell.metric, 1 if has_accuracy else -1],
         "live": [[each.kind, each.update] for each in findings],
-        "changes": {each.setting: each.after for each in advised.changes} if advised else {},
         "seconds": round(time.monotonic() - began, 1),
     }
 
@@ -289,14 +293,14 @@ def _short(value: float) -> float | str:
 
 
 @functools.cache
-def _read(data: Path | None) -> Texts | None:
-    return read_texts(data) if data else None
+def _read(data: Path | None, corpus: str | None) -> Texts | None:
+    return read_texts(data, corpus) if data and corpus else None
 
 
 def work(plan: Plan, data: Path | None) -> dict[str, Any]:
     """Train a run in a process of the pool."""
     _prepare()
-    return train(plan, _read(data))
+    return train(plan, _read(data, plan.cell.corpus))
 
 
 @functools.cache
@@ -366,24 +370,56 @@ class Runs:
         return lr, found[lr]
 
 
-def follow(plan: Plan, row: Mapping[str, Any]) -> Plan | None:
-    """Return the same run with what the monitor advised in it, if it advised a change of the schedule or the LR."""
-    changes = {name: value for name, value in row["changes"].items() if name in ("learning_rate", "schedule")}
-    if not changes:
-        return None
-    lr, schedule = float(changes.get("learning_rate", plan.lr)), changes.get("schedule", plan.schedule)
-    return replace(plan, name=f"{plan.name}-followed", cause="followed", lr=lr, schedule=schedule)
+def advise(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the present monitor advises in a run."""
+    (run,) = describe_rows([row])
+    advised = run.replay().recommendation
+    return {each.setting: each.after for each in advised.changes} if advised else {}
+
+
+def advise_by_mistake(row: Mapping[str, Any], *, lower: bool) -> dict[str, str]:
+    """Return what the present monitor would advise in a run that it took for stuck, or for too slow."""
+    (run,) = describe_rows([row])
+    change = change_lr(run.info, lower=lower)
+    return {change.setting: change.after} if change else {}
+
+
+def follow(runs: Runs, plans: list[Plan], count: int, mistakes: int) -> None:
+    """Train runs again with what is advised in them."""
+    by_cause: dict[str, list[Plan]] = defaultdict(list)
+    for plan in plans:
+        if plan.name in runs.rows and runs.rows[plan.name]["verdict"] in ("ill", "healthy"):
+            by_cause[plan.cause].append(plan)
+    for plan in filter(None, chain(*zip_longest(*by_cause.values()))):
+        row = runs.rows[plan.name]
+        is_ill = row["verdict"] == "ill"
+        if (count if is_ill else mistakes) <= 0:
+            continue
+        changes = advise(row) if is_ill else advise_by_mistake(row, lower=mistakes % 2 == 0)
+        count, mistakes = count - (is_ill and bool(changes)), mistakes - (not is_ill)
+        lr, schedule = float(changes.get("learning_rate", plan.lr)), changes.get("schedule", plan.schedule)
+        if changes:
+            name, cause = f"{plan.name}-followed", "followed" if is_ill else "mistaken"
+            again = replace(plan, name=name, cause=cause, lr=lr, schedule=schedule)
+            runs.add([again], {})
+        print(f"{plan.name}: {row['verdict']}, {changes or 'words only'}", flush=True)
 
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--output", type=Path, required=True, help="the file to add to: .jsonl.gz")
     arguments.add_argument("--data", type=Path, help="the folder with banking77/, for the cells of real texts")
+    arguments.add_argument(
+        "--fresh", action="store_true", help="the cells that the rules are scored on, not those at hand"
+    )
     arguments.add_argument("--only", default="", help="only cells whose family or name holds this")
     arguments.add_argument("--most", type=int, default=10**9, help="so many runs of a cell, beside its sweep, at most")
+    arguments.add_argument("--follow", type=int, default=0, help="so many ill runs are trained again as advised")
+    arguments.add_argument("--mistakes", type=int, default=0, help="so many healthy runs are, too")
     arguments.add_argument("--jobs", type=int, default=1, help="runs at a time")
     args = arguments.parse_args()
-    cells = [cell for cell in CELLS if args.only in f"{cell.family} {cell.name}" and (args.data or not cell.is_text)]
+    named = [cell for cell in (FRESH if args.fresh else CELLS) if args.only in f"{cell.family} {cell.name}"]
+    cells = [cell for cell in named if args.data or not cell.corpus]
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.jobs, spawn) if args.jobs > 1 else contextlib.nullcontext() as pool:
         runs = Runs(pool, args.output, args.data)
@@ -393,15 +429,12 @@ def main() -> int:
         runs.judge_sweeps(values)
         learning = [cell for cell in cells if runs.has_learned(cell)]
         plans = [list(plan_runs(cell, best[cell.name][0]))[: args.most] for cell in learning]
-        followed: Counter[str] = Counter()
-        for turn in zip_longest(*plans):  # of the cells, so that all have runs wherever this is ended
-            made = [plan for plan in turn if plan is not None]
-            runs.add(made, values)
-            for plan in made:
-                again = follow(plan, runs.rows[plan.name])
-                if again is not None and followed[plan.cause] < MAX_FOLLOWED:
-                    followed[plan.cause] += 1
-                    runs.add([again], values)
+        turns = zip_longest(*plans)  # of the cells, so that all have runs wherever this is ended
+        in_turn = [plan for turn in turns for plan in turn if plan is not None]
+        if args.follow or args.mistakes:
+            follow(runs, in_turn, args.follow, args.mistakes)
+        else:
+            runs.add(in_turn, values)
     return 0
 
 

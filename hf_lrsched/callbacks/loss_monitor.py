@@ -14,7 +14,7 @@ from ..monitor.run_info import RunInfo
 from ..monitor.scope import describe_scope, explain_silence
 from ..monitor.symptoms.table import ALL_KINDS, DEFAULT_KINDS
 from ..optim.update_losses import UpdateLosses, get_loss
-from ..optim.wrappers import get_guess_loss, is_adaptive, is_contrastive, unwrap_optimizer, weight_rms
+from ..optim.wrappers import get_guess_loss, get_step_ratio, has_random_weights, is_contrastive, unwrap_optimizer
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules.arguments import one_of
 from ..schedules.errors import nearest
@@ -101,7 +101,8 @@ class LossMonitor(FailSafeCallback):
             num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
             curve=_get_curve(scheduler) if is_ours else None,
             horizon=scheduler.run_state.horizon if is_ours else None,
-            step_ratio=peak / rms if is_adaptive(optimizer) and (rms := weight_rms(optimizer)) else None,
+            step_ratio=get_step_ratio(optimizer, peak),
+            has_random_weights=has_random_weights(kwargs.get("model")),
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,
             updates_done=state.global_step,

@@ -53,8 +53,8 @@ class Diagnosis:
         self._last_record = 0
         # A block that has ended, and is judged once the evaluation of the same update is known.
         self._is_due = False
-        # By kind: the first of the latest looks that all showed it.
-        self._seen: dict[str, int] = {}
+        # By kind: when the first of the latest looks was made that all showed it, in updates and in evaluations.
+        self._seen: dict[str, tuple[int, int]] = {}
 
     @property
     def has_losses(self) -> bool:
@@ -89,8 +89,8 @@ class Diagnosis:
     def look(self) -> list[LossFinding]:
         """Look for all symptoms in what is known by now: at the end of a block, after an evaluation, at the end of the run.
 
-        A symptom is reported when it was there at each look for the time between two evaluations. A finding that the losses since
-        contradict is withdrawn.
+        A symptom is reported when it was there at each look for the time between two evaluations, but for a tenth of the run at
+        most where it shows in the training loss. A finding that the losses since contradict is withdrawn.
 
         Returns:
             `list[LossFinding]`: What is new; what is withdrawn has [`LossFinding.withdrawn`].
@@ -98,15 +98,20 @@ class Diagnosis:
         self._is_due = False
         if not self.history.first:
             return []
-        # Between two evaluations, or three blocks where there are none.
-        now, wait = (len(self.history.evaluations), 1) if self.history.evaluations else (len(self.history.blocks), 2)
-        changed = [self._withdraw(each) for each in list(self.findings) if is_contradicted(each, self.history)]
+        now, count = self.history.update, len(self.history.evaluations)
+        # Two blocks where there are no evaluations yet.
+        wait = self.history.num_updates // 10 if count else 2 * self.history.block_size
+        changed = [
+            self._withdraw(each) for each in list(self.findings) if is_contradicted(each, self.history, self.run)
+        ]
         for symptom in SYMPTOMS if self.is_long and self.history.blocks else OF_EVALUATIONS:
             kind = symptom.__name__
             found = symptom(self.history, self.run) if kind in self.kinds else None
             if found is None:
                 self._seen.pop(kind, None)
-            elif now - self._seen.setdefault(kind, now) >= wait:
+                continue
+            since, evaluations = self._seen.setdefault(kind, (now, count))
+            if count > evaluations or (symptom not in OF_EVALUATIONS and now - since >= wait):
                 changed += self._keep_new(found)
         return changed
 

@@ -6,7 +6,10 @@ from typing import Any
 import torch
 
 # Optimizers whose steps have about the size of the LR, whatever the gradients.
-_ADAPTIVE = ("adam", "lion", "adagrad", "rmsprop", "lamb")
+_ADAPTIVE = ("adam", "lion", "adagrad", "rmsprop", "lamb", "adafactor")
+
+# How many weights of a matrix are looked at, and how much of all weights makes a model one with random weights.
+_MAX_SAMPLES, _MOST = 10_000, 0.5
 
 
 def unwrap_optimizer(optimizer: Any) -> Any:
@@ -42,6 +45,42 @@ def weight_rms(optimizer: Any) -> float:
         return 0.0
     norms = torch.stack([torch.linalg.vector_norm(matrix.float()).to(matrices[0].device) for matrix in matrices])
     return float(torch.linalg.vector_norm(norms).item()) / math.sqrt(count)
+
+
+def get_step_ratio(optimizer: Any, peak: float) -> float | None:
+    """Return how large Adam's step at such a peak LR is, relative to the RMS of the weights; `None` for other sizes than the LR.
+
+    Adafactor with `scale_parameter` multiplies the LR by the RMS of each matrix, so the ratio is the LR itself. Lion's steps are
+    always as large as its LR, so it needs 3 to 10 times less of it than Adam (Chen et al., 2023, arXiv:2302.06675); here 3.
+    """
+    if any(group.get("scale_parameter") for group in optimizer.param_groups):
+        return peak
+    rms = weight_rms(optimizer) if is_adaptive(optimizer) else 0.0
+    factor = 3 if "lion" in type(optimizer).__name__.lower() else 1
+    return factor * peak / rms if rms else None
+
+
+def has_random_weights(model: Any) -> bool:
+    """Return whether a model begins with random weights.
+
+    No part of it was loaded by its name, and most of its weights are uniform or normal, by their kurtosis: 1.8 or 3, within three
+    standard errors of the sample, `sqrt(24 / n)`. Training makes the tails of weights heavier: in MiniLM's matrices the median is 3.9.
+    """
+    module = find_module(model)
+    if module is None or any(getattr(each, "name_or_path", None) for each in module.modules()):
+        return False
+    matrices = [_local(each.detach()).flatten() for each in module.parameters() if each.ndim > 1]
+    matrices = [each for each in matrices if each.numel() > 1]
+    if not matrices or not all(each.is_floating_point() for each in matrices):
+        return False  # quantized weights are trained ones
+    random = sum(each.numel() for each in matrices if _is_random(each[:: -(-each.numel() // _MAX_SAMPLES)].float()))
+    return random > _MOST * sum(each.numel() for each in matrices)
+
+
+def _is_random(sample: torch.Tensor) -> bool:
+    centered = sample - sample.mean()
+    kurtosis = float(centered.pow(4).mean() / centered.pow(2).mean() ** 2)
+    return min(abs(kurtosis - 1.8), abs(kurtosis - 3)) < 3 * math.sqrt(24 / sample.numel())
 
 
 def _local(weights: Any) -> torch.Tensor:

@@ -139,7 +139,7 @@ def test_every_scheduled_trainer_has_one(make_trainer):
     trainer.train()
     assert trainer.monitor.findings == []
     assert trainer.monitor.summary == "no finding, but the run is too short for most tests"
-    trainer = make_trainer("linear()", num_train_epochs=7)  # 42 updates
+    trainer = make_trainer("linear()", num_train_epochs=7, learning_rate=0.03)  # 42 updates
     trainer.train()
     assert trainer.monitor.summary == "no finding"
 

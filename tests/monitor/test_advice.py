@@ -249,12 +249,23 @@ def test_advised_schedules_run_and_keep_the_phases(head, begin, middle, decay, l
             assert before[-1] >= before.max() / 2 and after[-1] == 0
 
 
-def test_change_lr():
-    assert advice.change_lr(2e-3, None, lower=True).after == "0.0002"
-    assert advice.change_lr(2e-3, 20 * advice.STEP_RATIO, lower=True).after == "0.0001"
-    assert advice.change_lr(3e-3, 500 * advice.STEP_RATIO, lower=True).after == "0.0001"  # 30 at most
-    assert advice.change_lr(1e-6, advice.STEP_RATIO / 20, lower=False).after == "2e-05"
-    assert (
-        advice.change_lr(1e-6, 5 * advice.STEP_RATIO, lower=False).after == "1e-05"
-    )  # the losses decide the direction
-    assert advice.change_lr(9e-4, 1.0, lower=True, factor=3).after == "0.0003"
+@pytest.mark.parametrize(
+    ("lr", "ratio", "lower", "is_new", "after"),
+    [
+        (2e-3, 20 * advice.STEP_RATIO, True, False, "0.0001"),
+        (3e-3, 500 * advice.STEP_RATIO, True, False, "0.0001"),  # 30 at most
+        (1e-6, advice.STEP_RATIO / 20, False, False, "2e-05"),
+        (1e-6, 5 * advice.STEP_RATIO, False, False, "1e-05"),  # the losses decide the direction
+        (0.1, 5.0, True, True, "0.002"),  # 50
+        (0.1, 500.0, True, True, "0.001"),  # 100 at most
+        (1e-4, 0.005, False, True, "0.002"),  # 20
+        (1e-4, 1e-4, False, True, "0.003"),  # 30 at most
+        (1e-4, 0.03, False, True, "0.001"),  # 10 at least
+        (1e-4, 0.05, False, True, None),  # the usual size of a step
+        (1e-4, 0.2, True, True, None),
+        (1e-4, 2 * advice.STEP_RATIO, True, False, None),
+    ],
+)
+def test_change_lr(lr, ratio, lower, is_new, after):
+    change = advice.change_lr(lr, ratio, lower=lower, is_new=is_new)
+    assert change is None if after is None else change.after == after

@@ -41,8 +41,8 @@ def test_a_healthy_run_with_another_schedule_and_noise(schedule, seed):
     "kind, since, changes, run",
     [
         ("too_slow", 1, ["learning_rate: 2e-05  →  0.0002"], {"loss": flat, "validation": flat, "step_ratio": 2e-3}),
-        ("diverging", 80, ["learning_rate: 2e-05  →  2e-06"], {"loss": dip, "validation": dip}),
-        ("stuck", 1, ["learning_rate: 2e-05  →  2e-06"], {"loss": flat, "validation": swinging}),
+        ("diverging", 80, ["learning_rate: 2e-05  →  2e-06"], {"loss": dip, "validation": dip, "step_ratio": 0.01}),
+        ("stuck", 1, ["learning_rate: 2e-05  →  2e-06"], {"loss": flat, "validation": swinging, "step_ratio": 0.01}),
         (
             "warmup_too_long",
             1,
@@ -63,7 +63,7 @@ def test_a_healthy_run_with_another_schedule_and_noise(schedule, seed):
                 "learning_rate: 2e-05  →  2e-06",
                 "schedule: hold(50%) >> linear(over=2ep)  →  warmup(10%) >> hold(50%) >> linear()",
             ],
-            {"loss": dip, "validation": dip, "schedule": "hold(50%) >> linear(over=2ep)"},
+            {"loss": dip, "validation": dip, "schedule": "hold(50%) >> linear(over=2ep)", "step_ratio": 0.01},
         ),
         ("lr_spent", 51, [], {"schedule": "warmup(5%) >> cooldown(20%)"}),
         ("lr_spent", 51, [f"schedule: {SPENT}  →  warmup(5%) >> linear()"], {"schedule": SPENT}),
@@ -263,7 +263,7 @@ def test_a_warning_needs_two_looks_an_evaluation_apart(run):
 
 
 def test_only_the_strongest_finding_advises_a_change():
-    diagnosis = diagnose(loss=dip, validation=dip, schedule=SPENT)
+    diagnosis = diagnose(loss=dip, validation=dip, schedule=SPENT, step_ratio=0.01)
     assert len(diagnosis.findings) > 1
     assert diagnosis.recommendation.kind == "diverging"
     assert [each.kind for each in diagnosis.findings if each.changes][-1] == "diverging"
@@ -272,3 +272,15 @@ def test_only_the_strongest_finding_advises_a_change():
 def test_only_the_chosen_kinds_are_reported():
     diagnosis = Diagnosis(RunInfo(UPDATES, 1e-3), kinds={"spike"})
     assert diagnosis.add_loss(1, math.nan) == [] and diagnosis.findings == []
+
+
+@pytest.mark.parametrize(("every", "by"), [(20, 100), (85, 85), (90, 90), (60, 100), (150, 90), (500, 90)])
+def test_the_second_look_does_not_wait_for_a_rare_evaluation(every, by):
+    """The first look that shows it is at update 80: before the first evaluation, or after one that the next is far from."""
+    (finding,) = diagnose(loss=flat, validation=flat, step_ratio=1e-3, every=every).findings
+    assert (finding.kind, finding.update) == ("too_slow", by)
+
+
+def test_what_evaluations_show_waits_for_another_evaluation():
+    found = diagnose(samples=10, every=50)
+    assert [(each.kind, each.update) for each in found.findings] == [("unstable_validation", 200)]

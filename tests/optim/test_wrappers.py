@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from transformers import (
+    Adafactor,
     BertConfig,
     BertForMaskedLM,
     BertForSequenceClassification,
@@ -22,6 +23,8 @@ from transformers import (
 from hf_lrsched.optim.wrappers import (
     find_module,
     get_guess_loss,
+    get_step_ratio,
+    has_random_weights,
     is_adaptive,
     is_contrastive,
     steps_in_backward,
@@ -40,6 +43,59 @@ def test_weight_rms():
     nn.init.constant_(model.weight, 3.0)
     assert weight_rms(torch.optim.AdamW(model.parameters())) == pytest.approx(3.0)
     assert weight_rms(torch.optim.AdamW(nn.LayerNorm(4).parameters())) == 0.0  # no matrix
+
+
+def test_the_size_of_a_step():
+    model = nn.Linear(2, 2)
+    nn.init.constant_(model.weight, 0.5)
+    weights = list(model.parameters())
+    assert get_step_ratio(torch.optim.AdamW(weights), 1e-3) == pytest.approx(2e-3)
+    assert get_step_ratio(torch.optim.SGD(weights, lr=1.0), 1e-3) is None
+    assert get_step_ratio(torch.optim.AdamW(nn.LayerNorm(4).parameters()), 1e-3) is None
+    as_trainer_makes_it = Adafactor(weights, lr=1e-3, scale_parameter=False, relative_step=False)
+    assert get_step_ratio(as_trainer_makes_it, 1e-3) == pytest.approx(2e-3)
+    assert (
+        get_step_ratio(Adafactor(weights, lr=1e-3, relative_step=False), 1e-3) == 1e-3
+    )  # of the weights, whatever they are
+    lion = type("Lion", (torch.optim.SGD,), {})(weights, lr=1e-3)
+    assert get_step_ratio(lion, 1e-3) == pytest.approx(6e-3)
+
+
+SIZED = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 1, "num_hidden_layers": 1, "vocab_size": 50}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: BertForSequenceClassification(BertConfig(**SIZED)),
+        lambda: nn.Sequential(nn.Embedding(50, 32), nn.LSTM(32, 32), nn.Linear(32, 2)),
+        lambda: nn.Sequential(nn.Conv2d(1, 8, 3), nn.Linear(32, 32)),
+    ],
+)
+def test_models_begin_with_random_weights(make):
+    for seed in range(5):
+        torch.manual_seed(seed)
+        model = make()
+        assert has_random_weights(model)
+        for weights in model.parameters():  # heavy tails, as training makes them
+            weights.data *= 1 + weights.data.abs() / weights.data.abs().mean()
+        assert not has_random_weights(model)
+
+
+def test_a_model_that_was_loaded_by_its_name_does_not_begin_with_random_weights(tmp_path):
+    BertForSequenceClassification(BertConfig(**SIZED)).save_pretrained(tmp_path / "saved")
+    loaded = BertForSequenceClassification.from_pretrained(tmp_path / "saved")
+    assert not has_random_weights(loaded)
+    assert not has_random_weights(nn.Sequential(loaded, nn.Linear(32, 2)))
+
+
+def test_without_matrices_or_with_quantized_ones_nothing_is_said_to_be_random():
+    assert not has_random_weights(nn.LayerNorm(4)) and not has_random_weights(SimpleNamespace())
+    model = nn.Linear(32, 32)
+    model.weight = nn.Parameter(torch.zeros(32, 32, dtype=torch.uint8), requires_grad=False)
+    assert not has_random_weights(model)
+    model.weight = nn.Parameter(torch.zeros(32, 32))
+    assert not has_random_weights(model)
 
 
 def test_steps_in_backward():

@@ -43,9 +43,12 @@ def make_finding(
 
 
 def lr_too_high(kind: str, history: LossHistory, run: RunInfo, since: int, evidence: str) -> LossFinding:
-    """Make a finding that advises a lower LR, and a warmup where the LR reached its peak at once."""
-    warmup = change_schedule(run, advice.longer_warmup) if history.max_lr_update < 0.05 * history.num_updates else None
-    changes = lower_lr(run), warmup
+    """Make a finding that advises a lower LR, and a warmup where the LR reached its peak at once.
+
+    Where the size of the steps is not known, the advice is in words.
+    """
+    lower, is_abrupt = change_lr(run, lower=True), history.max_lr_update < 0.05 * history.num_updates
+    changes = (lower, change_schedule(run, advice.longer_warmup) if lower and is_abrupt else None)
     return make_finding(
         kind,
         history,
@@ -56,9 +59,11 @@ def lr_too_high(kind: str, history: LossHistory, run: RunInfo, since: int, evide
     )
 
 
-def lower_lr(run: RunInfo) -> Change:
-    """Advise a lower peak LR."""
-    return advice.change_lr(run.learning_rate, run.step_ratio, lower=True)
+def change_lr(run: RunInfo, *, lower: bool) -> Change | None:
+    """Advise another peak LR, if the size of the steps is known."""
+    if run.step_ratio is None:
+        return None
+    return advice.change_lr(run.learning_rate, run.step_ratio, lower=lower, is_new=run.has_random_weights)
 
 
 def change_schedule(run: RunInfo, change: Callable[[str, Horizon, float], Change | None]) -> Change | None:
@@ -69,10 +74,9 @@ def change_schedule(run: RunInfo, change: Callable[[str, Horizon, float], Change
 
 def get_clear_rise(history: LossHistory) -> float:
     """Return by how much a block must lie above the start to be clearly above it."""
-    deviation = max(history.noise, history.blocks[0].spread)
+    deviation, start = max(history.noise, history.blocks[0].spread), abs(history.start)
     # With a far too high LR everything is noise; five times the start is clear all the same.
-    by_chance = min(_CLEAR_DEVIATIONS * deviation, 4 * abs(history.start))
-    return max(4 * history.standard_error, _CLEAR_RISE * abs(history.start), by_chance)
+    return min(max(4 * history.standard_error, _CLEAR_RISE * start, _CLEAR_DEVIATIONS * deviation), 4 * start)
 
 
 def get_end_levels(history: LossHistory) -> tuple[float, float]:

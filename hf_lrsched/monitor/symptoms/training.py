@@ -7,13 +7,22 @@ import statistics
 from itertools import pairwise
 
 from ...schedules.metric_names import get_metric_direction
-from .. import advice
+from ..advice import NEW_STEP_RATIO, STEP_RATIO
 from ..finding import LossFinding, format_distinct, format_lost
 from ..history import LossHistory
 from ..robust import noise, trend
 from ..run_info import RunInfo
 from ..spikes import Spike
-from .evidence import SMALL_SWING, TREND, get_clear_rise, get_end_levels, is_solved, lower_lr, lr_too_high, make_finding
+from .evidence import (
+    SMALL_SWING,
+    TREND,
+    change_lr,
+    get_clear_rise,
+    get_end_levels,
+    is_solved,
+    lr_too_high,
+    make_finding,
+)
 
 # A loss has not fallen if it fell by less than this share of itself. On the runs that the rules were tuned on, the loss of healthy
 # ones had fallen by 0.13 and more after 40 %, that of runs with a thirtieth of the LR by 0.05 and less.
@@ -25,15 +34,18 @@ _SMALL_VALIDATION_FALL = 0.06
 _MIN_SHARE = 0.4
 
 # A step below this share of the weights may be small. The best LRs of pretrained models lie there, too.
-_SMALL_STEP = 6 * advice.STEP_RATIO
+_SMALL_STEP = 6 * STEP_RATIO
+# Of random weights: those in which steps were too large had 0.47 and more.
+_SMALL_NEW_STEP = 3 * NEW_STEP_RATIO
 # A model that has learned nothing has at least this share of the loss of uniform guesses.
 _GUESSING = 0.8
 # A loss below this share of that of uniform guesses is below that of the most frequent answer, too.
 _FAR_BELOW = 1 / 3
-# Steps as large as the weights themselves.
-_HUGE_STEP = 1.0
-# A loss lies still if its latest evaluations differ by less than this share.
-_STILL = 0.01
+# Random weights: in healthy runs a step is at most 1.7 times as large as they are.
+_HUGE_STEP = 2.0
+# Where the steps are huge or cannot move the weights far, the loss of a run that learns all the same falls by more than these
+# shares within its first quarter.
+_HUGE_STEP_FALL, _SMALL_MOVE_FALL, _EARLY = 1 / 3, 1 / 2, 0.25
 # The fall of a collapsed model that guesses, whose losses swing.
 _GUESS_FALL = 0.15
 # A validation loss has settled if it has fallen by at least this share of itself, and so much faster in the first half than in the
@@ -51,7 +63,7 @@ def not_finite(history: LossHistory, run: RunInfo, update: int, evidence: str) -
         evidence,
         "Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 does not overflow. LossGuard('rollback') "
         "drops such updates, which would make all weights NaN, and continues.",
-        (lower_lr(run),) if is_high else (),
+        (change,) if is_high and (change := change_lr(run, lower=True)) else (),
     )
 
 
@@ -99,18 +111,19 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
     """The training loss does not fall, and something shows that the steps are too large.
 
     The validation loss swings; or the metric is the same at each evaluation while the validation loss does not fall steadily, as
-    when a model has collapsed to one answer; or the validation loss lies still at steps as large as the weights. Without
+    when a model has collapsed to one answer; or the steps are twice as large as the weights, so that nothing of them is left. Without
     evaluations, the training loss stood clearly above its start. If all metrics have been the same since the first evaluation, the
     training loss may have fallen: to that of the most frequent answer. That says nothing of metrics that are 0 or 1, as an exact
     match may stay at 0 while the model learns.
     """
     if not can_judge_lr(history, run) or is_solved(history):
         return None
-    if _lies_still(history) and (run.step_ratio or 0.0) > _HUGE_STEP:
-        level = history.evaluations[-1].loss
-        evidence = f"the validation loss lies still at {level:.4g} while each step is as large as the weights"
-        return lr_too_high("stuck", history, run, history.evaluations[-3].update, evidence)
-    is_small = run.step_ratio is not None and run.step_ratio < _SMALL_STEP
+    ratio = (run.step_ratio or 0.0) * run.highest_lr
+    if ratio > _HUGE_STEP and (_has_learned_little(history, run, _HUGE_STEP_FALL) or _has_not_fallen(history, run)):
+        evidence = f"{_describe_fall(history)}, and a step is {ratio:.2g} times as large as the weights"
+        return lr_too_high("stuck", history, run, 1, evidence)
+    small = _SMALL_NEW_STEP if run.has_random_weights else _SMALL_STEP
+    is_small = run.step_ratio is not None and ratio < small
     # One answer by small steps that shake nothing: the model has not begun to learn, which is [`too_slow`].
     is_shaken = _is_shaken(history)
     has_collapsed = _has_collapsed(history) and (is_shaken or not is_small)
@@ -129,29 +142,34 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
 
 
 def too_slow(history: LossHistory, run: RunInfo) -> LossFinding | None:
-    """The training loss does not fall, by small steps; the validation loss falls steadily, and neither settles nor speeds up.
+    """The LR is too low for the length of the run.
 
-    A model that was trained on its task before has little left to learn, and looks the same: see [`can_judge_lr`].
+    Random weights cannot move far enough: all steps of the run together are hardly larger than they are, and the training loss has
+    fallen by less than half. Or the training loss does not fall, by small steps; the validation loss falls steadily, and neither
+    settles nor speeds up. A model that was trained on its task before has little left to learn, and looks the same: see [`can_judge_lr`].
     """
-    is_small = (run.step_ratio or 0.0) < _SMALL_STEP
-    if not is_small or not _has_not_fallen(history, run) or _is_shaken(history) or _has_settled(history):
-        return None
     if not can_judge_lr(history, run) or is_solved(history):
         return None
-    if run.step_ratio is None:  # of such an optimizer a far too high LR may look the same
-        what = "The LR is far too low or far too high, or the run much too short"
-        change = None
-    else:
-        what = "The LR is too low, or the run much too short"
-        change = advice.change_lr(run.learning_rate, run.step_ratio, lower=False)
+    evidence = _describe_fall(history)
+    if run.moves_little and _has_learned_little(history, run, _SMALL_MOVE_FALL):
+        evidence += f", and all steps of the run together are {run.total_steps:.2g} times as large as the weights"
+    elif (
+        (run.step_ratio or 0.0) >= _SMALL_STEP
+        or not _has_not_fallen(history, run)
+        or _is_shaken(history)
+        or _has_settled(history)
+    ):
+        return None
+    # With an unknown size of the steps a far too high LR may look the same.
+    what = "too low" if run.step_ratio else "far too low or far too high"
     return make_finding(
         "too_slow",
         history,
         1,
-        _describe_fall(history),
-        f"{what}; hf_lrsched.find_lr(trainer) measures the right one. If the model was already trained on this task, no change is "
-        "needed.",
-        change,
+        evidence,
+        f"The LR is {what}, or the run much too short; hf_lrsched.find_lr(trainer) measures the right one. If the model was already "
+        "trained on this task, no change is needed.",
+        change_lr(run, lower=False),
     )
 
 
@@ -184,11 +202,10 @@ def _find_constant(history: LossHistory) -> float | None:
     return next((abs(value) for value in [*scores, *rates] if value is not None and abs(value) not in (0, 1)), None)
 
 
-def _lies_still(history: LossHistory) -> bool:
-    """Whether the latest three evaluations have the same loss, at a high LR and with most of the first loss left."""
-    losses = [each.loss for each in history.evaluations][-3:]
-    is_flat = len(losses) == 3 and max(losses) - min(losses) < _STILL * abs(losses[-1])
-    return is_flat and history.lr > 0.3 and losses[-1] > 0.5 * abs(history.start)
+def _has_learned_little(history: LossHistory, run: RunInfo, share: float) -> bool:
+    """Whether a model that began with random weights has had a peak LR, and its training loss has fallen by less than a share."""
+    has_time = history.share_done >= _EARLY and run.is_high(history.max_lr, 0.9) and bool(history.blocks)
+    return run.has_random_weights and has_time and history.start - get_end_levels(history)[1] < share * history.start
 
 
 def _describe_fall(history: LossHistory) -> str:

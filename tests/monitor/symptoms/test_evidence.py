@@ -7,11 +7,11 @@ from hf_lrsched.monitor.finding import Change
 from hf_lrsched.monitor.history import Evaluation, LossHistory
 from hf_lrsched.monitor.run_info import RunInfo
 from hf_lrsched.monitor.symptoms.evidence import (
+    change_lr,
     change_schedule,
     get_clear_rise,
     get_end_levels,
     is_solved,
-    lower_lr,
     lr_too_high,
     make_finding,
 )
@@ -53,14 +53,25 @@ def test_a_clear_rise_without_noise_is_a_share_of_the_start():
 @pytest.mark.parametrize(("peak_at", "settings"), [(2, ["learning_rate", "schedule"]), (30, ["learning_rate"])])
 def test_a_longer_warmup_is_advised_where_the_peak_was_reached_at_once(peak_at, settings):
     history = fill([1.0] * 40, lr=lambda update: min(1.0, update / peak_at))
-    run = RunInfo(200, 1e-3, "warmup(1%) >> linear()", horizon=Horizon(200))
+    run = RunInfo(200, 1e-3, "warmup(1%) >> linear()", horizon=Horizon(200), step_ratio=0.1)
     finding = lr_too_high("diverging", history, run, 5, "it rises")
     assert [change.setting for change in finding.changes] == settings and "LR is too high" in finding.advice
 
 
-def test_a_lower_lr_is_lower():
-    change = lower_lr(RunInfo(200, 1e-3))
-    assert change.setting == "learning_rate" and float(change.after) < float(change.before) == 1e-3
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_lower_lr_is_lower(is_new):
+    large, small = (RunInfo(200, 1e-3, step_ratio=ratio, has_random_weights=is_new) for ratio in (1.0, 1e-3))
+    lower, higher = change_lr(large, lower=True), change_lr(small, lower=False)
+    assert lower.setting == "learning_rate"
+    assert float(lower.after) < float(lower.before) == float(higher.before) == 1e-3 < float(higher.after)
+
+
+def test_where_the_size_of_the_steps_is_unknown_the_advice_is_words():
+    """Of five runs with SGD or Adafactor at 30 times the best LR, two were ruined by ten times less or more of it."""
+    assert change_lr(RunInfo(200, 1e-3), lower=True) is None
+    run = RunInfo(200, 1e-3, "linear()", horizon=Horizon(200))
+    finding = lr_too_high("diverging", fill([1.0] * 40), run, 5, "it rises")
+    assert finding.changes == () and "find_lr" in finding.advice
 
 
 def test_only_a_schedule_of_this_package_is_changed():

@@ -73,7 +73,7 @@ def test_a_model_that_learns_along_a_straight_line_is_too_slow(seed):
 
 @pytest.mark.parametrize(
     ("step_ratio", "expected"),
-    [(1.9e-3, ["too_slow"]), (5.9e-3, ["too_slow"]), (6.1e-3, []), (2.6e-2, []), (1.1, ["stuck"])],
+    [(1.9e-3, ["too_slow"]), (5.9e-3, ["too_slow"]), (6.1e-3, []), (2.6e-2, []), (1.9, []), (2.1, ["stuck"])],
 )
 def test_the_size_of_the_steps_decides_about_a_constant_loss(step_ratio, expected):
     assert kinds(diagnose(loss=flat, validation=flat, step_ratio=step_ratio)) == expected
@@ -87,7 +87,7 @@ def test_where_the_size_of_the_steps_is_unknown_no_lr_is_advised():
     assert [change.setting for change in finding.changes] == ["learning_rate"]
 
 
-@pytest.mark.parametrize(("step_ratio", "to"), [(1e-3, 1.0), (1e-3, 0.5), (1e-3, 0.2), (1.1, 0.5)])
+@pytest.mark.parametrize(("step_ratio", "to"), [(1e-3, 1.0), (1e-3, 0.5), (1e-3, 0.2), (4.2, 0.5)])
 def test_a_run_whose_schedule_stays_below_the_peak_is_judged_at_its_own_highest_lr(step_ratio, to):
     """The trunk of a search of budgets."""
     found = diagnose(loss=flat, validation=flat, step_ratio=step_ratio, schedule=f"warmup(10, to={to}) >> hold()")
@@ -130,6 +130,67 @@ def test_a_loss_that_has_doubled_is_not_too_slow():
         if update % 20 == 0:
             diagnosis.add_evaluation(update, {"eval_loss": 30 - update / 20})
     assert kinds(diagnosis) and not {"too_slow"} & set(kinds(diagnosis))
+
+
+def falls_by(share):
+    """A loss that falls from ln 2 along a straight line, by such a share until the end."""
+    return lambda update: math.log(2) * (1 - share * update / UPDATES)
+
+
+@pytest.mark.parametrize(
+    ("step_ratio", "share", "is_new", "expected"),
+    [
+        # 200 updates under this schedule are 109 steps of the peak LR.
+        (0.01, 0.5, True, ["too_slow"]),
+        (0.01, 0.9, True, ["too_slow"]),  # it has fallen by a third when it is found
+        (0.01, 0.5, False, []),  # a pretrained model at its best LR
+        (0.02, 0.5, True, []),  # the steps together are 2.2 times as large as the weights
+        (2.1, 0.5, True, ["stuck"]),
+        (2.1, 0.5, False, []),
+        (1.7, 0.5, True, []),  # as a small GPT-2 with its best LR
+    ],
+)
+def test_how_far_random_weights_can_move_decides_about_a_loss_that_falls(step_ratio, share, is_new, expected):
+    """Real runs at 1/30 and 30 times the best LR; their validation losses neither swing nor stand still."""
+    loss = falls_by(share)
+    found = diagnose(loss=loss, validation=loss, step_ratio=step_ratio, has_random_weights=is_new, learning_rate=1e-3)
+    assert kinds(found) == expected
+    assert all(each.update < 0.6 * UPDATES and "as large as the weights" in each.evidence for each in found.findings)
+
+
+@pytest.mark.parametrize("step_ratio", [0.01, 2.1])
+def test_random_weights_that_learn_fast_all_the_same_are_left_alone(step_ratio):
+    def loss(update):
+        return 0.05 + (math.log(2) - 0.05) * math.exp(-10 * update / UPDATES)
+
+    assert kinds(diagnose(loss=loss, validation=loss, step_ratio=step_ratio, has_random_weights=True)) == []
+
+
+def test_a_task_that_is_solved_needs_no_further_steps():
+    found = {}
+    for accuracy in (0.8, 0.95):
+        diagnosis = Diagnosis(RunInfo(UPDATES, 1e-3, step_ratio=0.005, has_random_weights=True, metric="accuracy"))
+        for update in range(1, UPDATES + 1):
+            diagnosis.add_loss(update, falls_by(0.4)(update))
+            if update % 20 == 0:
+                diagnosis.add_evaluation(update, {"eval_loss": falls_by(0.4)(update), "eval_accuracy": accuracy})
+        found[accuracy] = kinds(diagnosis)
+    assert found == {0.8: ["too_slow"], 0.95: []}
+
+
+def test_random_weights_that_have_not_begun_to_learn_are_not_stuck():
+    """A BERT of two layers at its best LR, 0.15 of the weights: the metric is that of the most frequent class until it begins."""
+    losses = [1.0, 1.01] * 5
+    scores = [0.5, 0.5, 0.52, 0.5, 0.5] * 2
+    for step_ratio, expected in ((0.15, []), (0.5, ["stuck"])):
+        run = RunInfo(UPDATES, 1e-3, SCHEDULE, step_ratio=step_ratio, has_random_weights=True)
+        draw, diagnosis = random.Random(0), Diagnosis(run)
+        for update in range(1, UPDATES + 1):
+            diagnosis.add_loss(update, 1.0 + draw.gauss(0, 0.02), 1.0)
+            if update % 20 == 0:
+                index = update // 20 - 1
+                diagnosis.add_evaluation(update, {"eval_loss": losses[index], "eval_accuracy": scores[index]})
+        assert kinds(diagnosis) == expected
 
 
 def evaluated(
