@@ -320,7 +320,7 @@ def _compare_followed(report: Report, rows: list[dict[str, Any]]) -> None:
         settings = (
             (setting, before[key], row[key]) for setting, key in (("learning_rate", "lr"), ("schedule", "schedule"))
         )
-        change = "; ".join(f"{setting}: {old} → {new}" for setting, old, new in settings if old != new)
+        change = "; ".join(f"{setting}: {_short(old)} → {_short(new)}" for setting, old, new in settings if old != new)
         table.append([f"`{before['name']}`", before["verdict"], change, *(f"{value:.4g}" for value in values), word])
         counts[before["verdict"], word] += 1
     if table:
@@ -332,6 +332,10 @@ def _compare_followed(report: Report, rows: list[dict[str, Any]]) -> None:
         for kind in ("ill", "healthy"):
             words = ", ".join(f"{counts[kind, word]} {word}" for word in ("better", "the same", "worse"))
             report.text(f"Of {sum(counts[each] for each in counts if each[0] == kind)} {kind} runs: {words}.")
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _wilson(count: int, total: int) -> tuple[float, float]:

@@ -34,7 +34,7 @@ def test_the_figures_of_runs_that_are_new_to_the_rules_are_the_published_ones():
     printed = done.stdout.partition("## Runs that are new to the rules")[2].partition("## All runs")[0]
     lines = [line for line in printed.splitlines() if line]
     published = (FOLDER.parent / "results" / "monitor_families.md").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == 9 and set(lines) <= set(published)
+    assert len(lines) > 9 and set(lines) <= set(published)  # and a row for each task and model
 
 
 def test_the_example_of_the_page_is_a_real_one():
