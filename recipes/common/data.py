@@ -17,10 +17,10 @@ from hf_lrsched.schedules.errors import nearest
 from .errors import RecipeError, errors_as
 from .files import TABLES, FileOptions, Part, Reader, find_paths, is_blank, read_part
 
-#: The cells of CSV files that are numbers, by the type that holds them. `007` is none.
+#: The cells of CSV files that are numbers, by the type that holds them. `007` is none, nor is a number of 20 digits.
 _NUMBERS = {
     r"^-?(0|[1-9]\d{0,17})$": "int64",
-    r"^[-+]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][-+]?\d+)?$": "float64",
+    r"^[-+]?((0|[1-9]\d{0,17})(\.\d*)?|\.\d+)([eE][-+]?\d+)?$": "float64",
 }
 
 
