@@ -16,6 +16,8 @@ from .errors import RecipeError, errors_as
 from .package_model import find_package_model
 from .trainer import count_tokens
 
+#: Models whose positions begin after that of padding: of 514, they use 512.
+_POSITIONS_AFTER_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "roberta-prelayernorm")
 #: Models whose tokenizers treat a word after a space differently from one at the beginning of a text.
 _SPACED = ("roberta", "longformer", "deberta", "bart", "gpt2")
 
@@ -119,7 +121,10 @@ def locate_model(name: str, *needed: str) -> str:
 
 def max_length(max_seq_length: int | None, config: Any, tokenizer: Any, default: int = 128) -> int:
     """Return the number of tokens at which texts are cut: the setting, or a default where the model takes that many."""
-    limit = min(tokenizer.model_max_length, getattr(config, "max_position_embeddings", None) or sys.maxsize)
+    positions = getattr(config, "max_position_embeddings", None) or sys.maxsize
+    if config.model_type in _POSITIONS_AFTER_PADDING:
+        positions -= config.pad_token_id + 1
+    limit = min(tokenizer.model_max_length, positions)
     if max_seq_length is not None and max_seq_length > limit:
         raise RecipeError(f"--max_seq_length {max_seq_length} is more than the model takes: at most {limit} tokens.")
     special = tokenizer.num_special_tokens_to_add()
