@@ -105,12 +105,23 @@ def _facts_from_stage(folder: Path, before: Facts | None) -> Facts:
     arguments, state = folder / _ARGUMENTS, folder / TRAINER_STATE
     facts = Facts(str(folder)) if before is None else replace(before, scheduler=None, unreadable=())
     if not state.is_file() and (records := list_records(folder)):
-        return _facts_from_record(records[-1], str(folder))
+        facts = _facts_from_record(records[-1], str(folder))
+        return replace(facts, unreadable=_list_unreadable(arguments))
     if arguments.is_file():
         facts = read_facts_from_arguments(arguments)
     if state.is_file():
         facts = read_facts_from_trainer_state(replace(facts, source=str(state)), read_json_with_rows(state))
     return _with_scheduler(replace(facts, source=str(folder), model=_model(folder, facts)), folder)
+
+
+def _list_unreadable(arguments: Path) -> tuple[str, ...]:
+    """Why the saved arguments, which the record replaces, cannot be read; empty where they can, or are not there."""
+    try:
+        if arguments.exists():
+            read_facts_from_arguments(arguments)
+    except (ScheduleError, OSError) as error:
+        return (str(error),)
+    return ()
 
 
 def _facts_from_record(folder: Path, source: str) -> Facts:

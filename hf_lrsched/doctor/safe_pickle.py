@@ -17,6 +17,9 @@ _CONTAINERS: dict[tuple[str, str], type] = {
     **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (set, frozenset)},
     **{("collections", name): dict for name in ("OrderedDict", "Counter")},
 }
+#: What a file of `torch.save(…, _use_new_zipfile_serialization=False)` begins with: this number, a version and the machine, then
+#: the content, each pickled by itself.
+_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 class Inert:
@@ -52,11 +55,16 @@ def read_pickle(path: Path) -> Any:
     """
     check_is_file(path)
     try:
-        return _Reader(io.BytesIO(_read_bytes(path))).load()
+        stream = io.BytesIO(_read_bytes(path))
+        found = _Reader(stream).load()
+        if found == _LEGACY_MAGIC:
+            for _ in range(3):
+                found = _Reader(stream).load()
     except (ScheduleError, OSError):
         raise
     except Exception as error:  # zipfile and pickle raise many errors on corrupted bytes
         raise ScheduleError(f"{path} is corrupted: {' '.join(str(error).split()) or type(error).__name__}.") from error
+    return found
 
 
 def to_plain(value: Any) -> Any:

@@ -42,6 +42,8 @@ _FOREIGN_FILES = (
     *("global_step*", "latest", "zero_to_fp32.py", "pytorch_model_fsdp*", "optimizer_*", "optimizer.bin"),
     *("rank*-of-*", "optimizer.pt_*", "user_content.pt"),
 )
+#: How a file of `torch.save(…, _use_new_zipfile_serialization=False)` begins. It has no checksums.
+_LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _BLOCK = 1 << 20
 
 
@@ -292,6 +294,9 @@ def _load_json(path: Path) -> Mapping[str, Any]:
 
 def _check_archive(path: Path) -> None:
     try:
+        with path.open("rb") as file:
+            if file.read(len(_LEGACY_TORCH)) == _LEGACY_TORCH:
+                return
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             bad = archive.testzip() if any(member.CRC for member in members) else None

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .files import check_is_file, check_mapping, explain_errors
+from .files import check_is_file, check_mapping, explain_errors, read_json
 from .rows import Rows
 
+#: Bytes of a file that is read at once, however its lines are laid out; an error then names its line.
+_MAX_AT_ONCE = 1_000_000
 #: Lines of the list that are parsed at once.
 _BLOCK = 20_000
 _KEY = "log_history"
@@ -23,6 +25,17 @@ def read_json_with_rows(path: Path) -> dict[str, Any]:
         ScheduleError: The path is no regular file, or it holds no JSON object.
     """
     check_is_file(path)
+    if path.stat().st_size <= _MAX_AT_ONCE:
+        content, rows = read_json(path), None
+    else:
+        content, rows = _read_by_line(path)
+    if isinstance(content.get(_KEY), list):
+        content[_KEY] = Rows(content[_KEY]) if rows is None else rows
+    return content
+
+
+def _read_by_line(path: Path) -> tuple[dict[str, Any], Rows | None]:
+    """Read a file without the records of its list, and these; `None` if the list's lines are not as Trainer writes them."""
     rest: list[str] = []
     rows = None
     with explain_errors(path, "JSON"), path.open(encoding="utf-8-sig") as lines:
@@ -30,10 +43,7 @@ def read_json_with_rows(path: Path) -> dict[str, Any]:
             rest.append(line)
             if line == f'  "{_KEY}": [\n':
                 rows = Rows(_read_records(lines, rest))
-        content = check_mapping(json.loads("".join(rest)), path)
-    if isinstance(content.get(_KEY), list):
-        content[_KEY] = Rows(content[_KEY]) if rows is None else rows
-    return content
+        return check_mapping(json.loads("".join(rest)), path), rows
 
 
 def _read_records(lines: Iterable[str], rest: list[str]) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from operator import itemgetter
@@ -38,7 +38,7 @@ class Rows(Sequence[Row]):
     ```
     """
 
-    def __init__(self, rows: Iterable[Row] = ()):
+    def __init__(self, rows: Iterable[Mapping[str, Any]] = ()):
         self._count = 0
         self._blocks: dict[str, list[Array]] = {}  # the numbers of each column
         self._fractional: set[str] = set()
@@ -48,7 +48,7 @@ class Rows(Sequence[Row]):
         self.num_lost = 0
         rows = iter(rows)
         while block := list(islice(rows, _BLOCK)):
-            found = [row for row in block if isinstance(row, dict)]
+            found = [row for row in block if isinstance(row, Mapping)]
             self.num_lost += len(block) - len(found)
             self._extend(found)
 
@@ -108,7 +108,7 @@ class Rows(Sequence[Row]):
             selected.others[key] = {new[place]: value for place, value in others.items() if place in new}
         return selected
 
-    def _extend(self, rows: list[Row]) -> None:
+    def _extend(self, rows: Sequence[Mapping[str, Any]]) -> None:
         columns = _transpose(rows)
         for key in columns:
             self._blocks.setdefault(key, [np.full(self._count, np.nan)])
@@ -176,7 +176,7 @@ def _is_finite_float(value: object) -> bool:
     return is_finite_number(value) and abs(value) <= sys.float_info.max
 
 
-def _transpose(rows: list[Row]) -> dict[str, Sequence[Any]]:
+def _transpose(rows: Sequence[Mapping[str, Any]]) -> dict[str, Sequence[Any]]:
     names = list(rows[0]) if rows else []
     if len(names) > 1 and set(map(len, rows)) == {len(names)}:
         try:

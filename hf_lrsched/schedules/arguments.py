@@ -117,7 +117,7 @@ def one_of(*allowed: str) -> Reader:
             raise ScheduleError(
                 f"{name} must be one of {', '.join(allowed)}, got {brief(value)}.{nearest(str(value), allowed)}"
             )
-        return str(value)
+        return allowed[allowed.index(value)]  # a plain text also for a member of an enum of texts
 
     return as_choice
 

@@ -125,14 +125,14 @@ def explain_changes(trajectory: Trajectory, end: float, curves: list[Curve] | No
     """Explain what resumes and an early cooldown made of a schedule, in a run that lasts until `end`."""
     unit, text = trajectory.settings.horizon.unit, ""
     at = "update" if unit == "updates" else unit
-    if not trajectory.stretches and trajectory.end(curves) < end:
-        text += f", then its last LR to {at} {end:,}"
     for stretch in reversed(trajectory.stretches):
         text += f", its rest from {at} {stretch.at:,.6g} on stretched to {at} {stretch.new_end:,}"
     if trajectory.rewarm is not None:
         text += f", from {at} {trajectory.rewarm.at:,.6g} on reached in a straight line of {trajectory.rewarm.over:,} {unit}"
     if trajectory.cooldown_at is not None:
         text += f", its cooldown from {at} {trajectory.cooldown_at:,.6g} on"
+    elif trajectory.end(curves) < end:
+        text += f", then its last LR to {at} {end:,}"
     return text
 
 

@@ -28,6 +28,7 @@ def test_long_log_is_read_piece_by_piece(tmp_path, monkeypatch):
     run = Run(Stage(40, 80, history=linear_log(40, 120)), Stage(60, 80, history=linear_log(60, 120))).write(tmp_path)
     whole = get_facts(run)
     monkeypatch.setattr(json_stream, "_BLOCK", 30)
+    monkeypatch.setattr(json_stream, "_MAX_AT_ONCE", 0)
     facts = get_facts(run)
     assert isinstance(facts.log_history, Rows) and facts.log_history == whole.log_history
     assert (facts.earlier_stages[0].log_history, facts.foreign_checkpoints) == (whole.earlier_stages[0].log_history, ())
@@ -132,6 +133,13 @@ def test_run_with_only_a_record(make_trainer, tmp_path):
     facts = get_facts(tmp_path / "run")
     assert (facts.schedule, facts.num_updates, facts.updates_done) == ("warmup(10%) >> linear()", 10, 10)
     assert diagnose(tmp_path / "run") == []
+    arguments = tmp_path / "run" / "training_args.bin"
+    with arguments.open("wb") as huge:
+        huge.truncate(2**40)
+    (found,) = diagnose(tmp_path / "run")
+    assert (found.check, found.is_wrong) == ("unreadable_file", False)
+    assert "training_args.bin" in str(found)
+    arguments.unlink()
     file = tmp_path / "run" / "record" / "train.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     rows[-1] |= {"loss": 0.0, "grad_norm": None}

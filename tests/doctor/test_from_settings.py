@@ -47,9 +47,10 @@ def test_saved_arguments_equal_the_object(cls, tmp_path):
     assert dataclasses.replace(as_json, source="") == dataclasses.replace(facts, source="")
 
 
-def test_saved_arguments(tmp_path):
+@pytest.mark.parametrize("is_legacy", [False, True])
+def test_formats_of_torch_save(is_legacy, tmp_path):
     args = TrainingArguments(str(tmp_path), max_steps=100, warmup_steps=100, use_cpu=True, report_to="none")
-    torch.save(args, tmp_path / "training_args.bin")
+    torch.save(args, tmp_path / "training_args.bin", _use_new_zipfile_serialization=not is_legacy)
     assert checks_of(tmp_path / "training_args.bin") == {"long_warmup"}
 
 

@@ -345,9 +345,11 @@ def test_model_with_its_own_file_layout(copied):
     assert find_corruption(checkpoint) is None
 
 
-def test_saved_without_checksums(copied):
+def test_saved_without_checksums_or_in_the_legacy_torch_format(copied):
     path = copied / "checkpoint-6" / "optimizer.pt"
     state = torch.load(path, weights_only=True)
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    assert find_corruption(copied / "checkpoint-6") is None
     if not hasattr(torch.serialization, "set_crc32_options"):
         return
     try:

@@ -31,6 +31,7 @@ CONTENTS = {
 @pytest.mark.parametrize("name", CONTENTS)
 def test_content(tmp_path, monkeypatch, name, indent, block):
     monkeypatch.setattr(json_stream, "_BLOCK", block)
+    monkeypatch.setattr(json_stream, "_MAX_AT_ONCE", 0 if block < 10_000 else 1_000_000)
     path, content = tmp_path / "state.json", CONTENTS[name]
     path.write_text(json.dumps(content, indent=indent, ensure_ascii=False), encoding="utf-8")
     found = read_json_with_rows(path)
@@ -60,6 +61,26 @@ def test_long_list_of_trainer_needs_little_memory(tmp_path):
     assert peak < 300 * count
 
 
+@pytest.mark.parametrize("content", ['[\n  {\n    "step": 1\n  }],', '[\n  {"step": 1, "nested": [\n  ]}\n  ],'])
+def test_lines_that_are_laid_out_in_another_way(tmp_path, content):
+    path = tmp_path / "state.json"
+    path.write_text(f'{{\n  "log_history": {content}\n  "max_steps": 3\n}}')
+    found = read_json_with_rows(path)
+    assert (found["log_history"][0]["step"], found["max_steps"]) == (1, 3)
+
+
+def test_error_names_the_line_of_the_file(tmp_path):
+    path = tmp_path / "state.json"
+    text = json.dumps({"epoch": 1, "log_history": ROWS}, indent=2)
+    path.write_text(text.replace('"loss": 1e-07', '"loss" 1e-07'))
+    with pytest.raises(ScheduleError, match=r"line 11 "):
+        read_json_with_rows(path)
+    path.write_text(text[: text.index("nested")])
+    with pytest.raises(ScheduleError, match=r"line 12 .*cut off"):
+        read_json_with_rows(path)
+
+
+@pytest.mark.parametrize("max_at_once", [0, 1_000_000])
 @pytest.mark.parametrize(
     "text",
     [
@@ -77,7 +98,8 @@ def test_long_list_of_trainer_needs_little_memory(tmp_path):
         '{\n  "log_history": [\n    {\n      "a": 1\n    \n  ]\n}',
     ],
 )
-def test_text_that_is_no_json_object(tmp_path, text):
+def test_text_that_is_no_json_object(tmp_path, monkeypatch, text, max_at_once):
+    monkeypatch.setattr(json_stream, "_MAX_AT_ONCE", max_at_once)
     path = tmp_path / "state.json"
     path.write_text(text)
     with pytest.raises(ScheduleError, match=r"state\.json is not JSON: .*cut off|is empty|must be a mapping"):

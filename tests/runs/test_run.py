@@ -1,6 +1,8 @@
 """read_run: the newest record, else the Trainer's own state, else a clear error."""
 
 import json
+from collections import UserDict
+from types import MappingProxyType
 
 import pytest
 
@@ -170,3 +172,9 @@ def test_folder_of_runs_names_them(tmp_path):
         read_run(tmp_path)
     runs = [str(tmp_path / f"budget-{epochs}ep") for epochs in (1, 2, 3)]
     assert str(raised.value).endswith(f" Runs are in {', '.join(runs)}, ….")
+
+
+@pytest.mark.parametrize("make", [dict, UserDict, MappingProxyType])
+def test_records_of_a_history_are_mappings_of_any_kind(make):
+    run = run_from_history([make({"step": 1, "loss": 0.5}), None, make({"step": 2, "eval_f1": 0.25})])
+    assert ([*run.columns["train"]], run.metrics) == ([{"step": 1, "loss": 0.5}], ["eval_f1"])

@@ -1,6 +1,7 @@
 """How the arguments of phases are read, and what is refused."""
 
 import decimal
+import enum
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hf_lrsched.schedules import (
     step,
     warmup,
 )
+from hf_lrsched.schedules.arguments import one_of
 
 from .helpers import INF, NAN, refused
 
@@ -157,3 +159,11 @@ def test_digits_of_other_alphabets_and_underscores():
     refused(lambda: parse("warmup(\u0665)"), "no meaning")
     refused(lambda: ls.linear(to="1_0"), "factor")
     assert str(warmup(np.float32(0.1))) == "warmup(10%)"
+
+
+def test_word_of_an_enum_is_read_as_its_text():
+    class Action(str, enum.Enum):  # whose str() is Action.LOWER
+        LOWER = "lower"
+
+    word = one_of("stop", "lower")(Action.LOWER, "action")
+    assert (word, type(word)) == ("lower", str)

@@ -88,6 +88,23 @@ def test_an_early_cooldown():
     assert (state.peaks[0] * curve(6), curve(8) > curve(9)) == (pytest.approx(_lr_at(state, 6)), True)
 
 
+def test_a_longer_run_ends_after_an_early_cooldown():
+    old, longer = make("hold() >> cooldown(4)", 20), make("hold() >> cooldown(4)", 40)
+    old.advance_to(3)
+    state = resume_state(longer, old.to_data(), "keep").state
+    state.advance_to(5)
+    state.start_cooldown()
+    line = "hold() >> cooldown(4) over 20 updates, its cooldown from update 5 on"
+    assert explain_followed_schedule(state) == line
+
+
+def test_a_run_that_is_longer_than_its_stretched_schedule():
+    state = resume("stretch")
+    longest = resume_state(make("warmup(4) >> cooldown(4)", 30), state.to_data(), "keep").state
+    line = "warmup(2) >> linear() over 10 updates, its rest from update 4 on stretched to update 16, then its last LR to update 30"
+    assert explain_followed_schedule(longest) == line
+
+
 def _lr_at(state, update):
     state.advance_to(update)
     return state.lrs()[0]
