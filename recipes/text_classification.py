@@ -28,8 +28,8 @@ from common.data import (
     describe_sizes,
     describe_type,
     find_empty_texts,
-    is_text,
     limited_rows,
+    list_text_columns,
     read_splits,
     split_names,
 )
@@ -192,7 +192,7 @@ def find_columns(train: Split, args: TextClassificationArguments) -> tuple[tuple
     for column in labels:
         check_column(train, column)
     if args.text_column_names is None:
-        candidates = [name for name, kind in train.rows.features.items() if is_text(kind) and name not in labels]
+        candidates = list_text_columns(train, but=labels)
         pairs = [pair for pair in _TEXT_PAIRS if set(pair) == set(candidates)]
         text = tuple(candidates) if len(candidates) == 1 else pairs[0] if pairs else None
         if text is None:

@@ -208,6 +208,12 @@ def is_text(feature: Any) -> bool:
     return getattr(feature, "dtype", None) in ("string", "large_string") and not isinstance(feature, ClassLabel)
 
 
+def list_text_columns(split: Split, but: Sequence[str]) -> list[str]:
+    """Return the columns of texts that have a name, without the given ones. Rows that end with a delimiter have one without."""
+    columns = [name for name, kind in split.rows.features.items() if is_text(kind) and name not in but]
+    return [name for name in columns if not name.startswith("Unnamed: ")]  # so does pandas call it
+
+
 def split_names(text: str) -> tuple[str, ...]:
     """Split names at commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

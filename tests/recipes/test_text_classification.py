@@ -306,6 +306,14 @@ def test_rows_with_the_same_labels(tmp_path, rows):
         load_data(TextClassificationArguments(train_file=str(file), label_column_name="x,y"))
 
 
+def test_rows_that_end_with_a_delimiter(tmp_path):
+    from text_classification import TextClassificationArguments, load_data
+
+    file = tmp_path / "rows.csv"
+    file.write_text("text;label;\na;1;\nb;0;\n")
+    assert load_data(TextClassificationArguments(train_file=str(file))).text_columns == ("text",)
+
+
 @pytest.mark.parametrize("cells", ["10", "TF", "tf"])
 def test_columns_that_say_whether_a_label_applies(tmp_path, cells):
     from text_classification import TextClassificationArguments, load_data
