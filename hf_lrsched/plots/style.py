@@ -117,7 +117,7 @@ def _find_missing_letters(figure: "Figure", fonts: Sequence[str]) -> str:
     for name in fonts if letters else ():
         for member in families.get(f"font.{name}", [name]):  # a family such as sans-serif has several
             with suppress(ValueError):  # there is no such font
-                path = font_manager.findfont(font_manager.FontProperties([member]), fallback_to_default=False)
+                path = font_manager.findfont(font_manager.FontProperties(family=[member]), fallback_to_default=False)
                 letters -= {letter for letter in letters if font_manager.get_font(path).get_char_index(ord(letter))}
     return "".join(sorted(letters))
 

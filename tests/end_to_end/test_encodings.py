@@ -44,8 +44,7 @@ SCRIPT = textwrap.dedent(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("disable_tqdm", [True, False], ids=["lines", "bar"])
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize(("encoding", "disable_tqdm"), [("cp1252", True), ("ascii", False)], ids=["lines", "bar"])
 def test_run_with_chinese_names_trains(encoding, disable_tqdm, tmp_path):
     folder = tmp_path / "运行"
     command = [sys.executable, "-c", SCRIPT, str(folder), str(disable_tqdm)]
