@@ -50,6 +50,11 @@ def test_a_clear_rise_without_noise_is_a_share_of_the_start():
     assert get_clear_rise(fill([2.0] * 20)) == pytest.approx(0.3)
 
 
+def test_five_times_the_start_is_clear_in_any_noise():
+    losses = [1.0] * 5 + [100.0 * (update % 3) for update in range(20)]
+    assert get_clear_rise(fill(losses)) == pytest.approx(4.0)
+
+
 @pytest.mark.parametrize(("peak_at", "settings"), [(2, ["learning_rate", "schedule"]), (30, ["learning_rate"])])
 def test_a_longer_warmup_is_advised_where_the_peak_was_reached_at_once(peak_at, settings):
     history = fill([1.0] * 40, lr=lambda update: min(1.0, update / peak_at))
