@@ -124,10 +124,10 @@ class Budgets:
 
     @property
     def spread(self) -> float | None:
-        """The standard deviation over the seeds by which budgets are told apart; `None` where fewer than two seeds have them all.
+        """The noise between budgets, a standard deviation over the seeds; `None` where fewer than two seeds have all that it compares.
 
-        That of the recommended budget and the longer ones, at least two budgets, without what a seed adds to all of them: a
-        seed's branches share their trunk and their head, so that seeds are paired.
+        It compares the recommended budget and the longer ones, or the two longest. What a seed adds to all of its budgets does not
+        count as noise, since the branches of a seed share their trunk and their head: budgets are compared seed by seed.
         """
         enough = self.recommended
         return None if enough is None else self._pool_spread(enough)

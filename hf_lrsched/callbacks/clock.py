@@ -81,8 +81,9 @@ class ClockDriver(TrainerCallback):
         scheduler = self._scheduler
         if scheduler is not None and scheduler.position < 0.99 * scheduler.end and state.global_step >= state.max_steps:
             logger.warning(
-                f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.run_state.horizon.unit}: Trainer's own end "
-                f"after {state.max_steps} updates came before that of clock={scheduler.clock}. Raise num_train_epochs or max_steps."
+                f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.run_state.horizon.unit}, in the middle of "
+                f"its schedule: Trainer's own end after {state.max_steps} updates came before that of clock={scheduler.clock}. "
+                "Raise num_train_epochs or max_steps."
             )
         self._scheduler = None
 

@@ -55,7 +55,8 @@ class CooldownDriver(TrainerCallback):
         if lr_scheduler.run_state.trajectory.cooldown_at is not None and lr_scheduler.position >= lr_scheduler.end:
             raise ScheduleError(
                 f"this run is over: its cooldown began at {lr_scheduler.run_state.trajectory.cooldown_at:g} and ended at "
-                f"{lr_scheduler.end:g}. To continue, resume a checkpoint from before the cooldown, or choose on_resume='switch'."
+                f"{lr_scheduler.end:g}. To continue, resume a checkpoint from before the cooldown, or choose on_resume='switch' with "
+                "other settings."
             )
         self._stopwatch = None
         if self._rule.time_limit is not None:
@@ -70,8 +71,7 @@ class CooldownDriver(TrainerCallback):
         return to_own_control(control) if "early_stopping" in self._rule.on else None
 
     def on_step_begin(self, args, state, control, **kwargs):
-        if self._scheduler is not None:
-            control.defer_stop = None  # stops are obeyed again
+        self._obey_stops(control)
 
     on_epoch_begin = on_epoch_end = on_step_begin
 
@@ -113,14 +113,18 @@ class CooldownDriver(TrainerCallback):
         control.defer_stop = start_cooldown_instead  # by those after this one
 
     def on_save(self, args, state, control, **kwargs):
-        self.on_step_begin(args, state, control)
+        self._obey_stops(control)
         if self._scheduler is not None and self._stopwatch is not None:
             self._scheduler.run_state.seconds = self._stopwatch.compare()
 
     def on_train_end(self, args, state, control, **kwargs):
-        self.on_step_begin(args, state, control)
+        self._obey_stops(control)
         self.release()
         self._scheduler = None
+
+    def _obey_stops(self, control: Any) -> None:
+        if self._scheduler is not None:
+            control.defer_stop = None
 
     def _begin(self, scheduler: ScheduleLR, cause: str, state: TrainerState) -> None:
         event = scheduler.start_cooldown(cause)

@@ -164,7 +164,10 @@ class LossMonitor(FailSafeCallback):
             self._report(self._diagnosis.look(), state)
             has_trained = self._is_training and state.global_step > self._diagnosis.run.updates_done
             if has_trained and not self._diagnosis.has_losses:
-                logger.warning("LossMonitor observed no training loss, of the model or in records. Set logging_steps.")
+                logger.warning(
+                    "LossMonitor observed no training loss: neither the model's outputs nor the logged records had one. Set "
+                    "logging_steps, so that losses are logged."
+                )
         self._is_training = False  # a later evaluation may be of another model, such as the best one
         self.detach()
 

@@ -78,7 +78,8 @@ class StepSizes(FailSafeCallback):
             return
         if sharded is not None:
             logger.warning(
-                f"StepSizes measures nothing in this run: under {sharded} a process holds a part of the weights."
+                f"StepSizes measures nothing in this run: under {sharded} each process holds only a part of the weights and of "
+                "the optimizer's state."
             )
             return
         if not has_effective_lr(optimizer):
@@ -87,9 +88,14 @@ class StepSizes(FailSafeCallback):
                 "RMSprop, Adagrad and SGD. It measures the ratio of update to weights."
             )
         if state.global_step // self.every == state.max_steps // self.every:
-            logger.warning(f"StepSizes(every={self.every}) measures nothing in this run of {state.max_steps} updates.")
+            logger.warning(
+                f"StepSizes(every={self.every}) measures nothing in this run of {state.max_steps} updates. Choose a smaller every."
+            )
         if args.logging_strategy == IntervalStrategy.NO:
-            logger.warning("With logging_strategy='no' only the run's record gets what StepSizes measures.")
+            logger.warning(
+                "With logging_strategy='no', what StepSizes measures goes into the record of the run only, and to no reporter. Set "
+                "logging_strategy='steps'."
+            )
 
     def on_step_begin(self, args, state, control, **kwargs):
         get_context(state).step_sizes = {}

@@ -94,7 +94,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     add("--output_dir", metavar="DIR", help="the folder of runs and results; default: runs/compare/ and CONFIG's name")
     add("--time-limit", metavar="TIME", help="begin no run after this time, e.g. 2h")
     add("--prune", choices=("median",), help="end runs that are worse than the median; this favours fast beginnings")
-    add("--heartbeat", type=int, metavar="SECONDS", help="a process silent for three of these is dead; default: 20")
+    add(
+        "--heartbeat",
+        type=int,
+        metavar="SECONDS",
+        help="a process that is silent for three of these counts as dead; default: 20",
+    )
     add("--retry-failed", action="store_true", help="repeat the runs that failed")
     return parser
 
@@ -205,7 +210,9 @@ def _read_file(path: Path) -> dict[str, Any]:
 def _to_text(name: str, value: Any, path: Path) -> str:
     """Write a value of `set` as the recipe's flag takes it."""
     if value is None:
-        raise ScheduleError(f"{path}: {name} of set must have a value, got null. Leave it out for the recipe's own.")
+        raise ScheduleError(
+            f"{path}: {name} of set must have a value, got null. Leave it out for the recipe's own value."
+        )
     if value is False and name.endswith("_strategy"):
         return "no"  # YAML reads a bare `no` as false
     try:

@@ -16,7 +16,8 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "doctor",
         help="find silent errors in the settings of a run",
         description="Checks the settings of a run, a run folder or a file of accelerate for what goes wrong without an "
-        "error message. Prints what it found, why it matters and what to do. Exit status 1: an error or a warning.",
+        "error message. Prints what it found, what it means for this run and what to do. The exit status is 1 if there is an "
+        "error or a warning.",
         epilog="example: hf-lrsched doctor config.yaml --updates 6315",
     )
     add = parser.add_argument

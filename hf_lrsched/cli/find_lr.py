@@ -11,8 +11,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "find-lr",
         help="find the peak learning rate of a recipe's run",
-        description="Finds the peak learning rate of a recipe's run by short runs of it, at the price of about one run. Prints the "
-        "probes, the LR and its range, and saves them in the output folder (lr_search.json, lr_search.png), and nothing else.",
+        description="Finds the peak learning rate of the run that a recipe's YAML describes, by short runs of it, at the price of "
+        "about one run. Prints the probes, the learning rate for the whole run and its range, and saves them in the "
+        "output folder as lr_search.json and lr_search.png. Nothing else is trained or written.",
         epilog="example: hf-lrsched find-lr recipes/configs/demo.yaml --seeds 3",
     )
     add_recipe_arguments(parser)

@@ -30,7 +30,8 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "plot",
         help="plot the metrics and the learning rate of runs",
-        description="Plots metrics, losses and learning rate of a run's folder or of any trainer_state.json; several in one plot.",
+        description="Plots a run from its folder or from any trainer_state.json, also of a Trainer without this package: metrics, losses "
+        "and the learning rate. Several runs share one plot.",
         epilog="examples: hf-lrsched plot runs/first; hf-lrsched plot out/checkpoint-500/trainer_state.json --metric f1; "
         "hf-lrsched plot runs/linear runs/cosine --output compared.svg",
     )

@@ -73,5 +73,7 @@ def find_recipe(config: Path) -> Path:
     found = [script for script in found if script.name in text] or found
     if len(found) != 1:
         seen = f"there are {', '.join(path.name for path in found)}" if found else "none is near it"
-        raise ScheduleError(f"the recipe of {config} is not known: {seen}. Give e.g. --recipe recipes/masked_lm.py.")
+        raise ScheduleError(
+            f"the recipe of {config} is not known: {seen}. Give it, e.g. --recipe recipes/text_classification.py."
+        )
     return found[0]

@@ -22,7 +22,12 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         epilog="examples: hf-lrsched report runs/first; hf-lrsched report runs/linear runs/cosine --output compared.html",
     )
     add = parser.add_argument
-    add("runs", nargs="+", metavar="RUN", help="the folder of a run, checkpoint or budgets, or a trainer_state.json")
+    add(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a run folder, a checkpoint, a trainer_state.json, or the folder of a search over budgets",
+    )
     add("--output", metavar="FILE", help="an .html file; default: the run's name, or report.html for several runs")
     add("--force", action="store_true", help="replace an existing file")
     return parser

@@ -120,7 +120,9 @@ class Grid:
             if lr in self.lrs[:index]:
                 raise ScheduleError(f"--learning_rate {lr} is given twice.")
         if self.num_seeds < 1:
-            raise ScheduleError(f"--seeds must be at least 1, got {self.num_seeds}. Ten show differences of a spread.")
+            raise ScheduleError(
+                f"--seeds must be at least 1, got {self.num_seeds}. Ten seeds show differences as large as the spread over seeds."
+            )
         if len(self.arms) < 2:
             raise ScheduleError("a comparison needs two schedules, or two learning rates.")
 

@@ -73,7 +73,8 @@ def refuse_another_configuration(known: Mapping[str, Any], given: Mapping[str, A
     ]
     if found:
         raise ScheduleError(
-            f"{what} is a comparison of another configuration: {'; '.join(found)}. Choose another {choose}, or the settings of before."
+            f"{what} is a comparison of another configuration: {'; '.join(found)}. Choose another {choose}, or repeat the "
+            "command with the earlier settings."
         )
 
 
@@ -122,7 +123,8 @@ def _open_storage(url: str, heartbeat: int) -> Any:
         parsed.get_dialect()
     except (ArgumentError, ValueError):  # NoSuchModuleError is an ArgumentError
         raise ScheduleError(
-            "--storage takes a URL such as sqlite:///runs/compare.db or postgresql://user@host/database."
+            "--storage takes a URL such as sqlite:///runs/compare.db or postgresql://user@host/database, which the given text is "
+            "not."
         ) from None
     is_sqlite = parsed.get_backend_name() == "sqlite"
     if is_sqlite and parsed.database in (None, "", ":memory:"):
@@ -142,7 +144,7 @@ def _open_storage(url: str, heartbeat: int) -> Any:
             # Another process may be creating the tables at this moment.
             if attempt == _ATTEMPTS:
                 raise ScheduleError(
-                    f"--storage {hide_password(url)} does not work: {_explain(error, parsed)}"
+                    f"--storage {hide_password(url)} cannot be used: {_explain(error, parsed)}"
                 ) from None
             time.sleep(0.2 * attempt)
         except ImportError as error:

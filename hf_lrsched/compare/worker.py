@@ -213,7 +213,9 @@ class Worker:
         try:
             data = json.loads((folder / "lr_search.json").read_text(encoding="utf-8"))
         except OSError as error:
-            raise CellError(f"it left no lr_search.json: {error}. The recipe must read --find_lr_only.") from error
+            raise CellError(
+                f"the search left no lr_search.json: {error}. The recipe must read --find_lr_only."
+            ) from error
         if data["suggestion"] is None:
             raise CellError("the search found no LR")
         trial.set_user_attr("lr", data["suggestion"])

@@ -60,10 +60,13 @@ def check_rule(given: object, in_args: LayerwiseGroups | None, optimizer: object
     """
     if given is not None and not isinstance(given, LayerwiseGroups) and not callable(given):
         raise ScheduleError(
-            f"groups= takes LayerwiseGroups(decay=0.95, …) or a function of the model and Trainer's groups, got {brief(given)}."
+            "groups= takes LayerwiseGroups(decay=0.95, …) or a function that maps the model and Trainer's parameter groups to "
+            f"other groups, got {brief(given)}."
         )
     if given is not None and in_args is not None and given != in_args:
-        raise ScheduleError(f"two rules for groups: groups={brief(given)} and {in_args} in the arguments. Give one.")
+        raise ScheduleError(
+            f"two rules for parameter groups: groups={brief(given)} and {in_args} in the arguments. Give one."
+        )
     rule = in_args if given is None else given
     if rule is not None and optimizer is not None:
         raise ScheduleError(

@@ -59,7 +59,8 @@ def gradual_unfreezing(
     last = Length(interval.amount * max(turns.values(), default=0), interval.unit)
     if last.unit == "%" and last.amount >= 1:
         raise ScheduleError(
-            f"the last group would be unfrozen after {last} of the run: {max(turns.values())} times every={interval}. Shorten it."
+            f"the last group would be unfrozen after {last} of the run: {max(turns.values())} times every={interval}. Choose a "
+            "shorter interval."
         )
     unfreezing = []
     for group in groups:
@@ -128,7 +129,9 @@ def _find_groups(groups: Sequence[ParamGroup], wanted: Sequence[str]) -> dict[st
             raise ScheduleError(f"there is no group {brief(each)}, only {list_some(known, 5)}.{nearest(each, known)}")
         for name in included:
             if name in found:
-                raise ScheduleError(f"{brief(name)} is listed twice: by {wanted[found[name]]!r} and by {each!r}.")
+                raise ScheduleError(
+                    f"the group {brief(name)} is listed twice: by {wanted[found[name]]!r} and by {each!r}."
+                )
             found[name] = index
     return found
 

@@ -128,7 +128,9 @@ def _numbers_by_pattern(layer_pattern: str, names: Sequence[str]) -> dict[str, i
         )
     matches = {name: match for name in names if (match := pattern.search(name))}
     if not matches:
-        raise ScheduleError(f"layer_pattern {brief(layer_pattern)} matches no parameter, such as {list_some(names)}.")
+        raise ScheduleError(
+            f"layer_pattern {brief(layer_pattern)} matches no parameter. Examples of their names: {list_some(names)}."
+        )
     for name, match in matches.items():
         if not (match[1] or "").isdecimal():
             raise ScheduleError(

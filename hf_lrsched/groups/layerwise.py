@@ -21,7 +21,9 @@ LORA_B = "/lora_B"
 _LORA_B = re.compile(r"(?:^|\.)lora_(?:embedding_)?B(?:\.|$)")
 
 
-as_layer_decay = number("above 0 and at most 1, a layer's LR as a fraction of the LR above it", lambda x: 0 < x <= 1)
+as_layer_decay = number(
+    "the LR of each layer as a fraction of the LR of the layer above it, above 0 and at most 1", lambda x: 0 < x <= 1
+)
 
 
 def as_group_names(value: object, name: str) -> tuple[str, ...]:

@@ -78,7 +78,9 @@ def regex_groups(
 def _read_pairs(rules: object) -> list[tuple[str, Any]]:
     pairs = list(rules.items() if isinstance(rules, Mapping) else rules if isinstance(rules, Iterable) else ())
     if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
-        raise ScheduleError(f"rules must be a dict like {{'head': 'classifier'}}, got {brief(rules)}.")
+        raise ScheduleError(
+            f"rules must be a dict of names and patterns, like {{'head': 'classifier'}}, got {brief(rules)}."
+        )
     names = [name for name, _ in pairs]
     for name in names:
         if not isinstance(name, str) or not name:
@@ -92,7 +94,9 @@ def _read_options(name: str, options: object) -> dict[str, Any]:
     """Check the options of a group, and compile its pattern."""
     given = {"pattern": options} if isinstance(options, str) else options
     if not isinstance(given, Mapping) or "pattern" not in given:
-        raise ScheduleError(f"group {brief(name)} needs a pattern: {{'pattern': 'classifier'}}, got {brief(options)}.")
+        raise ScheduleError(
+            f"group {brief(name)} needs a pattern, like {{'pattern': 'classifier'}}, got {brief(options)}."
+        )
     readers: dict[str, Callable[[Any], Any]] = {
         "pattern": lambda value: compile_pattern(value, f"the pattern of group {brief(name)}"),
         "lr": lambda value: as_lr(value, f"the lr of group {brief(name)}"),
@@ -116,14 +120,18 @@ def _match_once(model: torch.nn.Module, patterns: Mapping[str, re.Pattern[str]])
         if not any(name in groups for groups in groups_of.values()):
             others = [each for each, _ in model.named_parameters(remove_duplicate=False) if each not in trained]
             hidden = [each for each in others if pattern.search(each)]
-            why = f" It matches {list_some(hidden)}, not trained or tied to another parameter." if hidden else ""
+            why = ""
+            if hidden:
+                why = f" It matches {list_some(hidden)}: not trained, or tied to a parameter of another name."
             raise ScheduleError(
                 f"the pattern {brief(pattern.pattern)} of group {brief(name)} matches no trained parameter.{why} Examples of "
                 f"their names: {list_some([*trained])}."
             )
     if repeated := [each for each, groups in groups_of.items() if len(groups) > 1]:
         both = " and ".join(map(repr, groups_of[repeated[0]][:2]))
-        raise ScheduleError(f"{list_some(repeated)} match more than one pattern, the first those of {both}.")
+        raise ScheduleError(
+            f"the groups overlap: {list_some(repeated)} match more than one pattern, the first those of {both}."
+        )
     if missed := [each for each, groups in groups_of.items() if not groups]:
         raise ScheduleError(
             f"{list_some(missed)} match no pattern. Each trained parameter must be in a group; to keep one unchanged, give its "

@@ -154,7 +154,9 @@ def _same_type(lr: Any, value: float) -> Any:
 
 def _check_groups(groups: Sequence[ParamGroup], wanted: object, names: Mapping[int, str]) -> list[ParamGroup]:
     if not isinstance(wanted, list | tuple) or not all(isinstance(each, dict) and "params" in each for each in wanted):
-        raise ScheduleError(f"groups= must return a list of dicts with 'params', got {brief(wanted)}.")
+        raise ScheduleError(
+            f"groups= must return a list of parameter groups, which are dicts with 'params', got {brief(wanted)}."
+        )
     checked: list[ParamGroup] = []
     for index, group in enumerate(wanted):
         params = group["params"]

@@ -67,7 +67,8 @@ def _check_checkpoints(guard: str, margin: int, args: TrainingArguments, state: 
         raise ScheduleError(f"{guard} does not work in a hyperparameter search. Choose LossGuard('lower').")
     if args.save_total_limit == 1:
         logger.warning(
-            f"save_total_limit=1: when trouble begins within {margin} updates of a checkpoint, {guard} has no older one. Set 2 or more."
+            f"save_total_limit=1: when trouble begins within {margin} updates of a checkpoint, {guard} has no older one to go back "
+            "to. Set it to 2 or more."
         )
     late = _describe_late_save(args, state)
     if late is not None:

@@ -33,7 +33,8 @@ def refuse_scheduler_of_config(accelerator: Any, schedule: Schedule | str, sourc
     raise ScheduleError(
         f"two schedules: schedule={str(schedule)!r} and the section "
         f'"scheduler": {{"type": {json.dumps(name)}, …}} in {_name_source(source)}. '
-        "DeepSpeed would use that and ignore yours. Delete the section; a warmup is part of yours: 'warmup(10%) >> linear()'."
+        "DeepSpeed would use its own schedule and ignore yours. Delete that section; a warmup is part of the schedule, "
+        "e.g. 'warmup(10%) >> linear()'."
     )
 
 

@@ -98,7 +98,9 @@ def _lr_search(search: Mapping[str, Any] | None) -> Table:
     if search is not None:
         cost = sum(probe["updates"] for probe in probes) / search["total"]
         where = f"plausible from {search['low']:.3g} to {search['high']:.3g}; the probes cost {cost:.2g} of the run"
-        note = " ".join([f"For {search['total']:,} updates: {search['suggestion']:.3g}, {where}.", *search["notes"]])
+        note = " ".join(
+            [f"Found for {search['total']:,} updates: {search['suggestion']:.3g}, {where}.", *search["notes"]]
+        )
     return Table("Search for the peak LR", header, rows, note, numbers=frozenset(range(len(header))))
 
 
@@ -160,7 +162,9 @@ def list_warnings(view: RunView) -> list[str]:
         found.append(f"{lines} of the record cannot be read: a crash cuts off the last one.")
     if view.done < view.end:
         dotted = " The planned LR is dotted." if run.segments else ""
-        found.append(f"the run is at update {view.done:,} of {view.end:,}: it runs on, was stopped or killed.{dotted}")
+        found.append(
+            f"the run is at update {view.done:,} of {view.end:,}: it is still running, was stopped, or was killed.{dotted}"
+        )
     if run.segments and run.segments[0].start:
         found.append(f"the LR before update {run.segments[0].start + 1:,} is not known: the record begins there.")
     if not run.segments and run.recorded_lrs()[0]:

@@ -315,7 +315,9 @@ def _check_safetensors(path: Path, checksum: object) -> None:
     except Exception as error:  # safetensors has an error class of its own
         raise _corrupted(path, error) from error
     if checksum is not None and _checksum(path) != checksum:
-        raise _CorruptedError(f"{path.name} is corrupted: its checksum does not match the one written with it")
+        raise _CorruptedError(
+            f"{path.name} is corrupted: its checksum does not match the one written when it was saved"
+        )
 
 
 def _checksum(path: Path) -> str:

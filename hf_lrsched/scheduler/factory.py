@@ -75,7 +75,8 @@ def get_scheduler(
         surplus = ["num_warmup_steps"] * (num_warmup_steps is not None) + [*(scheduler_specific_kwargs or {})]
         if surplus:
             raise ScheduleError(
-                f"only a name of transformers, such as 'cosine', takes {', '.join(surplus)}. Write it in the schedule {str(schedule)!r}."
+                f"{', '.join(surplus)} can only be given with a name of transformers, such as 'cosine'. Write it in the schedule "
+                f"{str(schedule)!r} instead."
             )
     if num_training_steps is None:
         raise ScheduleError(f"{text or str(schedule)!r} needs num_training_steps.")

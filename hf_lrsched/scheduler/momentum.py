@@ -17,7 +17,8 @@ def check_momentum(optimizer: Any, momenta: Sequence[float | None]) -> None:
         if momentum is not None and "momentum" not in group and "betas" not in group:
             raise ScheduleError(
                 f"momentum() needs an optimizer with momentum, as SGD has it, or with betas, as Adam has them; "
-                f"{type(unwrap_optimizer(optimizer)).__name__} has neither. Use another optimizer, or delete momentum()."
+                f"{type(unwrap_optimizer(optimizer)).__name__} has neither. Use another optimizer, or delete momentum() from the "
+                "schedule."
             )
 
 

@@ -96,8 +96,8 @@ class SavedOptimizer:
             places = _match_parameters(loaded, self._data, self._match_groups(loaded))
             if any(each != sorted(each) for each in places):
                 raise ScheduleError(
-                    "cannot resume: the parameters are in another order than in the checkpoint, so each would get another one's "
-                    f"moments. Restore their order, or {_NEW_RUN}."
+                    "cannot resume: the parameters are in another order than in the checkpoint, so each parameter would get another "
+                    f"parameter's moments. Restore their order, or {_NEW_RUN}."
                 )
 
     def compare(self, saved: Data | None, optimizer: Any) -> list[int] | None:

@@ -80,7 +80,9 @@ def as_milestones(value: object, name: str) -> tuple[Length, ...]:
 def as_points(value: object, name: str) -> tuple[tuple[Length, float], ...]:
     """Read a list of points `[time, factor]`; the first time may be 0."""
     if not is_list(value) or len(value) < 2:
-        raise ScheduleError(f"{name} must be a list of 2 points or more like [[0, 1], [50%, 0.1]], got {brief(value)}.")
+        raise ScheduleError(
+            f"{name} must be a list of 2 points or more, like [[0, 1], [50%, 0.1]], got {brief(value)}."
+        )
     points = []
     for index, item in enumerate(value, 1):
         where = f"{name}, point {index}"

@@ -261,5 +261,7 @@ class Span:
         updates = [math.ceil(length.updates(self.horizon)) for length in lengths]
         for (before, at), (after, then) in pairwise(zip(lengths, updates, strict=True)):
             if then <= at:
-                raise ScheduleError(f"{before} and {after} of {self.text} are out of order: updates {at:,}, {then:,}.")
+                raise ScheduleError(
+                    f"{before} and {after} of {self.text} are out of order: updates {at:,} and {then:,}."
+                )
         return np.array(updates, dtype=np.float64)

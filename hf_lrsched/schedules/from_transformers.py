@@ -157,7 +157,9 @@ def _reduce_lr_on_plateau(
     if eps != 1e-8:
         raise ScheduleError(f"eps={eps!r} has no equivalent: plateau() has torch's default, 1e-8. Leave eps out.")
     if min_lr:
-        raise ScheduleError(f"min_lr={min_lr!r} is an LR, plateau() ends at a factor: give to=min_lr / learning_rate.")
+        raise ScheduleError(
+            f"min_lr={min_lr!r} is an LR, and plateau() ends at a factor: give to=min_lr / learning_rate."
+        )
     rule = {"factor": factor, "patience": patience, "cooldown": cooldown, "to": to}
     return hold() * plateau(metric=metric, mode=mode, threshold=threshold, threshold_mode=threshold_mode, **rule)
 

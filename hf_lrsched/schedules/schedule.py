@@ -206,7 +206,8 @@ class Sequence(Schedule):
         if len(takes_rest) > 1:
             first, second = (str(self.parts[i]) for i in takes_rest[:2])
             raise ScheduleError(
-                f"two phases without a length, {first} and {second}: only one can take what is left. Give one a length: over=50%."
+                f"two phases without a length, {first} and {second}: only one can take what is left. Give one a length, e.g. "
+                "over=50%."
             )
         known = [length or Fraction(0) for length in lengths]
         front = takes_rest[0] if takes_rest else len(known)
@@ -266,7 +267,8 @@ class Product(Schedule):
         for reactive in reactive_parts:
             if not reactive.shape.only_scales and sum(not factor.only_scales for factor in self.parts) > 1:
                 raise ScheduleError(
-                    f"{reactive.phase} can be multiplied by plateau() only: if it begins early, the factors of {self} are not known."
+                    f"{reactive.phase} can be multiplied by plateau() only: if it begins early, the other factors of {self} are "
+                    "not known."
                 )
         return Piece(float(span.start), float(span.end), values, _overlay(pieces, span), reactive_parts)
 

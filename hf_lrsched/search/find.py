@@ -172,7 +172,8 @@ def _hold_out(trainer: Any, size: int) -> tuple[Any, Any, str]:
     train = trainer.train_dataset
     if train is None or not has_length(train):
         raise ScheduleError(
-            "the LR cannot be found without an eval_dataset: no sample can be held out of a train_dataset without a length."
+            "the LR cannot be found without an eval_dataset: no sample can be held out of a train_dataset without a length. "
+            "Give an eval_dataset."
         )
     order = _shuffle(len(train))
     chosen = min(size, int(len(train) * _HELD_OUT_SHARE))

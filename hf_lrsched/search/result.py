@@ -166,7 +166,9 @@ def load_result(cls: type[R], text: str, what: str, read_values: Callable[[dict[
     try:
         data = json.loads(text)
         if data["version"] != VERSION:
-            raise ScheduleError(f"{what} has version {data['version']!r}; this hf-lrsched reads version {VERSION}.")
+            raise ScheduleError(
+                f"{what} has version {data['version']!r}; this version of hf-lrsched reads version {VERSION}."
+            )
         return cls(**read_values({each.name: data[each.name] for each in dataclasses.fields(cls)}))  # type: ignore[arg-type]
     except ScheduleError:
         raise

@@ -73,7 +73,8 @@ def refuse_single_run(trainer: Any, caller: str) -> None:
             )
     if "layerwise" in str(trainer.args.optim) or "lomo" in str(trainer.args.optim):
         raise ScheduleError(
-            f"{caller} cannot make new optimizers with optim={str(trainer.args.optim)!r}, which hooks into the model. Use another one."
+            f"{caller} cannot make a new optimizer for each run with optim={str(trainer.args.optim)!r}, which hooks into the model. "
+            "Search with another optim."
         )
 
 

@@ -28,7 +28,8 @@ def choose_schedule(
     found = [as_schedule(schedule) for schedule in (given, in_args) if schedule is not None]
     if not found and passed_scheduler is None and not _stock_settings(args):
         raise ScheduleError(
-            f"{name} needs a schedule, e.g. schedule='warmup(10%) >> linear()'; or lr_scheduler_type, for one of Trainer's."
+            f"{name} needs a schedule, e.g. schedule='warmup(10%) >> linear()'. To train with a scheduler of Trainer, set "
+            "lr_scheduler_type or a warmup."
         )
     if found and found[0] != found[-1]:
         raise ScheduleError(f"two schedules: schedule={str(given)!r} and args.schedule={str(in_args)!r}. Give one.")

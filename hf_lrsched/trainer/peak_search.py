@@ -35,7 +35,9 @@ class PeakSearch:
 
     def __init__(self, wanted: Any, trainer: Any):
         if not isinstance(wanted, bool | Mapping):
-            raise ScheduleError(f"find_lr must be True, False or a dict of its arguments, got {brief(wanted)}.")
+            raise ScheduleError(
+                f"find_lr must be True, False or the arguments of find_lr() as a dict, got {brief(wanted)}."
+            )
         self.is_wanted, self.options = wanted is not False, dict(wanted) if isinstance(wanted, Mapping) else {}
         #: What the scheduler's state keeps of the search for a resume.
         self.kept: dict[str, float] = {}
@@ -104,6 +106,7 @@ def read_found(checkpoint: Path | None) -> dict[str, float]:
         found = state.get("owners", {}).get(OWNER)
     if not found:
         raise ScheduleError(
-            f"cannot resume {checkpoint} with find_lr: its run has not searched for its peak LR. Give that run's learning_rate instead."
+            f"cannot resume {checkpoint} with find_lr: its run has not searched for its peak LR. Leave find_lr out, and give the "
+            "learning_rate of that run."
         )
     return {name: float(value) for name, value in found.items()}

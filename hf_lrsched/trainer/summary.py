@@ -38,8 +38,9 @@ def explain_trainer(trainer: Any, scheduler: ScheduleLR) -> str:
 
 def explain_schedule(trainer: Any) -> str:
     """Return the schedule that a [`ScheduledTrainer`] follows in one line: see [`explain_followed_schedule`]."""
-    state = getattr(trainer.lr_scheduler, "run_state", None)
-    return str(trainer.schedule) if state is None else explain_followed_schedule(state)
+    scheduler = trainer.lr_scheduler
+    is_ours = isinstance(scheduler, ScheduleLR)
+    return explain_followed_schedule(scheduler.run_state) if is_ours else str(trainer.schedule)
 
 
 def explain_run(

@@ -47,7 +47,7 @@ class Tokens(Clock):
     """Counts the tokens that the model has seen, over all processes, as Trainer does (`include_num_input_tokens_seen`).
 
     Args:
-        total (`int`): The run's tokens; at this number the schedule is at its end. A text is read.
+        total (`int` or `str`): The run's tokens; at this number the schedule is at its end. A text such as `2000000` is read.
     """
 
     total: int
@@ -71,7 +71,7 @@ class Time(Clock):
     """Counts seconds, evaluations and checkpoints included. When the time is up, the LR is at its end and the run stops.
 
     Args:
-        limit ([`Duration`]): The time of the run, its resumes included. A text is read.
+        limit ([`Duration`] or `str`): The time of the run, its resumes included. A text such as `30min` is read.
 
     Example:
     ```python

@@ -331,7 +331,7 @@ def test_callback_that_ends_the_trunk(make):
             "EarlyStoppingCallback may end",
         ),
         ({"auto_find_batch_size": True}, {}, "auto_find_batch_size may change what an epoch is"),
-        ({"optim": "galore_adamw_layerwise"}, {}, r"train_budgets\(\) cannot make new optimizers"),
+        ({"optim": "galore_adamw_layerwise"}, {}, r"train_budgets\(\) cannot make a new optimizer for each run"),
     ],
 )
 def test_refused_before_the_first_update(make, settings, arguments, message, monkeypatch, tmp_path):

@@ -94,7 +94,7 @@ def test_errors_speak_of_seconds(run, wall, tmp_path):
 
 def test_a_run_too_short_for_its_time_says_so(run, wall, caplog):
     run("linear()", "time(100s)", wall, num_train_epochs=1)
-    assert "the run ended at 6 of 100 seconds: Trainer's own end" in caplog.text
+    assert "the run ended at 6 of 100 seconds, in the middle of its schedule: Trainer's own end" in caplog.text
 
 
 def test_real_time(run):

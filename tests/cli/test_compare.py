@@ -94,7 +94,7 @@ def test_short_heartbeat_draws_a_warning(run, capsys):
         ("set: [max_steps=3]", "set must be names and values such as {num_train_epochs: 2}, got ['max_steps=3']."),
         (
             "set: {max_steps: null}",
-            "max_steps of set must have a value, got null. Leave it out for the recipe's own.",
+            "max_steps of set must have a value, got null. Leave it out for the recipe's own value.",
         ),
         (
             "set: {lr_scheduler_kwargs: {d: 2024-01-01}}",

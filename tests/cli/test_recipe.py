@@ -18,7 +18,7 @@ from tests.processes import environment
 def test_recipe_that_is_not_known(recipe, capsys):
     (recipe.parent / "other.py").touch()
     assert main(["find-lr", "mine/configs/a.yaml"]) == 2
-    assert "there are other.py, train.py. Give e.g. --recipe" in capsys.readouterr().err
+    assert "there are other.py, train.py. Give it, e.g. --recipe" in capsys.readouterr().err
     assert main(["find-lr", "missing.yaml"]) == 2
     assert "no such file: missing.yaml" in capsys.readouterr().err
 

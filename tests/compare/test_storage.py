@@ -68,7 +68,7 @@ def test_database_that_cannot_be_reached(password):
     with pytest.raises(ScheduleError) as raised:
         open_study(f"postgresql+psycopg://me:{password}@127.0.0.1:1/db", "a", {}, **SETTINGS)
     message = str(raised.value)
-    assert "postgresql+psycopg://me:***@127.0.0.1:1/db does not work: " in message and "refused" in message
+    assert "postgresql+psycopg://me:***@127.0.0.1:1/db cannot be used: " in message and "refused" in message
     assert "s3" not in message
 
 

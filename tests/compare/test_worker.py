@@ -84,7 +84,7 @@ def test_search_of_a_recipe_that_does_not_know_it(make_worker, monkeypatch):
     worker = make_worker(lrs=(AUTO,))
     monkeypatch.setattr(module, "run_recipe", lambda command, log, on_poll: 0)
     worker.work()
-    assert "it left no lr_search.json" in worker.list_outcomes()[0].error
+    assert "the search left no lr_search.json" in worker.list_outcomes()[0].error
 
 
 def test_search_has_a_seed_that_no_run_has(make_worker, monkeypatch):

@@ -273,7 +273,7 @@ def test_scheduler_in_deepspeed_configuration_is_refused():
 
     # accelerate's placeholder accepts any schedule; DeepSpeed then uses the one of its configuration
     assert DummyScheduler(weight()).total_num_steps is None
-    with pytest.raises(ScheduleError, match=r'"scheduler".*WarmupLR.*Delete the section'):
+    with pytest.raises(ScheduleError, match=r'"scheduler".*WarmupLR.*Delete that section'):
         refuse_scheduler_of_config(Accelerated, "linear()")
 
 

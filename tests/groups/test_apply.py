@@ -193,7 +193,7 @@ def test_groups_from_training_arguments(bert_trainer):
     trainer.args.layer_decay = 0.25  # as a search sets it
     trainer.train()
     assert trainer.recorder.groups[0][::2] == pytest.approx([HEAD, PEAK / 4, PEAK / 16, PEAK / 64])
-    with pytest.raises(ScheduleError, match="two rules for groups"):
+    with pytest.raises(ScheduleError, match="two rules for parameter groups"):
         bert_trainer(RULE, args_class=Args, layer_decay=0.9)
 
 

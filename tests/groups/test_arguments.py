@@ -46,8 +46,14 @@ def test_values_from_yaml(given, rule):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"layer_decay": 1.5}, "layer_decay must be above 0 and at most 1, .*, got 1.5"),
-        ({"layer_decay": "high"}, "layer_decay must be above 0 and at most 1, .*, got 'high'"),
+        (
+            {"layer_decay": 1.5},
+            "layer_decay must be the LR of each layer as a fraction .* above 0 and at most 1, got 1.5",
+        ),
+        (
+            {"layer_decay": "high"},
+            "layer_decay must be the LR of each layer as a fraction .* above 0 and at most 1, got 'high'",
+        ),
         ({"layer_decay": True}, "layer_decay must be"),
         ({"head_learning_rate": -1e-3}, "head_learning_rate must be a finite learning rate"),
         ({"head_learning_rate": [1e-3]}, "head_learning_rate must be a finite learning rate"),

@@ -122,7 +122,7 @@ NOT_FOUND = {
     "no pattern": (CustomModel, "(", r"layer_pattern is not a regular expression: '\(': "),
     "no group": (CustomModel, r"layers\.\d+", "layer_pattern needs one group in parentheses.*has 0"),
     "two groups": (CustomModel, r"(layers)\.(\d+)", "has 2. Write parentheses that capture nothing as"),
-    "no match": (CustomModel, r"blocks\.(\d+)", "matches no parameter, such as 'features.weight'"),
+    "no match": (CustomModel, r"blocks\.(\d+)", r"matches no parameter\. Examples of their names: 'features.weight'"),
     "no number": (
         CustomModel,
         r"layers\.\d+\.(\w+)",

@@ -82,12 +82,12 @@ def test_each_trained_parameter_is_in_one_group(known_model, seed):
 
 
 INVALID_VALUES = [
-    ({"decay": 0}, "decay must be above 0 and at most 1, .*, got 0"),
-    ({"decay": 1.1}, "decay must be above 0 and at most 1, .*, got 1.1"),
-    ({"decay": -0.9}, "decay must be above 0"),
-    ({"decay": float("nan")}, "decay must be above 0"),
-    ({"decay": None}, "decay must be above 0"),
-    ({"decay": True}, "decay must be above 0"),
+    ({"decay": 0}, "decay must be the LR of each layer as a fraction .* above 0 and at most 1, got 0"),
+    ({"decay": 1.1}, "decay must be the LR of each layer as a fraction .* above 0 and at most 1, got 1.1"),
+    ({"decay": -0.9}, "decay must be the LR of each layer .* above 0"),
+    ({"decay": float("nan")}, "decay must be the LR of each layer .* above 0"),
+    ({"decay": None}, "decay must be the LR of each layer .* above 0"),
+    ({"decay": True}, "decay must be the LR of each layer .* above 0"),
     ({"lr": -1e-5}, "lr must be a finite learning rate"),
     ({"lr": float("nan")}, "lr must be a finite learning rate"),
     ({"lr": float("inf")}, "lr must be a finite learning rate"),

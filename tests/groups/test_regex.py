@@ -40,7 +40,10 @@ def test_unset_options_are_left_to_the_optimizer(bert):
 
 
 INVALID_RULES = {
-    "overlap": ({"a": "bert", "b": "bert.pooler"}, r"'bert\.pooler\.dense\.weight', .* of 'a' and 'b'"),
+    "overlap": (
+        {"a": "bert", "b": "bert.pooler"},
+        r"the groups overlap: 'bert\.pooler\.dense\.weight', .* of 'a' and 'b'",
+    ),
     "misses": (
         {"a": "bert"},
         r"^'classifier\.weight', 'classifier\.bias' match no pattern",
@@ -59,8 +62,8 @@ INVALID_RULES = {
     "nan lr": ({"a": {"pattern": "", "lr": float("nan")}}, "the lr of group 'a' must be a finite learning rate"),
     "bad decay": ({"a": {"pattern": "", "weight_decay": "x"}}, "the weight_decay of group 'a' must be"),
     "bad schedule": ({"a": {"pattern": "", "schedule": "linaer()"}}, "Did you mean 'linear'"),
-    "nothing": ({}, "must be a dict like"),
-    "a list of dicts": ([{"name": "a"}], "must be a dict like"),
+    "nothing": ({}, "must be a dict of names and patterns, like"),
+    "a list of dicts": ([{"name": "a"}], "must be a dict of names and patterns, like"),
     "no name": ({"": ""}, "the name of a group must be a non-empty string"),
 }
 
@@ -75,6 +78,6 @@ def test_invalid_rules(bert, case):
 def test_pattern_that_matches_only_a_tied_parameter():
     model = make_model("BertForMaskedLM", "BertConfig", **SMALL)
     with pytest.raises(
-        ScheduleError, match=r"It matches 'cls\.predictions\.decoder\.weight'.* tied to another parameter"
+        ScheduleError, match=r"It matches 'cls\.predictions\.decoder\.weight'.* tied to a parameter of another name"
     ):
         regex_groups(model, {"a": r"decoder\.weight", "b": ""})

@@ -138,8 +138,8 @@ def rest_of(model, groups):
 
 
 INVALID = {
-    "nothing": (lambda model, groups: None, "must return a list of dicts"),
-    "parameters": (lambda model, groups: list(model.parameters()), "must return a list of dicts"),
+    "nothing": (lambda model, groups: None, "must return a list of parameter groups"),
+    "parameters": (lambda model, groups: list(model.parameters()), "must return a list of parameter groups"),
     "left out": (lambda model, groups: [{"params": rest_of(model, groups)}], "leaves out 'classifier.bias'"),
     "added": (
         lambda model, groups: [*groups, {"params": torch.nn.Parameter(torch.zeros(1))}],

@@ -67,7 +67,7 @@ REFUSED = r'two schedules: schedule=\'linear\(\)\' and the section "scheduler": 
 
 def test_a_dict_with_a_scheduler_is_refused():
     content = config(scheduler=WARMUP)
-    with pytest.raises(ScheduleError, match=REFUSED + r"the dict deepspeed= of the training arg.*Delete the section"):
+    with pytest.raises(ScheduleError, match=REFUSED + r"the dict deepspeed= of the training arg.*Delete that section"):
         refuse_scheduler_of_config(accelerator_with(content), "linear()", content)
 
 
@@ -114,7 +114,7 @@ def under_deepspeed(monkeypatch, training_args, net, data):
 
 
 def test_the_trainer_refuses_it_when_it_is_made(under_deepspeed):
-    with pytest.raises(ScheduleError, match=r"two schedules: .*WarmupLR.*Delete the section"):
+    with pytest.raises(ScheduleError, match=r"two schedules: .*WarmupLR.*Delete that section"):
         under_deepspeed(config(scheduler=WARMUP))
 
 

@@ -200,7 +200,10 @@ def test_search_for_the_peak_lr(page_of, tmp_path):
     search |= {"valleys": [], "metric": None, "notes": [f"It is uncertain. {UGLY}"]}
     page = page_of(write_record(tmp_path / "searched", "linear()", {"all": 1.23e-4}, lr_search=search))
     assert "Search for the peak LR" in page.source
-    assert "For 100 updates: 0.000123, plausible from 0.0001 to 0.0002; the probes cost 0.12 of the run." in page.source
+    assert (
+        "Found for 100 updates: 0.000123, plausible from 0.0001 to 0.0002; the probes cost 0.12 of the run."
+        in page.source
+    )
     assert UGLY not in page.source and "It is uncertain. &lt;img" in page.source
     (image,) = [attributes for tag, attributes in page.elements if tag == "img"]
     assert image["src"].startswith("data:image/png;base64,") and image["alt"]

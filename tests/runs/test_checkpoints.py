@@ -166,7 +166,7 @@ def test_a_flipped_bit_in_the_weights_is_found(copied, place):
     data[int(place * len(data))] ^= 1
     path.write_bytes(data)
     assert find_corruption(copied / "checkpoint-6") == (
-        "model.safetensors is corrupted: its checksum does not match the one written with it"
+        "model.safetensors is corrupted: its checksum does not match the one written when it was saved"
     )
     assert find_latest_complete_checkpoint(copied)[0] == copied / "checkpoint-4"
 

@@ -207,9 +207,12 @@ def test_without_an_end(optimizer, name, kwargs, at):
 @pytest.mark.parametrize(
     ("kwargs", "said"),
     [
-        ({"num_warmup_steps": 5}, "only a name of transformers, such as 'cosine', takes num_warmup_steps"),
-        ({"num_warmup_steps": 0}, "only a name of transformers, such as 'cosine', takes num_warmup_steps"),
-        ({"scheduler_specific_kwargs": {"power": 2}}, "only a name of transformers, such as 'cosine', takes power"),
+        ({"num_warmup_steps": 5}, "num_warmup_steps can only be given with a name of transformers, such as 'cosine'"),
+        ({"num_warmup_steps": 0}, "num_warmup_steps can only be given with a name of transformers, such as 'cosine'"),
+        (
+            {"scheduler_specific_kwargs": {"power": 2}},
+            "power can only be given with a name of transformers, such as 'cosine'",
+        ),
     ],
 )
 def test_a_sentence_takes_none_of_their_arguments(optimizer, kwargs, said):

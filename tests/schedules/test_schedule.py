@@ -193,7 +193,7 @@ def test_nothing_is_noted_of_a_plain_schedule(text):
         # milestones and points
         ("multistep(at=[6, 50%])", "out of order"),
         ("multistep(at=[5, 50%])", "out of order"),
-        ("multistep(at=[91%, 99%])", "out of order: updates 10, 10"),
+        ("multistep(at=[91%, 99%])", "out of order: updates 10 and 10"),
         ("warmup(5) >> multistep(at=[4])", "lies at update 4, before its phase, which starts at 5"),
         ("piecewise(points=[[0, 1], [5, 0.5], [50%, 0]])", "out of order"),
         # a group's LR

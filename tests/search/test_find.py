@@ -205,7 +205,7 @@ def test_part_of_the_training_set_is_held_out(searchable, data):
         ({"num_train_epochs": 1}, "the run has 16 updates.*It takes 24 updates or more. Give a learning rate"),
         ({"dev": []}, "the evaluation set is empty"),
         ({"clock": "tokens(1000)"}, r"with clock='tokens\(1000\)': how many updates the run will have is not known"),
-        ({"optim": "galore_adamw_layerwise"}, "cannot make new optimizers"),
+        ({"optim": "galore_adamw_layerwise"}, "cannot make a new optimizer for each run"),
     ],
 )
 def test_impossible_searches(searchable, change, message, monkeypatch):

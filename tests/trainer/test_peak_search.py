@@ -105,7 +105,7 @@ def test_wrong_argument(searchable):
         def __init__(self, **kwargs):
             super().__init__(**kwargs, find_lr="auto")
 
-    with pytest.raises(ScheduleError, match="find_lr must be True, False or a dict of its arguments"):
+    with pytest.raises(ScheduleError, match=r"find_lr must be True, False or the arguments of find_lr\(\) as a dict"):
         searchable(cls=Wrong)
 
 

@@ -111,7 +111,8 @@ def floor_differs_by_group(facts: Facts) -> Iterator[Finding]:
             f"{name}={floor:g} is not the lowest LR of every group",
             f"transformers divides it by learning_rate={peak:.3g}; the groups of {lrs[0]:.3g} and {lrs[-1]:.3g} end at "
             f"{lrs[0] * floor / peak:.3g} and {lrs[-1] * floor / peak:.3g}",
-            f"Use ScheduledTrainer with schedule: warmup(10%) >> cosine(to_lr={floor:g}), a floor for every group; or min_lr_rate",
+            f"Use ScheduledTrainer with schedule: warmup(10%) >> cosine(to_lr={floor:g}), a floor for every group; or set a "
+            "share, min_lr_rate",
         )
 
 

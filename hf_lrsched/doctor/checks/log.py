@@ -40,7 +40,8 @@ def no_lr_logged(facts: Facts) -> Iterator[Finding]:
         yield report(
             what,
             "The log does not show with which LRs the run trains",
-            f"Set {strategy}logging_steps: {max(1, (total or 200) // 20)}, or use ScheduledTrainer, which logs it at evaluations",
+            f"Set {strategy}logging_steps: {max(1, (total or 200) // 20)}, or train with ScheduledTrainer, which logs the LR at "
+            "each evaluation",
         )
 
 

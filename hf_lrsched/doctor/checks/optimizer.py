@@ -66,7 +66,8 @@ def lr_out_of_range(facts: Facts) -> Iterator[Finding]:
         report = error if min(lrs) >= highest and facts.model.is_pretrained else warning
         yield report(
             f"the learning rate of {min(lrs):g} is far above the usual range of {name}",
-            f"Fine-tuning uses {lr_range}. At {min(lrs) / usual:.3g} times that a pretrained model forgets, or its loss becomes NaN",
+            f"Fine-tuning uses {lr_range}. At {min(lrs) / usual:.3g} times the highest of these, a pretrained model forgets what "
+            "it learned, or its loss becomes NaN",
             f"{start}, and raise it while the validation metric improves",
         )
     elif max(lrs) < lowest:

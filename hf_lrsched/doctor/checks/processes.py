@@ -54,7 +54,8 @@ def single_process(facts: Facts) -> Iterator[Finding]:
         if launch.trainer_processes < count:
             yield error(
                 f"{count} processes were started, but the Trainer counts {launch.trainer_processes}",
-                f"Each trains by itself on all data, and all write into one folder, with {count} times the intended updates",
+                f"Each trains by itself on all data, and all write into one folder; the run has {count} times the intended "
+                "updates",
                 "On CPUs set use_cpu=True in the training arguments",
             )
     elif launch.distributed_type in _SINGLE and not launch.uses_mpirun:

@@ -41,7 +41,9 @@ def mixed_runs(facts: Facts) -> Iterator[Finding]:
 def unreadable_file(facts: Facts) -> Iterator[Finding]:
     """A file of the run that could not be read, so that what depends on it was not checked."""
     for reason in facts.unreadable:
-        yield note("a file could not be read", reason.rstrip("."), "Before you resume, try whether torch loads it")
+        yield note(
+            "a file could not be read", reason.rstrip("."), "Before you resume the run, check whether torch loads it"
+        )
 
 
 def _from_stages(facts: Facts) -> Iterator[Finding]:
@@ -55,7 +57,8 @@ def _from_stages(facts: Facts) -> Iterator[Finding]:
             yield warning(
                 f"the resume after update {done} ignores learning_rate={after.learning_rate:.3g} and keeps {peak:.3g}",
                 "The checkpoint contains the peak LR, and Trainer takes that one without an error",
-                "Resume with the checkpoint's learning_rate, begin again from its weights, or use ScheduledTrainer's on_resume=",
+                "Resume with the checkpoint's learning_rate; for another one begin again from the weights, or use "
+                "ScheduledTrainer with on_resume=",
             )
         old, new = before.curve, after.curve
         if old is None or new is None or old.is_nominal or new.is_nominal:
