@@ -251,7 +251,8 @@ def _scale(first: Phase, peak: float | None, default: float) -> Phase:
     factor = default if peak is None else peak
     if factor == 1 or is_in_lr:
         return first
-    scaled = {name: float(f"{factor * arguments[name]:.12g}") for name in ("start", "to") if arguments.get(name)}
+    given = {name: arguments[name] for name in ("start", "to") if arguments.get(name) is not None}
+    scaled = {name: float(f"{factor * value:.12g}") for name, value in given.items()}
     return replace(first, arguments=(*{**arguments, "to": factor, **scaled}.items(),))
 
 

@@ -57,7 +57,7 @@ def with_updates(facts: Facts, num_updates: int | None) -> Facts:
     """
     if num_updates is None:
         return facts
-    as_count(num_updates, "the number of updates")
+    num_updates = as_count(num_updates, "the number of updates")
     if facts.num_updates not in (None, num_updates):
         raise ScheduleError(
             f"{num_updates} updates are given, but {facts.source} says {facts.num_updates}. Leave out the number."

@@ -21,18 +21,9 @@ _KEY = "hf_lrsched"
 # Options that a user sets and no step changes. Others are not compared: optimizers such as Prodigy count in their groups, and
 # `foreach` and its like do not change what is computed.
 _COMPARED = (
-    *(
-        "weight_decay",
-        "decoupled_weight_decay",
-        "betas",
-        "beta1",
-        "eps",
-        "momentum",
-        "dampening",
-        "nesterov",
-        "amsgrad",
-    ),
-    *("alpha", "centered", "rho", "lr_decay", "lambd", "momentum_decay", "maximize", "clip_threshold", "decay_rate"),
+    *("weight_decay", "decoupled_weight_decay", "betas", "beta1", "eps", "momentum", "dampening", "nesterov"),
+    *("amsgrad", "maximize", "clip_threshold", "decay_rate"),
+    *("alpha", "centered", "rho", "lr_decay", "lambd", "momentum_decay"),
     *("scale_parameter", "relative_step", "warmup_init", "etas", "step_sizes", "ns_steps", "rank", "update_proj_gap"),
 )
 

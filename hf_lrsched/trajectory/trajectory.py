@@ -134,5 +134,7 @@ class Trajectory:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> "Trajectory":
         stretches = tuple(Stretch(**stretch) for stretch in data["stretches"])
-        rewarm = data["rewarm"] and Rewarm(**{**data["rewarm"], "lrs": tuple(data["rewarm"]["lrs"])})
+        rewarm = data["rewarm"]
+        if rewarm is not None:
+            rewarm = Rewarm(rewarm["at"], rewarm["over"], tuple(rewarm["lrs"]))
         return cls(RunSettings.from_data(data), stretches, rewarm, data["cooldown_at"])

@@ -31,6 +31,7 @@ def test_budgets_branch_off_before_their_cooldowns():
         ("linear()", "warmup(5, to=0.5) >> hold()"),
         ("warmup(20%, to=0.8, start=0.6) >> linear()", "warmup(10, to=0.4, start=0.3) >> hold()"),
         ("warmup(20%, start=0.1) >> linear()", "warmup(10, to=0.5, start=0.05) >> hold()"),
+        ("warmup(20%, to=0, start=1) >> linear()", "warmup(10, to=0, start=0.5) >> hold()"),
         ("warmup(20%, to_lr=1e-4) >> linear()", "warmup(10, to_lr=0.0001) >> hold()"),
     ],
 )
