@@ -117,7 +117,7 @@ def one_of(*allowed: str) -> Reader:
     def as_choice(value: object, name: str) -> str:
         if value not in allowed:
             raise ScheduleError(
-                f"{name} must be one of {', '.join(allowed)}, got {brief(value)}.{nearest(str(value), allowed)}"
+                f"{name} must be one of {', '.join(allowed)}, got {brief(value)}.{nearest(str(value or ''), allowed)}"
             )
         return allowed[allowed.index(value)]  # a plain text also for a member of an enum of texts
 

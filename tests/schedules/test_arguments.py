@@ -161,6 +161,11 @@ def test_digits_of_other_alphabets_and_underscores():
     assert str(warmup(np.float32(0.1))) == "warmup(10%)"
 
 
+def test_word_that_is_missing_is_near_no_other():
+    with pytest.raises(ls.ScheduleError, match=r"shape must be one of linear, cosine, got None\.$"):
+        one_of("linear", "cosine")(None, "shape")
+
+
 def test_word_of_an_enum_is_read_as_its_text():
     class Action(str, enum.Enum):  # whose str() is Action.LOWER
         LOWER = "lower"
