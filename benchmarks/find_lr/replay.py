@@ -4,7 +4,8 @@
 
 A probe of the search is the run of the grid with the nearest LR and length. Runs of one task, model and optimizer are
 shared: a run of one epoch is a probe of a run of three. What an LR loses, the regret, is the accuracy of the best LR of
-the grid minus that of the LR, which is interpolated linearly in the logarithm between the LRs of the grid.
+the grid minus that of the LR, which is interpolated linearly in the logarithm between the LRs of the grid. Where the runs
+in full have several seeds, accuracies are their means; probes are those of seed 0.
 """
 
 import math
@@ -166,7 +167,7 @@ def main() -> None:
     )
     print("LRs, a factor of two apart.\n")
     print(
-        "The method was made on one half of the settings and measured on the other, once. The truth is one seed, so a"
+        "The method was made on one half of the settings and measured on the other, once. Where the truth is one seed, a"
     )
     print(
         "point or two of regret is noise. Of the measured half, two settings are not new: their full runs are probes of"
@@ -178,10 +179,9 @@ def main() -> None:
     print(
         "changes one setting of the measured half, messages/scratch, whose regret was 8.80 before (mean of the half: 2.40).\n"
     )
-    print(
-        "Full runs are missing for Adafactor and SGD: those settings, three seeds of all, and the range tests, Prodigy and"
-    )
-    print("D-Adaptation are not in this table.\n")
+    missing = [name for name in runs if not any(name in names for names in halves.values())]
+    print(f"Full runs are missing for {', '.join(missing)}. The range tests, Prodigy and D-Adaptation are in")
+    print("`find_lr_live.md`.\n")
     loaded = {name: load(runs, name) for names in halves.values() for name in names}
     groups = {**halves, "measuring, the new ones": [name for name in halves["measuring"] if name not in shared]}
     for title, names in groups.items():
@@ -198,8 +198,8 @@ def main() -> None:
     print("## Each setting\n")
     print("Of the three first LRs: the median suggestion, and the mean and the worst regret.")
     print("Warned: of the three, how many said that the suggestion is uncertain.\n")
-    print("| half | setting | best LR | find_lr | mean regret | worst | cost | warned |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| half | setting | seeds | best LR | find_lr | mean regret | worst | cost | warned |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for half, names in halves.items():
         for name in names:
             setting = loaded[name]
@@ -207,7 +207,7 @@ def main() -> None:
             regrets = [setting.regret(each.lr) for each in found]
             suggestion, cost = np.median([each.lr for each in found]), np.mean([each.cost for each in found])
             print(
-                f"| {half} | {name} | {setting.best_lr:.2g} | {suggestion:.2g} | {np.mean(regrets):.2f} | "
+                f"| {half} | {name} | {min(run.seeds for run in setting.full)} | {setting.best_lr:.2g} | {suggestion:.2g} | {np.mean(regrets):.2f} | "
                 f"{max(regrets):.2f} | {cost:.2f} | {sum(each.warns for each in found)} |"
             )
 
