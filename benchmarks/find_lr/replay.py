@@ -177,7 +177,7 @@ def main() -> None:
         "Afterwards one rule was added: where no probe learned anything, the suggestion is the first LR of the search. It"
     )
     print(
-        "changes one setting of the measured half, messages/scratch, whose regret was 8.80 before (mean of the half: 2.40).\n"
+        "changes one setting of the measured half, messages/scratch, whose regret was 8.80 before (mean of the half: 2.40; both with one seed).\n"
     )
     missing = [name for name in runs if not any(name in names for names in halves.values())]
     print(f"Full runs are missing for {', '.join(missing)}. The range tests, Prodigy and D-Adaptation are in")
