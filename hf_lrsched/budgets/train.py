@@ -198,8 +198,11 @@ class _Search:
         run.save_state()
         if self._is_main:
             _write_card(run)
-        length = budget.name, budget.updates, budget.cooldown
-        branch = on_main_process(lambda: Branch(*length, metrics, timer.seconds, str(folder.resolve()), seed))
+        branch = on_main_process(
+            lambda: Branch(
+                budget.name, budget.updates, budget.cooldown, metrics, timer.seconds, str(folder.resolve()), seed
+            )
+        )
         if on_branch is not None:
             on_branch(run, branch)
         run.accelerator.wait_for_everyone()

@@ -54,8 +54,12 @@ def run(arguments: argparse.Namespace) -> int:
     for path, endings in files:
         if path:
             check_output(Path(path), endings, arguments.force)
-    rates = arguments.updates_per_epoch, arguments.samples_per_update, arguments.tokens_per_update
-    horizon = Horizon(_count_updates(arguments, config), *rates)
+    horizon = Horizon(
+        _count_updates(arguments, config),
+        arguments.updates_per_epoch,
+        arguments.samples_per_update,
+        arguments.tokens_per_update,
+    )
     peak = _number("the peak learning rate", config.get("learning_rate") if arguments.lr is None else arguments.lr)
     preview = Preview.of([parse(text) for text in texts], horizon, peak)
     if arguments.json == "-":

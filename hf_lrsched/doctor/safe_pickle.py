@@ -14,8 +14,12 @@ MAX_BYTES = 1024 * 1024
 
 #: Containers without any behaviour of their own.
 _CONTAINERS: dict[tuple[str, str], type] = {
-    **{(module, kind.__name__): kind for module in ("builtins", "__builtin__") for kind in (set, frozenset)},
-    **{("collections", name): dict for name in ("OrderedDict", "Counter")},
+    ("builtins", "set"): set,
+    ("builtins", "frozenset"): frozenset,
+    ("__builtin__", "set"): set,
+    ("__builtin__", "frozenset"): frozenset,
+    ("collections", "OrderedDict"): dict,
+    ("collections", "Counter"): dict,
 }
 #: What a file of `torch.save(…, _use_new_zipfile_serialization=False)` begins with: this number, a version and the machine, then
 #: the content, each pickled by itself.

@@ -116,8 +116,10 @@ def save_resume_plot(scheduler: ScheduleLR, folder: str | Path) -> str:
     except ImportError as error:
         return f"no plot of the resume: {error}"
     name, number = f"resume_at_{scheduler.last_epoch}", 1
-    while (path := Path(folder, f"{name}{f'_{number}' if number > 1 else ''}.png")).exists():
+    path = Path(folder, f"{name}.png")
+    while path.exists():
         number += 1
+        path = Path(folder, f"{name}_{number}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_output(path, to_png(figure))
     return f"plot of the resume: {path}"
