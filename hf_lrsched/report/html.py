@@ -88,7 +88,8 @@ def render_report(runs: Sequence[Run], lead: Lead | None = None) -> bytes:
     content = text.encode("utf-8", errors="replace")  # half a surrogate pair is no text
     if len(content) >= MAX_BYTES:
         raise ScheduleError(
-            f"the report of {len(runs)} run(s) has {len(content) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}. Report fewer at once."
+            f"the report of {len(runs)} run(s) would have {len(content) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}. Report "
+            "fewer runs at once."
         )
     return content
 

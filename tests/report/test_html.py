@@ -175,7 +175,7 @@ def test_a_missing_package_names_the_extra(tmp_path, capsys, monkeypatch, traine
 
 def test_too_large_a_report_is_refused(tmp_path, monkeypatch, trained):
     monkeypatch.setattr(page_module, "MAX_BYTES", 1_000_000)
-    with pytest.raises(ScheduleError, match=r"has \d\.\d MB, more than 1\. Report fewer"):
+    with pytest.raises(ScheduleError, match=r"would have \d\.\d MB, more than 1\. Report fewer runs"):
         write_report([read_run(trained[0] / "stock")], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
     with pytest.raises(ScheduleError, match="no run to report"):
