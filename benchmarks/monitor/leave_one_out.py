@@ -4,8 +4,8 @@
 
 Reads traces of real runs (a line of JSON each: settings, the losses of all updates, evaluations, a verdict) and the ones stored
 here, groups them by family of tasks and models, and replays each into a Diagnosis that reports all kinds. For each family in
-turn, the kinds that are on by default are chosen from the other families: those with at most 1 % false alarms there. The family
-left out is then scored with these. The thresholds within the rules are the same for all families; they were set by hand with the
+turn, the kinds that are on are chosen from the other families: those of the default level with at most 1 % false alarms there. The
+family left out is then scored with these. The thresholds within the rules are the same for all families; they were set by hand with the
 older runs at hand. The runs of `make_families.py --fresh` were scored once, after the rules were made: they are new to them.
 
 A healthy run with any finding that stands at its end is a false alarm. An ill run is found if a finding of a right kind was made
@@ -31,7 +31,7 @@ from traces import FOLDER, HALVES, read_traces
 from hf_lrsched.monitor.diagnosis import Diagnosis
 from hf_lrsched.monitor.run_info import RunInfo
 from hf_lrsched.monitor.spikes import SpikeTest
-from hf_lrsched.monitor.symptoms.table import ALL_KINDS
+from hf_lrsched.monitor.symptoms.table import ALL_KINDS, DEFAULT_KINDS
 from hf_lrsched.schedules import Horizon, parse
 
 MAX_ALARMS = 0.01
@@ -191,9 +191,11 @@ def _describe(schedule: str, horizon: Horizon, lr: float, ratio: float, epochs: 
 
 
 def choose_kinds(runs: list[Run]) -> set[str]:
-    """Return the kinds with at most 1 % false alarms in these runs."""
+    """Return the kinds of the default level with at most 1 % false alarms in these runs."""
     healthy = [run for run in runs if run.verdict == "healthy"]
-    return {kind for kind in ALL_KINDS if sum(run.has_alarm({kind}) for run in healthy) <= MAX_ALARMS * len(healthy)}
+    return {
+        kind for kind in DEFAULT_KINDS if sum(run.has_alarm({kind}) for run in healthy) <= MAX_ALARMS * len(healthy)
+    }
 
 
 def main() -> int:
@@ -219,7 +221,7 @@ def main() -> int:
         ill = [(run, run.is_found(kinds)) for run in those if run.verdict == "ill" and run.cause in RIGHT]
         alarms += healthy
         found += ill
-        off = ", ".join(sorted(set(ALL_KINDS) - kinds)) or "–"
+        off = ", ".join(sorted(DEFAULT_KINDS - kinds)) or "–"
         rows.append([family, _count(healthy), _count(ill), _count(_with_wrong_lr(ill)), off])
     report.text(
         f"{len(runs)} runs of {len(by_family)} families, {sum(run.is_new for run in runs)} of them new to the rules."

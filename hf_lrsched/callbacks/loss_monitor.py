@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from transformers import TrainerState
 from transformers.trainer_utils import IntervalStrategy
@@ -22,6 +22,8 @@ from .fail_safe import FailSafeCallback
 from .run_context import note_event
 
 logger = logging.getLogger(__name__)
+
+_Known = TypeVar("_Known")
 
 #: The kinds of findings by level.
 LEVELS = {"default": DEFAULT_KINDS, "all": frozenset(ALL_KINDS)}
@@ -101,13 +103,13 @@ class LossMonitor(FailSafeCallback):
             num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
             curve=_get_curve(scheduler) if is_ours else None,
             horizon=scheduler.run_state.horizon if is_ours else None,
-            step_ratio=get_step_ratio(optimizer, peak),
-            has_random_weights=has_random_weights(kwargs.get("model")),
+            step_ratio=_try(get_step_ratio, optimizer, peak),
+            has_random_weights=bool(_try(has_random_weights, kwargs.get("model"))),
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,
             updates_done=state.global_step,
-            guess_loss=get_guess_loss(kwargs.get("model")),
-            is_contrastive=is_contrastive(kwargs.get("model")),
+            guess_loss=_try(get_guess_loss, kwargs.get("model")),
+            is_contrastive=bool(_try(is_contrastive, kwargs.get("model"))),
         )
         self._diagnosis = Diagnosis(run, LEVELS[self.level])
         self._has_said_more = False
@@ -204,6 +206,17 @@ class LossMonitor(FailSafeCallback):
                 row |= {"advice": finding.advice}
                 row |= {"change": "; ".join(map(str, finding.changes))} if finding.changes else {}
             note_event(state, row)
+
+
+def _try(look: Callable[..., _Known], *args: Any) -> _Known | None:
+    """Return what is known of a model or an optimizer, or `None`: weights of an unknown kind must not turn the monitor off."""
+    try:
+        return look(*args)
+    except Exception as error:
+        logger.info(
+            f"LossMonitor: {look.__name__} failed ({type(error).__name__}: {error}), so it is taken as unknown."
+        )
+        return None
 
 
 def _count_samples(dataloader: Any) -> int | None:

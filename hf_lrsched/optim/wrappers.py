@@ -7,6 +7,8 @@ import torch
 
 # Optimizers whose steps have about the size of the LR, whatever the gradients.
 _ADAPTIVE = ("adam", "lion", "adagrad", "rmsprop", "lamb", "adafactor")
+# D-Adaptation finds the LR by itself: the one that is set is a factor of it, usually 1.
+_FINDS_LR = "dadapt"
 
 # How many weights of a matrix are looked at, and how much of all weights makes a model one with random weights.
 _MAX_SAMPLES, _MOST = 10_000, 0.5
@@ -29,7 +31,8 @@ def replace_hooks(optimizer: Any, handles: list[Any]) -> None:
 
 def is_adaptive(optimizer: Any) -> bool:
     """Return whether the optimizer's steps have about the size of the LR, whatever the size of the gradients."""
-    return any(name in type(optimizer).__name__.lower() for name in _ADAPTIVE)
+    kind = type(optimizer).__name__.lower()
+    return _FINDS_LR not in kind and any(name in kind for name in _ADAPTIVE)
 
 
 def weight_rms(optimizer: Any) -> float:
@@ -50,34 +53,49 @@ def weight_rms(optimizer: Any) -> float:
 def get_step_ratio(optimizer: Any, peak: float) -> float | None:
     """Return how large Adam's step at such a peak LR is, relative to the RMS of the weights; `None` for other sizes than the LR.
 
-    Adafactor with `scale_parameter` multiplies the LR by the RMS of each matrix, so the ratio is the LR itself. Lion's steps are
-    always as large as its LR, so it needs 3 to 10 times less of it than Adam (Chen et al., 2023, arXiv:2302.06675); here 3.
+    LAMB, torch's Adafactor, and others with `scale_parameter`, multiply the LR by the RMS of each matrix, so the ratio is the LR
+    itself. Lion's steps are always as large as its LR, so it needs 3 to 10 times less of it than Adam (Chen et al., 2023,
+    arXiv:2302.06675); here 3.
     """
-    if any(group.get("scale_parameter") for group in optimizer.param_groups):
+    kind = type(optimizer).__name__.lower()
+    is_relative = "lamb" in kind or kind == "adafactor"
+    if any(group.get("scale_parameter", is_relative) for group in optimizer.param_groups):
         return peak
     rms = weight_rms(optimizer) if is_adaptive(optimizer) else 0.0
-    factor = 3 if "lion" in type(optimizer).__name__.lower() else 1
+    factor = 3 if "lion" in kind else 1
     return factor * peak / rms if rms else None
 
 
 def has_random_weights(model: Any) -> bool:
     """Return whether a model begins with random weights.
 
-    No part of it was loaded by its name, and most of its weights are uniform or normal, by their kurtosis: 1.8 or 3, within three
-    standard errors of the sample, `sqrt(24 / n)`. Training makes the tails of weights heavier: in MiniLM's matrices the median is 3.9.
+    No part of it was loaded by its name, the weights of each norm are still equal, and most others are uniform or normal, by their
+    kurtosis: 1.8 or 3, within three standard errors of the sample, `sqrt(24 / n)`. Training makes the tails of weights heavier: in
+    MiniLM's matrices the median is 3.9.
     """
     module = find_module(model)
-    if module is None or any(getattr(each, "name_or_path", None) for each in module.modules()):
+    if module is None or any(
+        getattr(each, "name_or_path", None) or _is_trained_norm(each) for each in module.modules()
+    ):
         return False
-    matrices = [_local(each.detach()).flatten() for each in module.parameters() if each.ndim > 1]
-    matrices = [each for each in matrices if each.numel() > 1]
+    matrices = [part for each in module.parameters() if each.ndim > 1 and (part := _local(each.detach())).numel() > 1]
     if not matrices or not all(each.is_floating_point() for each in matrices):
         return False  # quantized weights are trained ones
-    random = sum(each.numel() for each in matrices if _is_random(each[:: -(-each.numel() // _MAX_SAMPLES)].float()))
+    random = sum(each.numel() for each in matrices if _is_random(each))
     return random > _MOST * sum(each.numel() for each in matrices)
 
 
-def _is_random(sample: torch.Tensor) -> bool:
+def _is_trained_norm(module: torch.nn.Module) -> bool:
+    """Return whether a layer is a norm whose weights differ: all begin at 1 or 0, and training moves each by itself."""
+    weight = getattr(module, "weight", None)
+    if "norm" not in type(module).__name__.lower() or not isinstance(weight, torch.Tensor) or weight.ndim != 1:
+        return False
+    part = _local(weight.detach())
+    return part.numel() > 1 and bool((part != part[0]).any())
+
+
+def _is_random(weights: torch.Tensor) -> bool:
+    sample = weights.flatten()[:: -(-weights.numel() // _MAX_SAMPLES)].float()
     centered = sample - sample.mean()
     kurtosis = float(centered.pow(4).mean() / centered.pow(2).mean() ** 2)
     return min(abs(kurtosis - 1.8), abs(kurtosis - 3)) < 3 * math.sqrt(24 / sample.numel())

@@ -463,6 +463,18 @@ def test_the_level_chooses_the_kinds(make_trainer):
         assert ("plateau_at_high_lr" in trainer.monitor._diagnosis.kinds) is is_reported
 
 
+@pytest.mark.parametrize("name", ["get_step_ratio", "has_random_weights", "get_guess_loss", "is_contrastive"])
+def test_weights_of_an_unknown_kind_do_not_turn_it_off(make_trainer, monkeypatch, name):
+    def fail(*args):
+        raise NotImplementedError("no such operation on these weights")
+
+    fail.__name__ = name
+    monkeypatch.setattr(f"hf_lrsched.callbacks.loss_monitor.{name}", fail)
+    trainer = make_trainer("linear()")
+    trainer.train()
+    assert trainer.monitor.summary.startswith("no finding")
+
+
 def test_a_line_at_the_start_says_what_is_judged(make_trainer, capsys):
     make_trainer("linear()", max_steps=50).train()
     [line] = [line for line in capsys.readouterr().out.splitlines() if "loss monitor: reports" in line]

@@ -36,6 +36,9 @@ def test_is_adaptive():
     weights = [nn.Parameter(torch.zeros(2))]
     assert is_adaptive(torch.optim.AdamW(weights)) and is_adaptive(torch.optim.RMSprop(weights))
     assert not is_adaptive(torch.optim.SGD(weights, lr=1.0))
+    assert not is_adaptive(
+        type("DAdaptAdam", (torch.optim.AdamW,), {})(weights, lr=1.0)
+    )  # a factor of the LR that it finds
 
 
 def test_weight_rms():
@@ -57,6 +60,8 @@ def test_the_size_of_a_step():
     assert (
         get_step_ratio(Adafactor(weights, lr=1e-3, relative_step=False), 1e-3) == 1e-3
     )  # of the weights, whatever they are
+    assert get_step_ratio(torch.optim.Adafactor(weights, lr=1e-2), 1e-2) == 1e-2  # has no setting, and always does so
+    assert get_step_ratio(type("FusedLAMB", (torch.optim.AdamW,), {})(weights, lr=1e-2), 1e-2) == 1e-2
     lion = type("Lion", (torch.optim.SGD,), {})(weights, lr=1e-3)
     assert get_step_ratio(lion, 1e-3) == pytest.approx(6e-3)
 
@@ -87,6 +92,23 @@ def test_a_model_that_was_loaded_by_its_name_does_not_begin_with_random_weights(
     loaded = BertForSequenceClassification.from_pretrained(tmp_path / "saved")
     assert not has_random_weights(loaded)
     assert not has_random_weights(nn.Sequential(loaded, nn.Linear(32, 2)))
+
+
+@pytest.mark.parametrize("norm", [nn.LayerNorm, nn.RMSNorm, nn.BatchNorm1d])
+def test_a_model_whose_norms_were_trained_does_not_begin_with_random_weights(norm):
+    model = nn.Sequential(nn.Linear(64, 64), norm(64))
+    assert has_random_weights(model)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
+    model(torch.randn(8, 64)).pow(3).sum().backward()
+    optimizer.step()  # as loaded by hand after a single update
+    assert not has_random_weights(model)
+
+
+def test_the_kind_of_weights_makes_no_difference():
+    for kind in (torch.bfloat16, torch.float16, torch.float64):
+        assert has_random_weights(nn.Linear(300, 300).to(kind))
+    model = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last)
+    assert has_random_weights(model)
 
 
 def test_without_matrices_or_with_quantized_ones_nothing_is_said_to_be_random():

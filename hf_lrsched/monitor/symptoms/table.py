@@ -42,5 +42,6 @@ ALL_KINDS = (
 )
 STRENGTH = {kind: strength for strength, kind in enumerate(ALL_KINDS)}
 #: Kinds with at most 1 % false alarms on the families of runs that were left out, and that were right in ill ones: see
-#: benchmarks/results/monitor_families.md.
-DEFAULT_KINDS = frozenset(ALL_KINDS) - {"plateau_at_high_lr"}
+#: benchmarks/results/monitor_families.md. Without `warmup_too_short`: on runs new to the rules it was wrong in 2 of 75 healthy
+#: ones. So was `validation_rises`, which alone finds overfitting and wrong validation labels.
+DEFAULT_KINDS = frozenset(ALL_KINDS) - {"plateau_at_high_lr", "warmup_too_short"}

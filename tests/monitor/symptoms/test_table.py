@@ -22,6 +22,12 @@ def test_kinds_that_are_on_are_kinds():
     assert set(ALL_KINDS) > DEFAULT_KINDS
 
 
+def test_the_page_says_which_kinds_are_off_by_default():
+    sections = PAGE.read_text(encoding="utf-8").split("\n### ")[1:]
+    off = {each.split("\n")[0] for each in sections if each.split("\n")[1].startswith('Only with `level="all"`')}
+    assert off == set(ALL_KINDS) - DEFAULT_KINDS
+
+
 def test_each_kind_has_a_heading_of_the_page_that_findings_name():
     headings = [
         line.lstrip("# ").strip("`") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("#")
