@@ -184,9 +184,7 @@ class Budgets:
         if self.spread is None:
             chance = "With one seed, it is not known how much of this is chance: train with seeds=3."
         else:
-            chance = (
-                f"The spread over {self.seeds} seeds, each against its own mean, is {self._format_gain(self.spread)}."
-            )
+            chance = f"The spread over {self.seeds} paired seeds is {self._format_gain(self.spread)}."
         if enough != best:
             gain = self._format_gain(best.mean - enough.mean)
             return f"{enough.budget} is enough: {best.budget}, the best of {len(self.points)} budgets, gains {gain} over it. {chance}"

@@ -25,8 +25,7 @@ def test_smallest_budget_within_the_error_is_recommended():
     assert found.spread == pytest.approx(math.sqrt(7e-4 / 2))
     assert found.best.budget == "3ep" and found.recommended.budget == "2ep"
     assert found.recommendation == (
-        "2ep is enough: 3ep, the best of 3 budgets, gains 1 point over it. The spread over 3 seeds, each against its own mean, is "
-        "1.9 points."
+        "2ep is enough: 3ep, the best of 3 budgets, gains 1 point over it. The spread over 3 paired seeds is 1.9 points."
     )
 
 
