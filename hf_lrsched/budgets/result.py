@@ -181,8 +181,11 @@ class Budgets:
         best, enough = self.best, self.recommended
         if best is None or enough is None:
             return f"No budget ended with a finite {get_display_name(self.metric)}."
+        if len(self._finite) == 1:
+            return f"Only {best.budget} has a finite {get_display_name(self.metric)} yet: there is nothing to compare it with."
         if self.spread is None:
-            chance = "With one seed, it is not known how much of this is chance: train with seeds=3."
+            lack = "With one seed" if self.seeds < 2 else "Until two seeds have the same budgets"
+            chance = f"{lack}, it is not known how much of this is chance: train with seeds=3."
         else:
             chance = f"The spread over {self.seeds} paired seeds is {self._format_gain(self.spread)}."
         if enough != best:

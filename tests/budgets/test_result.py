@@ -62,6 +62,12 @@ def test_one_seed_is_said_to_be_uncertain():
     assert "longest" not in found.recommendation
 
 
+def test_one_budget_is_compared_with_nothing():
+    text = "Only 1ep has a finite accuracy yet: there is nothing to compare it with."
+    assert budgets([[0.80, 0.81, 0.82]]).recommendation == text
+    assert budgets([[0.80, 0.81], [math.nan, 0.9]]).recommendation == text
+
+
 def test_smallest_budget_is_the_best():
     assert budgets([[0.9], [0.8]]).recommendation.startswith("1ep, the smallest of 2 budgets, is the best.")
 
