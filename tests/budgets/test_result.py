@@ -48,6 +48,24 @@ def test_seeds_that_lack_a_budget_are_not_compared():
     assert budgets([[0.90, 0.92], [0.91]]).spread is None
 
 
+@pytest.mark.parametrize("values", [[[0.80, 0.81], [0.82, 0.83]], [[0.8333, 0.8512], [0.8444, 0.8623]]])
+def test_seeds_that_gain_the_same_have_no_spread(values):
+    found = budgets(values)
+    assert found.spread == 0 and found.recommended.budget == "2ep"
+    assert "is 0 points." in found.recommendation
+
+
+def test_different_seeds_are_no_pairs():
+    alone = [
+        Branch(f"{number}ep", 100 * number, 20, {"loss": 1 / number + seed}, seed=10 * number + seed)
+        for number in (1, 2)
+        for seed in (0, 1)
+    ]
+    found = Budgets("loss", "min", tuple(alone), "hold()", 1e-4)
+    assert found.spread is None
+    assert "Until two seeds have the same budgets, it is not known" in found.recommendation
+
+
 def test_best_budget_is_recommended_where_it_gains_more_than_the_error():
     found = budgets([[0.80, 0.81, 0.82], [0.90, 0.90, 0.90], [0.93, 0.93, 0.93]])
     assert found.recommended.budget == "3ep"
