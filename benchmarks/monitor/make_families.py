@@ -157,7 +157,7 @@ class Tape(TrainerCallback):
     def on_train_begin(
         self, args: Any, state: Any, control: Any, optimizer: Any = None, model: Any = None, **kwargs: Any
     ) -> None:
-        ratio = get_step_ratio(unwrap_optimizer(optimizer), args.learning_rate) or 0.0
+        ratio = get_step_ratio(unwrap_optimizer(optimizer)) or 0.0
         self.known = {"step_ratio": _short(ratio), "guess_loss": get_guess_loss(model)}
         self.known["has_random_weights"] = has_random_weights(model)
 

@@ -103,7 +103,7 @@ class LossMonitor(FailSafeCallback):
             num_epochs=float(args.num_train_epochs) if args.max_steps <= 0 else None,
             curve=_get_curve(scheduler) if is_ours else None,
             horizon=scheduler.run_state.horizon if is_ours else None,
-            step_ratio=_try(get_step_ratio, optimizer, peak),
+            step_ratio=_try(get_step_ratio, optimizer),
             has_random_weights=bool(_try(has_random_weights, kwargs.get("model"))),
             metric=self._metric or args.metric_for_best_model,
             greater_is_better=args.greater_is_better,

@@ -41,8 +41,7 @@ def weight_rms(optimizer: Any) -> float:
     Of sharded weights only the part on this process counts: an operation on all parts would wait for processes that do not
     join it.
     """
-    parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
-    matrices = [_local(each.detach()) for each in parameters if each.requires_grad and each.ndim > 1]
+    matrices = [matrix for group in optimizer.param_groups for matrix in _get_matrices(group)]
     count = sum(matrix.numel() for matrix in matrices)
     if not count:
         return 0.0
@@ -50,15 +49,25 @@ def weight_rms(optimizer: Any) -> float:
     return float(torch.linalg.vector_norm(norms).item()) / math.sqrt(count)
 
 
-def get_step_ratio(optimizer: Any, peak: float) -> float | None:
-    """Return how large Adam's step at such a peak LR is, relative to the RMS of the weights; `None` for other sizes than the LR.
+def _get_matrices(group: Any) -> list[torch.Tensor]:
+    return [_local(each.detach()) for each in group["params"] if each.requires_grad and each.ndim > 1]
 
+
+def get_step_ratio(optimizer: Any) -> float | None:
+    """Return how large Adam's step at the peak LR is, relative to the RMS of the weights; `None` for other sizes than the LR.
+
+    Of groups with several LRs their RMS counts, over all weights: a few weights with a high LR of their own do not stand for the model.
     LAMB, torch's Adafactor, and others with `scale_parameter`, multiply the LR by the RMS of each matrix, so the ratio is the LR
     itself. Lion's steps are always as large as its LR, so it needs 3 to 10 times less of it than Adam (Chen et al., 2023,
     arXiv:2302.06675); here 3.
     """
     kind = type(optimizer).__name__.lower()
     is_relative = "lamb" in kind or kind == "adafactor"
+    counts = [sum(matrix.numel() for matrix in _get_matrices(group)) for group in optimizer.param_groups]
+    if not sum(counts):
+        return None
+    peaks = [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+    peak = math.sqrt(sum(count * lr**2 for count, lr in zip(counts, peaks, strict=True)) / sum(counts))
     if any(group.get("scale_parameter", is_relative) for group in optimizer.param_groups):
         return peak
     rms = weight_rms(optimizer) if is_adaptive(optimizer) else 0.0

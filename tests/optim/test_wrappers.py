@@ -52,18 +52,29 @@ def test_the_size_of_a_step():
     model = nn.Linear(2, 2)
     nn.init.constant_(model.weight, 0.5)
     weights = list(model.parameters())
-    assert get_step_ratio(torch.optim.AdamW(weights), 1e-3) == pytest.approx(2e-3)
-    assert get_step_ratio(torch.optim.SGD(weights, lr=1.0), 1e-3) is None
-    assert get_step_ratio(torch.optim.AdamW(nn.LayerNorm(4).parameters()), 1e-3) is None
+    assert get_step_ratio(torch.optim.AdamW(weights, lr=1e-3)) == pytest.approx(2e-3)
+    assert get_step_ratio(torch.optim.SGD(weights, lr=1.0)) is None
+    assert get_step_ratio(torch.optim.AdamW(nn.LayerNorm(4).parameters())) is None
     as_trainer_makes_it = Adafactor(weights, lr=1e-3, scale_parameter=False, relative_step=False)
-    assert get_step_ratio(as_trainer_makes_it, 1e-3) == pytest.approx(2e-3)
-    assert (
-        get_step_ratio(Adafactor(weights, lr=1e-3, relative_step=False), 1e-3) == 1e-3
+    assert get_step_ratio(as_trainer_makes_it) == pytest.approx(2e-3)
+    assert get_step_ratio(Adafactor(weights, lr=1e-3, relative_step=False)) == pytest.approx(
+        1e-3
     )  # of the weights, whatever they are
-    assert get_step_ratio(torch.optim.Adafactor(weights, lr=1e-2), 1e-2) == 1e-2  # has no setting, and always does so
-    assert get_step_ratio(type("FusedLAMB", (torch.optim.AdamW,), {})(weights, lr=1e-2), 1e-2) == 1e-2
+    assert get_step_ratio(torch.optim.Adafactor(weights, lr=1e-2)) == pytest.approx(
+        1e-2
+    )  # has no setting, and always does so
+    assert get_step_ratio(type("FusedLAMB", (torch.optim.AdamW,), {})(weights, lr=1e-2)) == pytest.approx(1e-2)
     lion = type("Lion", (torch.optim.SGD,), {})(weights, lr=1e-3)
-    assert get_step_ratio(lion, 1e-3) == pytest.approx(6e-3)
+    assert get_step_ratio(lion) == pytest.approx(6e-3)
+
+
+def test_a_few_weights_with_a_high_lr_do_not_stand_for_the_model():
+    model, scale = nn.Linear(100, 100), nn.Parameter(torch.ones(1, 1))
+    nn.init.constant_(model.weight, 0.5)
+    optimizer = torch.optim.AdamW([{"params": [model.weight]}, {"params": [scale], "lr": 0.01}], lr=1e-3)
+    assert get_step_ratio(optimizer) == pytest.approx(2e-3, rel=0.01)
+    optimizer.param_groups[0] |= {"lr": 0.0, "initial_lr": 1e-3}  # at the start of a warmup
+    assert get_step_ratio(optimizer) == pytest.approx(2e-3, rel=0.01)
 
 
 SIZED = {"hidden_size": 32, "intermediate_size": 32, "num_attention_heads": 1, "num_hidden_layers": 1, "vocab_size": 50}
