@@ -147,7 +147,10 @@ def test_unfreezing_and_freezing_by_yaml(recipe, flags, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"layer_decay": 1.5}, "a layer's LR as a fraction of the LR above it, got 1.5"),
+        (
+            {"layer_decay": 1.5},
+            "the LR of each layer as a fraction of the LR of the layer above it, above 0 and at most 1, got 1.5",
+        ),
         ({"layer_decay": "high"}, "invalid float value: 'high'"),
         ({"head_learning_rate": -1}, "head_learning_rate must be a finite learning rate"),
         ({"unfreeze_every": "1epoch"}, "unfreeze_every has the unknown unit 'epoch'"),
