@@ -9,6 +9,8 @@ from ..schedules import Horizon
 
 # The rest of a schedule is evaluated at so many points.
 _POINTS = 200
+# Its mean is that of so many points: with many parameter groups, each takes as long as a step of the scheduler.
+_MEAN_POINTS = 40
 # So many times their size the steps of a run must be able to move random weights.
 _MIN_TOTAL = 1.5
 
@@ -59,7 +61,7 @@ class RunInfo:
         """The sum of all steps of the run, in sizes of the weights, which cannot move further; `None` if the steps are not known."""
         if self.step_ratio is None:
             return None
-        shares = [self.curve((i + 0.5) / _POINTS) for i in range(_POINTS)] if self.curve else [1.0]
+        shares = [self.curve((i + 0.5) / _MEAN_POINTS) for i in range(_MEAN_POINTS)] if self.curve else [1.0]
         return self.step_ratio * statistics.fmean(shares) * self.num_updates
 
     @property
