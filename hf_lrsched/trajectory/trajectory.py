@@ -74,7 +74,8 @@ class Trajectory:
         peaks = self.settings.peaks
         curves = self.curves() if curves is None else curves
         on_curve = self._to_curve_positions(t)
-        factors = {id(curve): curve(on_curve) for curve in curves}
+        distinct = {id(curve): curve for curve in curves}  # groups with one schedule share a curve
+        factors = {key: curve(on_curve) for key, curve in distinct.items()}
         lrs = [peak * factors[id(curve)] for peak, curve in zip(peaks, curves, strict=True)]
         if self.rewarm is not None:
             lrs = self._apply_rewarm(self.rewarm, t, lrs, curves)

@@ -29,6 +29,16 @@ def test_groups_with_one_schedule_share_a_curve_unless_it_names_an_lr():
     assert named.lrs_at(8) == [0.5, 0.5]  # half of one peak, an eighth of the other
 
 
+def test_a_curve_that_groups_share_is_evaluated_once():
+    calls = []
+
+    def curve(t):
+        calls.append(t)
+        return 1 - t / 8
+
+    assert LINE.lrs_at(2, [curve, curve]) == [0.75, 3.0] and len(calls) == 1
+
+
 def test_a_stretch_moves_positions_after_its_start_only():
     stretched = replace(LINE, stretches=(Stretch(at=4, old_end=8, new_end=12),))
     assert [stretched.to_curve_position(t) for t in (0, 4, 6, 12)] == [0, 4, 5, 8]
