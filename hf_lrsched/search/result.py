@@ -5,16 +5,19 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..console import format_table
 from ..plots.lr_search import draw_lr_search
 from ..schedules import ScheduleError
 from ..schedules.numbers import replace_nonfinite
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 VERSION = 1
 
-R = TypeVar("R")
+R = TypeVar("R", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ def load_result(cls: type[R], text: str, what: str, read_values: Callable[[dict[
             raise ScheduleError(
                 f"{what} has version {data['version']!r}; this version of hf-lrsched reads version {VERSION}."
             )
-        return cls(**read_values({each.name: data[each.name] for each in dataclasses.fields(cls)}))  # type: ignore[arg-type]
+        return cls(**read_values({each.name: data[each.name] for each in dataclasses.fields(cls)}))
     except ScheduleError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:

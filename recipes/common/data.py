@@ -337,7 +337,7 @@ def _read_hub(args: DataArguments, cache_dir: str | None, token: str | None) -> 
                 found = datasets.load_dataset(args.dataset_name, args.dataset_config_name, **more)
             except RuntimeError as error:  # the dataset is a script
                 raise RecipeError(
-                    f"the dataset {args.dataset_name!r} can't be loaded: {error}. The Hub may have a copy without it: --dataset_revision "
+                    f"the dataset {args.dataset_name!r} can't be loaded: {error}. The Hub may have a copy without a script: --dataset_revision "
                     "refs/convert/parquet."
                 ) from error
     wanted = {"train": args.train_split_name, "validation": args.validation_split_name, "test": args.test_split_name}

@@ -209,7 +209,7 @@ def _check_rows(path: Path, reader: Any) -> None:
             line = reader.line_num + 1
     except csv.Error:
         raise RecipeError(
-            f"{path}, line {line}: the quotes of a cell end before the cell, or never. Write a quote within a quoted cell twice, or, "
+            f"{path}, line {line}: a quoted cell goes on after its closing quote, or has none. Write a quote within a quoted cell twice, or, "
             "if quotes are parts of the texts, set --quotes false."
         ) from None
     if not number:

@@ -150,19 +150,19 @@ UNREADABLE = {
     "more cells in all rows": ("text,label\na,x,\nb,x,\n", "row 1 .line 2. has 3 cells"),
     "open quote": (
         'text,label\nb,x\n"a,x\nb,x\n',
-        "a.csv, line 3: the quotes of a cell end before the cell, or never.*--quotes",
+        "a.csv, line 3: a quoted cell goes on after its closing quote, or has none.*--quotes",
     ),
     "long open quote": (
         'text,label\n"a,x\n' + "b,x\n" * 50_000,
-        "line 2: the quotes of a cell end before the cell, or never",
+        "line 2: a quoted cell goes on after its closing quote, or has none",
     ),
     "quote that another row closes": (
         'text,label\n"a,x\nb "c",x\n',
-        "line 2: the quotes of a cell end before the cell, or",
+        "line 2: a quoted cell goes on after its closing quote, or",
     ),
     "quote after a backslash": (
         r'text,label\n"a \"b\" c",x'.replace(r"\n", "\n"),
-        "line 2: the quotes of a cell end before",
+        "line 2: a quoted cell goes on after",
     ),
     "only spaces": ("  \n", "a.csv is empty"),
     "no rows": ("text,label\n", "a.csv has no rows below its header line 'text,label'"),
