@@ -301,7 +301,9 @@ def test_folder_and_pattern_without_files(read, tmp_path):
 def test_quotes_that_are_parts_of_texts(read, tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text('text\tlabel\n"good film\t1\nbad "film"\t0\n')
-    with pytest.raises(Exception, match=r"a\.tsv, line 2: a quoted cell goes on after its closing quote.*set --quotes false"):
+    with pytest.raises(
+        Exception, match=r"a\.tsv, line 2: a quoted cell goes on after its closing quote.*set --quotes false"
+    ):
         read(path)
     assert as_rows(read(path, quotes=False)) == [('"good film', 1), ('bad "film"', 0)]
 
