@@ -46,7 +46,11 @@ MIN_UPDATES = 6
 
 @dataclass(frozen=True)
 class Setting:
-    """What is trained: `task` on `model` with `optimizer` for `epochs`."""
+    """What is trained: `task` on `model` with `optimizer` for `epochs`.
+
+    `scratch` is a BERT of two layers with random weights; of `top2` the embeddings and the lower four of MiniLM's six layers
+    are frozen, of `head` all of the encoder. `sst2-few` has 500 of the sentences.
+    """
 
     task: str
     model: str
@@ -65,6 +69,9 @@ class Setting:
             ("lora", "adamw"): (1e-4, 1.28e-2),
             ("minilm", "adafactor"): (1e-5, 1.28e-3),
             ("minilm", "sgd"): (1e-3, 3.0),
+            ("scratch", "sgd"): (3e-3, 9.0),
+            ("top2", "adamw"): (3e-5, 3.84e-3),
+            ("head", "adamw"): (3e-4, 3.84e-2),
         }[self.model, self.optimizer]
         return [float(f"{lr:.3g}") for lr in np.geomspace(first, last, 8)]
 
@@ -83,6 +90,17 @@ SETTINGS = [
     *(Setting("banking77", "minilm", "adafactor", epochs) for epochs in (1,)),
     *(Setting("sst2", "minilm", "sgd", epochs) for epochs in (1,)),
     *(Setting("banking77", "minilm", "sgd", epochs) for epochs in (1,)),
+]
+#: Settings that no version of the method was made on before it was measured on them.
+FRESH = [
+    Setting("messages", "minilm", "adafactor", 3),
+    Setting("messages", "minilm", "sgd", 3),
+    Setting("messages", "lora", "adamw", 3),
+    Setting("messages-mlm", "minilm", "adamw", 3),
+    Setting("sst2-few", "minilm", "adamw", 6),
+    Setting("sst2", "top2", "adamw", 1),
+    Setting("banking77", "head", "adamw", 1),
+    Setting("banking77", "scratch", "sgd", 3),
 ]
 
 
@@ -119,9 +137,9 @@ def read_rows(path: Path) -> list[tuple[str, str]]:
 def read_task(data: Path, task: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """The training and the held-out rows of a task."""
     generator = np.random.default_rng(0)
-    if task == "sst2":
+    if task in ("sst2", "sst2-few"):
         rows = read_rows(data / "sst2" / "train.csv")
-        chosen = generator.permutation(len(rows))[:3000]
+        chosen = generator.permutation(len(rows))[: 500 if task == "sst2-few" else 3000]
         return [rows[index] for index in chosen], read_rows(data / "sst2" / "validation.csv")
     if task == "banking77":
         rows = read_rows(data / "banking77" / "train.csv")
@@ -169,6 +187,10 @@ class Worker:
 
             targets = ["query", "value"]
             return get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=8, lora_alpha=16, target_modules=targets))
+        if setting.model in ("top2", "head"):
+            frozen = [model.bert.encoder] if setting.model == "head" else model.bert.encoder.layer[:4]
+            for part in (model.bert.embeddings, *frozen):
+                part.requires_grad_(False)
         return model
 
     def run(self, job: Job) -> dict[str, Any]:
@@ -250,7 +272,8 @@ def batches(texts: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
 
 def make_jobs(data: Path, settings: list[Setting], seeds: list[int], shares: list[float]) -> list[Job]:
     """All runs, one seed of everything first and short ones before long ones: a stop before the end leaves what can be used."""
-    texts = {task: len(read_task(data, task)[0]) for task in ("sst2", "banking77", "messages")}
+    tasks = {setting.task.removesuffix("-mlm") for setting in settings}
+    texts = {task: len(read_task(data, task)[0]) for task in tasks}
     jobs: list[tuple[int, int, Job]] = []
     for seed in seeds:
         for share in shares:
@@ -259,6 +282,19 @@ def make_jobs(data: Path, settings: list[Setting], seeds: list[int], shares: lis
                 if updates >= MIN_UPDATES:
                     jobs += [(seed, updates, Job(setting, lr, seed, share)) for lr in setting.lrs]
     return [job for _, _, job in sorted(jobs, key=lambda each: each[:2])]
+
+
+def drop_hopeless(jobs: list[Job], rows: list[dict[str, Any]], points: float) -> list[Job]:
+    """Leave out further seeds of LRs whose accuracy with the first one is more than `points` below the best of the setting."""
+    first = {
+        (row["setting"], row["lr"]): 100 * row["accuracy"] for row in rows if (row["seed"], row["share"]) == (0, 1.0)
+    }
+    best = {name: max(first[each] for each in first if each[0] == name) for name, _ in first}
+    return [
+        job
+        for job in jobs
+        if job.seed == 0 or first.get((str(job.setting), job.lr), math.inf) >= best.get(str(job.setting), 0) - points
+    ]
 
 
 _worker: Worker
@@ -281,19 +317,22 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--settings", nargs="+", default=[""], help="only settings whose names contain one of these")
+    parser.add_argument("--fresh", action="store_true", help="the settings of FRESH instead")
     parser.add_argument("--seeds", type=int, nargs="+", default=[*SEEDS])
+    parser.add_argument(
+        "--within", type=float, default=math.inf, help="further seeds only of LRs at most these points below the best"
+    )
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0, *SHARES], help="1: only the runs in full")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
     deadline = time.monotonic() + 60 * args.minutes
-    done = set()
-    if args.output.exists():
-        rows = map(json.loads, args.output.read_text(encoding="utf-8").splitlines())
-        done = {(row["setting"], row["lr"], row["seed"], row["share"]) for row in rows}
-    settings = [setting for setting in SETTINGS if any(part in str(setting) for part in args.settings)]
+    rows = [json.loads(line) for line in args.output.read_text("utf-8").splitlines()] if args.output.exists() else []
+    done = {(row["setting"], row["lr"], row["seed"], row["share"]) for row in rows}
+    known = FRESH if args.fresh else SETTINGS
+    settings = [setting for setting in known if any(part in str(setting) for part in args.settings)]
     jobs = [
         job
-        for job in make_jobs(args.data, settings, args.seeds, args.shares)
+        for job in drop_hopeless(make_jobs(args.data, settings, args.seeds, args.shares), rows, args.within)
         if (str(job.setting), job.lr, job.seed, job.share) not in done
     ]
     print(f"{len(jobs)} runs of {len(settings)} settings", flush=True)
