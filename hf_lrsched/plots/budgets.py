@@ -46,7 +46,7 @@ def draw_budgets(budgets: Mapping[str, Any], path: str | Path | None = None) -> 
         )
     best = next((updates for updates, name in names.items() if name == budgets["recommended"]), None)
     if best is not None:
-        star: dict[str, Any] = {**style.STAR, "marker": "*", "color": style.LR_COLOUR, "clip_on": True}
+        star: dict[str, Any] = {**style.STAR, "marker": "*", "color": style.LR_COLOUR}
         axes.plot(best, means[best], label=f"recommended: {names[best]}", **star)
     start = budgets["start"].get(metric)
     if start is not None:

@@ -1,8 +1,10 @@
 """Read and write files that a user names: bounded in size and depth, and complete or not at all."""
 
 import contextlib
+import glob
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -17,6 +19,8 @@ from ..schedules.errors import nearest
 MAX_CONFIG_BYTES = 100_000
 #: Brackets within brackets. PyYAML needs time that grows with the square of the depth.
 MAX_DEPTH = 100
+#: A file that was begun this long ago and is not finished was left by a process that died.
+_MAX_SECONDS = 3600
 
 
 def read_text(path: Path, max_bytes: int | None = None) -> str:
@@ -170,10 +174,22 @@ def check_mapping(content: Any, path: Path) -> dict[str, Any]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all, in place of an earlier one. Several processes may do so at once."""
+    """Write a file completely or not at all, in place of an earlier one. Several processes may do so at once.
+
+    What a process left that was killed while it wrote is removed by a later call. It is judged by its age: the process may run on
+    another machine, where its number means nothing here.
+    """
+    for left in path.parent.glob(f".*-{glob.escape(path.name)}"):
+        with contextlib.suppress(OSError):  # another process has removed it
+            if left.name[1:].partition("-")[0].isdecimal() and time.time() - left.stat().st_mtime > _MAX_SECONDS:
+                left.unlink()
     unfinished = path.with_name(f".{os.getpid()}-{path.name}")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
 
 
 def _bracket_depth(text: str) -> int:

@@ -1,6 +1,7 @@
 """A JSON object with one long list, read record by record: a trainer_state.json of hundreds of megabytes fits into memory."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,7 @@ def read_json_with_rows(path: Path) -> dict[str, Any]:
         ScheduleError: The path is no regular file, or it holds no JSON object.
     """
     check_is_file(path)
-    if path.stat().st_size <= _MAX_AT_ONCE:
-        content, rows = read_json(path), None
-    else:
-        content, rows = _read_by_line(path)
+    content, rows = _read_by_line(path) if path.stat().st_size > _MAX_AT_ONCE else (read_json(path), None)
     if isinstance(content.get(_KEY), list):
         content[_KEY] = Rows(content[_KEY]) if rows is None else rows
     return content
@@ -39,11 +37,23 @@ def _read_by_line(path: Path) -> tuple[dict[str, Any], Rows | None]:
     rest: list[str] = []
     rows = None
     with explain_errors(path, "JSON"), path.open(encoding="utf-8-sig") as lines:
-        for line in lines:
-            rest.append(line)
-            if line == f'  "{_KEY}": [\n':
-                rows = Rows(_read_records(lines, rest))
-        return check_mapping(json.loads("".join(rest)), path), rows
+        try:
+            for line in lines:
+                rest.append(line)
+                if line == f'  "{_KEY}": [\n':
+                    rows = Rows(_read_records(lines, rest))
+            return check_mapping(json.loads("".join(rest)), path), rows
+        except json.JSONDecodeError:
+            if not _is_complete(path):
+                raise
+    return read_json(path), None  # its brackets are on other lines than Trainer's
+
+
+def _is_complete(path: Path) -> bool:
+    """Return whether a file ends with the bracket that closes it: then nothing was cut off, and it may be read as a whole."""
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 1000), os.SEEK_END)
+        return file.read().rstrip().endswith(b"}")
 
 
 def _read_records(lines: Iterable[str], rest: list[str]) -> Iterator[Any]:

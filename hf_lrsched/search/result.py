@@ -175,7 +175,7 @@ def load_result(cls: type[R], text: str, what: str, read_values: Callable[[dict[
         return cls(**read_values({each.name: data[each.name] for each in dataclasses.fields(cls)}))
     except ScheduleError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ScheduleError(f"the data of {what} is corrupted: {error!r}.") from error
 
 

@@ -25,6 +25,7 @@ def test_means_seeds_recommendation_and_start_are_drawn(data, tmp_path):
     assert means.get_xydata().tolist() == [[100, pytest.approx(0.81)], [400, 0.9]]
     assert seeds.get_xydata().tolist() == [[100, 0.8], [100, 0.82], [400, 0.9]]
     assert star.get_xydata().tolist() == [[400, 0.9]] and star.get_label() == "recommended: 4ep"
+    assert not star.get_clip_on()  # at the right edge it is drawn completely
     assert start.get_ydata() == [0.33, 0.33]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1ep\n100", "4ep\n400"]
     assert (tmp_path / "budgets.png").stat().st_size > 1000

@@ -14,6 +14,7 @@ from hf_lrsched.runs.files import (
     read_settings,
     read_text,
     read_yaml,
+    replace_file,
     write_output,
 )
 
@@ -127,3 +128,24 @@ def test_full_disk_leaves_no_incomplete_output(tmp_path):
     with pytest.raises(OSError, match="No space left"):
         write_output(tmp_path / "full.png", b"one", force=True)
     assert not (tmp_path / "full.png").is_symlink()
+
+
+def test_replaced_file_is_complete_and_what_dead_processes_left_is_removed(tmp_path):
+    old, new, other = tmp_path / ".17-a[1].json", tmp_path / ".18-a[1].json", tmp_path / ".17-b.json"
+    mine = tmp_path / ".old-a[1].json"
+    for path in (old, new, other, mine):
+        path.write_text("half")
+    for path in (old, other, mine):
+        os.utime(path, (time.time() - 4000,) * 2)
+    for content in (b"one", b"two"):
+        replace_file(tmp_path / "a[1].json", content)
+        assert (tmp_path / "a[1].json").read_bytes() == content
+    # A young one may still be written to, by a process on any machine.
+    assert set(tmp_path.iterdir()) == {tmp_path / "a[1].json", new, other, mine}
+
+
+def test_file_that_cannot_be_replaced_leaves_nothing(tmp_path):
+    (tmp_path / "a.json").mkdir()
+    with pytest.raises(OSError):
+        replace_file(tmp_path / "a.json", b"one")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

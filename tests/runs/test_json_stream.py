@@ -69,6 +69,32 @@ def test_lines_that_are_laid_out_in_another_way(tmp_path, content):
     assert (found["log_history"][0]["step"], found["max_steps"]) == (1, 3)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[\n    {"step": 1}\n],',
+        '[\n    {"step": 1, "nested": [1\n  ]}\n    ],',
+        '[\n  {"step": 1, "n": {\n    },\n "a": 1}],',
+    ],
+)
+def test_large_file_whose_brackets_are_on_other_lines_is_read_as_a_whole(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(json_stream, "_MAX_AT_ONCE", 0)
+    monkeypatch.setattr(json_stream, "_BLOCK", 1)
+    path = tmp_path / "state.json"
+    path.write_text(f'{{\n  "log_history": {content}\n  "max_steps": 3\n}}\n')
+    found = read_json_with_rows(path)
+    assert (found["log_history"][0]["step"], found["max_steps"]) == (1, 3)
+
+
+def test_large_file_that_was_cut_off_is_not_read_a_second_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_stream, "_MAX_AT_ONCE", 0)
+    monkeypatch.setattr(json_stream, "read_json", lambda path: pytest.fail("it may not fit into memory"))
+    path = tmp_path / "state.json"
+    path.write_text('{\n  "log_history": [\n    {\n      "step": 1\n    },\n')
+    with pytest.raises(ScheduleError, match="cut off"):
+        read_json_with_rows(path)
+
+
 def test_error_names_the_line_of_the_file(tmp_path):
     path = tmp_path / "state.json"
     text = json.dumps({"epoch": 1, "log_history": ROWS}, indent=2)

@@ -49,6 +49,7 @@ def test_data_is_plain_and_read_back():
     [
         ("{", "corrupted: JSONDecodeError"),
         ("[]", "corrupted"),
+        ("[" * 200_000, "corrupted: RecursionError"),
         ('{"version": 9}', "has version 9"),
         ('{"version": 1}', "corrupted: KeyError"),
     ],
