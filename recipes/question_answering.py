@@ -38,11 +38,13 @@ class QuestionAnsweringArguments(DataArguments):
     doc_stride: int = field(
         default=128, metadata={"help": "Long paragraphs are cut into pieces that share this many tokens."}
     )
-    n_best_size: int = field(default=20, metadata={"help": "Combine this many of the best starts and ends."})
-    max_answer_length: int = field(default=30, metadata={"help": "The most tokens of an answer."})
+    n_best_size: int = field(
+        default=20, metadata={"help": "Combine this many of the best starts with as many of the best ends."}
+    )
+    max_answer_length: int = field(default=30, metadata={"help": "The maximum number of tokens in an answer."})
     null_score_diff_threshold: float = field(
         default=0.0,
-        metadata={"help": "Give no answer if its score is higher than that of the best answer by more than this."},
+        metadata={"help": "Give no answer where 'no answer' scores higher than the best answer by more than this."},
     )
 
     def __post_init__(self) -> None:

@@ -306,16 +306,18 @@ def _check_trainer(trainer: Any) -> None:
     refuse_single_run(trainer, "train_budgets()")
     if isinstance(trainer.clock, Tokens | Time):
         raise ScheduleError(
-            f"clock={str(trainer.clock)!r} is not possible in a budget search: where a budget branches off must be known in updates. Use "
-            "clock='updates'."
+            f"clock={str(trainer.clock)!r} is not possible in a budget search: each budget branches off at an update that must be known "
+            "before. Use clock='updates'."
         )
     for callback in trainer.callback_handler.callbacks:
         if isinstance(callback, EarlyStoppingCallback | LossGuard):
             raise ScheduleError(
-                f"{type(callback).__name__} may end or change a run, which a budget search needs as it was planned. Leave it out."
+                f"{type(callback).__name__} may end or change a run, but a budget search needs each run as planned. Leave it out."
             )
     if trainer.args.auto_find_batch_size:
-        raise ScheduleError("auto_find_batch_size may change what an epoch is. Give per_device_train_batch_size.")
+        raise ScheduleError(
+            "auto_find_batch_size may change the number of updates in an epoch. Give per_device_train_batch_size."
+        )
     if trainer.eval_dataset is None:
         raise ScheduleError("budgets are judged by an evaluation, but there is no eval_dataset. Give one.")
 
@@ -333,7 +335,7 @@ def _choose_metric(args: Any, metric: str | None, start: dict[str, float]) -> tu
     direction = resolve_direction(name, given)
     if direction is None:
         raise ScheduleError(
-            f"whether {wanted} should rise or fall is not known by its name. Set metric_for_best_model={wanted!r} and greater_is_better."
+            f"the name {wanted} does not say whether more or less is better. Set metric_for_best_model={wanted!r} and greater_is_better."
         )
     return name, direction
 

@@ -48,9 +48,9 @@ class ClockDriver(TrainerCallback):
         left, needed = state.max_steps - state.global_step, lr_scheduler.end - lr_scheduler.position
         if isinstance(clock, Epochs) and left < needed:
             raise ScheduleError(
-                f"the rest of the data takes {math.ceil(needed)} updates, but Trainer would end the run "
-                f"after {max(left, 0)}: {state.global_step} of its {state.max_steps} are done, and these had smaller batches. Resume with "
-                "the checkpoint's batch size or a smaller one, or choose clock='updates' and an on_resume=."
+                f"the rest of the data takes {math.ceil(needed)} updates, but Trainer ends the run after {max(left, 0)}: it counts "
+                f"{state.global_step} of {state.max_steps} as done, and their batches were smaller. Resume with the checkpoint's batch size "
+                "or a smaller one, or choose clock='updates' and an on_resume=."
             )
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -82,7 +82,7 @@ class ClockDriver(TrainerCallback):
         if scheduler is not None and scheduler.position < 0.99 * scheduler.end and state.global_step >= state.max_steps:
             logger.warning(
                 f"the run ended at {scheduler.position:.6g} of {scheduler.end:g} {scheduler.run_state.horizon.unit}, in the middle of "
-                f"its schedule: Trainer's own end after {state.max_steps} updates came before that of clock={scheduler.clock}. "
+                f"its schedule: Trainer ends it after {state.max_steps} updates, and clock={scheduler.clock} takes longer. "
                 "Raise num_train_epochs or max_steps."
             )
         self._scheduler = None

@@ -55,6 +55,7 @@ class RunRecorder(ReadsUsedLRs):
         self._files = {name: Appender(folder / name) for name in FILES}
         self._start = _next_start(folder)
         scheduler, groups = kwargs.get("lr_scheduler"), kwargs["optimizer"].param_groups
+        inner = unwrap_optimizer(kwargs["optimizer"])
         row = {
             "version": VERSION,
             "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -64,7 +65,7 @@ class RunRecorder(ReadsUsedLRs):
             "num_parameters": [sum(parameter.numel() for parameter in group["params"]) for group in groups],
             "peaks": [float(group.get("initial_lr", group["lr"])) for group in groups],
             "weight_decays": [group.get("weight_decay") for group in groups],
-            "optimizer": type(getattr(kwargs["optimizer"], "optimizer", kwargs["optimizer"])).__name__,
+            "optimizer": type(inner).__name__,
             "model": getattr(getattr(kwargs.get("model"), "config", None), "_name_or_path", None) or None,
             "settings": {name: getattr(args, name, None) for name in SETTINGS},
             **({} if self.lr_search is None else {"lr_search": self.lr_search}),
@@ -72,7 +73,6 @@ class RunRecorder(ReadsUsedLRs):
         if not isinstance(scheduler, ScheduleLR):
             self._append(RUN, state, row | {"schedule": None, "scheduler": type(scheduler).__name__})
             return
-        inner = unwrap_optimizer(kwargs["optimizer"])
         if isinstance(inner, torch.optim.Optimizer):  # its hook comes after that of each callback
             self._hook = inner.register_step_pre_hook(lambda *_: self._record_events(state, scheduler))
         self._known = _seen(scheduler, state)

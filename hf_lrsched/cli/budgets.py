@@ -14,7 +14,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         description="Trains the run that a recipe's YAML describes with several budgets, for less than separate runs cost: one run holds "
         "its learning rate, and for each budget a branch cools down from there. Each branch is evaluated and kept as a "
         "complete model in the output folder. Prints the metric of each budget, its cost and a recommendation, and saves "
-        "them as budgets.json and budgets.png. The same command goes on after an interruption.",
+        "them as budgets.json and budgets.png. After an interruption, repeat the command to continue.",
         epilog="example: hf-lrsched budgets recipes/configs/demo.yaml --budgets 1ep,2ep,4ep --set output_dir=runs/budgets",
     )
     add_recipe_arguments(parser)

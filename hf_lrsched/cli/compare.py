@@ -77,9 +77,9 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         help="compare schedules and learning rates over seeds",
         description="Runs a recipe with each schedule, learning rate and seed, and shows which differences are larger than "
-        "the spread over seeds. Start the same command as often as there are processors or GPUs: the processes share the "
-        "runs by --storage. The run of a process that dies is given to the others, and a command that is started again "
-        "goes on. CONFIG.yaml has the recipe's settings, or the names of these flags, and `config` with the recipe's file.",
+        "the spread over seeds. Start the same command once for each processor or GPU: the processes share the runs through "
+        "--storage. If a process dies, another one takes over its run. After an interruption, repeat the command to continue. "
+        "CONFIG.yaml has the recipe's settings; or it has the names of these flags, and `config` with the recipe's file.",
         epilog="example: hf-lrsched compare recipes/configs/demo.yaml --schedule 'warmup(10%) >> linear()' 'warmup(10%) >> "
         "cosine()' --learning_rate 1e-4 auto --seeds 10 --storage sqlite:///runs/compare.db",
     )
@@ -98,7 +98,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
         "--heartbeat",
         type=int,
         metavar="SECONDS",
-        help="a process that is silent for three of these counts as dead; default: 20",
+        help="how often a process signals that it is alive; after three missing signals it counts as dead; default: 20",
     )
     add("--retry-failed", action="store_true", help="repeat the runs that failed")
     return parser
@@ -142,7 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
         worker.work(limit)
     except KeyboardInterrupt as interrupt:
         ended_by = 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
-        print_text("interrupted; the same command goes on")
+        print_text("interrupted; repeat the command to continue")
     finally:
         signal.signal(signal.SIGTERM, earlier)
     status = _show(Comparison(grid, worker.list_outcomes(), given.metric), folder)
@@ -160,7 +160,7 @@ def _show(comparison: Comparison, folder: Path) -> int:
         print_text(line)
     states = [outcome.state for outcome in comparison.outcomes]
     if missing := states.count("waiting") + states.count("running"):
-        print_text(f"{missing} of {len(states)} runs are missing; the same command goes on")
+        print_text(f"{missing} of {len(states)} runs are missing; repeat the command to continue")
     for outcome in comparison.outcomes:
         if outcome.state == "failed":
             print_text(f"failed: {outcome.cell}: {outcome.error}")

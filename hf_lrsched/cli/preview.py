@@ -22,7 +22,7 @@ def add_command(commands: Any) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         "preview",
         help="draw schedules before training",
-        description="Draws schedules from the objects that train, with the LR at every phase boundary.",
+        description="Draws the curves that a run would train with, and prints the LR at every phase boundary.",
         epilog="example: hf-lrsched preview 'warmup(10%) >> cosine()' 'warmup(10%) >> step(every=1ep, factor=0.5)' "
         "--updates 345 --updates-per-epoch 115 --lr 2e-5",
     )

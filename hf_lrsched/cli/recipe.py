@@ -16,7 +16,10 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("config", metavar="CONFIG.yaml", type=Path, help="the recipe's settings")
     add(
-        "--recipe", metavar="SCRIPT.py", type=Path, help="the recipe, if there are several in the folder above CONFIG's"
+        "--recipe",
+        metavar="SCRIPT.py",
+        type=Path,
+        help="the recipe's script; needed if it is not clear from CONFIG.yaml",
     )
     help_of_set = "a setting of the recipe that overrides the file; may be repeated"
     add("--set", dest="settings", action="append", default=[], metavar="NAME=VALUE", help=help_of_set)
@@ -26,7 +29,7 @@ def build_recipe_command(arguments: argparse.Namespace) -> list[str]:
     """Build the recipe's command line from a command's arguments; the command appends its own flags.
 
     Raises:
-        ScheduleError: The configuration or the recipe does not exist, or which recipe is meant is not known.
+        ScheduleError: The configuration or the recipe does not exist, or it is not known which recipe it belongs to.
     """
     if not arguments.config.is_file():
         raise ScheduleError(f"no such file: {arguments.config}.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..extras import import_extra
+from ..runs.files import read_json, replace_file
 from ..schedules import ScheduleError
 
 if TYPE_CHECKING:
@@ -83,9 +84,9 @@ def bind_folder(folder: Path, configuration: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     file, plain = folder / "configuration.json", _hide_secrets(configuration)
     if file.exists():
-        refuse_another_configuration(json.loads(file.read_text(encoding="utf-8")), plain, str(folder), "--output_dir")
-    else:
-        file.write_text(json.dumps(plain, indent=2) + "\n", encoding="utf-8")
+        refuse_another_configuration(read_json(file), plain, str(folder), "--output_dir")
+    else:  # at once: another process may start now, and read it
+        replace_file(file, (json.dumps(plain, indent=2) + "\n").encode())
 
 
 def _hide_secrets(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,8 +124,7 @@ def _open_storage(url: str, heartbeat: int) -> Any:
         parsed.get_dialect()
     except (ArgumentError, ValueError):  # NoSuchModuleError is an ArgumentError
         raise ScheduleError(
-            "--storage takes a URL such as sqlite:///runs/compare.db or postgresql://user@host/database, which the given text is "
-            "not."
+            "--storage must be a URL such as sqlite:///runs/compare.db or postgresql://user@host/database; the given text is none."
         ) from None
     is_sqlite = parsed.get_backend_name() == "sqlite"
     if is_sqlite and parsed.database in (None, "", ":memory:"):

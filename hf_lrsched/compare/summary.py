@@ -73,8 +73,8 @@ class Comparison:
         comparisons = len(self.grid.arms) - len(self.grid.families())
         note = (
             f"Differences are paired by seed. Intervals are Bonferroni's, p-values Holm's, of the paired t-test. Tie: p is "
-            f"{ALPHA} or more, so these seeds show no difference. Seeds needed: to find a difference of the size seen in "
-            f"{POWER:.0%} of comparisons."
+            f"{ALPHA} or more, so these seeds show no difference. Seeds needed: with so many, {POWER:.0%} of comparisons would find "
+            "a difference of this size."
         )
         if comparisons > len(self.grid.schedules) - 1 > 0:
             note += " Each learning rate is compared and corrected on its own."
@@ -102,7 +102,7 @@ class Comparison:
         return [f"{found.mean:+.4f}", interval, p_value, verdict, str(found.seeds_needed or _NONE)]
 
     def write(self, folder: Path) -> list[str]:
-        """Write the runs as CSV, the plot and the report, named by the metric; return what to tell the user of each."""
+        """Write the runs as CSV, the plot and the report, named by the metric; return a line about each."""
         name = self.metric.replace("/", "_")
         writers: dict[str, Callable[[], bytes]] = {
             f"{name}.csv": self._make_csv,

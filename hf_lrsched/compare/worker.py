@@ -1,6 +1,5 @@
 """One of the processes that run a comparison: it takes cells from the study until none is left."""
 
-import json
 import math
 import shutil
 import time
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..runs.files import read_json
 from ..runs.metrics import find_metric, require_metric
 from ..runs.run import Run, read_run
 from ..schedules import ScheduleError
@@ -211,10 +211,10 @@ class Worker:
         flags = {"learning_rate": AUTO, "find_lr_only": "true", "seed": SEARCH_SEED}
         folder = self._run(cell, trial, flags)
         try:
-            data = json.loads((folder / "lr_search.json").read_text(encoding="utf-8"))
-        except OSError as error:
+            data = read_json(folder / "lr_search.json")
+        except ScheduleError as error:
             raise CellError(
-                f"the search left no lr_search.json: {error}. The recipe must read --find_lr_only."
+                f"the search left no lr_search.json: {error} The recipe must read --find_lr_only."
             ) from error
         if data["suggestion"] is None:
             raise CellError("the search found no LR")
@@ -275,8 +275,8 @@ class Worker:
 def read_metrics(folder: Path) -> dict[str, float]:
     """Read the metrics of a run's model: what the recipe saved, else those of the last evaluation."""
     try:
-        found = json.loads((folder / "all_results.json").read_text(encoding="utf-8"))
-    except OSError:
+        found = read_json(folder / "all_results.json")
+    except ScheduleError:
         try:
             run = read_run(folder)
         except ScheduleError as error:

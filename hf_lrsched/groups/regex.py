@@ -130,7 +130,7 @@ def _match_once(model: torch.nn.Module, patterns: Mapping[str, re.Pattern[str]])
     if repeated := [each for each, groups in groups_of.items() if len(groups) > 1]:
         both = " and ".join(map(repr, groups_of[repeated[0]][:2]))
         raise ScheduleError(
-            f"the groups overlap: {list_some(repeated)} match more than one pattern, the first those of {both}."
+            f"the groups overlap: {list_some(repeated)} match more than one pattern. {repeated[0]!r} matches those of {both}."
         )
     if missed := [each for each, groups in groups_of.items() if not groups]:
         raise ScheduleError(

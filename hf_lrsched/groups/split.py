@@ -169,7 +169,7 @@ def _check_groups(groups: Sequence[ParamGroup], wanted: object, names: Mapping[i
     faults = {
         "leaves out": [each for each in before if each not in after],
         "adds": [each for each in after if each not in before],
-        "has in two groups": [each for each, count in after.items() if count > 1],
+        "puts into two groups:": [each for each, count in after.items() if count > 1],
     }
     for fault, ids in faults.items():
         if ids:

@@ -220,8 +220,8 @@ def _match_groups(saved: Data, current: Data) -> list[int]:
         if names
     ]
     raise ScheduleError(
-        f"cannot resume: the parameter groups, {len(now)}, are not those of the checkpoint, {len(was)}.{''.join(faults)} Resume with "
-        f"the checkpoint's groups, or {_NEW_RUN}."
+        f"cannot resume: the optimizer has {len(now)} parameter groups, which are not the {len(was)} of the checkpoint."
+        f"{''.join(faults)} Resume with the checkpoint's groups, or {_NEW_RUN}."
     )
 
 

@@ -35,8 +35,8 @@ def check_optimizer(optimizer: Any) -> None:
     curves = {(peak, str(group.get("schedule"))) for peak, group in zip(peaks, groups, strict=True)}
     if kind in _ONE_LR and len(curves) > 1:
         raise ScheduleError(
-            f"{kind} trains all groups with the LR of the first, and these groups differ (LRs {format_lrs(peaks)}). Leave out "
-            "groups=, or use another optimizer."
+            f"{kind} trains all groups with the LR of the first, but these groups have different LRs or schedules (LRs "
+            f"{format_lrs(peaks)}). Leave out groups=, or use another optimizer."
         )
 
 

@@ -182,7 +182,7 @@ class _Definition:
 # Parts of other libraries' arguments that are a phase here.
 _PHASE_HINTS = {"warmup": "warmup(10%) >> {}(...)", "momentum": "{}(...) * momentum()"}
 
-# Arguments of other libraries, with those that may be meant.
+# Arguments of other libraries, with their names here.
 _ARGUMENT_HINTS = {
     **dict.fromkeys(["min_lr", "lr_end", "eta_min", "end_lr", "lr_min"], ("to_lr", "to")),
     **dict.fromkeys(["min_lr_rate", "min_lr_ratio", "end_factor", "alpha", "final", "final_div_factor"], ("to",)),

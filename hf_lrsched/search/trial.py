@@ -68,8 +68,8 @@ def refuse_single_run(trainer: Any, caller: str) -> None:
     for name, is_there in (("DeepSpeed", trainer.is_deepspeed_enabled), ("FSDP", trainer.is_fsdp_enabled)):
         if is_there:
             raise ScheduleError(
-                f"{caller} cannot go back to the weights before a run under {name}, which shares them out among processes. Search on "
-                "one process or with DDP, with the same total batch size, and give what it finds."
+                f"{caller} cannot restore the weights after a run under {name}, where each process has a part of them. Search on one "
+                "process or with DDP, with the same total batch size, and use the result here."
             )
     if "layerwise" in str(trainer.args.optim) or "lomo" in str(trainer.args.optim):
         raise ScheduleError(
@@ -142,8 +142,8 @@ def count_updates(trainer: Any) -> int:
     clock = getattr(trainer, "clock", None)
     if isinstance(clock, Tokens | Time):
         raise ScheduleError(
-            f"the LR cannot be found with clock={str(clock)!r}: how many updates the run will have is not known. Search with "
-            "clock='updates' and a max_steps that you expect, then give the LR found."
+            f"the LR cannot be found with clock={str(clock)!r}: the number of updates is not known before the run. Search with "
+            "clock='updates' and the max_steps that you expect, then train with the LR found."
         )
     return read_horizon(trainer).num_updates
 

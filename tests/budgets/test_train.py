@@ -322,7 +322,11 @@ def test_callback_that_ends_the_trunk(make):
             {"metric": "acuracy"},
             "no metric 'acuracy' in an evaluation; there are loss, accuracy. Did you mean 'accuracy'",
         ),
-        ({"compute_metrics": lambda _: {"entropy": 0.5}}, {"metric": "entropy"}, "whether entropy should rise or fall"),
+        (
+            {"compute_metrics": lambda _: {"entropy": 0.5}},
+            {"metric": "entropy"},
+            "the name entropy does not say whether more or less",
+        ),
         ({"cls": Trainer, "schedule": None}, {}, r"Use ScheduledTrainer\(...\), or scheduled\(Trainer\)"),
         ({"callbacks": [LossGuard()]}, {}, "LossGuard may end or change a run"),
         (
@@ -330,7 +334,7 @@ def test_callback_that_ends_the_trunk(make):
             {},
             "EarlyStoppingCallback may end",
         ),
-        ({"auto_find_batch_size": True}, {}, "auto_find_batch_size may change what an epoch is"),
+        ({"auto_find_batch_size": True}, {}, "auto_find_batch_size may change the number of updates in an epoch"),
         ({"optim": "galore_adamw_layerwise"}, {}, r"train_budgets\(\) cannot make a new optimizer for each run"),
     ],
 )
@@ -350,7 +354,7 @@ def test_clocks_that_do_not_count_updates(make, clock):
 
     trainer = make()
     trainer.clock = as_clock(clock)
-    with pytest.raises(ScheduleError, match="where a budget branches off must be known in updates"):
+    with pytest.raises(ScheduleError, match="each budget branches off at an update that must be known before"):
         train_budgets(trainer, ["1ep"])
 
 

@@ -94,7 +94,7 @@ def test_errors_speak_of_seconds(run, wall, tmp_path):
 
 def test_a_run_too_short_for_its_time_says_so(run, wall, caplog):
     run("linear()", "time(100s)", wall, num_train_epochs=1)
-    assert "the run ended at 6 of 100 seconds, in the middle of its schedule: Trainer's own end" in caplog.text
+    assert "the run ended at 6 of 100 seconds, in the middle of its schedule: Trainer ends it after" in caplog.text
 
 
 def test_real_time(run):
@@ -194,7 +194,7 @@ def test_epochs_that_trainer_would_end_too_early(run, tmp_path, update, needed, 
     """After 1 or 3 of 4 epochs in batches of 4, the rest in batches of 8, three an epoch."""
     run("linear()", "epochs", save_strategy="epoch")
     checkpoint = str(tmp_path / "out" / f"checkpoint-{update}")
-    with pytest.raises(ScheduleError, match=rf"takes {needed} updates, but Trainer would end the run after {left}:"):
+    with pytest.raises(ScheduleError, match=rf"takes {needed} updates, but Trainer ends the run after {left}:"):
         run("linear()", "epochs", resume=checkpoint, per_device_train_batch_size=8)
 
 

@@ -74,7 +74,7 @@ def test_database_that_cannot_be_reached(password):
 
 @pytest.mark.parametrize("url", ["compare.db", "me:s3cret@host", "nosuchdb://me:s3cret@host/db"])
 def test_text_that_is_no_url(url):
-    with pytest.raises(ScheduleError, match="takes a URL such as sqlite:///") as raised:
+    with pytest.raises(ScheduleError, match="must be a URL such as sqlite:///") as raised:
         open_study(url, "a", {}, **SETTINGS)
     assert "s3cret" not in str(raised.value)
 
@@ -107,3 +107,9 @@ def test_without_optuna(monkeypatch, storage):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ImportError, match=r'pip install "hf-lrsched\[compare\]"'):
         open_study(storage, "a", {}, **SETTINGS)
+
+
+def test_folder_whose_configuration_is_corrupted_is_named(tmp_path):
+    (tmp_path / "configuration.json").write_text("{")
+    with pytest.raises(ScheduleError, match=r"configuration\.json is not JSON"):
+        bind_folder(tmp_path, {"epochs": 1})

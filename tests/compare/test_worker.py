@@ -196,6 +196,9 @@ def test_process_that_was_taken_for_dead_goes_on(make_worker, monkeypatch):
 def test_metrics_of_a_run(tmp_path):
     with pytest.raises(CellError, match="left no metrics"):
         read_metrics(tmp_path)
+    (tmp_path / "all_results.json").write_text('{"eval_f1":', encoding="utf-8")
+    with pytest.raises(CellError, match="left no metrics"):
+        read_metrics(tmp_path)
     results = {"eval_f1": 0.5, "eval_runtime": 3, "train_loss": 1, "test_f1": 0.4, "baseline_f1": 0.1, "eval_text": "x"}
     (tmp_path / "all_results.json").write_text(json.dumps(results), encoding="utf-8")
     metrics = read_metrics(tmp_path)

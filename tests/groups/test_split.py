@@ -147,7 +147,7 @@ INVALID = {
     ),
     "twice": (
         lambda model, groups: [*groups, {"params": [model.classifier.bias]}],
-        "has in two groups 'classifier.bias'",
+        "puts into two groups: 'classifier.bias'",
     ),
     "same names": (
         lambda model, groups: [{**group, "name": "all"} for group in groups],

@@ -204,7 +204,7 @@ def test_part_of_the_training_set_is_held_out(searchable, data):
     [
         ({"num_train_epochs": 1}, "the run has 16 updates.*It takes 24 updates or more. Give a learning rate"),
         ({"dev": []}, "the evaluation set is empty"),
-        ({"clock": "tokens(1000)"}, r"with clock='tokens\(1000\)': how many updates the run will have is not known"),
+        ({"clock": "tokens(1000)"}, r"with clock='tokens\(1000\)': the number of updates is not known before the run"),
         ({"optim": "galore_adamw_layerwise"}, "cannot make a new optimizer for each run"),
     ],
 )
@@ -284,7 +284,7 @@ def test_split_weights_are_refused(searchable, name):
     trainer = searchable()
     setattr(trainer, name, True)
     with pytest.raises(
-        ScheduleError, match=r"which shares them out among processes. Search on one process or with DDP"
+        ScheduleError, match=r"where each process has a part of them. Search on one process or with DDP"
     ):
         find_lr(trainer)
 

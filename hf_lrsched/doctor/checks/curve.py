@@ -17,7 +17,7 @@ from .format import error, format_lr, format_updates, warning
 _MAX_WARMUP = 0.5
 #: A peak of which less than this share is reached is unintended.
 _MIN_PEAK = 0.9
-#: A warmup's `to=` from this factor on is meant so; one below the second is probably an LR.
+#: A warmup's `to=` from this factor on is intended; one below the second is probably an LR.
 _MIN_FACTOR, _MAX_LR = 0.2, 0.01
 #: A share of the run that makes no difference.
 _TOLERANCE = 0.01
@@ -57,7 +57,7 @@ def long_warmup(facts: Facts) -> Iterator[Finding]:
 def peak_not_reached(facts: Facts) -> Iterator[Finding]:
     """A peak LR that no update has: the schedule stays below it, or the run ended before.
 
-    A warmup that says where it ends, by an LR or by a plausible factor as that of a budget search, is meant to.
+    It is intended where the warmup says where it ends, by an LR or by a plausible factor, as that of a budget search.
     """
     curve = facts.curve
     if curve is None or curve.has_no_peak:

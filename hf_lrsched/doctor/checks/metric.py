@@ -58,7 +58,7 @@ def best_metric_direction(facts: Facts) -> Iterator[Finding]:
     guess = ", as Trainer does by itself" if greater_is_better == guess_greater_is_better(metric) else ""
     yield error(
         f"Trainer keeps the worst checkpoint: metric_for_best_model is {metric}, and greater_is_better is {greater_is_better}{guess}",
-        f"{'Less' if greater_is_better else 'More'} {metric} is better, so the best model and early stopping go by the wrong values",
+        f"{'Less' if greater_is_better else 'More'} {metric} is better, so the worst model counts as the best, for early stopping too",
         f"Set greater_is_better: {str(not greater_is_better).lower()}",
     )
 

@@ -82,7 +82,7 @@ class Plateau(ReactiveShape):
             greater_is_better (`bool`, *optional*): The Trainer's setting for that metric.
 
         Raises:
-            ScheduleError: None of them tells.
+            ScheduleError: None of them shows the direction.
 
         Example:
         ```python
