@@ -52,7 +52,8 @@ class StepSizes(FailSafeCallback):
     trainer = ScheduledTrainer(..., schedule="warmup(10%) >> linear()", callbacks=[StepSizes(every=50)])
     ```
 
-    The stock Trainer calls its reporters before the callbacks in `callbacks=`. To reach them, put this one first:
+    The stock Trainer calls its reporters before the callbacks in `callbacks=`; a warning then says that the values do not reach
+    them. To reach them, put this one first:
 
     ```python
     trainer.callback_handler.callbacks.insert(0, StepSizes(every=50))
@@ -65,11 +66,13 @@ class StepSizes(FailSafeCallback):
         #: The latest measurement: `step`, its update, and the values by their names.
         self.latest: dict[str, float] = {}
         self._is_on = self._is_due = False
+        self._is_late = self._has_warned = False
         self._samples: list[Sample] = []
         self._before: list[list[torch.Tensor]] | None = None
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.latest, self._before, self._is_due = {}, None, False
+        self._is_late = self._has_warned = False
         optimizer = unwrap_optimizer(kwargs["optimizer"])
         sharded = _sharding(optimizer)
         # On every process, though one would do: all of them must ask for the training record, which gathers their losses.
@@ -137,13 +140,30 @@ class StepSizes(FailSafeCallback):
         return {key: value for key, value in found.items() if math.isfinite(value)}
 
     def on_step_end(self, args, state, control, **kwargs):
+        # Only a callback before this one can have asked for it: Trainer's own, which stands before its reporters.
+        self._is_late = self._is_late or control.should_log or control.should_training_stop
         if get_context(state).step_sizes and args.logging_strategy != IntervalStrategy.NO:
             control.should_log = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         # For the reporters after this one: the record in Trainer's history is another dict.
-        if logs is not None and "loss" in logs:
-            logs.update(get_context(state).step_sizes)
+        if logs is None or "loss" not in logs:
+            return
+        found = get_context(state).step_sizes
+        has_reached_all = found.keys() <= logs.keys()  # a Trainer with a schedule adds them before its reporters
+        if (
+            self._is_late
+            and not has_reached_all
+            and args.report_to
+            and state.is_world_process_zero
+            and not self._has_warned
+        ):
+            self._has_warned = True
+            logger.warning(
+                f"StepSizes comes after Trainer's reporters, so its values do not reach {', '.join(args.report_to)}. Use "
+                "ScheduledTrainer, or put it first: trainer.callback_handler.callbacks.insert(0, StepSizes(...))."
+            )
+        logs.update(found)
 
 
 def _sharding(optimizer: Any) -> str | None:

@@ -306,6 +306,28 @@ def test_the_stock_trainer(make_trainer, tmp_path):
     assert rows[1]["update_ratio/group_0"] == steps.latest["update_ratio/group_0"]
 
 
+@pytest.mark.parametrize("logging_steps", [3, 100])
+@pytest.mark.parametrize("way", ["callbacks", "add_callback", "first", "no reporters", "ScheduledTrainer"])
+def test_the_stock_trainer_warns_once_where_reporters_get_no_values(make_trainer, caplog, way, logging_steps):
+    steps = StepSizes(every=3)
+    trainer = make_trainer(
+        SPEC if way == "ScheduledTrainer" else None,
+        cls=ScheduledTrainer if way == "ScheduledTrainer" else Trainer,
+        callbacks=[steps] if way in ("callbacks", "no reporters", "ScheduledTrainer") else [],
+        logging_steps=logging_steps,
+    )
+    if way == "add_callback":
+        trainer.add_callback(steps)
+    if way == "first":
+        trainer.callback_handler.callbacks.insert(0, steps)
+    trainer.args.report_to = (
+        [] if way == "no reporters" else ["tensorboard"]
+    )  # the name alone: the reporter is not installed everywhere
+    trainer.train()
+    warnings = [message for message in caplog.messages if "its values do not reach tensorboard" in message]
+    assert len(warnings) == (way in ("callbacks", "add_callback"))
+
+
 def test_a_resume_leaves_out_the_rows_that_it_makes_again(run, tmp_path):
     saved = {"save_strategy": "steps", "save_steps": 5}
     run(StepSizes(every=2), **saved)
