@@ -22,20 +22,6 @@ from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).parents[1]
-LIBRARIES = [
-    "accelerate",
-    "datasets",
-    "evaluate",
-    "hf_lrsched.trainer",
-    "matplotlib.figure",
-    "pandas",
-    "seqeval.metrics",
-    "sklearn.metrics",
-    "torch.distributed.fsdp",
-    "transformers.models.bert.modeling_bert",
-    "transformers.models.bert.tokenization_bert",
-    "transformers.trainer",
-]
 LAUNCHER_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -57,7 +43,7 @@ def _context() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(LIBRARIES)
+    context.set_forkserver_preload(["tests.preloaded"])
     with mock.patch.dict(os.environ, environment(), clear=True):
         forkserver.ensure_running()
     return context
