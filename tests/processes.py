@@ -5,6 +5,7 @@ launcher is tested, tests run commands.
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import multiprocessing
@@ -39,7 +40,8 @@ def free_port() -> int:
 
 
 @functools.cache
-def _context() -> multiprocessing.context.BaseContext:
+def forking_context() -> multiprocessing.context.BaseContext:
+    """Start the process that others are forked from, and return what starts them."""
     if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -74,17 +76,20 @@ class Processes:
         count: How many processes. More than one have the variables of a launcher.
         folder: The current folder of the processes.
         variables: The environment.
+        environments: The complete environment of each process, as [`launched_environments`] gives them.
     """
 
-    def __init__(self, script, *arguments, count=1, folder=".", variables=None):
+    def __init__(self, script, *arguments, count=1, folder=".", variables=None, environments=None):
         self._logs = tempfile.TemporaryDirectory()
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
         self._started = []
-        for rank in range(count):
+        if environments is None:
+            environments = [variables or environment()] * count
+        for rank, shared in enumerate(environments):
             ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
             own = {name: str(value) for name, value in ranks.items()} | address if count > 1 else {}
-            given = str(script), [*map(str, arguments)], (variables or environment()) | own
-            process = _context().Process(target=_run_script, args=(*given, str(folder), Path(self._logs.name)))
+            given = str(script), [*map(str, arguments)], shared | own
+            process = forking_context().Process(target=_run_script, args=(*given, str(folder), Path(self._logs.name)))
             process.start()
             self._started.append(process)
 
@@ -127,6 +132,35 @@ class Processes:
 def run_forked(script, *arguments, timeout=300, **more):
     """Run a script to its end; see [`Processes`]."""
     return Processes(script, *arguments, **more).wait(timeout)
+
+
+@contextlib.contextmanager
+def launched_environments(*launchers, count):
+    """The environments that launchers give to their processes, which live as long as the context.
+
+    Args:
+        launchers: The command of each launcher without its script, for which `relay.py` stands in.
+        count: How many processes they start together.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, log = Path(name), Path(name, "log")
+        with log.open("w") as output:
+            relay = [str(Path(__file__).with_name("relay.py")), name]
+            started = [
+                subprocess.Popen([*launcher, *relay], stdout=output, stderr=subprocess.STDOUT, env=environment())
+                for launcher in launchers
+            ]
+        try:
+            while len(found := sorted(folder.glob("*.json"))) < count:
+                assert all(each.poll() is None for each in started), log.read_text()
+                time.sleep(0.05)
+            yield [json.loads(path.read_text(encoding="utf-8")) for path in found]
+            (folder / "ended").touch()
+            assert [each.wait(60) for each in started] == [0] * len(started), log.read_text()
+        finally:
+            for each in started:
+                each.kill()
+                each.wait()
 
 
 def launched(script, *arguments, processes=1, **variables):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hf_lrsched import parse
+from tests.processes import environment, run_forked
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,9 +49,9 @@ def test_ten_lines():
 def test_the_lines_run_as_pasted(tmp_path):
     pytest.importorskip("datasets")
     code = f"{STAND_INS}\n{SNIPPET}\nprint('HISTORY', trainer.state.log_history)"
-    command = [sys.executable, "-c", code]
-    environment = {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "HF_HOME": str(tmp_path / "home")}
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    script = tmp_path / "pasted.py"
+    script.write_text(code, encoding="utf-8")
+    ended = run_forked(script, folder=tmp_path, variables=environment(CUDA_VISIBLE_DEVICES=""))
     assert ended.returncode == 0, ended.stderr
     records = ast.literal_eval(ended.stdout.rpartition("HISTORY ")[2])
     used = [record["eval_learning_rate"] for record in records if "eval_loss" in record]

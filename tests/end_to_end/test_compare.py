@@ -17,17 +17,17 @@ import pytest
 pytest.importorskip("optuna")
 
 from tests.compare.fake_recipe import COSINE, LINEAR
-from tests.recipe_runs import environment
+from tests.processes import environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="SIGKILL")]
 
 SEEDS = 3
 
 
-def start_worker(folder, storage, sleep=1):
+def start_worker(folder, storage, sleep=0.4):
     recipe = Path(__file__).parents[1] / "compare" / "fake_recipe.py"
     config = folder / "config.yaml"
-    config.write_text("sleep: 1\n", encoding="utf-8")
+    config.write_text("sleep: 0.4\n", encoding="utf-8")
     command = [sys.executable, "-m", "hf_lrsched", "compare", "config.yaml", "--recipe", recipe, "--schedule", LINEAR]
     command += [COSINE, "--learning_rate", "auto", "--seeds", SEEDS, "--storage", storage, "--heartbeat", "1"]
     command += ["--set", f"sleep={sleep}"]

@@ -7,6 +7,8 @@ import textwrap
 
 import pytest
 
+from tests.processes import run_forked
+
 SCRIPT = textwrap.dedent(
     """
     import sys, torch
@@ -30,7 +32,9 @@ SCRIPT = textwrap.dedent(
             {"params": list(model.b.parameters()), "name": "分类头", "lr": 1e-2},
         ]
 
-    folder, disable_tqdm = sys.argv[1], sys.argv[2] == "True"
+    folder, encoding, disable_tqdm = sys.argv[1], sys.argv[2], sys.argv[3] == "True"
+    sys.stdout.reconfigure(encoding=encoding)  # both as PYTHONIOENCODING does
+    sys.stderr.reconfigure(encoding=encoding, errors="backslashreplace")
     args = TrainingArguments(folder, use_cpu=True, report_to="none", num_train_epochs=4, logging_steps=1, eval_strategy="epoch",
                              per_device_train_batch_size=4, disable_tqdm=disable_tqdm, save_strategy="epoch")
     rows = [{"x": torch.tensor([i / 8, 1.0]), "labels": i % 2} for i in range(8)]
@@ -46,12 +50,11 @@ SCRIPT = textwrap.dedent(
 @pytest.mark.slow
 @pytest.mark.parametrize(("encoding", "disable_tqdm"), [("cp1252", True), ("ascii", False)], ids=["lines", "bar"])
 def test_run_with_chinese_names_trains(encoding, disable_tqdm, tmp_path):
-    folder = tmp_path / "运行"
-    command = [sys.executable, "-c", SCRIPT, str(folder), str(disable_tqdm)]
-    environment = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
-    done = subprocess.run(command, capture_output=True, env=environment)
-    assert done.returncode == 0, done.stderr.decode(errors="replace")
-    assert rb"\u5206\u7c7b\u5934" in done.stdout and b"done" in done.stdout
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    done = run_forked(script, tmp_path / "运行", encoding, disable_tqdm)
+    assert done.returncode == 0, done.stderr
+    assert r"\u5206\u7c7b\u5934" in done.stdout and "done" in done.stdout
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

@@ -1,7 +1,6 @@
 """The record of whole processes: several of them, and those that are killed."""
 
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -159,8 +158,9 @@ DEATHS = [
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs fork and /proc")
 def test_a_run_killed_in_every_hook_and_file(tmp_path):
-    command = [sys.executable, "-c", KILLED, str(tmp_path), json.dumps(DEATHS)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED, encoding="utf-8")
+    done = run_forked(script, tmp_path, json.dumps(DEATHS))
     assert done.returncode == 0, done.stdout + done.stderr
     used = dict(
         map(json.loads, (tmp_path / "killed-used").read_text().splitlines())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.processes import forking_context
 from tests.recipe_runs import as_flags, reviews, state_of
 
 
@@ -191,13 +192,14 @@ def test_workers_that_outlive_an_epoch_mask_anew(main, settings, tmp_path):
     assert losses[0] == losses[1] and len(losses[0]) == 7
 
 
-@pytest.mark.parametrize("method", sorted({"fork", "spawn"} & set(multiprocessing.get_all_start_methods())))
-def test_epoch_reaches_started_workers(tokenizer, method):
+@pytest.mark.parametrize("how", [*({"fork"} & set(multiprocessing.get_all_start_methods())), "pickled"])
+def test_epoch_reaches_started_workers(tokenizer, how):
     from torch.utils.data import DataLoader
 
+    context = multiprocessing.get_context("fork") if how == "fork" else forking_context()
     masking, sample = make_masking(tokenizer), {"input_ids": list(range(5, 20)) * 3, "words": list(range(45))}
     loader = DataLoader(
-        [sample], collate_fn=masking, num_workers=1, persistent_workers=True, multiprocessing_context=method
+        [sample], collate_fn=masking, num_workers=1, persistent_workers=True, multiprocessing_context=context
     )
     for epoch in range(2):
         masking.epoch.fill_(epoch)

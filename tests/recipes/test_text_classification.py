@@ -14,7 +14,6 @@ from tests.recipe_runs import (
     SCRIPT,
     as_flags,
     reviews,
-    run_script,
     state_of,
     used_lrs,
     warmup_then_linear,
@@ -29,7 +28,7 @@ def test_script_with_yaml_and_flags(flags, data_folder, tmp_path):
     lines |= {"learning_rate": "1e-3", "eval_strategy": False}
     config.write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in lines.items()), encoding="utf-8")
     flagged = ["--learning_rate", "2e-3", "--eval_strategy", "epoch", "--schedule", "warmup(25%) >> linear()"]
-    done = run_script(config, *flagged, cwd=tmp_path)
+    done = run_forked(SCRIPT, config, *flagged, folder=tmp_path)
     assert done.returncode == 0, done.stderr
 
     run = Path(flags["output_dir"])

