@@ -4,7 +4,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 OLDEST := .venv-oldest/bin
+TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
+
+# Each process of a test would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo demo-all test test-fast test-oldest lint docs dist bench bench-long clean
 
@@ -19,14 +23,14 @@ demo-all: demo
 	$(BIN)/python recipes/text_classification.py recipes/configs/demo_pairs.yaml --output_dir runs/demo-pairs-$$(date +%Y%m%d-%H%M%S)
 
 test: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest $(TWO_WORKERS)
 
 test-fast: .venv/dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest $(TWO_WORKERS) -m "not slow"
 
 # The fast tests on the oldest supported transformers, without those of code that never calls transformers.
 test-oldest: .venv-oldest/dev
-	$(OLDEST)/python -m pytest -n 2 --dist loadgroup -m "not slow" --ignore tests/monitor --ignore tests/plots
+	$(OLDEST)/python -m pytest $(TWO_WORKERS) -m "not slow" --ignore tests/monitor --ignore tests/plots
 
 lint: .venv/dev
 	$(BIN)/ruff check .

@@ -71,16 +71,26 @@ def samples(count):
     return [{"x": row, "labels": int(row.sum() > 0)} for row in features]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _fast():
-    """Avoid what would dominate a run of milliseconds: threads, and the garbage collections of accelerate."""
-    threads = torch.get_num_threads()
+def pytest_collection_modifyitems(items):
+    """Begin with the files that have slow tests: several workers then end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Several workers share the cores, and sums have the same order in each process of a test."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frozen_imports(_one_thread):
+    """Keep accelerate's garbage collections from searching what is imported, which takes longer than a tiny run.
+
+    It stays frozen for all later modules: to search it once in each of them would take minutes in all.
+    """
     gc.collect()
-    gc.freeze()  # the imported modules are not searched again
-    yield
-    gc.unfreeze()
-    torch.set_num_threads(threads)
+    gc.freeze()
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """Pages of runs, made once."""
 
-import gc
-
 import pytest
-import torch
 
 from tests.report.page_parts import Page
 from tests.report.report_runs import cooldown_run, huge_run, measured_run, plateau_run, resumed_run, stock_run, ugly_run
@@ -16,15 +13,9 @@ pytest.importorskip("plotly")
 def trained(tmp_path_factory):
     """The folders of real runs by their names, and the LRs that their optimizers held: `(folder, {name: lrs})`."""
     folder = tmp_path_factory.mktemp("runs")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    gc.freeze()  # what the imports made is not looked through at each of accelerate's collections
     makers = {"plateau": plateau_run, "cooldown": cooldown_run, "resumed": resumed_run, "stock": stock_run}
     makers["measured"] = measured_run
-    held = {name: make(folder / name) for name, make in makers.items()}
-    gc.unfreeze()
-    torch.set_num_threads(threads)
-    return folder, held
+    return folder, {name: make(folder / name) for name, make in makers.items()}
 
 
 @pytest.fixture(scope="session")

@@ -58,12 +58,9 @@ def make_trainer(folder, *, cls=ScheduledTrainer, model=None, callbacks=(), **ch
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """The folder of an uninterrupted run: checkpoint-2, -4 and -6."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("complete") / "run"
     make_trainer(folder).train()
-    yield folder
-    torch.set_num_threads(threads)
+    return folder
 
 
 @pytest.fixture
