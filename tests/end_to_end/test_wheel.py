@@ -54,11 +54,10 @@ def test_wheel_holds_the_package_alone(dist):
 
 @pytest.mark.slow
 def test_commands_that_need_no_torch_run_from_the_wheel_without_it(dist, tmp_path):
-    venv.create(tmp_path / "venv", with_pip=True)
+    venv.create(tmp_path / "venv")
     python = tmp_path / "venv" / "bin" / "python"
-    wheel = next(dist.glob("*.whl"))
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", wheel, cwd=tmp_path)
-    run(python, "-m", "pip", "install", "--quiet", "numpy", "pyyaml", "safetensors", cwd=tmp_path)
+    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+    run(*install, next(dist.glob("*.whl")), "numpy", "pyyaml", "safetensors", cwd=tmp_path)
     command = tmp_path / "venv" / "bin" / "hf-lrsched"
     assert run(command, "--version", cwd=tmp_path) == f"hf-lrsched {__version__}\n"
     text = run(command, "preview", "warmup(10%) >> linear()", "--updates", 345, "--lr", 2e-5, cwd=tmp_path)
