@@ -47,7 +47,7 @@ def _run(view: RunView, name: str, max_points: int) -> dict[str, Any]:
         if best is not None:
             last = [float(each[-1]) for each in run.points(key)]
             line |= {"best": [best.step, best.value], "isKept": best.is_kept, "last": last}
-    stops = run.columns["evaluations"].column("step")
+    stops = run.evaluations.column("step")
     bands = view.phases if len(view.phases) <= MAX_BANDS else []
     changes = [event for event in view.events if not event.is_finding]
     return {
@@ -93,14 +93,14 @@ def _lr_lines(view: RunView, max_points: int) -> dict[str, Any] | None:
 
 def find_measured_groups(run: Run) -> list[str]:
     """List the parameter groups whose steps were measured."""
-    keys = run.columns["step_sizes"].names
+    keys = run.step_sizes.names
     names = dict.fromkeys(key.partition("/")[2] for key in keys if is_step_size(key))
     return sorted(names, key=lambda name: run.groups.index(name) if name in run.groups else len(run.groups))
 
 
 def _step_lines(run: Run, max_points: int) -> list[dict[str, Any]]:
     """Return the ratio of update to weights of each group."""
-    lines, rows = [], run.columns["step_sizes"]
+    lines, rows = [], run.step_sizes
     for name in find_measured_groups(run):
         ratios = rows.column(f"{UPDATE_RATIO}/{name}")
         known = ratios > 0  # a logarithmic axis has no place for others

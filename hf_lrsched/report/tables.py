@@ -184,8 +184,7 @@ def _clock(run: Run) -> str | None:
 
 def _count_not_finite(run: Run) -> list[str]:
     found: dict[tuple[float, str, int], list[str]] = {}
-    for name in ("train", "evaluations"):
-        rows = run.columns[name]
+    for name, rows in (("train", run.train), ("evaluations", run.evaluations)):
         for key, others in rows.others.items():
             for index, value in others.items():
                 text = str(value) if key == "not_finite" else f"{key}={value}"
@@ -225,7 +224,7 @@ def _steps(run: Run) -> Table:
     rows = []
     for name in find_measured_groups(run):
         ratio, *quantiles = (f"{key}/{name}" for key in (UPDATE_RATIO, *QUANTILES))
-        latest = next(row for row in reversed(run.columns["step_sizes"]) if row.keys() & {ratio, *quantiles})
+        latest = next(row for row in reversed(run.step_sizes) if row.keys() & {ratio, *quantiles})
         lrs = run.lrs([latest["step"] - 1]) or {}
         lr = float(lrs[name][0]) if name in lrs else None
         rows.append([name, *map(format_cell, (latest["step"], latest.get(ratio), lr, *map(latest.get, quantiles)))])
@@ -246,7 +245,7 @@ def _evaluations(view: RunView, metric: str | None, num_runs: int) -> Table:
     run = view.run
     keys = sorted(run.metrics, key=is_loss)
     best = view.best(metric) if metric in keys else None
-    rows, max_rows = run.columns["evaluations"], max(_MAX_ROWS // num_runs, 20)
+    rows, max_rows = run.evaluations, max(_MAX_ROWS // num_runs, 20)
     if len(rows) > max_rows:
         every = -(-len(rows) // (max_rows - 2))
         is_best: Any = np.nonzero(rows.column("step") == best.step)[0] if best else []

@@ -34,11 +34,12 @@ class Run:
     Args:
         name (`str`): Its folder's name.
         path (`Path`): Where it was read from.
-        train (`Sequence[dict]`): Training records: `step`, `epoch`, `loss`, `learning_rate`, `grad_norm`, …, in order.
-        evaluations (`Sequence[dict]`): One for each update that was evaluated, all evaluation sets together: `step`, `epoch`,
-            the metrics by their names, `learning_rate` and `lr/<group>` where they are known.
+        train (`Rows`): Training records, to be read like a list of dicts: `step`, `epoch`, `loss`, `learning_rate`, `grad_norm`,
+            …, in order.
+        evaluations (`Rows`): One for each update that was evaluated, all evaluation sets together: `step`, `epoch`, the
+            metrics by their names, `learning_rate` and `lr/<group>` where they are known.
         events (`list[dict]`, defaults to `[]`): What changed the LR: `kind`, `t` (updates done), `cause`, …
-        step_sizes (`Sequence[dict]`, defaults to `()`): What [`StepSizes`] measured: `step`, `update_ratio/<group>`,
+        step_sizes (`Rows`, defaults to none): What [`StepSizes`] measured: `step`, `update_ratio/<group>`,
             `effective_lr_p50/<group>`, …
         segments (`list[Segment]`, defaults to `[]`): What every update's LRs follow from; empty where that is not known.
         starts (`list[dict]`, defaults to `[]`): The starts of a run with a record: the first, and each resume.
@@ -52,10 +53,10 @@ class Run:
 
     name: str
     path: Path
-    train: Sequence[Row]
-    evaluations: Sequence[Row]
+    train: Rows
+    evaluations: Rows
     events: list[Row] = field(default_factory=list)
-    step_sizes: Sequence[Row] = ()
+    step_sizes: Rows = field(default_factory=Rows)
     segments: list[Segment] = field(default_factory=list)
     starts: list[Row] = field(default_factory=list)
     num_updates: int = 0
@@ -66,15 +67,9 @@ class Run:
     num_lost: int = 0
 
     @cached_property
-    def columns(self) -> dict[str, Rows]:
-        """Training records (`train`), evaluations and step sizes by column."""
-        found = {"train": self.train, "evaluations": self.evaluations, "step_sizes": self.step_sizes}
-        return {name: Rows.of(rows) for name, rows in found.items()}
-
-    @cached_property
     def recorded_updates(self) -> Array:
         """The updates of which anything is known, in order."""
-        steps = np.concatenate([self.columns[name].column("step") for name in ("train", "evaluations")])
+        steps = np.concatenate([rows.column("step") for rows in (self.train, self.evaluations)])
         return np.sort(steps[np.isfinite(steps)])
 
     @property
@@ -98,7 +93,7 @@ class Run:
         """The names of the parameter groups, where they are known."""
         names = [str(name) for name in (self.starts[-1].get("groups") or [])] if self.starts else []
         if not names:
-            keys = self.columns["evaluations"].names
+            keys = self.evaluations.names
             names = [key.removeprefix("lr/") for key in keys if key.startswith("lr/")]
         count = len(self.segments[-1].scales) if self.segments else 0
         return [*names, *(f"group_{index}" for index in range(len(names), count))]
@@ -107,15 +102,15 @@ class Run:
     def metrics(self) -> list[str]:
         """The metrics that were evaluated, in their order: `eval_loss`, …; those that have a finite value."""
         others = ("start", "not_finite")
-        keys = [key for key in self.columns["evaluations"].names if is_metric(key) and key not in others]
+        keys = [key for key in self.evaluations.names if is_metric(key) and key not in others]
         return [key for key in keys if not key.startswith(("lr/", "train_")) and len(self.points(key)[0])]
 
     def points(self, key: str) -> tuple[Array, Array]:
         """Return the updates and values of a training record's key, or of a metric; values that are not finite are left out."""
         if key not in self._points:
-            rows = self.columns["evaluations"]
+            rows = self.evaluations
             if key in ("loss", "grad_norm") or key not in rows.names:
-                rows = self.columns["train"]
+                rows = self.train
             steps, values = rows.column("step"), rows.column(key)
             known = np.isfinite(values) & np.isfinite(steps)
             self._points[key] = steps[known], values[known]
@@ -141,7 +136,7 @@ class Run:
 
     def recorded_lrs(self) -> tuple[list[int], list[float]]:
         """Return the LRs of the first group that the records hold, each at the update (counted from 1) that used it."""
-        rows = [self.columns[name] for name in ("train", "evaluations")]
+        rows = (self.train, self.evaluations)
         steps, lrs = (np.concatenate([each.column(key) for each in rows]) for key in ("step", "learning_rate"))
         known = np.isfinite(lrs) & np.isfinite(steps)
         pairs = zip(steps[known].astype(int).tolist(), lrs[known].tolist(), strict=True)

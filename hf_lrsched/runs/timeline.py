@@ -256,7 +256,7 @@ class RunView:
         lines = [np.concatenate(parts) for parts in zip(*kept_lines, strict=True)]
         selected = np.concatenate(kept_updates)[select_points(lines, max_points)]
         # The LR beside each evaluation, and where the line turns from what was used to what is planned.
-        steps = self.run.columns["evaluations"].column("step")
+        steps = self.run.evaluations.column("step")
         wanted = np.append(steps[select_points([steps], max_points)], [self.done, total]) - 1
         return np.union1d(selected, wanted.clip(first, total - 1))
 

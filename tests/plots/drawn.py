@@ -6,6 +6,7 @@ from pathlib import Path
 from hf_lrsched import Horizon
 from hf_lrsched.runs import Run, read_run
 from hf_lrsched.runs.record import Segment
+from hf_lrsched.runs.rows import Rows
 from hf_lrsched.trajectory.settings import RunSettings
 from hf_lrsched.trajectory.trajectory import Trajectory
 
@@ -68,7 +69,7 @@ def made(*segments, train=(), evaluations=(), **more):
     groups = more.pop("groups", ["weights"])
     starts = more.pop("starts", [{"groups": groups, "step": 0}])
     more = {"name": "made", "path": Path("made/record"), "num_updates": 0, **more}
-    rows = [[{"step": step, **row} for step, row in each] for each in (train, evaluations)]
+    rows = [Rows({"step": step, **row} for step, row in each) for each in (train, evaluations)]
     return Run(train=rows[0], evaluations=rows[1], segments=[*segments], starts=starts, **more)
 
 

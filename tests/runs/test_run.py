@@ -177,4 +177,4 @@ def test_folder_of_runs_names_them(tmp_path):
 @pytest.mark.parametrize("make", [dict, UserDict, MappingProxyType])
 def test_records_of_a_history_are_mappings_of_any_kind(make):
     run = run_from_history([make({"step": 1, "loss": 0.5}), None, make({"step": 2, "eval_f1": 0.25})])
-    assert ([*run.columns["train"]], run.metrics) == ([{"step": 1, "loss": 0.5}], ["eval_f1"])
+    assert ([*run.train], run.metrics) == ([{"step": 1, "loss": 0.5}], ["eval_f1"])
