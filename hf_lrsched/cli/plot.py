@@ -4,7 +4,7 @@ import argparse
 import io
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,13 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:  # before long runs are read
         check_output(Path(arguments.output), FIGURE_ENDINGS, arguments.force)
     runs = [read_run(path) for path in arguments.runs]
-    path = Path(arguments.output or f"{to_file_name(_name(runs, arguments))}.png")
+    name, draw = _choose_plot(runs, arguments)
+    path = Path(arguments.output or f"{to_file_name(name)}.png")
     check_output(path, FIGURE_ENDINGS, arguments.force)
     content = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", DeprecationWarning)  # between matplotlib and what it uses
         warnings.filterwarnings("ignore", message="Glyph ")  # house_style warns once of all letters that no font has
-        _draw(runs, arguments).savefig(content, format=path.suffix.lower().removeprefix("."))
+        draw().savefig(content, format=path.suffix.lower().removeprefix("."))
     write_output(path, content.getvalue(), arguments.force)
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print_text(f"hf-lrsched plot: {message}", sys.stderr)
@@ -79,26 +80,18 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ScheduleError("--baseline needs --boxes.")
 
 
-def _name(runs: Sequence[Run], arguments: argparse.Namespace) -> str:
-    """Name the file where --output is not given."""
+def _choose_plot(runs: Sequence[Run], arguments: argparse.Namespace) -> "tuple[str, Callable[[], Figure]]":
+    """Return the name of the plot's file, where --output is not given, and what draws the plot."""
     if arguments.boxes:
-        return "boxes"
-    if len(runs) > 1:
-        return "runs"
-    return f"{runs[0].name}_heat_map" if arguments.heat_map else runs[0].name
-
-
-def _draw(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
-    if arguments.boxes:
-        return _boxes(runs, arguments)
+        return "boxes", lambda: _draw_boxes(runs, arguments)
     if arguments.heat_map:
-        return draw_heat_map(runs[0])
+        return f"{runs[0].name}_heat_map", lambda: draw_heat_map(runs[0])
     if len(runs) > 1:
-        return draw_runs(runs, metrics=arguments.metric)
-    return draw_run(runs[0], metrics=arguments.metric)
+        return "runs", lambda: draw_runs(runs, metrics=arguments.metric)
+    return runs[0].name, lambda: draw_run(runs[0], metrics=arguments.metric)
 
 
-def _boxes(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
+def _draw_boxes(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
     name = arguments.metric[0] if arguments.metric else next(iter(find_common_metrics(runs)), None)
     if name is None:
         raise ScheduleError("the runs have no metric in common that --boxes could plot.")
