@@ -13,8 +13,12 @@ from ..plots.preview import Preview
 from ..plots.style import FIGURE_ENDINGS
 from ..runs.files import check_output, read_yaml
 from ..schedules import Horizon, ScheduleError, parse
+from ..schedules.arguments import number
 from ..schedules.registry import import_names
 from .output import print_written
+
+#: Also one that YAML reads as text, such as 2e-5.
+_read_number = number("a finite number above 0", lambda x: x > 0, percent=False)
 
 
 def add_command(commands: Any) -> argparse.ArgumentParser:
@@ -60,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.samples_per_update,
         arguments.tokens_per_update,
     )
-    peak = _number("the peak learning rate", config.get("learning_rate") if arguments.lr is None else arguments.lr)
+    given = config.get("learning_rate") if arguments.lr is None else arguments.lr
+    peak = None if given is None else _read_number(given, "the peak learning rate")
     preview = Preview.of([parse(text) for text in texts], horizon, peak)
     if arguments.json == "-":
         json.dump(preview.to_data(), sys.stdout)
@@ -81,23 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
 def _count_updates(arguments: argparse.Namespace, config: dict[str, Any]) -> int:
     if arguments.updates is not None:
         return int(arguments.updates)
-    if config.get("max_steps", -1) not in (-1, 0):  # as in TrainingArguments, both mean "by epochs"
-        return int(_number("max_steps of the config", config["max_steps"]) or 0)
+    if config.get("max_steps") not in (None, -1, 0):  # as in TrainingArguments, -1 and 0 mean "by epochs"
+        return int(_read_number(config["max_steps"], "max_steps of the config"))
     if arguments.updates_per_epoch and arguments.config:
-        epochs = _number("num_train_epochs of the config", config.get("num_train_epochs", 3)) or 0
+        epochs = _read_number(config.get("num_train_epochs", 3), "num_train_epochs of the config")
         return math.ceil(epochs * int(arguments.updates_per_epoch))
     raise ScheduleError(
         "the number of updates is not known; give --updates N (batches / gradient accumulation, over all epochs)"
         + (", or --updates-per-epoch N for the epochs of the config." if arguments.config else ".")
     )
-
-
-def _number(name: str, value: object) -> float | None:
-    """Read a number above 0, also one that YAML reads as text, such as 2e-5."""
-    try:
-        number = None if value is None else float(str(value))
-    except ValueError:
-        number = math.nan
-    if number is not None and not (math.isfinite(number) and number > 0):
-        raise ScheduleError(f"{name} must be a finite number above 0, got {value!r}.")
-    return number

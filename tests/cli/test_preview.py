@@ -79,6 +79,28 @@ def test_config_provides_schedule_lr_and_length(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ("learning_rate: auto\nmax_steps: 10", "the peak learning rate must be a finite number above 0, got 'auto'."),
+        ("learning_rate: 50%\nmax_steps: 10", "the peak learning rate must be a finite number above 0, got '50%'."),
+        ("max_steps: many", "max_steps of the config must be a finite number above 0, got 'many'."),
+        (
+            "max_steps: -1\nnum_train_epochs: 0",
+            "num_train_epochs of the config must be a finite number above 0, got 0.",
+        ),
+        (
+            "max_steps:\nnum_train_epochs: .inf",
+            "num_train_epochs of the config must be a finite number above 0, got inf.",
+        ),
+    ],
+)
+def test_invalid_number_in_the_config(tmp_path, capsys, lines, says):
+    (tmp_path / "run.yaml").write_text(f"schedule: linear()\n{lines}\n")
+    assert main(["preview", "--config", str(tmp_path / "run.yaml"), "--updates-per-epoch", "5"]) == 2
+    assert capsys.readouterr().err == f"hf-lrsched preview: {says}\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ([], "no schedule"),
