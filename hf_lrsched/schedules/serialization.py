@@ -37,12 +37,11 @@ def to_data(schedule: Schedule) -> dict[str, Any]:
     raise TypeError(f"{schedule!r} is not a schedule")
 
 
-def from_data(data: Any, depth: int = 0) -> Schedule:
+def from_data(data: Any) -> Schedule:
     """Read a schedule from the data of [`to_data`], or from the same written by hand.
 
     Args:
         data (`Mapping`): The data. Any mapping or sequence will do, such as OmegaConf's `DictConfig` and `ListConfig`.
-        depth (`int`, defaults to 0): How deep the data is nested in that of another schedule.
 
     Returns:
         [`Schedule`]
@@ -57,13 +56,18 @@ def from_data(data: Any, depth: int = 0) -> Schedule:
 
     ```
     """
-    if depth > MAX_DEPTH:
-        raise ScheduleError(f"a schedule is nested at most {MAX_DEPTH} deep.")
+    try:
+        return _from_data(data)
+    except RecursionError:
+        raise ScheduleError(f"a schedule is nested at most {MAX_DEPTH} deep.") from None
+
+
+def _from_data(data: Any) -> Schedule:
     if isinstance(data, Mapping) and set(data) in ({"sequence"}, {"product"}):
         ((kind, parts),) = data.items()
         if not is_list(parts) or not parts:
             raise ScheduleError(f"{kind!r} must be a list of schedules, got {brief(parts)}.")
-        return reduce(rshift if kind == "sequence" else mul, [from_data(part, depth + 1) for part in parts])
+        return reduce(rshift if kind == "sequence" else mul, [_from_data(part) for part in parts])
     if (
         not isinstance(data, Mapping)
         or not isinstance(data.get("phase"), str)
@@ -73,7 +77,7 @@ def from_data(data: Any, depth: int = 0) -> Schedule:
     name = data["phase"]
     if name not in NAMES:
         raise ScheduleError(f"unknown schedule {brief(name)}.{nearest(name, NAMES)}")
-    return NAMES[name](**{key: _value_from_data(value, depth + 1) for key, value in data.items() if key != "phase"})
+    return NAMES[name](**{key: _value_from_data(value) for key, value in data.items() if key != "phase"})
 
 
 def _value_to_data(value: object) -> Any:
@@ -84,9 +88,7 @@ def _value_to_data(value: object) -> Any:
     return str(value) if isinstance(value, Length) else value
 
 
-def _value_from_data(value: Any, depth: int) -> Any:
-    if depth > MAX_DEPTH:
-        raise ScheduleError(f"a schedule is nested at most {MAX_DEPTH} deep.")
+def _value_from_data(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return from_data(value, depth)
-    return tuple(_value_from_data(item, depth + 1) for item in value) if is_list(value) else value
+        return _from_data(value)
+    return tuple(map(_value_from_data, value)) if is_list(value) else value

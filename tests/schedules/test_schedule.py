@@ -249,6 +249,13 @@ def test_what_could_not_be_read_back_cannot_be_built():
     for _ in range(2000):
         data = {"phase": "floor", "schedule": data}
     refused(lambda: ls.from_data(data), "32 deep")
+    points = []
+    for _ in range(5000):
+        points = [points]
+    refused(lambda: ls.from_data({"phase": "piecewise", "points": points}), "32 deep")
+    data = {"phase": "floor"}
+    data["schedule"] = data
+    refused(lambda: ls.from_data(data), "32 deep")
     refused(lambda: ls.from_data({"phase": "linear", 3: 1}), "a schedule as data")
 
 
