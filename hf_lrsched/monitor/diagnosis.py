@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..schedules.metric_names import get_metric_direction, is_metric, measures_loss, resolve_direction
-from .finding import LossFinding
+from .finding import LossFinding, Sign
 from .history import NUM_BLOCKS, Evaluation, LossHistory
 from .run_info import RunInfo
 from .spikes import SpikeTest
@@ -81,10 +81,10 @@ class Diagnosis:
         """
         found = self.look() if self._is_due else []
         if not math.isfinite(loss):
-            return found + self._keep_new(not_finite(self.history, self.run, update, f"the training loss is {loss:g}"))
+            return found + self._keep_not_finite(update, f"the training loss is {loss:g}")
         self._is_due = self.history.add_loss(update, loss, self.lr if lr is None else lr) and self.is_long
         jump = self._spikes.add(update, loss)
-        return found if jump is None else found + self._keep_new(spike(self.history, self.run, jump))
+        return found if jump is None else found + self._keep_new("spike", spike(jump), update)
 
     def look(self) -> list[LossFinding]:
         """Look for all symptoms in what is known by now: at the end of a block, after an evaluation, at the end of the run.
@@ -112,7 +112,7 @@ class Diagnosis:
                 continue
             since, evaluations = self._seen.setdefault(kind, (now, count))
             if count > evaluations or (symptom not in OF_EVALUATIONS and now - since >= wait):
-                changed += self._keep_new(found)
+                changed += self._keep_new(kind, found, now)
         return changed
 
     def _withdraw(self, finding: LossFinding) -> LossFinding:
@@ -131,8 +131,7 @@ class Diagnosis:
         norm, loss = _to_float(record.get("grad_norm")), _to_float(record.get("loss"))
         found: list[LossFinding] = []
         if norm is not None and not math.isfinite(norm):
-            evidence = f"the norm of the gradients is {norm:g}"
-            found += self._keep_new(not_finite(self.history, self.run, update, evidence))
+            found += self._keep_not_finite(update, f"the norm of the gradients is {norm:g}")
         if loss is not None and update > self._last_record:
             found += self.add_loss(update, loss)
         self._last_record = update
@@ -151,7 +150,7 @@ class Diagnosis:
         if loss is None:
             return []
         if not math.isfinite(loss):
-            return self._keep_new(not_finite(self.history, self.run, update, f"the validation loss is {loss:g}"))
+            return self._keep_not_finite(update, f"the validation loss is {loss:g}")
         self.history.evaluations.append(
             Evaluation(update, loss, self._get_score(metrics), samples, _get_metrics(metrics))
         )
@@ -169,12 +168,15 @@ class Diagnosis:
         direction = resolve_direction(self._score_key, self.run.greater_is_better if is_wanted else None)
         return -value if direction == "min" else value
 
-    def _keep_new(self, finding: LossFinding) -> list[LossFinding]:
+    def _keep_not_finite(self, update: int, evidence: str) -> list[LossFinding]:
+        return self._keep_new("not_finite", not_finite(self.history, self.run, update, evidence), update)
+
+    def _keep_new(self, kind: str, sign: Sign, update: int) -> list[LossFinding]:
         """Keep a finding of a kind that was not reported before; it advises a change only if none that stands is stronger."""
-        if finding.kind not in self.kinds or any(
-            each.kind == finding.kind for each in (*self.findings, *self.withdrawn)
-        ):
+        if kind not in self.kinds or any(each.kind == kind for each in (*self.findings, *self.withdrawn)):
             return []
+        changes = tuple(change for change in sign.changes if change is not None)
+        finding = LossFinding(kind, update, sign.since, sign.evidence, sign.advice, changes)
         self.findings.append(finding)
         if self.recommendation is not finding and finding.changes:
             finding = self.findings[-1] = replace(finding, changes=())

@@ -1,6 +1,7 @@
 """LossFinding: one thing that a run's losses show, and what to change."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,22 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.setting}: {self.before}  →  {self.after}"
+
+
+class Sign(NamedTuple):
+    """What a symptom has seen in the losses; a [`LossFinding`] also has the kind and the latest update.
+
+    Args:
+        since (`int`): The update from which the evidence is.
+        evidence (`str`): What was observed, with numbers.
+        advice (`str`): What to do, in words.
+        changes (`tuple[Change | None, ...]`, defaults to `()`): The settings to change; `None` is left out.
+    """
+
+    since: int
+    evidence: str
+    advice: str
+    changes: tuple[Change | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ import math
 import statistics
 
 from .. import advice
-from ..finding import LossFinding
+from ..finding import Sign
 from ..history import LossHistory
 from ..outline import SPENT
 from ..robust import trend
 from ..run_info import RunInfo
-from .evidence import TREND, change_schedule, make_finding
+from .evidence import TREND, change_schedule
 
 
-def lr_spent(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def lr_spent(history: LossHistory, run: RunInfo) -> Sign | None:
     """The LR has been at 3 % of its peak or below for a tenth of the run, and two fifths of the run are still to come."""
     limit = SPENT * history.max_lr
     num_high = max((i for i, block in enumerate(history.blocks, 1) if block.lr > limit), default=0)
@@ -22,18 +22,16 @@ def lr_spent(history: LossHistory, run: RunInfo) -> LossFinding | None:
     if not num_high or run.max_lr_after(history.share_done) > limit:  # it will rise again
         return None
     since, level = spent[0].start, statistics.median(block.loss for block in spent)
-    return make_finding(
-        "lr_spent",
-        history,
+    return Sign(
         since,
         f"the LR has come down to {history.lr / history.max_lr:.1%} of its peak, the training loss stays at {level:.3g}, and "
         f"{1 - history.share_done:.0%} of the run is still to come",
         "Let the decay last to the end of the run.",
-        change_schedule(run, advice.longer_decay),
+        (change_schedule(run, advice.longer_decay),),
     )
 
 
-def plateau_at_high_lr(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def plateau_at_high_lr(history: LossHistory, run: RunInfo) -> Sign | None:
     """In the last third of the run so far neither the training loss nor the validation improved, at an LR above half of its peak.
 
     What is left is the noise of large steps, which a decay would remove.
@@ -54,12 +52,10 @@ def plateau_at_high_lr(history: LossHistory, run: RunInfo) -> LossFinding | None
     best_scores = [max(-math.inf if each.score is None else each.score for each in part) for part in (earlier, recent)]
     if abs(trend(losses)) > TREND or best_losses[1] < best_losses[0] or best_scores[1] > best_scores[0]:
         return None
-    return make_finding(
-        "plateau_at_high_lr",
-        history,
+    return Sign(
         since,
         f"the training loss stays at {level:.3g} and no evaluation was better, while the LR is at "
         f"{history.lr:.0%} of its peak",
         "Decay the LR.",
-        change_schedule(run, advice.decay_instead),
+        (change_schedule(run, advice.decay_instead),),
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ...schedules import Horizon
 from .. import advice
-from ..finding import Change, LossFinding
+from ..finding import Change, Sign
 from ..history import LossHistory
 from ..run_info import RunInfo
 
@@ -29,34 +29,15 @@ def is_solved(history: LossHistory) -> bool:
     return score is not None and _SOLVED <= score <= 1
 
 
-def make_finding(
-    kind: str,
-    history: LossHistory,
-    since: int,
-    evidence: str,
-    advice: str,
-    *changes: Change | None,
-) -> LossFinding:
-    """Make a finding after the latest update; of the changes, `None` is left out."""
-    given = tuple(change for change in changes if change is not None)
-    return LossFinding(kind, history.update, since, evidence, advice, given)
-
-
-def lr_too_high(kind: str, history: LossHistory, run: RunInfo, since: int, evidence: str) -> LossFinding:
-    """Make a finding that advises a lower LR, and a warmup where the LR reached its peak at once.
+def lr_too_high(history: LossHistory, run: RunInfo, since: int, evidence: str) -> Sign:
+    """Advise a lower LR, and a warmup where the LR reached its peak at once.
 
     Where the size of the steps is not known, the advice is in words.
     """
     lower, is_abrupt = change_lr(run, lower=True), history.max_lr_update < 0.05 * history.num_updates
-    changes = (lower, change_schedule(run, advice.longer_warmup) if lower and is_abrupt else None)
-    return make_finding(
-        kind,
-        history,
-        since,
-        evidence,
-        "The LR is too high; hf_lrsched.find_lr(trainer) measures the right one.",
-        *changes,
-    )
+    warmup = change_schedule(run, advice.longer_warmup) if lower and is_abrupt else None
+    advised = "The LR is too high; hf_lrsched.find_lr(trainer) measures the right one."
+    return Sign(since, evidence, advised, (lower, warmup))
 
 
 def change_lr(run: RunInfo, *, lower: bool) -> Change | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ..finding import LossFinding
+from ..finding import Sign
 from ..history import LossHistory
 from ..run_info import RunInfo
 from .decay import lr_spent, plateau_at_high_lr
@@ -11,7 +11,7 @@ from .training import diverging, stuck, too_slow
 from .validation import unstable_validation, validation_rises
 from .warmup import warmup_too_long, warmup_too_short
 
-Symptom: TypeAlias = Callable[[LossHistory, RunInfo], LossFinding | None]
+Symptom: TypeAlias = Callable[[LossHistory, RunInfo], Sign | None]
 
 #: Looked for in short runs, too.
 OF_EVALUATIONS: tuple[Symptom, ...] = (validation_rises, unstable_validation)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ...schedules.metric_names import get_metric_direction
 from ..advice import NEW_STEP_RATIO, STEP_RATIO
-from ..finding import LossFinding, format_distinct, format_lost
+from ..finding import Sign, format_distinct, format_lost
 from ..history import LossHistory
 from ..robust import noise, trend
 from ..run_info import RunInfo
@@ -21,7 +21,6 @@ from .evidence import (
     get_end_levels,
     is_solved,
     lr_too_high,
-    make_finding,
 )
 
 # A loss has not fallen if it fell by less than this share of itself. On the runs that the rules were tuned on, the loss of healthy
@@ -53,25 +52,21 @@ _GUESS_FALL = 0.15
 _SETTLED_FALL, _SETTLED_SLOPE = 0.02, 2.0
 
 
-def not_finite(history: LossHistory, run: RunInfo, update: int, evidence: str) -> LossFinding:
+def not_finite(history: LossHistory, run: RunInfo, update: int, evidence: str) -> Sign:
     """A loss or a gradient norm is NaN or infinite, also where Trainer's record hides it (`logging_nan_inf_filter`)."""
     is_high = bool(history.blocks) and history.blocks[-1].loss - history.start > get_clear_rise(history)
-    return LossFinding(
-        "not_finite",
-        update,
+    return Sign(
         update,
         evidence,
         "Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 does not overflow. LossGuard('rollback') "
         "drops such updates, which would make all weights NaN, and continues.",
-        (change,) if is_high and (change := change_lr(run, lower=True)) else (),
+        (change_lr(run, lower=True),) if is_high else (),
     )
 
 
-def spike(history: LossHistory, run: RunInfo, found: Spike) -> LossFinding:
+def spike(found: Spike) -> Sign:
     """The training loss jumped and stays high for some updates, by [`SpikeTest`]; a single hard batch is no spike."""
-    return make_finding(
-        "spike",
-        history,
+    return Sign(
         found.since,
         found.text,
         "Look at the batches of these updates: if they are right, the LR is near its limit here. LossGuard('rollback') goes "
@@ -79,7 +74,7 @@ def spike(history: LossHistory, run: RunInfo, found: Spike) -> LossFinding:
     )
 
 
-def diverging(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def diverging(history: LossHistory, run: RunInfo) -> Sign | None:
     """The training loss gets worse and stays worse, and the validation loss is not near its best.
 
     Three blocks in a row lie above the start of the run, or have lost half of the best block's gain, by more than noise explains.
@@ -104,10 +99,10 @@ def diverging(history: LossHistory, run: RunInfo) -> LossFinding | None:
         evidence = f"the training loss rose from {before} to {now}: {format_lost(lost / gain)}"
     else:
         return None
-    return lr_too_high("diverging", history, run, since, evidence)
+    return lr_too_high(history, run, since, evidence)
 
 
-def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def stuck(history: LossHistory, run: RunInfo) -> Sign | None:
     """The training loss does not fall, and something shows that the steps are too large.
 
     The validation loss swings; or the metric is the same at each evaluation while the validation loss does not fall steadily, as
@@ -121,7 +116,7 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
     ratio = (run.step_ratio or 0.0) * run.highest_lr
     if ratio > _HUGE_STEP and (_has_learned_little(history, run, _HUGE_STEP_FALL) or _has_not_fallen(history, run)):
         evidence = f"{_describe_fall(history)}, and a step is {ratio:.2g} times as large as the weights"
-        return lr_too_high("stuck", history, run, 1, evidence)
+        return lr_too_high(history, run, 1, evidence)
     small = _SMALL_NEW_STEP if run.has_random_weights else _SMALL_STEP
     is_small = run.step_ratio is not None and ratio < small
     # One answer by small steps that shake nothing: the model has not begun to learn, which is [`too_slow`].
@@ -133,15 +128,15 @@ def stuck(history: LossHistory, run: RunInfo) -> LossFinding | None:
     if constant is not None and not is_low and _is_late(history, run):
         count = len(history.validation)
         evidence = f"the metric is {constant:.4g} at each of {count} evaluations, so the model gives one answer"
-        return lr_too_high("stuck", history, run, history.validation[0].update, evidence)
+        return lr_too_high(history, run, history.validation[0].update, evidence)
     limit = _GUESS_FALL if is_shaken and has_collapsed else _SMALL_VALIDATION_FALL
     if not (is_shaken or has_collapsed) or not _has_not_fallen(history, run, limit) or _has_begun(history):
         return None
     why = "the metric is the same at each evaluation" if has_collapsed else "the validation loss swings"
-    return lr_too_high("stuck", history, run, 1, f"{_describe_fall(history)}, and {why}")
+    return lr_too_high(history, run, 1, f"{_describe_fall(history)}, and {why}")
 
 
-def too_slow(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def too_slow(history: LossHistory, run: RunInfo) -> Sign | None:
     """The LR is too low for the length of the run.
 
     Random weights cannot move far enough: all steps of the run together are hardly larger than they are, and the training loss has
@@ -162,14 +157,12 @@ def too_slow(history: LossHistory, run: RunInfo) -> LossFinding | None:
         return None
     # With an unknown size of the steps a far too high LR may look the same.
     what = "too low" if run.step_ratio else "far too low or far too high"
-    return make_finding(
-        "too_slow",
-        history,
+    return Sign(
         1,
         evidence,
         f"The LR is {what}, or the run much too short; hf_lrsched.find_lr(trainer) measures the right one. If the model was already "
         "trained on this task, no change is needed.",
-        change_lr(run, lower=False),
+        (change_lr(run, lower=False),),
     )
 
 

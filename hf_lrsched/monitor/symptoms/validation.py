@@ -2,11 +2,11 @@
 
 import statistics
 
-from ..finding import LossFinding, format_distinct, format_lost
+from ..finding import Sign, format_distinct, format_lost
 from ..history import LossHistory
 from ..robust import trend
 from ..run_info import RunInfo
-from .evidence import SMALL_SWING, is_solved, make_finding
+from .evidence import SMALL_SWING, is_solved
 
 # A validation split of fewer samples is too small to compare evaluations.
 _MIN_SAMPLES = 40
@@ -14,7 +14,7 @@ _MIN_SAMPLES = 40
 _LOST = 0.4
 
 
-def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def validation_rises(history: LossHistory, run: RunInfo) -> Sign | None:
     """The validation loss rises while the training loss falls.
 
     Since its best evaluation it has lost 40 % of its gain until then, the last three evaluations all lie beyond that, and
@@ -29,9 +29,7 @@ def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
     gain = max(history.start, losses[0]) - best
     train = statistics.median(block.loss for block in history.blocks[-3:])
     if best > 1.1 * history.start > 2.2 * train > 0:
-        return make_finding(
-            "validation_rises",
-            history,
+        return Sign(
             evaluations[0].update,
             f"the validation loss was never below {best:.3g}, while the training loss fell from {history.start:.3g} to {train:.3g}",
             "The validation labels do not fit the training data: check them and how both are read. No setting of the training helps.",
@@ -43,9 +41,7 @@ def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
         return None
     lowest, latest = format_distinct(best, losses[-1])
     lost = format_lost((losses[-1] - best) / gain) if gain > 0 else "it was never below its start"
-    return make_finding(
-        "validation_rises",
-        history,
+    return Sign(
         update,
         f"the validation loss rose from {lowest} to {latest} while the training loss fell to {train:.3g}: {lost}",
         "The model memorizes the training data: keep the best checkpoint (load_best_model_at_end), end the run earlier "
@@ -55,7 +51,7 @@ def validation_rises(history: LossHistory, run: RunInfo) -> LossFinding | None:
     )
 
 
-def unstable_validation(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def unstable_validation(history: LossHistory, run: RunInfo) -> Sign | None:
     """The validation loss goes up and down, by a third of all that it gained; or its split has fewer than 40 samples."""
     evaluations = history.validation
     samples = next((each.samples for each in reversed(evaluations) if each.samples), None)
@@ -63,9 +59,7 @@ def unstable_validation(history: LossHistory, run: RunInfo) -> LossFinding | Non
         return None
     since, losses = evaluations[0].update, [each.loss for each in evaluations]
     if samples is not None and samples < _MIN_SAMPLES:
-        return make_finding(
-            "unstable_validation",
-            history,
+        return Sign(
             since,
             f"the validation split has {samples} samples, so that one of them makes up {1 / samples:.0%} of each metric",
             "Use a larger validation split: this one cannot compare schedules.",
@@ -86,9 +80,7 @@ def unstable_validation(history: LossHistory, run: RunInfo) -> LossFinding | Non
         or statistics.median(swings) < max(0.33 * gain, SMALL_SWING * abs(losses[-1]))
     ):
         return None
-    return make_finding(
-        "unstable_validation",
-        history,
+    return Sign(
         since,
         f"the validation loss goes up and down: it turned {len(swings)} of {len(losses) - 2} times, half of them by "
         f"{statistics.median(swings):.3g} or more, and its whole gain is {gain:.3g}",

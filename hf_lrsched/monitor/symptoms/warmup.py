@@ -4,13 +4,13 @@ from itertools import pairwise
 
 from ...schedules import Horizon
 from .. import advice
-from ..finding import LossFinding, format_distinct
+from ..finding import Sign, format_distinct
 from ..history import LossHistory
 from ..run_info import RunInfo
-from .evidence import change_schedule, get_clear_rise, make_finding
+from .evidence import change_schedule, get_clear_rise
 
 
-def warmup_too_short(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def warmup_too_short(history: LossHistory, run: RunInfo) -> Sign | None:
     """The loss jumped, and came down again, around the update at which the LR reached its peak."""
     peak = history.max_lr_update
     has_peaked = history.update > peak and run.is_high(history.max_lr, 0.9)
@@ -28,29 +28,25 @@ def warmup_too_short(history: LossHistory, run: RunInfo) -> LossFinding | None:
     if not is_clear or history.blocks[-1].loss > jump.loss - 0.5 * rise:
         return None
     before, after = format_distinct(level, jump.loss)
-    return make_finding(
-        "warmup_too_short",
-        history,
+    return Sign(
         jump.start,
         f"the training loss jumped from {before} to {after} when the LR reached its peak at update {peak}",
         "Use a lower LR or a longer warmup; hf_lrsched.find_lr(trainer) measures the right LR.",
     )
 
 
-def warmup_too_long(history: LossHistory, run: RunInfo) -> LossFinding | None:
+def warmup_too_long(history: LossHistory, run: RunInfo) -> Sign | None:
     """The LR still rises after two fifths of the run, in a warmup: other rises, as of `triangular(up=50%)`, are intended."""
     if run.updates_done or history.share_done < 0.4 or not history.lr == history.max_lr < 1 or not _is_rising(history):
         return None
     horizon = run.horizon or Horizon(run.num_updates)
     if run.schedule and not advice.has_long_warmup(run.schedule, horizon, run.learning_rate):
         return None
-    return make_finding(
-        "warmup_too_long",
-        history,
+    return Sign(
         1,
         f"the LR is still at {history.lr:.0%} of its peak and rising after {history.share_done:.0%} of the run",
         "A warmup of 10% is usually enough: the peak is reached while there is time to use it.",
-        change_schedule(run, advice.shorter_warmup),
+        (change_schedule(run, advice.shorter_warmup),),
     )
 
 
