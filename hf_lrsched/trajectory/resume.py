@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from ..schedules import ScheduleError, as_length
+from ..schedules import Length, ScheduleError, as_length
 from ..schedules.errors import brief, nearest
 from .clocks import Epochs, as_clock
 from .settings import RunSettings, format_lrs
@@ -21,15 +21,16 @@ RESUME_CHOICES = {
 }
 
 
-def check_on_resume(on_resume: str) -> tuple[str, str | None]:
-    """Return the choice and, for `rewarm(LENGTH)`, the length.
+def check_on_resume(on_resume: str) -> tuple[str, Length]:
+    """Return the choice and the length of `rewarm(LENGTH)`, 5 % where none is given.
 
     Raises:
         ScheduleError: Not a choice.
 
     Example:
     ```python
-    >>> check_on_resume("rewarm(2%)")
+    >>> choice, over = check_on_resume("rewarm(2%)")
+    >>> choice, str(over)
     ('rewarm', '2%')
 
     ```
@@ -42,9 +43,7 @@ def check_on_resume(on_resume: str) -> tuple[str, str | None]:
             f"{nearest(str(on_resume), RESUME_CHOICES)}"
         )
     over = match[2] if match else None
-    if choice == "rewarm":
-        over = str(as_length("5%" if over is None else over, "the length of rewarm()"))
-    return choice, over
+    return choice, as_length("5%" if over is None else over, "the length of rewarm()")
 
 
 def is_same_data(was: RunSettings, new: RunSettings) -> bool:
@@ -105,7 +104,7 @@ def resume_trajectory(old: Trajectory, was: RunSettings, new: RunSettings, t: fl
                 f"{new.horizon.unit}. Choose 'keep' or 'switch'."
             )
         return replace(old, stretches=(Stretch(t, old_end, new.horizon.num_updates), *old.stretches))
-    return rewarm(new, t, old.lrs_at(t), over or "5%")
+    return rewarm(new, t, old.lrs_at(t), over)
 
 
 def check_group_count(was: int, now: int) -> None:
@@ -114,9 +113,9 @@ def check_group_count(was: int, now: int) -> None:
         raise ScheduleError(f"cannot resume: the checkpoint's optimizer has {was} parameter groups, this one {now}.")
 
 
-def rewarm(new: RunSettings, t: float, lrs: list[float], over: str) -> Trajectory:
+def rewarm(new: RunSettings, t: float, lrs: list[float], over: Length) -> Trajectory:
     """Return the new curve, reached in a straight line from these LRs."""
-    updates = math.ceil(as_length(over).updates(new.horizon))
+    updates = math.ceil(over.updates(new.horizon))
     if t + updates > new.horizon.num_updates:
         raise ScheduleError(
             f"rewarm({over}): {updates} {new.horizon.unit} from {_format_position(t, new.horizon.unit)} on, but the run has "

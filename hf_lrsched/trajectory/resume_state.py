@@ -175,7 +175,7 @@ def _take_over(state: RunState, saved: dict[str, Any], on_resume: str) -> Resume
         where = f"update {new.update}"
         raise ScheduleError(explain_refusal(differences, where, before, new.lrs(), ("switch", "rewarm")))
     if choice == "rewarm":
-        new = replace(new, trajectory=rewarm(state.settings, new.update, before, over or "5%"))
+        new = replace(new, trajectory=rewarm(state.settings, new.update, before, over))
     _record(new, on_resume, before)
     return Resume(new, before, on_resume)
 
