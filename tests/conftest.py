@@ -3,6 +3,7 @@
 import dataclasses
 import gc
 import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -198,3 +199,21 @@ def searchable(make_trainer, data):
 def has_argument():
     """Whether this version of transformers has a training argument."""
     return {field.name for field in dataclasses.fields(TrainingArguments)}.__contains__
+
+
+@pytest.fixture
+def fill_disk(monkeypatch):
+    """Let a disk be full before the eleventh byte of each file whose name has a text."""
+
+    def fill(part):
+        write = Path.write_bytes
+
+        def write_ten_bytes(self, content):
+            if part not in self.name:
+                return write(self, content)
+            write(self, content[:10])
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", write_ten_bytes)
+
+    return fill

@@ -1,7 +1,6 @@
 """`hf-lrsched plot`: plot a run, any trainer_state.json, or several runs."""
 
 import argparse
-import io
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..console import print_text
 from ..plots import draw_boxes, draw_heat_map, draw_run, draw_runs
-from ..plots.style import FIGURE_ENDINGS
-from ..runs.files import check_output, write_output
+from ..plots.style import FIGURE_ENDINGS, to_bytes
+from ..runs.files import check_output, replace_file
 from ..runs.metrics import find_common_metrics, get_display_name, require_metric
 from ..runs.run import Run, read_run
 from ..runs.timeline import RunView
@@ -55,12 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     name, draw = _choose_plot(runs, arguments)
     path = Path(arguments.output or f"{to_file_name(name)}.png")
     check_output(path, FIGURE_ENDINGS, arguments.force)
-    content = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore", DeprecationWarning)  # between matplotlib and what it uses
         warnings.filterwarnings("ignore", message="Glyph ")  # house_style warns once of all letters that no font has
-        draw().savefig(content, format=path.suffix.lower().removeprefix("."))
-    write_output(path, content.getvalue(), arguments.force)
+        content = to_bytes(draw(), path.suffix)
+    replace_file(path, content)
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         print_text(f"hf-lrsched plot: {message}", sys.stderr)
     print_written(path)

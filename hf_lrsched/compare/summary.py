@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..console import format_table
 from ..plots import draw_boxes
-from ..plots.style import format_lr, to_png
+from ..plots.style import format_lr, to_bytes
 from ..report.html import render_report
 from ..report.tables import Lead, Table, draw_as_uri
 from ..runs.files import replace_file
@@ -135,7 +135,7 @@ class Comparison:
 
     def _draw(self) -> bytes:
         values = {", LR ".join(self.describe_arm(arm)): self.values(arm) for arm in self.grid.arms}
-        return to_png(draw_boxes(values, metric=self.metric, baseline=self.baseline))
+        return to_bytes(draw_boxes(values, metric=self.metric, baseline=self.baseline))
 
     def _make_report(self, folder: Path) -> bytes:
         """The report of one run of each arm, the plot and the table above them."""

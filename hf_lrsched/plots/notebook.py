@@ -6,7 +6,7 @@ from ..runs.run import Run
 from ..schedules import Curve, Horizon, Schedule, ScheduleError
 from .run import draw_run
 from .schedules import draw_schedules
-from .style import DPI, to_png
+from .style import DPI, to_bytes
 
 #: A schedule alone has no run. It is drawn over one of this length.
 EXAMPLE = Horizon(1000, updates_per_epoch=100)
@@ -37,7 +37,7 @@ def draw_png(shown: Any) -> bytes | None:
         `bytes`: The content; `None` where there is nothing to draw, or no matplotlib.
     """
     try:
-        return to_png(_draw(shown))
+        return to_bytes(_draw(shown))
     except (ImportError, ScheduleError):
         return None
 

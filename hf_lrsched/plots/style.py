@@ -161,10 +161,10 @@ def save(figure: "Figure", path: str | Path | None) -> "Figure":
     return figure
 
 
-def to_png(figure: "Figure") -> bytes:
-    """Return the content of a PNG file of a plot."""
+def to_bytes(figure: "Figure", ending: str = ".png") -> bytes:
+    """Return the content of a file of a plot."""
     file = io.BytesIO()
-    figure.savefig(file, format="png")
+    figure.savefig(file, format=ending.lower().removeprefix("."))
     return file.getvalue()
 
 

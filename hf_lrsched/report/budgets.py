@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..plots.budgets import draw_budgets
-from ..plots.style import to_png
+from ..plots.style import to_bytes
 from ..runs.metrics import get_display_name
 from .tables import Lead, Table, draw_as_uri, format_cell
 
@@ -23,4 +23,4 @@ def make_lead(budgets: Mapping[str, Any]) -> Lead:
     ]
     table = Table("How long to train", header, rows, budgets["recommendation"], numbers=frozenset(range(1, 5)))
     text = "The metric of each budget against its updates. The numbers are in the table."
-    return Lead(table, draw_as_uri(lambda: to_png(draw_budgets(budgets))), text)
+    return Lead(table, draw_as_uri(lambda: to_bytes(draw_budgets(budgets))), text)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._version import __version__
 from ..extras import import_extra
-from ..runs.files import check_output, write_output
+from ..runs.files import check_output, replace_file
 from ..runs.metrics import find_main_metric, make_distinct_names
 from ..runs.run import Run
 from ..runs.timeline import RunView
@@ -47,7 +47,7 @@ def write_report(runs: Sequence[Run], path: str | Path, force: bool = False, lea
     """
     path = Path(path)
     check_output(path, ENDINGS, force)
-    write_output(path, render_report(runs, lead), force)
+    replace_file(path, render_report(runs, lead))
     return path
 
 

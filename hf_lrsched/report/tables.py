@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..plots.lr_search import draw_lr_search
-from ..plots.style import to_png
+from ..plots.style import to_bytes
 from ..runs.columns import QUANTILES, UPDATE_RATIO
 from ..runs.metrics import get_display_name, is_loss
 from ..runs.record import FOLDER
@@ -83,7 +83,7 @@ def make_section(view: RunView, name: str, metric: str | None, num_runs: int = 1
     )
     shown = [_limit(table) for table in tables if table.rows]
     search = view.run.lr_search
-    plot = "" if search is None else draw_as_uri(lambda: to_png(draw_lr_search(search)))
+    plot = "" if search is None else draw_as_uri(lambda: to_bytes(draw_lr_search(search)))
     return Section(name, view.run.schedule or "", list_warnings(view), shown, plot)
 
 

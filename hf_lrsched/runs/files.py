@@ -154,17 +154,6 @@ def check_output(path: Path, endings: Sequence[str], force: bool = False) -> Non
         raise ScheduleError(f"{path} exists and is kept; choose another name, or pass --force to replace it.")
 
 
-def write_output(path: Path, content: bytes, force: bool = False) -> None:
-    """Write a file, or leave none where the disk is full."""
-    with path.open("wb" if force else "xb") as file:
-        try:
-            file.write(content)
-            file.flush()
-        except OSError:
-            path.unlink(missing_ok=True)
-            raise
-
-
 def check_mapping(content: Any, path: Path) -> dict[str, Any]:
     """Return the values of a file by their names; refuse anything else than a mapping."""
     if not isinstance(content, dict):

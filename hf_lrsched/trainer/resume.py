@@ -11,8 +11,8 @@ from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from ..console import print_text
 from ..plots.resume import draw_resume
-from ..plots.style import to_png
-from ..runs.files import write_output
+from ..plots.style import to_bytes
+from ..runs.files import replace_file
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..trajectory.clocks import Time, Tokens
@@ -121,5 +121,5 @@ def save_resume_plot(scheduler: ScheduleLR, folder: str | Path) -> str:
         number += 1
         path = Path(folder, f"{name}_{number}.png")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_output(path, to_png(figure))
+    replace_file(path, to_bytes(figure))
     return f"plot of the resume: {path}"

@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,6 @@ from hf_lrsched.runs.files import (
     read_text,
     read_yaml,
     replace_file,
-    write_output,
 )
 
 
@@ -114,22 +112,6 @@ def test_output_is_checked_before_it_is_written(tmp_path):
     check_output(tmp_path / "new.PNG", (".png", ".svg"))
 
 
-def test_output_is_written_completely_or_not_at_all(tmp_path):
-    write_output(tmp_path / "a.png", b"one")
-    with pytest.raises(FileExistsError):
-        write_output(tmp_path / "a.png", b"two")
-    write_output(tmp_path / "a.png", b"two", force=True)
-    assert (tmp_path / "a.png").read_bytes() == b"two"
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
-def test_full_disk_leaves_no_incomplete_output(tmp_path):
-    (tmp_path / "full.png").symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space left"):
-        write_output(tmp_path / "full.png", b"one", force=True)
-    assert not (tmp_path / "full.png").is_symlink()
-
-
 def test_replaced_file_is_complete_and_what_dead_processes_left_is_removed(tmp_path):
     old, new, other = tmp_path / ".17-a[1].json", tmp_path / ".18-a[1].json", tmp_path / ".17-b.json"
     mine = tmp_path / ".old-a[1].json"
@@ -149,3 +131,13 @@ def test_file_that_cannot_be_replaced_leaves_nothing(tmp_path):
     with pytest.raises(OSError):
         replace_file(tmp_path / "a.json", b"one")
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_file_is_written_completely_or_not_at_all(tmp_path, fill_disk):
+    replace_file(tmp_path / "a.png", b"one")
+    replace_file(tmp_path / "a.png", b"two")
+    fill_disk("png")
+    for name in ("a.png", "b.png"):
+        with pytest.raises(OSError, match="No space left"):
+            replace_file(tmp_path / name, b"three")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.png", b"two")]

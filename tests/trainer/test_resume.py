@@ -120,33 +120,12 @@ def test_without_matplotlib_it_says_what_to_install_and_trains(resumed, tmp_path
     assert trainer.state.global_step == 8
 
 
-def test_a_full_disk_warns_leaves_no_half_plot_and_trains(resumed, tmp_path, monkeypatch, caplog):
-    class Full:
-        def __init__(self, file):
-            self.file = file
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.file.close()
-
-        def write(self, content):
-            self.file.write(content[:10])
-            raise OSError(28, "No space left on device")
-
-    opened = Path.open
-    monkeypatch.setattr(
-        Path, "open", lambda self, mode="r", *rest, **kwargs: _full(Full, opened(self, mode, *rest, **kwargs), self)
-    )
+def test_a_full_disk_warns_leaves_no_half_plot_and_trains(resumed, tmp_path, fill_disk, caplog):
+    fill_disk("resume_at_")
     trainer = resumed(on_resume="keep")
     assert trainer.state.global_step == 8
-    assert plots(tmp_path) == []
+    assert plots(tmp_path) == [] and not list(tmp_path.rglob("*resume_at_*"))
     assert "could not be drawn: OSError: [Errno 28] No space left on device" in caplog.text
-
-
-def _full(full, file, path):
-    return full(file) if path.name.startswith("resume_at_") else file
 
 
 def test_an_error_of_drawing_warns_and_trains(resumed, tmp_path, monkeypatch, caplog):
