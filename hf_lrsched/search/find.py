@@ -4,6 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def find_lr(
 ) -> LRSearch:
     """Find the peak LR of the run that a Trainer is about to begin.
 
-    A handful of probes run the whole schedule of the run in 1/16 and 1/8 of its updates, with its optimizer, groups, batches and
+    A handful of probes run the whole schedule of the run in 1/16 and 1/4 of its updates, with its optimizer, groups, batches and
     loss, and are scored on held-out loss. The best LR falls with the length of a run; the suggestion is corrected for that.
     The peaks of all groups are scaled together. The Trainer is left as it was: weights, optimizer, random numbers,
     callbacks, reporters and files. See docs/find_lr.md for the method and its figures.
@@ -89,7 +90,7 @@ def find_lr(
         plan = Plan(run.total, choose_horizons(run.total), start, low, high, budget)
         del optimizer
         restore()
-        start_loss = _evaluate(make_trial(trainer), sample, metric)[0]
+        plan = replace(plan, start_loss=_evaluate(make_trial(trainer), sample, metric)[0])
         probes: list[Probe] = []
         was_interrupted = False
         try:
@@ -106,7 +107,7 @@ def find_lr(
                             on_probe(probes[-1])
         except KeyboardInterrupt:
             was_interrupted = True
-    known = {"total": run.total, "reference": run.reference, "start_loss": start_loss}
+    known = {"total": run.total, "reference": run.reference, "start_loss": plan.start_loss}
     return _conclude(probes, plan, was_interrupted, {**known, "held_out": held_out, "metric": metric})
 
 
@@ -117,7 +118,7 @@ def _conclude(probes: list[Probe], plan: Plan, was_interrupted: bool, known: dic
     known = {**known, "probes": tuple(probes), "is_complete": not was_interrupted}
     if was_interrupted and not any(math.isfinite(point.loss) for point in points):
         return LRSearch(None, None, None, notes=tuple(notes), **known)
-    found = estimate(points, plan, start_loss=known["start_loss"])
+    found = estimate(points, plan)
     return LRSearch(
         float(f"{found.lr:.3g}"),  # digits that say no more than is known, and can be typed
         found.low,

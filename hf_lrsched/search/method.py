@@ -5,11 +5,14 @@ valley. The valley lies lower for longer runs, by about a power law (Bjorck et a
 
     best(T) = best(h) * (h / T) ** exponent
 
-LRs are compared in octaves, `log2(lr)`. The search has two stages, each at a horizon of its own. The first takes steps of
-two octaves until the lowest loss has a higher one on both sides. The second begins at the LR that the first predicts for its
-longer horizon, and takes steps of one octave. The bottom of each valley is that of a parabola. The estimate for the whole
-run weighs both by their errors; the exponent is estimated with them, and is held near the one that was measured on other
-tasks, since two horizons alone do not determine it.
+The exponent differs between tasks, and the lowest losses show how. If the loss is `a * (lr * T) ** -c + b * lr`, a part that
+falls with the distance that is travelled and a part of noise, then the best LR falls by the exponent `c / (c + 1)`, and the
+lowest loss falls by the same power of `T`. For SGD on a convex loss both are 1/2.
+
+LRs are compared in octaves, `log2(lr)`. The search has two stages. Short probes take steps of two octaves until the lowest
+loss has a higher one on both sides. Long probes begin at the LR that the short ones predict for them, and take steps of one
+octave. The bottom of each valley is that of a parabola. Each valley predicts the best LR of the whole run by the power law,
+and the estimate is the mean of the predictions, weighed by their errors.
 """
 
 import math
@@ -21,16 +24,16 @@ import numpy as np
 
 from ..schedules import ScheduleError
 
-#: Shares of the run that a probe may last. The two shortest that are long enough are used.
-SHARES = (1 / 16, 1 / 8, 1 / 4)
+#: Shares of the run that a short and a long probe last.
+SHARES = (1 / 16, 1 / 4)
 #: A probe with fewer updates would be little more than its warmup.
 MIN_UPDATES = 6
-#: Octaves between the LRs of each stage.
+#: Octaves between the LRs of the short and of the long probes.
 STEPS = (2.0, 1.0)
-#: The first stage uses at most this share of the budget.
-FIRST_SHARE = 0.5
-#: The exponent of the power law, and its spread over tasks: see docs/find_lr.md.
-EXPONENT, EXPONENT_STD = 0.4, 0.25
+#: The short probes use at most this share of the budget.
+SHORT_SHARE = 0.5
+#: The exponent is the mean of this one and of that of the lowest losses; its error. See docs/find_lr.md.
+EXPONENT, EXPONENT_STD = 0.5, 0.25
 #: The error of a valley's bottom as a share of the distance between LRs, where it lies between them.
 BOTTOM_STD = 0.35
 #: Standard deviations on each side of the suggestion that the range holds.
@@ -64,10 +67,11 @@ class Plan:
 
     Args:
         total (`int`): The updates of the whole run.
-        horizons (`tuple[int, ...]`): The updates of the probes of each stage, the shortest first; one or two.
+        horizons (`tuple[int, ...]`): The updates of a short and of a long probe; one number if there is no short one.
         start (`float`): The first LR.
         low (`float`), high (`float`): No LR outside of these is probed.
         budget (`float`, defaults to 1): The updates of all probes together are at most this multiple of `total`.
+        start_loss (`float`, *optional*): The held-out loss before training.
     """
 
     total: int
@@ -76,6 +80,7 @@ class Plan:
     low: float = 1e-8
     high: float = 10.0
     budget: float = 1.0
+    start_loss: float = math.nan
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high < math.inf:
@@ -123,7 +128,7 @@ class Estimate:
 
 
 def choose_horizons(total: int) -> tuple[int, ...]:
-    """Return the updates of the probes of each stage.
+    """Return the updates of a short and of a long probe. Short runs have only long probes.
 
     Raises:
         ScheduleError: The run is too short for probes.
@@ -131,17 +136,18 @@ def choose_horizons(total: int) -> tuple[int, ...]:
     Example:
     ```python
     >>> choose_horizons(1600), choose_horizons(80), choose_horizons(30)
-    ((100, 200), (10, 20), (8,))
+    ((100, 400), (6, 20), (8,))
 
     ```
     """
-    horizons = [updates for updates in (round(total * share) for share in SHARES) if updates >= MIN_UPDATES]
-    if not horizons:
+    short, long = (round(total * share) for share in SHARES)
+    if long < MIN_UPDATES:
         raise ScheduleError(
             f"the LR cannot be found: the run has {total} updates, and a probe of a quarter of them would be little more than "
             f"its warmup. It takes {MIN_UPDATES * 4} updates or more. Give a learning rate."
         )
-    return tuple(horizons[:2])
+    short = max(short, MIN_UPDATES)
+    return (short, long) if 2 * short <= long else (long,)
 
 
 def next_probe(points: Sequence[Point], plan: Plan) -> tuple[float, int] | None:
@@ -153,52 +159,55 @@ def next_probe(points: Sequence[Point], plan: Plan) -> tuple[float, int] | None:
 
     Example:
     ```python
-    >>> plan = Plan(total=1600, horizons=(100, 200), start=5e-4)
+    >>> plan = Plan(total=1600, horizons=(100, 400), start=5e-4)
     >>> next_probe([], plan)
     (0.0005, 100)
     >>> next_probe([Point(5e-4, 100, 0.6), Point(2e-3, 100, 0.9), Point(1.25e-4, 100, 0.7)], plan)[1]
-    200
+    400
 
     ```
     """
-    spent = sum(point.updates for point in points)
-    for stage, updates in enumerate(plan.horizons):
+    budget, spent = plan.budget * plan.total, sum(point.updates for point in points)
+    short, long = plan.horizons[0], plan.horizons[-1]
+    for updates, step in zip((short, long), STEPS, strict=True):
         here = [point for point in points if point.updates == updates]
-        is_last = updates == plan.horizons[-1]
-        budget = plan.budget * plan.total * (1 if is_last else FIRST_SHARE)
-        if spent + updates > budget and len(here) >= 3:
+        is_enough = updates < long and len(here) >= 3 and spent + updates > SHORT_SHARE * budget
+        if is_enough or spent + updates > budget:
             continue
-        if stage and not any(math.isfinite(point.loss) for point in points):
-            return None
-        start = plan.start if here or not stage else estimate(points, plan, updates).lr
-        if spent + updates > plan.budget * plan.total:
-            return None
-        lr = _next_lr(here, start, STEPS[stage], plan)
+        if here:
+            lr = _next_lr(here, step, plan)
+        elif not points:
+            lr = plan.start
+        elif any(math.isfinite(point.loss) for point in points):
+            lr = min(max(estimate(points, plan, updates).lr, plan.low), plan.high)
+        else:
+            lr = None
         if lr is not None:
             return lr, updates
-        if len(plan.horizons) == 1:  # a short run has no second stage: its one horizon is refined
-            lr = _next_lr(here, start, STEPS[1], plan)
-            return None if lr is None else (lr, updates)
     return None
 
 
-def _next_lr(points: Iterable[Point], start: float, step: float, plan: Plan) -> float | None:
-    """The LR that the valley at a horizon still needs: the lowest loss must have a neighbour on both sides."""
-    losses = {math.log2(point.lr): point.loss for point in points}
-    low, high = math.log2(plan.low), math.log2(plan.high)
-    if not losses:
-        return min(max(start, plan.low), plan.high)
-    octaves, values = _sorted_losses(losses)
-    best = octaves[int(values.argmin())]
-    sides = []
-    for side in (-1, 1):
-        beyond = [octave for octave in octaves if (octave - best) * side > 0]
-        nearest = min((abs(octave - best) for octave in beyond), default=math.inf)
-        wanted = min(max(best + side * step, low), high)
-        if nearest > step + _SAME and abs(wanted - best) > _SAME:
-            sides.append((len(beyond) > 0, wanted))
+def _next_lr(points: Sequence[Point], step: float, plan: Plan) -> float | None:
+    """The LR that the valley at a horizon still needs: the lowest loss must have a neighbour on both sides.
+
+    While no probe learned, the losses do not show on which side the valley lies: LRs on both sides then, in turn.
+    """
+    octaves, values = _sorted_losses({math.log2(point.lr): point.loss for point in points})
+    ends = [octaves[int(values.argmin())]] * 2
+    finite = [math.log2(point.lr) for point in points if math.isfinite(point.loss)]
+    is_unlearned = len(finite) > 0 and not _has_learned(points, plan.start_loss)
+    if is_unlearned:
+        ends = [min(finite), max(finite)]
+    wanted = []
+    for side, end in zip((-1, 1), ends, strict=True):
+        distances = (octaves - end) * side
+        nearest = min(distances[distances > 0], default=math.inf)
+        octave = min(max(end + side * step, math.log2(plan.low)), math.log2(plan.high))
+        from_first = round(abs(octave - math.log2(points[0].lr))) if is_unlearned else 0
+        if nearest > step + _SAME and abs(octave - end) > _SAME:
+            wanted.append((math.isfinite(nearest), from_first, -octave))
     # A side without any neighbour first; of two, the higher LR, whose loss differs more.
-    return float(2.0 ** min(sides, key=lambda each: (each[0], -each[1]))[1]) if sides else None
+    return float(2.0 ** -min(wanted)[2]) if wanted else None
 
 
 def _sorted_losses(losses: dict[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -239,14 +248,13 @@ def find_valley(points: Sequence[Point]) -> Valley:
     return Valley(updates, float(2.0 ** (octaves[at] + shift)), float(BOTTOM_STD * (left + right) / 2), 0)
 
 
-def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None, start_loss: float = math.nan) -> Estimate:
+def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None) -> Estimate:
     """Estimate the best peak LR for a run of `updates`.
 
     Args:
         points (`Sequence[Point]`): The probes, at least one of which did not diverge.
         plan ([`Plan`]): The limits of the search.
         updates (`int`, *optional*): Defaults to those of the whole run.
-        start_loss (`float`, *optional*): The held-out loss before training.
 
     Raises:
         ScheduleError: All probes diverged, or there are none.
@@ -259,15 +267,14 @@ def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None, st
         )
     total = plan.total if updates is None else updates
     by_horizon = [[point for point in points if point.updates == each] for each in sorted({p.updates for p in points})]
-    valleys = [find_valley(group) for group in by_horizon if any(math.isfinite(point.loss) for point in group)]
-    # Bayesian linear regression: octave of a valley = octave of the whole run + exponent * octaves of the horizon.
-    design = np.array([[1.0, math.log2(total / valley.updates)] for valley in valleys])
-    weights = np.array([valley.std**-2.0 for valley in valleys])
-    precision = design.T @ (design * weights[:, None]) + np.diag([0.0, EXPONENT_STD**-2.0])
-    target = design.T @ (weights * np.log2([valley.lr for valley in valleys])) + [0.0, EXPONENT / EXPONENT_STD**2]
-    octave, exponent = np.linalg.solve(precision, target)
-    std = math.sqrt(np.linalg.inv(precision)[0, 0])
-    if not _has_learned(points, start_loss):
+    by_horizon = [group for group in by_horizon if any(math.isfinite(point.loss) for point in group)]
+    valleys = [find_valley(group) for group in by_horizon]
+    exponent = estimate_exponent(by_horizon)
+    distances = np.log2([total / valley.updates for valley in valleys])
+    octaves = np.log2([valley.lr for valley in valleys]) - exponent * distances
+    precisions = 1 / (np.array([valley.std for valley in valleys]) ** 2 + (EXPONENT_STD * distances) ** 2)
+    octave, std = float(np.average(octaves, weights=precisions)), float(precisions.sum() ** -0.5)
+    if total == plan.total and not _has_learned(points, plan.start_loss):
         octave, std = math.log2(plan.start), UNLEARNED_STD
     # LRs whose loss is within the noise of the lowest one may be the best as well.
     longest = by_horizon[-1]
@@ -277,8 +284,28 @@ def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None, st
     ties = [octave, *(math.log2(point.lr) - shift for point in longest if point.loss <= limit)]
     low, high = min(octave - RANGE * std, *ties), max(octave + RANGE * std, *ties)
     lr, lowest_lr, highest_lr = (float(2.0**each) for each in (octave, low, high))
-    notes = tuple(_explain(by_horizon, plan, start_loss))
-    return Estimate(lr, lowest_lr, highest_lr, float(exponent), tuple(valleys), notes)
+    notes = tuple(_explain(by_horizon, plan))
+    return Estimate(lr, lowest_lr, highest_lr, exponent, tuple(valleys), notes)
+
+
+def estimate_exponent(by_horizon: Sequence[Sequence[Point]]) -> float:
+    """Return the mean of the usual exponent and of that by which the lowest loss falls; the usual one of a single horizon.
+
+    Args:
+        by_horizon (`Sequence[Sequence[Point]]`): The probes of each horizon, the shortest first.
+
+    Example:
+    ```python
+    >>> round(estimate_exponent([[Point(1e-3, 100, 2.0)], [Point(5e-4, 400, 1.5)]]), 2)
+    0.35
+
+    ```
+    """
+    lowest = [min(point.loss for point in group if math.isfinite(point.loss)) for group in by_horizon]
+    if len(lowest) < 2 or min(lowest) <= 0:
+        return EXPONENT
+    decay = math.log(lowest[0] / lowest[-1]) / math.log(by_horizon[-1][0].updates / by_horizon[0][0].updates)
+    return (EXPONENT + min(max(decay, 0.0), 1.0)) / 2
 
 
 def _has_learned(points: Iterable[Point], start_loss: float) -> bool:
@@ -287,7 +314,7 @@ def _has_learned(points: Iterable[Point], start_loss: float) -> bool:
     return not math.isfinite(start_loss) or start_loss - lowest >= MIN_GAIN * abs(start_loss)
 
 
-def _explain(by_horizon: list[list[Point]], plan: Plan, start_loss: float) -> list[str]:
+def _explain(by_horizon: list[list[Point]], plan: Plan) -> list[str]:
     """What makes an estimate uncertain."""
     longest = by_horizon[-1]
     valley = find_valley(longest)
@@ -298,9 +325,9 @@ def _explain(by_horizon: list[list[Point]], plan: Plan, start_loss: float) -> li
         advice = f"widen it with {name}=" if is_bound else f"raise budget= or give start={valley.lr:.2g}"
         notes.append(f"The best LR may be {side} the searched range, which ends at {valley.lr:.3g}: {advice}.")
     losses = [point.loss for point in longest if math.isfinite(point.loss)]
-    if not _has_learned([point for group in by_horizon for point in group], start_loss):
+    if not _has_learned([point for group in by_horizon for point in group], plan.start_loss):
         notes.append(
-            f"No probe learned much: the loss before training was {start_loss:.4g}, the lowest after it {min(losses):.4g}. "
+            f"No probe learned much: the loss before training was {plan.start_loss:.4g}, the lowest after it {min(losses):.4g}. "
             f"The probes say nothing about the LR, so {plan.start:.3g}, where the search began, is suggested: it is uncertain."
         )
     elif len(longest) >= 3 and np.ptp(losses) <= 2 * get_noise(longest):
