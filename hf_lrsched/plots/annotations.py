@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..runs.timeline import RunEvent
-from ..trajectory.phases import PhaseInterval
+from ..schedules import Part
 from .style import plain
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def draw_phases_and_events(
     main: "Axes",
     twin: "Axes | None",
     others: "Sequence[Axes]",
-    phases: Sequence[PhaseInterval],
+    phases: Sequence[Part],
     events: Sequence[RunEvent],
 ) -> str:
     """Shade and name the phases, and mark the events.
@@ -102,7 +102,7 @@ def draw_phases_and_events(
         main (`Axes`): Those with the names above their data.
         twin (`Axes`, *optional*): The second axes in the same place; they are drawn first.
         others (`Sequence[Axes]`): Panels below.
-        phases (`Sequence[PhaseInterval]`): In order.
+        phases (`Sequence[Part]`): In order.
         events (`Sequence[RunEvent]`): In order.
 
     Returns:

@@ -201,7 +201,7 @@ def _phases(view: RunView) -> Table:
     rows = []
     for phase in view.phases:
         updates = f"{math.floor(phase.start) + 1:,}–{math.ceil(phase.end):,}"
-        rows.append([phase.text, updates, phase.lengths or _NONE])
+        rows.append([phase.text, updates, "; ".join(phase.arithmetic) or _NONE])
     note = "" if len(rows) <= MAX_BANDS else f"{len(rows):,} phases: too many to draw."
     return Table("Phases", ["phase", "updates", "lengths"], rows, note)
 

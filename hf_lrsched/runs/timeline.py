@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..schedules import Curve
+from ..schedules import Curve, Part
 from ..schedules.metric_names import resolve_direction
 from ..schedules.numbers import is_finite_number
 from ..schedules.shapes import Array
-from ..trajectory.phases import PhaseInterval, find_phases
+from ..trajectory.phases import find_phases
 from ..trajectory.trajectory import Trajectory
 from .downsample import MAX_POINTS, select_points
 from .metrics import resolve_metric
@@ -153,9 +153,9 @@ class RunView:
         return {segment.trajectory: segment.trajectory.curves() for segment in self.run.segments}
 
     @cached_property
-    def phases(self) -> list[PhaseInterval]:
+    def phases(self) -> list[Part]:
         """The phases of the first group's schedule where they were in the run, with what resumes made of them."""
-        found: list[PhaseInterval] = []
+        found: list[Part] = []
         segments = self.run.segments
         ends = [*(segment.start for segment in segments[1:]), self.end]
         for segment, segment_end in zip(segments, ends, strict=False):
@@ -166,9 +166,9 @@ class RunView:
                     if before and (before.text, before.start, before.end) == (phase.text, phase.start, phase.end):
                         found[-1] = phase  # it was to be longer, until the resume that begins here
                     continue
-                if before and (before.text, before.lengths, before.end) == (phase.text, phase.lengths, start):
+                if before and (before.text, before.arithmetic, before.end) == (phase.text, phase.arithmetic, start):
                     start = found.pop().start  # an event cut it in two
-                found.append(PhaseInterval(phase.text, start, end, phase.lengths))
+                found.append(phase._replace(start=start, end=end))
         return found
 
     @cached_property

@@ -28,14 +28,14 @@ class Part(NamedTuple):
 
     Args:
         text (`str`): The phase as text, e.g. `warmup(10%)`.
-        start (`int`): The first update that it covers, counted from 0.
-        end (`int`): The update after its last.
+        start (`float`): The first update that it covers, counted from 0. It is whole on a curve; a resume may move it between two.
+        end (`float`): The update after its last.
         arithmetic (`tuple[str, ...]`): How its lengths came out, e.g. `10% of 345 updates = 35`.
     """
 
     text: str
-    start: int
-    end: int
+    start: float
+    end: float
     arithmetic: tuple[str, ...] = ()
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..schedules import Curve, Horizon
 from ..schedules.curve import Part, Piece
@@ -13,17 +13,7 @@ from .state import RunState
 from .trajectory import Trajectory
 
 
-@dataclass(frozen=True)
-class PhaseInterval:
-    """Where a phase of the schedule is in the run: from an update (counted from 0) to the one after its last."""
-
-    text: str
-    start: float
-    end: float
-    lengths: str = ""
-
-
-def find_phases(trajectory: Trajectory, curve: Curve, offset: float = 0.0) -> list[PhaseInterval]:
+def find_phases(trajectory: Trajectory, curve: Curve, offset: float = 0.0) -> list[Part]:
     """Return the phases of a group's curve where the run follows them.
 
     Args:
@@ -34,19 +24,19 @@ def find_phases(trajectory: Trajectory, curve: Curve, offset: float = 0.0) -> li
     placed = []
     for part in curve.parts:
         start, end = _update_at(trajectory, part.start), _update_at(trajectory, part.end)
-        placed.append(PhaseInterval(part.text, start, end, "; ".join(part.arithmetic)))
+        placed.append(part._replace(start=start, end=end))
     rewarm, planned = trajectory.rewarm, find_cooldown(curve)
     if rewarm is not None:
-        placed = _insert(placed, PhaseInterval("rewarm", rewarm.at, rewarm.at + rewarm.over))
+        placed = _insert(placed, Part("rewarm", rewarm.at, rewarm.at + rewarm.over))
     if trajectory.cooldown_at is not None and planned is not None:
-        cooldown = PhaseInterval(str(planned.phase), trajectory.cooldown_at, trajectory.end())
+        cooldown = Part(str(planned.phase), trajectory.cooldown_at, trajectory.end())
         placed = [each for each in _insert(placed, cooldown) if each.start < cooldown.end]
-    return [replace(each, start=each.start - offset, end=each.end - offset) for each in placed]
+    return [each._replace(start=each.start - offset, end=each.end - offset) for each in placed]
 
 
-def _insert(placed: Sequence[PhaseInterval], new: PhaseInterval) -> list[PhaseInterval]:
-    before = [replace(each, end=min(each.end, new.start)) for each in placed]
-    after = [replace(each, start=max(each.start, new.end)) for each in placed]
+def _insert(placed: Sequence[Part], new: Part) -> list[Part]:
+    before = [each._replace(end=min(each.end, new.start)) for each in placed]
+    after = [each._replace(start=max(each.start, new.end)) for each in placed]
     return [each for each in (*before, new, *after) if each.end > each.start]
 
 
@@ -81,7 +71,7 @@ def get_followed_curve(state: RunState, group: int = 0) -> Curve:
     if trajectory.cooldown_at is not None:
         end = min(math.ceil(trajectory.end(state.curves) - state.offset), end)
     parts = [
-        Part(phase.text, math.ceil(phase.start), min(math.ceil(phase.end), end), tuple(filter(None, [phase.lengths])))
+        phase._replace(start=math.ceil(phase.start), end=min(math.ceil(phase.end), end))
         for phase in find_phases(trajectory, curve, state.offset)
         if math.ceil(phase.start) < end
     ]

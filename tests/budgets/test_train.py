@@ -128,8 +128,8 @@ def test_record_of_a_branch_is_that_of_its_own_length(make, tmp_path, caplog):
     train_budgets(make(num_train_epochs=9), ["0.5ep", "1ep"])
     run = read_run(tmp_path / "out" / "budget-0.5ep")
     assert run.starts[-1]["settings"]["num_train_epochs"] == 0.5
-    phases = [(phase.text, phase.start, phase.end, phase.lengths) for phase in RunView(run).phases]
-    assert phases[1] == ("hold()", 2, 6, "what is left: 4 updates")
+    phases = [tuple(phase) for phase in RunView(run).phases]
+    assert phases[1] == ("hold()", 2, 6, ("what is left: 4 updates",))
     assert "peak_not_reached" not in caplog.text  # the trunk holds half of the peak LR, as it is meant to
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from hf_lrsched.runs.timeline import PhaseInterval, RunView
+from hf_lrsched.runs.timeline import RunView
+from hf_lrsched.schedules import Part
 from hf_lrsched.trajectory.resume import resume_trajectory
 from hf_lrsched.trajectory.trajectory import Trajectory
 from tests.plots.drawn import made, segment, trajectory
@@ -15,9 +16,9 @@ def test_phases_say_the_lengths_that_each_part_of_a_resumed_run_had():
     old, new = (trajectory("warmup(10%) >> linear()", updates, [1.0]) for updates in (100, 200))
     switched = resume_trajectory(old, old.settings, new.settings, 50, "switch")
     assert RunView(made(segment(old), segment(switched, 50), num_updates=200)).phases == [
-        PhaseInterval("warmup(10%)", 0, 10, "10% of 100 updates = 10"),
-        PhaseInterval("linear()", 10, 50, "what is left: 90 updates"),
-        PhaseInterval("linear()", 50, 200, "what is left: 180 updates"),
+        Part("warmup(10%)", 0, 10, ("10% of 100 updates = 10",)),
+        Part("linear()", 10, 50, ("what is left: 90 updates",)),
+        Part("linear()", 50, 200, ("what is left: 180 updates",)),
     ]
 
 
@@ -25,8 +26,8 @@ def test_a_phase_that_ends_with_a_resume_has_the_length_that_it_got_there():
     old, new = trajectory("hold()", 100, [1.0]), trajectory("hold() >> linear(over=20)", 50, [1.0])
     switched = resume_trajectory(old, old.settings, new.settings, 30, "switch")
     assert RunView(made(segment(old), segment(switched, 30), num_updates=50)).phases == [
-        PhaseInterval("hold()", 0, 30, "what is left: 30 updates"),
-        PhaseInterval("linear(over=20)", 30, 50, "20 updates"),
+        Part("hold()", 0, 30, ("what is left: 30 updates",)),
+        Part("linear(over=20)", 30, 50, ("20 updates",)),
     ]
 
 
