@@ -1,4 +1,4 @@
-"""The one error of this package, and the search for the nearest valid spelling."""
+"""The error of this package, and the search for the nearest valid spelling."""
 
 from collections.abc import Iterable
 
@@ -25,10 +25,10 @@ class ScheduleError(ValueError):
         """Return the same error with a text and a position in it, unless it already has them."""
         if self.position is not None:
             return self
-        return ScheduleError(self.message, text, position)
+        return type(self)(self.message, text, position)
 
     def __reduce__(self) -> tuple[type["ScheduleError"], tuple[str, str | None, int | None]]:
-        return ScheduleError, (self.message, self.text, self.position)
+        return type(self), (self.message, self.text, self.position)
 
     def __str__(self) -> str:
         if self.text is None or self.position is None:
@@ -37,6 +37,10 @@ class ScheduleError(ValueError):
         excerpt = self.text[first : self.position + 40].replace("\n", " ").replace("\t", " ")
         caret = " " * (self.position - first) + "^"
         return f"{self.message}\n  at character {self.position + 1}:\n    {excerpt}\n    {caret}"
+
+
+class UnknownNameError(ScheduleError):
+    """Raised for a schedule whose name is not known in this process; a module that registers it may not be imported yet."""
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from operator import mul, rshift
 from typing import Any, NamedTuple, NoReturn
 
 from .arguments import WORD
-from .errors import ScheduleError, brief, nearest
+from .errors import ScheduleError, UnknownNameError, brief, nearest
 from .registry import NAMES
 from .schedule import MAX_CHARACTERS, MAX_DEPTH, Schedule
 from .units import NUMBER
@@ -187,7 +187,8 @@ class _Reader:
             plain = name.text.lower().removeprefix("get_").replace("_schedule", "")
             equivalent = _NAME_HINTS.get(plain)
             hint = f" Here it is {equivalent}." if equivalent else nearest(plain, NAMES)
-            raise ScheduleError(f"unknown schedule {brief(name.text)}.{hint} Known: {known}.", self.text, name.position)
+            message = f"unknown schedule {brief(name.text)}.{hint} Known: {known}."
+            raise UnknownNameError(message, self.text, name.position)
         if not self.has("("):
             self.refuse(f"expected '(' after {name.text}")
         return self.call(name)

@@ -6,7 +6,7 @@ from operator import mul, rshift
 from typing import Any
 
 from .arguments import is_list
-from .errors import ScheduleError, brief, nearest
+from .errors import ScheduleError, UnknownNameError, brief, nearest
 from .registry import NAMES, Phase
 from .schedule import MAX_DEPTH, Product, Schedule, Sequence
 from .units import Length
@@ -76,7 +76,7 @@ def _from_data(data: Any) -> Schedule:
         raise ScheduleError(f"a schedule as data is a dict with 'phase', 'sequence' or 'product', got {brief(data)}.")
     name = data["phase"]
     if name not in NAMES:
-        raise ScheduleError(f"unknown schedule {brief(name)}.{nearest(name, NAMES)}")
+        raise UnknownNameError(f"unknown schedule {brief(name)}.{nearest(name, NAMES)}")
     return NAMES[name](**{key: _value_from_data(value) for key, value in data.items() if key != "phase"})
 
 

@@ -274,13 +274,15 @@ def test_as_deep_as_is_allowed():
     assert parse("(" * 31 + "linear()" + ")" * 31) == linear()
 
 
-def test_the_error_travels():
+@pytest.mark.parametrize(("text", "position"), [("linear(too=1)", 7), ("hold() * lineer()", 9)])
+def test_the_error_travels(text, position):
     import copy
     import pickle
 
     with pytest.raises(ScheduleError) as caught:
-        parse("linear(too=1)")
+        parse(text)
     for other in (pickle.loads(pickle.dumps(caught.value)), copy.deepcopy(caught.value)):
-        assert (other.message, other.text, other.position) == (caught.value.message, "linear(too=1)", 7)
+        assert (other.message, other.text, other.position) == (caught.value.message, text, position)
+        assert type(other) is type(caught.value)
         assert str(other) == str(caught.value)
     assert isinstance(caught.value, ValueError)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ...schedules import ScheduleError, parse
+from ...schedules.errors import UnknownNameError
 from ..expected_curve import METRIC_DRIVEN, describe_stock_schedule
 from ..facts import Facts
 from ..finding import Finding
@@ -15,7 +15,7 @@ def invalid_schedule(facts: Facts) -> Iterator[Finding]:
     problem = facts.schedule_error
     if problem is None or any(floor_above_peak(facts)) or any(number_as_text(facts)):
         return
-    if facts.schedule_module is not None and _has_unknown_name(facts.schedule or ""):
+    if facts.schedule_module is not None and isinstance(problem, UnknownNameError):
         yield note(
             f"not checked: the schedule {facts.schedule}, which has a name that is not registered here",
             f"The run imports {facts.schedule_module} first; the doctor imports no module by itself",
@@ -84,14 +84,6 @@ def unknown_length(facts: Facts) -> Iterator[Finding]:
             "The number of updates is unknown",
             "Pass --updates N (num_updates= in Python): batches / gradient accumulation, over all epochs",
         )
-
-
-def _has_unknown_name(text: str) -> bool:
-    try:
-        parse(text)
-    except ScheduleError as problem:
-        return "unknown" in str(problem)
-    return False
 
 
 CHECKS = (invalid_schedule, two_schedules, unused_schedule, unknown_length)

@@ -14,6 +14,9 @@ BROKEN = {
     "invalid_schedule": [
         Config(345, schedule="linear() >> cosine()"),
         Config(345, schedule="warmup(10%) >> linaer()"),
+        Config(
+            345, schedule="warmup(10foo) >> linear()", schedule_module="house"
+        ),  # an unknown unit is no unknown name
         Config(345, **GLUE, lr_scheduler_type="cosin"),
         Config(345, **GLUE, lr_scheduler_type="cosine_with_min_lr"),
         Config(345, schedule="warmup(2000tok) >> linear()"),
