@@ -165,8 +165,4 @@ def read_lrs(values: Sequence[Any]) -> tuple[float | str, ...]:
 
     ```
     """
-    return tuple(map(_read_lr, values))
-
-
-def _read_lr(value: Any) -> float | str:
-    return float(value) if is_number(value) or is_number_as_text(value) else str(value).strip()
+    return tuple(float(each) if is_number(each) or is_number_as_text(each) else str(each).strip() for each in values)

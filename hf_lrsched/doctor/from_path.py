@@ -46,7 +46,17 @@ def read_facts_from_path(path: Path) -> Facts:
     Raises:
         ScheduleError: It is missing, corrupted or of an unknown kind.
     """
-    return read_facts_from_run_folder(path) if path.is_dir() else _facts_from_file(path)
+    if path.is_dir():
+        return read_facts_from_run_folder(path)
+    check_is_file(path)
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start == b"PK\x03\x04" or start[:1] == b"\x80" or path.suffix in (".bin", ".pt", ".pkl"):
+        return read_facts_from_arguments(path)
+    if path.suffix not in (".yaml", ".yml", ".json"):
+        raise ScheduleError(f"{path} is not a file that the doctor knows. It checks {_SUPPORTED}.")
+    is_json = path.suffix == ".json"
+    return _facts_from_mapping(read_json_with_rows(path) if is_json else read_settings(path), path)
 
 
 def with_updates(facts: Facts, num_updates: int | None) -> Facts:
@@ -64,18 +74,6 @@ def with_updates(facts: Facts, num_updates: int | None) -> Facts:
         )
     per_epoch = facts.updates_per_epoch or count_updates_per_epoch(num_updates, facts.num_train_epochs)
     return replace(facts, num_updates=num_updates, updates_per_epoch=per_epoch)
-
-
-def _facts_from_file(path: Path) -> Facts:
-    check_is_file(path)
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start == b"PK\x03\x04" or start[:1] == b"\x80" or path.suffix in (".bin", ".pt", ".pkl"):
-        return read_facts_from_arguments(path)
-    if path.suffix not in (".yaml", ".yml", ".json"):
-        raise ScheduleError(f"{path} is not a file that the doctor knows. It checks {_SUPPORTED}.")
-    is_json = path.suffix == ".json"
-    return _facts_from_mapping(read_json_with_rows(path) if is_json else read_settings(path), path)
 
 
 def _facts_from_mapping(content: Mapping[str, Any], path: Path) -> Facts:

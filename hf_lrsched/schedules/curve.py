@@ -181,18 +181,10 @@ class Curve:
         rows, digits = [], len(f"{self.horizon.num_updates:,}")
         for part in self.parts:
             updates = f"{self.horizon.unit} {part.start + 1:>{digits},} to {part.end:>{digits},}"
-            factors = f"factor {self.at_start(part):.3g} to {self.at_end(part):.3g}"
+            factors = f"factor {self(part.start):.3g} to {self(part.end):.3g}"
             rows.append([part.text, updates, factors, "; ".join(part.arithmetic)])
         lines = [*format_table(rows, left=range(4)), *(f"warning: {note}" for note in self.notes)]
         return "\n  ".join([f"{self.schedule} over {self.horizon}", *lines])
-
-    def at_start(self, part: Part) -> float:
-        """Return the factor of a phase's first update."""
-        return self(part.start)
-
-    def at_end(self, part: Part) -> float:
-        """Return the factor at the end of a phase, from which the next one starts, unless that one jumps."""
-        return self(part.end)
 
 
 @dataclass(frozen=True)
