@@ -160,7 +160,7 @@ class Rows(Sequence[Row]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"<{self._count:,} rows of {', '.join(self.names) or 'nothing'}>"
+        return f"<{self._count:,} rows of {', '.join(self.names)}>" if self.names else "Rows()"
 
 
 def parse_row(line: bytes) -> Row | None:

@@ -39,7 +39,7 @@ class Run:
         evaluations (`Rows`): One for each update that was evaluated, all evaluation sets together: `step`, `epoch`, the
             metrics by their names, `learning_rate` and `lr/<group>` where they are known.
         events (`list[dict]`, defaults to `[]`): What changed the LR: `kind`, `t` (updates done), `cause`, …
-        step_sizes (`Rows`, defaults to none): What [`StepSizes`] measured: `step`, `update_ratio/<group>`,
+        step_sizes (`Rows`, defaults to `Rows()`): What [`StepSizes`] measured: `step`, `update_ratio/<group>`,
             `effective_lr_p50/<group>`, …
         segments (`list[Segment]`, defaults to `[]`): What every update's LRs follow from; empty where that is not known.
         starts (`list[dict]`, defaults to `[]`): The starts of a run with a record: the first, and each resume.
