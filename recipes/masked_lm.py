@@ -27,6 +27,8 @@ from common.run import Task, run_recipe
 from datasets import Dataset
 from transformers import AutoModelForMaskedLM
 
+from hf_lrsched.schedules.numbers import format_count
+
 
 @dataclass
 class MaskedLMArguments(TokenDataArguments):
@@ -108,7 +110,9 @@ def load_data(args: MaskedLMArguments, cache_dir: str | None = None, token: str 
         check_texts(split, [column])
         empty = [row for row, text in enumerate(split.values(column)) if is_blank(text)]
         if empty:
-            raise RecipeError(f"{split.at(empty[0])}: the text is empty ({len(empty)} such rows). Remove it.")
+            raise RecipeError(
+                f"{split.at(empty[0])}: the text is empty ({format_count(len(empty), 'such row')}). Remove it."
+            )
         rows = select_rows(args, name, split.rows.select_columns([column]))
         texts[name] = rows if column == "text" else rows.rename_column(column, "text")
     return texts

@@ -47,6 +47,13 @@ class PlateauDriver(TrainerCallback):
         self._scheduler = lr_scheduler
         lr_scheduler.declare_driven("plateau")
         lr_scheduler.run_state.set_best_metric(args.metric_for_best_model, args.greater_is_better)
+        rules = [plateau.rule for plateau in lr_scheduler.run_state.plateaus if state.is_world_process_zero]
+        for rule in {rule.metric: rule for rule in rules}.values():
+            if hint := rule.suggest_name(args.metric_for_best_model):
+                logger.warning(
+                    f"plateau(metric={rule.metric}): no metric of this name is known.{hint} The first evaluation without it would end "
+                    "the run; with eval_on_start=True this shows before the first update."
+                )
 
     def on_step_begin(self, args, state, control, **kwargs):
         if self._scheduler is None:

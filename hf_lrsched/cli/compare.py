@@ -160,7 +160,7 @@ def _show(comparison: Comparison, folder: Path) -> int:
         print_text(line)
     states = [outcome.state for outcome in comparison.outcomes]
     if missing := states.count("waiting") + states.count("running"):
-        print_text(f"{missing} of {len(states)} runs are missing; repeat the command to continue")
+        print_text(f"{missing} of {len(states)} runs not done; repeat the command to continue")
     for outcome in comparison.outcomes:
         if outcome.state == "failed":
             print_text(f"failed: {outcome.cell}: {outcome.error}")

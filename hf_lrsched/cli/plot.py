@@ -15,6 +15,7 @@ from ..runs.metrics import find_common_metrics, get_display_name, require_metric
 from ..runs.run import Run, read_run
 from ..runs.timeline import RunView
 from ..schedules import ScheduleError
+from ..schedules.numbers import format_count
 from .output import print_written, to_file_name
 
 if TYPE_CHECKING:
@@ -104,5 +105,5 @@ def _draw_boxes(runs: Sequence[Run], arguments: argparse.Namespace) -> "Figure":
             value = best.value
         metrics.setdefault(run.schedule or _UNKNOWN, []).append(value)
     which = "at the best checkpoint" if arguments.boxes == "best" else "at the last evaluation"
-    title = f"{get_display_name(metric)} {which}, {len(runs)} runs"
+    title = f"{get_display_name(metric)} {which}, {format_count(len(runs), 'run')}"
     return draw_boxes(metrics, metric=metric, baseline=arguments.baseline, baseline_name="baseline", title=title)

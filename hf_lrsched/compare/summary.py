@@ -19,6 +19,7 @@ from ..runs.metrics import get_display_name
 from ..runs.run import Run, read_run
 from ..schedules import ScheduleError
 from ..schedules.metric_names import get_metric_direction
+from ..schedules.numbers import format_count
 from .cells import AUTO, Arm, Grid
 from .statistics import ALPHA, POWER, Difference, compare_paired
 from .worker import Outcome
@@ -80,7 +81,7 @@ class Comparison:
             note += " Each learning rate is compared and corrected on its own."
         if (baseline := self.baseline) is not None:
             note += f" Majority class: {baseline:.4g}."
-        title = f"{get_display_name(self.metric)} of {len(self.grid.arms)} arms, {self.grid.num_seeds} seeds"
+        title = f"{get_display_name(self.metric)} of {len(self.grid.arms)} arms, {format_count(self.grid.num_seeds, 'seed')}"
         return Table(title, _HEADER, rows, note, numbers=frozenset(range(2, 8)) | {9})
 
     def _describe(self, arm: Arm) -> list[str]:

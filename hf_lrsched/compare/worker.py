@@ -14,6 +14,7 @@ from ..runs.metrics import find_metric, require_metric
 from ..runs.run import Run, read_run
 from ..schedules import ScheduleError
 from ..schedules.metric_names import is_metric
+from ..schedules.numbers import format_count
 from .cells import AUTO, Cell, Grid
 from .recipe_process import run_recipe
 from .storage import MISSED_HEARTBEATS
@@ -107,7 +108,9 @@ class Worker:
                 self._run_one()
             elif TrialState.RUNNING in states:
                 if not is_waiting:
-                    self.report(f"waiting for {states.count(TrialState.RUNNING)} runs of other processes")
+                    self.report(
+                        f"waiting for {format_count(states.count(TrialState.RUNNING), 'run')} of other processes"
+                    )
                 is_waiting = True
                 time.sleep(min(self.heartbeat, 5))
             else:

@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
+from ..schedules.numbers import format_count
 from .checks import CHECKS
 from .finding import SEVERITIES, Finding
 
@@ -34,7 +35,7 @@ def format_findings(source: str, findings: Sequence[Finding], width: int = 100) 
 
 def _count(findings: Sequence[Finding]) -> str:
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
-    parts = [f"{count} {severity}{'s' if count > 1 else ''}" for severity, count in counts.items() if count]
+    parts = [format_count(count, severity) for severity, count in counts.items() if count]
     if not any(finding.is_wrong for finding in findings):
         parts.insert(0, "no problems found")
     return ", ".join(parts)

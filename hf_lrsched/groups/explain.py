@@ -7,6 +7,7 @@ import torch
 
 from ..console import format_table
 from ..schedules import ScheduleError
+from ..schedules.numbers import format_count
 from .layers import find_layers
 from .split import ParamGroup, get_parameter_names
 
@@ -51,8 +52,7 @@ def explain_groups(groups: Sequence[ParamGroup] | torch.optim.Optimizer, model: 
     }
     shown = [(title, *cells) for title, cells in columns.items() if any(cells)]
     left = {index for index, (title, *_) in enumerate(shown) if title in _LEFT_ALIGNED}
-    noun = "group" if len(listed) == 1 else "groups"
-    lines = [f"{len(listed)} parameter {noun}, {sum(counts):,} parameters"]
+    lines = [f"{format_count(len(listed), 'parameter group')}, {format_count(sum(counts), 'parameter')}"]
     return "\n  ".join([*lines, *format_table([*zip(*shown, strict=True)], left)])
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..schedules.numbers import format_count
 from . import style
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def draw_lr_search(search: Mapping[str, Any], path: str | Path | None = None) ->
     axes.set_xlabel("peak learning rate")
     axes.set_ylabel("held-out loss")
     style.draw_grid(axes, "both")
-    cost = f"{len(probes)} probes, {sum(probe['updates'] for probe in probes) / total:.2g} of the run"
+    cost = f"{format_count(len(probes), 'probe')}, {sum(probe['updates'] for probe in probes) / total:.2g} of the run"
     return style.finish(figure, [axes], f"Search for the peak learning rate: {cost}", path, max_columns=1)
 
 

@@ -12,6 +12,7 @@ from ..runs.metrics import find_main_metric, make_distinct_names
 from ..runs.run import Run
 from ..runs.timeline import RunView
 from ..schedules import ScheduleError
+from ..schedules.numbers import format_count
 from .chart import make_chart_data
 from .tables import Lead, compare_runs, make_section
 
@@ -88,7 +89,7 @@ def render_report(runs: Sequence[Run], lead: Lead | None = None) -> bytes:
     content = text.encode("utf-8", errors="replace")  # half a surrogate pair is no text
     if len(content) >= MAX_BYTES:
         raise ScheduleError(
-            f"the report of {len(runs)} run(s) would have {len(content) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}. Report "
+            f"the report of {format_count(len(runs), 'run')} would have {len(content) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:g}. Report "
             "fewer runs at once."
         )
     return content

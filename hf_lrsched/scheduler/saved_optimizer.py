@@ -10,6 +10,7 @@ import torch
 from ..groups.layers import list_some
 from ..optim.wrappers import unwrap_optimizer
 from ..schedules import ScheduleError
+from ..schedules.numbers import format_count
 from ..trajectory.resume import check_on_resume
 
 logger = logging.getLogger(__name__)
@@ -220,7 +221,7 @@ def _match_groups(saved: Data, current: Data) -> list[int]:
         if names
     ]
     raise ScheduleError(
-        f"cannot resume: the optimizer has {len(now)} parameter groups, which are not the {len(was)} of the checkpoint."
+        f"cannot resume: the optimizer has {format_count(len(now), 'parameter group')}, not the {len(was)} of the checkpoint."
         f"{''.join(faults)} Resume with the checkpoint's groups, or {_NEW_RUN}."
     )
 

@@ -8,6 +8,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..optim.wrappers import replace_hooks
 from ..schedules import Curve, Horizon, Schedule, ScheduleError
+from ..schedules.numbers import format_count
 from ..schedules.parser import as_schedule
 from ..schedules.units import as_horizon
 from ..trajectory.clocks import Clock, as_clock
@@ -176,7 +177,7 @@ class ScheduleLR(LRScheduler):
         groups = self.optimizer.param_groups
         if len(groups) != len(lrs):
             raise ScheduleError(
-                f"the optimizer has {len(groups)} parameter groups now, and the scheduler was made for {len(lrs)}: their LRs are not "
+                f"the optimizer has {format_count(len(groups), 'parameter group')} now, and the scheduler was made for {len(lrs)}: their LRs are not "
                 "known. Add groups before the scheduler is made, e.g. as frozen ones with gradual_unfreezing(...)."
             )
         tensors = [isinstance(group["lr"], torch.Tensor) for group in groups]

@@ -43,7 +43,7 @@ class UnknownNameError(ScheduleError):
     """Raised for a schedule whose name is not known in this process; a module that registers it may not be imported yet."""
 
 
-def nearest(word: str, allowed: Iterable[str]) -> str:
+def nearest(word: str, allowed: Iterable[str], cutoff: float = 0.6) -> str:
     """Return ` Did you mean 'linear'?`, or nothing if no allowed word is near `word`.
 
     Example:
@@ -57,7 +57,7 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     """
     import difflib  # slow to import, and needed for errors alone
 
-    close = difflib.get_close_matches(word[:100].lower(), list(allowed), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word[:100].lower(), list(allowed), n=1, cutoff=cutoff)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -1,4 +1,4 @@
-"""What counts as a number in settings, logs and records."""
+"""What counts as a number in settings, logs and records, and how a number of things is written."""
 
 import math
 from typing import Any, TypeGuard
@@ -28,6 +28,19 @@ def is_finite_number(value: object) -> TypeGuard[float]:
     ```
     """
     return is_number(value) and (isinstance(value, int) or math.isfinite(value))  # an int may be too large for a float
+
+
+def format_count(count: int, noun: str) -> str:
+    """Write how many there are of something.
+
+    Example:
+    ```python
+    >>> format_count(1, "update"), format_count(3201, "update"), format_count(0, "such row")
+    ('1 update', '3,201 updates', '0 such rows')
+
+    ```
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def replace_nonfinite(value: Any) -> Any:

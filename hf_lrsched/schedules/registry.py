@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, ParamSpec
 from .arguments import Reader
 from .curve import Part, Piece, ReactivePart, ReactiveShape, Span
 from .errors import ScheduleError, brief, nearest
+from .numbers import format_count
 from .schedule import Schedule, Shape, within_limits
 from .units import Horizon, Length
 
@@ -47,8 +48,7 @@ class Phase(Schedule):
         arithmetic = [length.explain(span.horizon) for length in _lengths_in(self.arguments)]
         first, end = math.ceil(span.start), math.ceil(span.end)
         if self.length(span.horizon) is None and not self.only_scales:
-            unit = span.horizon.unit.removesuffix("s" if end - first == 1 else "")
-            arithmetic.insert(0, f"what is left: {end - first:,} {unit}")
+            arithmetic.insert(0, f"what is left: {format_count(end - first, span.horizon.unit.removesuffix('s'))}")
         start = float(span.start)
         parts = (Part(span.text, first, end, tuple(arithmetic)),) if self.length(span.horizon) != 0 else ()  # a jump
         reactive_parts = (ReactivePart(self.shape, self, first, end),) if self.is_reactive else ()

@@ -8,6 +8,7 @@ from fractions import Fraction
 from numbers import Integral, Rational, Real
 
 from .errors import ScheduleError, brief, nearest
+from .numbers import format_count
 
 NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _QUANTITY = rf"\s*(?P<amount>[+-]?{NUMBER})\s*(?P<unit>%|[A-Za-z]\w*)?\s*"
@@ -168,7 +169,7 @@ class Length:
             sign, rate = "x" if self.unit == "ep" else "/", getattr(horizon, _RATES[self.unit])
             amount = f"{self.amount.numerator:,}" if self.amount.denominator == 1 else _decimal(self.amount)
             return f"{self} = {amount} {sign} {rate:,} = {updates} updates"
-        return f"{updates} update{'' if updates == '1' else 's'}"
+        return format_count(math.ceil(self.updates(horizon)), "update")
 
     def __str__(self) -> str:
         amount = self.amount * 100 if self.unit == "%" else self.amount

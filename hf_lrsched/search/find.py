@@ -18,6 +18,7 @@ from ..optim.wrappers import unwrap_optimizer
 from ..runs.metrics import find_metric
 from ..schedules import ScheduleError
 from ..schedules.arguments import as_count, as_positive
+from ..schedules.numbers import format_count
 from .method import Plan, Point, choose_horizons, estimate, next_probe
 from .result import LRSearch, Probe
 from .snapshot import undisturbed
@@ -114,7 +115,7 @@ def find_lr(
 def _conclude(probes: list[Probe], plan: Plan, was_interrupted: bool, known: dict[str, Any]) -> LRSearch:
     """Make the result of what is known of a search and what its probes say."""
     points = _average(probes)
-    notes = [f"The search was interrupted after {len(probes)} probes."] if was_interrupted else []
+    notes = [f"The search was interrupted after {format_count(len(probes), 'probe')}."] if was_interrupted else []
     known = {**known, "probes": tuple(probes), "is_complete": not was_interrupted}
     if was_interrupted and not any(math.isfinite(point.loss) for point in points):
         return LRSearch(None, None, None, notes=tuple(notes), **known)

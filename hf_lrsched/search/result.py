@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..console import format_table
 from ..plots.lr_search import draw_lr_search
 from ..schedules import ScheduleError
-from ..schedules.numbers import replace_nonfinite
+from ..schedules.numbers import format_count, replace_nonfinite
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -113,7 +113,7 @@ class LRSearch:
             first = f"no peak LR found for {self.total:,} updates"
         else:
             first = f"peak LR {self.suggestion:.3g} for {self.total:,} updates; plausible from {self.low:.3g} to {self.high:.3g}"
-        probes = f"{len(self.probes)} probe{'' if len(self.probes) == 1 else 's'}"
+        probes = format_count(len(self.probes), "probe")
         cost = f"{self.updates:,} updates = {self.cost:.3g} of the run, {self.seconds:.3g} s"
         where = f", scored on {self.held_out}" if self.held_out else ""
         return f"{first}\nfound by {probes}: {cost}{where}"

@@ -15,6 +15,7 @@ from ..plots.style import to_bytes
 from ..runs.files import replace_file
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
+from ..schedules.numbers import format_count
 from ..trajectory.clocks import Time, Tokens
 from ..trajectory.resume_state import explain_resume
 
@@ -64,7 +65,7 @@ def _catch_up(update: int, scheduler: ScheduleLR, checkpoint: str) -> None:
     if counted == update:
         return
     if Path(checkpoint, SCHEDULER_NAME).is_file():
-        why = f"the scheduler in {checkpoint} is {update - counted} updates behind: it did not count skipped optimizer steps"
+        why = f"the scheduler in {checkpoint} is {format_count(update - counted, 'update')} behind: it did not count skipped optimizer steps"
     else:  # save_only_model
         why = (
             f"{checkpoint} has no state of the optimizer and the scheduler: the optimizer begins anew, and what a plateau or an "

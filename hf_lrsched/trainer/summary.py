@@ -10,6 +10,7 @@ from ..groups import explain_groups
 from ..plots.preview import Preview
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import Horizon
+from ..schedules.numbers import format_count
 from ..trajectory.phases import explain_followed_schedule, get_followed_curve, list_unused_settings
 
 _WIDTH, _HEIGHT = 88, 9
@@ -99,7 +100,7 @@ def can_draw() -> bool:
 
 
 def _length(run: Horizon) -> str:
-    text = f"{run.num_updates:,} updates"
+    text = format_count(run.num_updates, "update")
     if not run.updates_per_epoch:
         return text
     epochs = run.num_updates / run.updates_per_epoch

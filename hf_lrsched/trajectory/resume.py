@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from ..schedules import Length, ScheduleError, as_length
 from ..schedules.errors import brief, nearest
+from ..schedules.numbers import format_count
 from .clocks import Epochs, as_clock
 from .settings import RunSettings, format_lrs
 from .trajectory import Rewarm, Stretch, Trajectory
@@ -110,7 +111,9 @@ def resume_trajectory(old: Trajectory, was: RunSettings, new: RunSettings, t: fl
 def check_group_count(was: int, now: int) -> None:
     """Refuse an optimizer with another number of parameter groups."""
     if was != now:
-        raise ScheduleError(f"cannot resume: the checkpoint's optimizer has {was} parameter groups, this one {now}.")
+        raise ScheduleError(
+            f"cannot resume: the checkpoint's optimizer has {format_count(was, 'parameter group')}, this one {now}."
+        )
 
 
 def rewarm(new: RunSettings, t: float, lrs: list[float], over: Length) -> Trajectory:

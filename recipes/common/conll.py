@@ -6,6 +6,8 @@ from pathlib import Path
 
 from datasets import Dataset
 
+from hf_lrsched.schedules.numbers import format_count
+
 from .data import Split, find_column
 from .errors import RecipeError
 from .files import FileOptions, Part, is_blank, read_text
@@ -152,6 +154,6 @@ def find_invisible_words(split: Split, words: str) -> list[str]:
         return []
     row, number = found[0]
     return [
-        f"warning: {split.at(row)}, word {number}: the word has no visible character ({len(found)} such words in the {split.name} "
+        f"warning: {split.at(row)}, word {number}: the word has no visible character ({format_count(len(found), 'such word')} in the {split.name} "
         "split). Tokenizers drop such a word, and its tag is neither learned nor counted; remove both, or ignore this."
     ]

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_lrsched.schedules.errors import nearest
+from hf_lrsched.schedules.numbers import format_count
 
 from .errors import RecipeError, errors_as
 from .files import TABLES, FileOptions, Part, Reader, find_paths, is_blank, read_part
@@ -200,7 +201,9 @@ def check_texts(split: Split, columns: Iterable[str]) -> None:
             raise RecipeError(f"{split.source}: column {column!r} holds {describe_type(feature)}, not text.")
         missing = [row for row, text in enumerate(split.values(column)) if text is None]
         if missing:
-            raise RecipeError(f"{split.at(missing[0])}: no text in column {column!r} ({len(missing)} such rows).")
+            raise RecipeError(
+                f"{split.at(missing[0])}: no text in column {column!r} ({format_count(len(missing), 'such row')})."
+            )
 
 
 def is_text(feature: Any) -> bool:
@@ -226,7 +229,7 @@ def find_empty_texts(split: Split, columns: Sequence[str]) -> list[str]:
         empty = [row for row, text in enumerate(split.values(column)) if is_blank(text)]
         if empty:
             warnings.append(
-                f"warning: {split.at(empty[0])}: the text in column {column!r} is empty ({len(empty)} such rows in the {split.name} "
+                f"warning: {split.at(empty[0])}: the text in column {column!r} is empty ({format_count(len(empty), 'such row')} in the {split.name} "
                 "split). They are used as they are; remove them if they have no meaning."
             )
     return warnings

@@ -10,6 +10,7 @@ import numpy as np
 from datasets import ClassLabel, Dataset
 
 from hf_lrsched.schedules.errors import nearest
+from hf_lrsched.schedules.numbers import format_count
 
 from .data import Split, check_column
 from .errors import RecipeError
@@ -160,7 +161,7 @@ def check_known_labels(
                 unknown.setdefault(name, []).append(row)
         for label, rows in unknown.items():
             raise RecipeError(
-                f"{splits[split].at(rows[0])}: the {split} split has the label {label!r} ({len(rows)} rows), but the training split "
+                f"{splits[split].at(rows[0])}: the {split} split has the label {label!r} ({format_count(len(rows), 'row')}), but the training split "
                 f"does not; it has {list_labels(known)}.{nearest(label, known)}"
             )
 

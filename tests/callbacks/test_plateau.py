@@ -1,5 +1,6 @@
 """plateau() in Trainer: each evaluation counts once, also after a resume; a run without the metric is refused."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -258,6 +259,34 @@ def test_a_missing_metric_is_found_before_the_first_update_with_eval_on_start(ru
             eval_on_start=True,
         )
     assert "A checkpoint was saved" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "best", "hint"),
+    [
+        ("acuracy", "accuracy", "Did you mean 'accuracy'?"),
+        ("eval_los", None, "Did you mean 'loss'?"),
+        ("accuracy", "accuracy", None),
+        ("diversity", "density", None),  # two metrics
+        ("micro_f1", "macro_f1", None),
+        ("dev_loss", None, None),
+    ],
+)
+def test_a_metric_that_looks_misspelled_is_a_warning_before_the_first_update(make_trainer, caplog, metric, best, hint):
+    trainer = make_trainer(
+        f"hold() * plateau(metric={metric}, mode=max)",
+        eval_strategy="epoch",
+        num_train_epochs=2,
+        compute_metrics=lambda _: dict.fromkeys(
+            ("accuracy", "density", "diversity", "macro_f1", "micro_f1", "dev_loss"), 1.0
+        ),
+        metric_for_best_model=best,
+    )
+    with pytest.raises(ScheduleError) if hint else contextlib.nullcontext():
+        trainer.train()
+    found = [message for message in caplog.messages if "no metric of this name is known" in message]
+    assert len(found) == (hint is not None)
+    assert all(hint in message for message in found)
 
 
 @pytest.mark.parametrize("strategy", ["no", "steps", "best"])

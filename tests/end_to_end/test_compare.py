@@ -56,7 +56,7 @@ def test_signal_to_the_comparison_alone(tmp_path, number):
     output, _ = worker.communicate(timeout=60)  # the recipe has not kept the pipe
     assert worker.returncode == 128 + number
     assert "interrupted; repeat the command to continue" in output
-    assert f"{2 * SEEDS} of {2 * SEEDS + 2} runs are missing" in output
+    assert f"{2 * SEEDS} of {2 * SEEDS + 2} runs not done" in output
     (study,) = optuna.get_all_study_summaries(storage)
     trials = optuna.load_study(study_name=study.study_name, storage=storage).trials
     (given_back,) = [trial for trial in trials if "interrupted" in trial.user_attrs]

@@ -242,7 +242,7 @@ def test_column_of_a_table(main, settings, data_folder, tmp_path):
         ({"metric_for_best_model": "accuracy"}, "'accuracy' is unknown; there are loss, perplexity, masked_accuracy"),
         ({"mlm_probability": 1}, "--mlm_probability is a share between 0 and 1"),
         ({"text_column_name": "txt"}, "no column 'txt'"),
-        ({"validation_file": "{blank}"}, "blank.csv, row 2: the text is empty (1 such rows)"),
+        ({"validation_file": "{blank}"}, "blank.csv, row 2: the text is empty (1 such row)"),
     ],
 )
 def test_invalid(main, settings, given, message, tmp_path, capfd):

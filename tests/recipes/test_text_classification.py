@@ -248,7 +248,7 @@ INVALID_DATA = {
     "missing label": ("text,label\ngood film,good\nbad film,\n", "validation.csv, row 2: no label in column 'label'"),
     "new label": (
         "text,label\ngood film,god\n",
-        "has the label 'god' .1 rows., but the training split .* Did you mean 'good'",
+        "has the label 'god' .1 row., but the training split .* Did you mean 'good'",
     ),
     "other columns": ("sentence,label\ngood film,good\n", "no column 'text' in the validation split"),
 }
@@ -494,7 +494,7 @@ def test_empty_texts_draw_a_warning(recipe, flags, tmp_path, capfd, empty):
     file = write_rows(tmp_path / "train.csv", [("good film", "good"), (empty, "bad"), ("bad film", "bad")])
     assert recipe({**flags, "train_file": file, "max_steps": 2}) == 0
     assert (
-        f"warning: {file}, row 2: the text in column 'text' is empty (1 such rows in the train split)"
+        f"warning: {file}, row 2: the text in column 'text' is empty (1 such row in the train split)"
         in capfd.readouterr().out
     )
 

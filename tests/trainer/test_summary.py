@@ -78,7 +78,8 @@ def test_runs_of_any_length(updates, schedule):
     run = Horizon(updates)
     if updates == 1 and "warmup" in schedule:
         return  # leaves nothing for the second phase
-    assert f"{updates:,} updates; peak LR 2e-05" in explain_run(scheduler(schedule, run), run)
+    length = "1 update" if updates == 1 else f"{updates:,} updates"
+    assert f"{length}; peak LR 2e-05" in explain_run(scheduler(schedule, run), run)
 
 
 @pytest.mark.parametrize("missing", [True, False])

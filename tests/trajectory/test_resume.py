@@ -38,7 +38,7 @@ def test_strict_refuses_with_both_lrs_and_the_choices():
 
 
 def test_another_number_of_groups_is_refused_for_every_choice():
-    with pytest.raises(ScheduleError, match="1 parameter groups, this one 2"):
+    with pytest.raises(ScheduleError, match="1 parameter group, this one 2"):
         resume(advance(make(), 4), make(lrs=(1.0, 0.1)), "switch")
 
 

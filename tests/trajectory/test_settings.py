@@ -13,7 +13,7 @@ from .paper_runs import advance, make, resume, take_lrs
         ({"schedule": "cosine()"}, "schedule was 'linear()' and is 'cosine()'"),
         ({"lrs": (0.5,)}, "peaks was [1.0] and is [0.5]"),
         ({"updates_per_epoch": 4}, "updates_per_epoch was None and is 4"),
-        ({"lrs": (1.0, 0.1)}, "1 parameter groups, this one 2"),
+        ({"lrs": (1.0, 0.1)}, "1 parameter group, this one 2"),
     ],
 )
 def test_strict_names_the_difference(other, said):

@@ -12,6 +12,7 @@ from ...schedules.metric_names import (
     keeps_the_worst,
     resolve_direction,
 )
+from ...schedules.numbers import format_count
 from ..expected_curve import METRIC_DRIVEN
 from ..facts import Facts
 from ..finding import Finding
@@ -85,7 +86,7 @@ def plateau_without_evaluation(facts: Facts) -> Iterator[Finding]:
     count = _count_evaluations(facts)
     if count is not None and count < patience + 2:
         yield warning(
-            f"{name} never lowers the LR: the run has {count} evaluations, and its patience is {patience}",
+            f"{name} never lowers the LR: the run has {format_count(count, 'evaluation')}, and its patience is {patience}",
             f"The first evaluation sets the best value, and the LR falls after {patience + 1} more without an improvement",
             f"Evaluate more often, or set patience={max(0, min(2, count - 3))}",
         )

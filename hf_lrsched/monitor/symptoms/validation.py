@@ -2,6 +2,7 @@
 
 import statistics
 
+from ...schedules.numbers import format_count
 from ..finding import Sign, format_distinct, format_lost
 from ..history import LossHistory
 from ..robust import trend
@@ -61,7 +62,7 @@ def unstable_validation(history: LossHistory, run: RunInfo) -> Sign | None:
     if samples is not None and samples < _MIN_SAMPLES:
         return Sign(
             since,
-            f"the validation split has {samples} samples, so that one of them makes up {1 / samples:.0%} of each metric",
+            f"the validation split has {format_count(samples, 'sample')}, so that one of them makes up {1 / samples:.0%} of each metric",
             "Use a larger validation split: this one cannot compare schedules.",
         )
     swings = [

@@ -11,7 +11,7 @@ import numpy as np
 from ..arguments import DecayFactorArgument, FactorArgument, as_metric, as_not_negative, as_whole, one_of
 from ..curve import ReactiveShape, Span
 from ..errors import ScheduleError, nearest
-from ..metric_names import resolve_direction
+from ..metric_names import get_metric_direction, resolve_direction
 from ..numbers import is_number
 from ..registry import phase
 from ..schedule import Shape
@@ -19,6 +19,8 @@ from ..shapes import Function
 
 # As torch's `eps`: the scale never becomes 0.
 _MIN_SCALE = 1e-8
+# How near a name is to another one to be its misspelling: acuracy to accuracy (0.93), but not diversity to density (0.75).
+_MISSPELLED = 0.8
 
 
 class PlateauState(TypedDict):
@@ -99,7 +101,27 @@ class Plateau(ReactiveShape):
             return found
         raise ScheduleError(
             f"the name {self.metric} does not show whether more or less is better. Give plateau() mode=max or mode=min."
+            f"{self.suggest_name(best_metric)}"
         )
+
+    def suggest_name(self, best_metric: str | None = None) -> str:
+        """Return ` Did you mean 'loss'?` where the metric's name looks like a misspelling; else nothing.
+
+        Which metrics a run has is known at its first evaluation. Before, only the loss and the metric of the best model are.
+
+        Args:
+            best_metric (`str`, *optional*): The Trainer's `metric_for_best_model`.
+
+        Example:
+        ```python
+        >>> plateau(metric="acuracy", mode="max").shape.suggest_name("accuracy")
+        " Did you mean 'accuracy'?"
+
+        ```
+        """
+        name, *known = (each.removeprefix("eval_") for each in (self.metric, "loss", best_metric or "loss"))
+        is_known = name in known or get_metric_direction(self.metric) is not None
+        return "" if is_known else nearest(name, known, cutoff=_MISSPELLED)
 
     def read(self, metrics: dict[str, Any]) -> float:
         """Return the metric's value in an evaluation's metrics.

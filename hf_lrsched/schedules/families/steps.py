@@ -7,6 +7,7 @@ import numpy as np
 from ..arguments import FactorArgument, LengthArgument, MilestonesArgument, OptionalLength, OptionalLR, PositiveArgument
 from ..curve import Span
 from ..errors import ScheduleError
+from ..numbers import format_count
 from ..registry import phase
 from ..schedule import Shape
 from ..shapes import Function
@@ -53,7 +54,7 @@ def step(
         size = span.updates(every)
         if span.start + size > min(span.end, span.horizon.num_updates - 1):
             span.notes.append(
-                f"{span.text} never drops: {every.explain(span.horizon)}, and the phase has {span.size:,.0f} update{'s' * (span.size != 1)}."
+                f"{span.text} never drops: {every.explain(span.horizon)}, and the phase has {format_count(round(span.size), 'update')}."
             )
         # floor(u / every) in exact arithmetic: `every` is a fraction, and floats hold whole numbers exactly.
         top, bottom = float(min(size.numerator, 2**52)), float(size.denominator)

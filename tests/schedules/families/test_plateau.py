@@ -161,6 +161,8 @@ def test_direction(metric, mode, best_metric, greater_is_better, expected):
             "eval_flow does not show whether more or less is better. Give plateau.. mode=max or mode=min",
         ),
         ("eval_flow", "auto", "eval_loss", False, "does not show"),
+        ("eval_los", "auto", None, None, "or mode=min. Did you mean 'loss'"),
+        ("eval_acuracy", "auto", "eval_accuracy", True, "or mode=min. Did you mean 'accuracy'"),
     ],
 )
 def test_direction_refused(metric, mode, best_metric, greater_is_better, message):
