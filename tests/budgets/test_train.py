@@ -16,8 +16,8 @@ from hf_lrsched.runs.budgets import BUDGETS
 from hf_lrsched.runs.checkpoints import list_checkpoints
 from hf_lrsched.runs.timeline import RunView
 from hf_lrsched.trainer import resume
-from tests.conftest import Net
 from tests.searching import Grouped, digest, next_draws
+from tests.tiny_trainer import Net
 
 
 def accuracy(prediction):

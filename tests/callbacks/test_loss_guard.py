@@ -12,8 +12,8 @@ from torch import nn
 from transformers import Trainer, TrainerCallback
 
 from hf_lrsched import LossGuard, ScheduledTrainer, ScheduleError, get_scheduler, read_run
-from tests.conftest import GivenLosses, Net
 from tests.processes import launched
+from tests.tiny_trainer import GivenLosses, Net
 
 PEAK = 1e-3
 

@@ -14,7 +14,7 @@ from transformers import PretrainedConfig, Trainer, TrainerCallback
 
 from hf_lrsched import LossGuard, LossMonitor, RunRecorder, ScheduledTrainer, ScheduleError, read_run
 from hf_lrsched.runs.timeline import RunView
-from tests.conftest import GivenLosses
+from tests.tiny_trainer import GivenLosses
 
 
 class Silent(nn.Module):

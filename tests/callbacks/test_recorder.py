@@ -512,7 +512,7 @@ def test_no_record_of_a_search(make_trainer, out):
 
 
 def _net():
-    from tests.conftest import Net
+    from tests.tiny_trainer import Net
 
     return Net()
 

@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from hf_lrsched import ScheduledTrainer, train_budgets
-from tests.conftest import Net, samples
 from tests.searching import digest, make_quiet_arguments
+from tests.tiny_trainer import Net, samples
 
 
 def make(folder, schedule, **settings):

@@ -11,7 +11,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from hf_lrsched import LRLogger, ScheduledTrainer, get_scheduler
-from tests.conftest import Net, Recorder, samples
+from tests.tiny_trainer import Net, Recorder, samples
 
 
 class Stepped:

@@ -6,8 +6,8 @@ import sys
 import torch
 
 from hf_lrsched import ScheduledTrainer, find_lr
-from tests.conftest import Net, samples
 from tests.searching import digest, make_quiet_arguments, next_draws
+from tests.tiny_trainer import Net, samples
 
 
 def main():

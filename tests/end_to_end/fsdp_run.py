@@ -14,7 +14,7 @@ from accelerate.utils import DistributedType
 from transformers import TrainingArguments
 
 from hf_lrsched import ScheduledTrainer, StepSizes
-from tests.conftest import Net, Recorder, samples
+from tests.tiny_trainer import Net, Recorder, samples
 
 
 class Probe(Recorder):

@@ -11,7 +11,7 @@ import torch
 from transformers import TrainerCallback, TrainingArguments
 
 from hf_lrsched import LossGuard, ScheduledTrainer
-from tests.conftest import Net, samples
+from tests.tiny_trainer import Net, samples
 
 
 class Trouble(TrainerCallback):

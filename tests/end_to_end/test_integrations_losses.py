@@ -6,7 +6,7 @@ from transformers import BertConfig, BertModel, GPT2Config, GPT2LMHeadModel, Tra
 
 from hf_lrsched import LossGuard, LossMonitor, ScheduleError, scheduled
 from hf_lrsched.optim.wrappers import is_contrastive
-from tests.conftest import Net
+from tests.tiny_trainer import Net
 
 
 class PoisonLogits(TrainerCallback):

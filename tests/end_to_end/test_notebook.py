@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 TRAIN = """
 from transformers import Trainer, TrainingArguments
 from hf_lrsched import *
-from tests.conftest import Net, samples
+from tests.tiny_trainer import Net, samples
 
 def run(cls=ScheduledTrainer, folder="out", **settings):
     args = TrainingArguments(

@@ -9,8 +9,8 @@ from torch.utils.data import IterableDataset
 from transformers import PretrainedConfig, Trainer
 
 from hf_lrsched import LRSearch, ScheduleError, find_lr, get_scheduler
-from tests.conftest import Net
 from tests.searching import Grouped, digest, next_draws
+from tests.tiny_trainer import Net
 
 KINDS = {
     "scheduled": {},

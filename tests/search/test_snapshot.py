@@ -13,8 +13,8 @@ from transformers import Trainer
 
 from hf_lrsched import find_lr
 from hf_lrsched.search.snapshot import copy_plain, undisturbed
-from tests.conftest import Net
 from tests.searching import digest, next_draws
+from tests.tiny_trainer import Net
 
 
 def disturb(trainer):
