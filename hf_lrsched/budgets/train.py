@@ -12,10 +12,10 @@ from transformers import EarlyStoppingCallback, set_seed
 from ..callbacks import LossGuard
 from ..callbacks.recorder import SETTINGS
 from ..console import print_text
+from ..files import replace_file
 from ..integrations.distributed import on_main_process
 from ..runs.budgets import BUDGETS
 from ..runs.checkpoints import find_corruption, list_checkpoints
-from ..runs.files import replace_file
 from ..runs.metrics import find_metric
 from ..runs.record import FOLDER as RECORD
 from ..runs.run import list_records

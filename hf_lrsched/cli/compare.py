@@ -15,7 +15,7 @@ from ..compare.storage import MISSED_HEARTBEATS, bind_folder, open_study
 from ..compare.summary import Comparison, format_summary
 from ..compare.worker import Worker
 from ..console import print_text
-from ..runs.files import read_settings
+from ..files import read_settings
 from ..schedules import ScheduleError
 from ..schedules.errors import brief, nearest
 from ..schedules.metric_names import get_metric_direction

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..console import print_text
+from ..files import check_output, replace_file
 from ..plots import draw_boxes, draw_heat_map, draw_run, draw_runs
 from ..plots.style import FIGURE_ENDINGS, to_bytes
-from ..runs.files import check_output, replace_file
 from ..runs.metrics import find_common_metrics, get_display_name, require_metric
 from ..runs.run import Run, read_run
 from ..runs.timeline import RunView

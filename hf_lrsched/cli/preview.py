@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..console import print_text
+from ..files import check_output, read_yaml
 from ..plots.preview import Preview
 from ..plots.style import FIGURE_ENDINGS
-from ..runs.files import check_output, read_yaml
 from ..schedules import Horizon, ScheduleError, parse
 from ..schedules.arguments import number
 from ..schedules.registry import import_names

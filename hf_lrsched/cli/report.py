@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..files import check_output
 from ..report.budgets import make_lead
 from ..report.html import ENDINGS, write_report
 from ..runs.budgets import read_branches
-from ..runs.files import check_output
 from ..runs.run import read_run
 from .output import print_written, to_file_name
 

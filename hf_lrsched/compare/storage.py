@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..extras import import_extra
-from ..runs.files import read_json, replace_file
+from ..files import read_json, replace_file
 from ..schedules import ScheduleError
 
 if TYPE_CHECKING:

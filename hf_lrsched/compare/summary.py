@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..console import format_table
+from ..files import replace_file
 from ..plots import draw_boxes
 from ..plots.style import format_lr, to_bytes
 from ..report.html import render_report
 from ..report.tables import Lead, Table, draw_as_uri
-from ..runs.files import replace_file
 from ..runs.metrics import get_display_name
 from ..runs.run import Run, read_run
 from ..schedules import ScheduleError

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runs.files import read_json
+from ..files import read_json
 from ..runs.metrics import find_metric, require_metric
 from ..runs.run import Run, read_run
 from ..schedules import ScheduleError

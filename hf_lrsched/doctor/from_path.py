@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..runs.files import check_is_file, read_json, read_settings
+from ..files import check_is_file, read_json, read_settings
 from ..runs.json_stream import read_json_with_rows
 from ..schedules import ScheduleError
 from ..schedules.arguments import as_count

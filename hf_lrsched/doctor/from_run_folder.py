@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..files import read_json
 from ..runs.checkpoints import TRAINER_STATE
-from ..runs.files import read_json
 from ..runs.json_stream import read_json_with_rows
 from ..runs.record import RUN, Record
 from ..runs.rows import Row, Rows

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..runs.files import read_json
+from ..files import read_json
 from ..schedules import ScheduleError
 from ..schedules.metric_names import guess_greater_is_better
 from ..schedules.numbers import is_number_as_text

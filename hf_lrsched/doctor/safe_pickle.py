@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ..runs.files import check_is_file
+from ..files import check_is_file
 from ..schedules import ScheduleError
 
 #: Saved arguments have some thousand bytes, an optimizer's state without its tensors some hundred thousand.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..console import format_table
-from ..runs.files import check_output
+from ..files import check_output
 from ..schedules import Curve, Horizon, Schedule, to_data
 from .schedules import draw_schedules
 from .style import FIGURE_ENDINGS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .._version import __version__
 from ..extras import import_extra
-from ..runs.files import check_output, replace_file
+from ..files import check_output, replace_file
 from ..runs.metrics import find_main_metric, make_distinct_names
 from ..runs.run import Run
 from ..runs.timeline import RunView

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from ..files import read_json
 from ..schedules import ScheduleError
-from .files import read_json
 
 #: Where the result stands in the output folder of a search.
 BUDGETS = "budgets.json"

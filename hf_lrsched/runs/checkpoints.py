@@ -12,8 +12,8 @@ from typing import Any
 
 from safetensors import safe_open
 
+from ..files import read_json, replace_file
 from ..schedules import ScheduleError
-from .files import read_json, replace_file
 from .json_stream import read_json_with_rows
 from .rows import Rows
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .files import check_is_file, check_mapping, explain_errors, read_json
+from ..files import check_is_file, check_mapping, explain_errors, read_json
 from .rows import Rows
 
 #: Bytes of a file that is read at once, however its lines are laid out; an error then names its line.

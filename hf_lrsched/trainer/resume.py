@@ -10,9 +10,9 @@ from transformers import EarlyStoppingCallback, TrainerState
 from transformers.trainer import SCHEDULER_NAME, TRAINER_STATE_NAME
 
 from ..console import print_text
+from ..files import replace_file
 from ..plots.resume import draw_resume
 from ..plots.style import to_bytes
-from ..runs.files import replace_file
 from ..scheduler.schedule_lr import ScheduleLR
 from ..schedules import ScheduleError
 from ..schedules.numbers import format_count

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 from datasets import Dataset, Features, Value
 
-from hf_lrsched.runs.files import check_is_file
+from hf_lrsched.files import check_is_file
 
 from .errors import RecipeError, errors_as
 

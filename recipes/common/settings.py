@@ -9,7 +9,7 @@ from typing import Any, NoReturn, get_type_hints
 
 from transformers import HfArgumentParser
 
-from hf_lrsched.runs.files import read_yaml
+from hf_lrsched.files import read_yaml
 from hf_lrsched.schedules.errors import nearest
 
 from .errors import RecipeError

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from hf_lrsched import ScheduleError
-from hf_lrsched.runs.files import (
+from hf_lrsched.files import (
     MAX_CONFIG_BYTES,
     check_output,
     read_json,

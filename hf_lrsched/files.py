@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from ..schedules import ScheduleError
-from ..schedules.errors import nearest
+from .schedules import ScheduleError
+from .schedules.errors import nearest
 
 #: A configuration has some thousand bytes; PyYAML reads this many in at most two seconds.
 MAX_CONFIG_BYTES = 100_000
