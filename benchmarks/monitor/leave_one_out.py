@@ -151,8 +151,10 @@ def has_learned(row: dict[str, Any]) -> bool:
 
 
 def _get_lrs(info: RunInfo) -> list[float]:
-    assert info.curve is not None
-    return [info.curve(update / info.num_updates) for update in range(info.num_updates)]
+    assert info.schedule is not None and info.horizon is not None
+    curve = parse(info.schedule).resolve(info.horizon, peak=info.learning_rate)
+    lrs: list[float] = curve(range(info.num_updates)).tolist()
+    return lrs
 
 
 def read_stored() -> Iterator[Run]:

@@ -46,8 +46,8 @@ def replay(trace: Trace) -> Diagnosis:
     evaluations: dict[int, list[dict[str, Any]]] = {}
     for evaluation in trace.evaluations:
         evaluations.setdefault(evaluation["step"], []).append(evaluation)
-    for update, loss in enumerate(trace.losses, 1):
-        diagnosis.add_loss(update, float(loss), float(curve(update - 1)))
+    for update, (loss, lr) in enumerate(zip(trace.losses, curve(range(trace.num_updates)), strict=True), 1):
+        diagnosis.add_loss(update, float(loss), float(lr))
         if update in records:
             diagnosis.add_record(update, {"grad_norm": _numbers(records[update])["grad_norm"]})
         for evaluation in evaluations.get(update, ()):
