@@ -46,8 +46,8 @@ def refuse_lost_optimizer(optimizer: Any, schedule: Schedule | str) -> None:
     """
     if optimizer is not None:
         raise ScheduleError(
-            f"under DeepSpeed, Trainer drops the {type(optimizer).__name__} in optimizers= and makes another one: its learning "
-            f"rates would not be the peaks of schedule={str(schedule)!r}. Leave optimizers= out; give learning_rate and optim "
+            f"under DeepSpeed, Trainer drops the {type(optimizer).__name__} in optimizers= and makes an optimizer of its own, so "
+            f"schedule={str(schedule)!r} would have other peak LRs than you set. Leave optimizers= out; give learning_rate and optim "
             'in the training arguments, groups= for several LRs, or a section "optimizer" in the DeepSpeed configuration.'
         )
 

@@ -102,7 +102,7 @@ def as_inner_schedule(value: object, name: str) -> Schedule:
         raise ScheduleError(f"{name} must be a schedule like cosine(), got {brief(value)}.")
     if _reacts(value):
         raise ScheduleError(
-            f"{name} cannot be {value}: what does more than scale the LR stands outside, e.g. floor(linear(), to=1%) * plateau()."
+            f"{name} cannot be {value}, which does more than scale the LR. Write it outside, e.g. floor(linear(), to=1%) * plateau()."
         )
     return value
 

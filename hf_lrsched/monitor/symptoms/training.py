@@ -58,8 +58,8 @@ def not_finite(history: LossHistory, run: RunInfo, update: int, evidence: str) -
     return Sign(
         update,
         evidence,
-        "Look at the batch; with fp16 a loss scaler skips a few such updates, and bf16 does not overflow. LossGuard('rollback') "
-        "drops such updates, which would make all weights NaN, and continues.",
+        "Look at the batch. With fp16 the loss scaler skips a few such updates; bf16 does not overflow. LossGuard('rollback') drops "
+        "them before they make the weights NaN.",
         (change_lr(run, lower=True),) if is_high else (),
     )
 

@@ -47,7 +47,7 @@ def test_text_is_read_back():
         (lambda: momentum(1, 0.9), "got high=1 and low=0.9"),
         (lambda: momentum(max_momentum=0.9), "Did you mean high="),
         (lambda: momentum(base_momentum=0.9), "Did you mean low="),
-        (lambda: repeat(cosine() * momentum(), cycles=2), "stands outside"),
+        (lambda: repeat(cosine() * momentum(), cycles=2), "does more than scale the LR. Write it outside"),
         (lambda: get_momentum((momentum() * cosine() * momentum()).resolve(100)), "at most one momentum"),
     ],
 )

@@ -230,8 +230,8 @@ def test_refused_in_a_run(text, message):
         ("cooldown(5%, time_limit=10%)", "a time like 90s, 30min or 2h"),
         ("cooldown(5%, time_limit=0h)", "above 0"),
         ("cooldown(5%, to=0.1, to_lr=1e-6)", "has both to=0.1 and to_lr=1e-06"),
-        ("floor(hold() * plateau(), to=1%)", "stands outside"),
-        ("repeat(hold() >> cooldown(5), cycles=2)", "stands outside"),
+        ("floor(hold() * plateau(), to=1%)", "does more than scale the LR. Write it outside"),
+        ("repeat(hold() >> cooldown(5), cycles=2)", "does more than scale the LR. Write it outside"),
         ("freeze(0)", "above 0"),
     ],
 )
