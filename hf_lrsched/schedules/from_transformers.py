@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .arguments import as_count, one_of
@@ -78,16 +79,6 @@ def _end(min_lr: float | None, min_lr_rate: float | None) -> dict[str, float]:
     return {"to": min_lr_rate} if min_lr is None and min_lr_rate is not None else {"to_lr": min_lr or 0.0}
 
 
-def _cosine_with_min_lr(
-    steps: int,
-    total: int | None,
-    num_cycles: float = 0.5,
-    min_lr: float | None = None,
-    min_lr_rate: float | None = None,
-) -> Schedule:
-    return _warm(steps, cosine(cycles=num_cycles, **_end(min_lr, min_lr_rate)))
-
-
 def _cosine_warmup_with_min_lr(
     steps: int,
     total: int | None,
@@ -128,31 +119,17 @@ def _warmup_stable_decay(
             raise ScheduleError(
                 f"num_warmup_steps and num_decay_steps are {steps} + {num_decay_steps} updates, but the run has {total}."
             )
-    decay = {
-        "linear": linear(to=min_lr_ratio, over=num_decay_steps),
-        "cosine": cosine(to=min_lr_ratio, cycles=num_cycles, over=num_decay_steps),
-        "1-sqrt": one_minus_sqrt(to=min_lr_ratio, over=num_decay_steps),
-    }[decay_type]
+    decays: dict[str, Any] = {"linear": linear, "cosine": partial(cosine, cycles=num_cycles), "1-sqrt": one_minus_sqrt}
+    decay: Schedule = decays[decay_type](to=min_lr_ratio, over=num_decay_steps)
     held = decay if num_stable_steps == 0 else hold(num_stable_steps) >> decay
     return _warm(steps, held, start=min_lr_ratio, shape=_WSD_SHAPES[warmup_type])
 
 
 def _reduce_lr_on_plateau(
-    steps: int,
-    total: int | None,
-    metric: str = "eval_loss",
-    mode: str = "min",
-    factor: float = 0.1,
-    patience: int = 10,
-    threshold: float = 1e-4,
-    threshold_mode: str = "rel",
-    cooldown: int = 0,
-    min_lr: float = 0.0,
-    to: float = 0.0,
-    eps: float = 1e-8,
+    steps: int, total: int | None, mode: str = "min", min_lr: float = 0.0, eps: float = 1e-8, **rule: Any
 ) -> Schedule:
-    """transformers' has no warmup: it takes num_warmup_steps, and does not use it."""
-    if mode == "max" and metric == "eval_loss":
+    """transformers' has no warmup: it takes num_warmup_steps, and does not use it. The rest of the rule is plateau()'s."""
+    if mode == "max" and rule.get("metric", "eval_loss") == "eval_loss":
         raise ScheduleError("mode='max' needs the name of the metric that should rise, e.g. metric='eval_accuracy'.")
     if eps != 1e-8:
         raise ScheduleError(f"eps={eps!r} has no equivalent: plateau() has torch's default, 1e-8. Leave eps out.")
@@ -160,8 +137,7 @@ def _reduce_lr_on_plateau(
         raise ScheduleError(
             f"min_lr={min_lr!r} is an LR, and plateau() ends at a factor: give to=min_lr / learning_rate."
         )
-    rule = {"factor": factor, "patience": patience, "cooldown": cooldown, "to": to}
-    return hold() * plateau(metric=metric, mode=mode, threshold=threshold, threshold_mode=threshold_mode, **rule)
+    return hold() * plateau(mode=mode, **rule)
 
 
 def _required(total: int | None, name: str) -> int:
@@ -179,7 +155,9 @@ _BUILDERS: dict[str, Callable[..., Schedule]] = {
     "constant": lambda steps, total: hold(),  # transformers' takes num_warmup_steps too, and does not use it
     "constant_with_warmup": lambda steps, total: _warm(steps, hold()),
     "inverse_sqrt": lambda steps, total, timescale=None: _warm(steps, inverse_sqrt(timescale=timescale)),
-    "cosine_with_min_lr": _cosine_with_min_lr,
+    "cosine_with_min_lr": lambda steps, total, num_cycles=0.5, min_lr=None, min_lr_rate=None: _warm(
+        steps, cosine(cycles=num_cycles, **_end(min_lr, min_lr_rate))
+    ),
     "cosine_warmup_with_min_lr": _cosine_warmup_with_min_lr,
     "warmup_stable_decay": _warmup_stable_decay,
     "reduce_lr_on_plateau": _reduce_lr_on_plateau,
@@ -199,4 +177,5 @@ def list_allowed_arguments(name: str) -> tuple[str, ...]:
 
     ```
     """
-    return tuple(inspect.signature(_BUILDERS[name]).parameters)[2:]
+    own = tuple(inspect.signature(_BUILDERS[name]).parameters)[2:]
+    return own if name != "reduce_lr_on_plateau" else (*inspect.signature(plateau).parameters, "min_lr", "eps")
