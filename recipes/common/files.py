@@ -7,8 +7,8 @@ import json
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -241,7 +241,8 @@ def read_json(path: Path, options: FileOptions) -> Part:
     if encoding.startswith("utf-8"):
         with suppress(Exception):  # a row is invalid, or `datasets` took the type of a column from its first rows
             return Part(str(path), _load("json", path, options))
-    places, rows = _parse_json(path, encoding)
+    with refuse_deep_json(path):
+        places, rows = _parse_json(path, encoding)
     columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
     for name, values in columns.items():
         kinds = {type(value) for value in values if value is not None}
@@ -291,6 +292,15 @@ def _make_dataset(path: Path, columns: dict[str, list[Any]], places: Sequence[st
                     ) from None
                 last = last if value is None else value
         raise RecipeError(f"{path} can't be read: {error}") from error
+
+
+@contextmanager
+def refuse_deep_json(path: Path) -> Iterator[None]:
+    """Refuse what is nested deeper than Python reads."""
+    try:
+        yield
+    except RecursionError:
+        raise RecipeError(f"{path} has too many brackets within one another.") from None
 
 
 def invalid_json(path: Path, error: json.JSONDecodeError, line: int = 1) -> RecipeError:

@@ -8,7 +8,7 @@ from datasets import Dataset
 
 from .data import Split, check_texts
 from .errors import RecipeError
-from .files import FileOptions, Part, invalid_json, is_blank, read_json, read_text
+from .files import FileOptions, Part, invalid_json, is_blank, read_json, read_text, refuse_deep_json
 
 _COLUMNS = ("question", "context")
 _KINDS = {list: "a list", str: "a text", int: "a whole number"}
@@ -59,7 +59,8 @@ def _read_object(path: Path, options: FileOptions) -> dict[str, Any] | None:
     """Return the content of a file that is one JSON object, rather than a list or one object on each line."""
     text = read_text(path, options.encoding)
     try:
-        content, end = json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip()))
+        with refuse_deep_json(path):
+            content, end = json.JSONDecoder().raw_decode(text, len(text) - len(text.lstrip()))
     except json.JSONDecodeError as error:
         raise invalid_json(path, error) from None
     return content if isinstance(content, dict) and not text[end:].strip() else None

@@ -287,6 +287,9 @@ def test_invalid_squad_files(tmp_path):
     file.write_text('\n{"data": [')
     with pytest.raises(Exception, match=r"squad\.json, line 2, character 11: not JSON"):
         load(file)
+    file.write_text('{"data": ' + "[" * 200_000)
+    with pytest.raises(Exception, match=r"squad\.json has too many brackets within one another"):
+        load(file)
 
 
 def test_question_without_room_for_its_paragraph(main, settings, tmp_path, capfd):

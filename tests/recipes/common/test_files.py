@@ -188,6 +188,8 @@ def test_unreadable_csv(read, tmp_path, case):
         ("a.json", '[{"text": "a"},\n {"text": }]', "a.json, line 2, character 11: not JSON"),
         ("a.json", '[{"text": "a"}, "b"]', "a.json, row 2: 'b' is not a row"),
         ("a.json", "[]", "a.json has no rows"),
+        ("a.json", '[{"text": ' + "[" * 200_000, "a.json has too many brackets within one another"),
+        ("a.jsonl", '{"text": "a"}\n{"text": ' + "[" * 200_000, "a.jsonl has too many brackets within one another"),
         (
             "a.jsonl",
             '{"text": "a"}\n\n{"text": ["b"]}\n',
