@@ -205,7 +205,7 @@ INVALID = {
     ),
     "begin of another type": ("a\tB-Y\nplot\tI-X\n", "word 2: I-X follows B-Y"),
     "no tag": ("a\tO\nfilm\n", r"file.conll, line 2: 'film' has no tag"),
-    "unknown tag": ("a\tB-LAW\n", r"line 1: the validation split has the label 'B-LAW' .1 rows.* it has O, B-ART"),
+    "unknown tag": ("a\tB-LAW\n", r"line 1: the validation split has the label 'B-LAW' .1 row., .* it has O, B-ART"),
     "no sentence": ("\n\n", "is empty"),
 }
 
