@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.recipes.traces import TRACED, traced_lrs
-from tests.processes import ROOT, Processes, launched_environments, run_forked
-from tests.recipe_runs import SCRIPT, as_flags, launch_two, state_of, used_lrs
+from tests.processes import ROOT, run_forked
+from tests.recipe_runs import SCRIPT, as_flags, has_finished, launch_two, state_of, used_lrs
 
 pytestmark = pytest.mark.slow
 
@@ -17,10 +17,8 @@ def test_two_processes_equal_one(recipe, flags, tmp_path):
     """The same LRs, and the same loss and gradient of the first update; all 32 texts are in each batch."""
     shared = {**flags, "num_train_epochs": 6, "schedule": "warmup(2) >> cosine()", "save_strategy": "no"}
     two = {**shared, "per_device_train_batch_size": 16, "output_dir": tmp_path / "two"}
-    with launched_environments(launch_two(), count=2) as environments:
-        assert [each["LOCAL_RANK"] for each in environments] == ["0", "1"]
-        done = Processes(TRACED, "{}", tmp_path / "trace", *as_flags(two), environments=environments).wait()
-    assert done.returncode == 0, done.stderr
+    done = launch_two(TRACED, "{}", tmp_path / "trace", *as_flags(two))
+    assert has_finished(done), done.stderr
     ranks = [traced_lrs(tmp_path / "trace", rank) for rank in (0, 1)]
     expected = [0, 2.5e-5, *(5e-5 * (1 + math.cos(math.pi * u / 4)) / 2 for u in range(4))]
     assert ranks[0] == ranks[1] == pytest.approx(expected)
