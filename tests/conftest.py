@@ -1,7 +1,10 @@
 """What pytest does for all tests. Their fixtures are in `tiny_trainer.py`."""
 
+import os
 import signal
 import warnings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers share the cores; read when NumPy and torch are imported
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores Ctrl-C for what it starts in the background, and the processes of the tests would inherit that.
