@@ -57,6 +57,7 @@ class Outcome:
     error: str = ""
 
 
+@dataclass
 class Worker:
     """Takes cells of a grid from a study, and runs each in a folder of its own.
 
@@ -74,20 +75,15 @@ class Worker:
         report (`Callable`): Takes a line for the user.
     """
 
-    def __init__(
-        self,
-        study: "optuna.Study",
-        grid: Grid,
-        command: Sequence[str],
-        folder: Path,
-        metric: str,
-        heartbeat: int,
-        report: Callable[[str], None] = print,
-    ):
-        self.study, self.grid, self.command, self.folder = study, grid, command, folder
-        self.metric, self.heartbeat, self.report = metric, heartbeat, report
-        self._first_seen: dict[int, float] = {}
-        self._evaluated: set[tuple[int, int]] = set()
+    study: "optuna.Study"
+    grid: Grid
+    command: Sequence[str]
+    folder: Path
+    metric: str
+    heartbeat: int
+    report: Callable[[str], None] = print
+    _first_seen: dict[int, float] = field(default_factory=dict, init=False)
+    _evaluated: set[tuple[int, int]] = field(default_factory=set, init=False)
 
     def work(self, time_limit: float = math.inf) -> None:
         """Run cells until none is left, also none of a process that may still die.
