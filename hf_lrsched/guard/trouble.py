@@ -70,7 +70,7 @@ class TroubleDetector:
 
     def __init__(self, patience: int, update: int, start: float | None = None):
         self.patience = patience
-        self._test = SpikeTest(start=start)
+        self._test = SpikeTest(start=math.nan if start is None else start)
         self._spike: Spike | None = None
         # What arrives late about updates until this one is of weights that are gone.
         self._handled = update

@@ -51,6 +51,7 @@ class Spike:
         )
 
 
+@dataclass(eq=False)
 class SpikeTest:
     """Distinguish a jump of the training loss that stays from outliers, without a threshold on the loss itself.
 
@@ -75,8 +76,8 @@ class SpikeTest:
         chance (`float`, defaults to 1e-6): How rare a row of high losses must be.
         high (`float`, defaults to 10): How many deviations above the level are high before any progress.
         dense (`float`, defaults to 0.5): The share of the losses since the first high one that must be high: 1 for a row.
-        start (`float`, *optional*): The loss at the start of the run, if its first losses were observed before: in a resumed
-            run, [`start`] of the earlier test.
+        start (`float`, defaults to NaN): The loss at the start of the run, which the first losses give; in a resumed run, that
+            of the earlier test.
 
     Example:
     ```python
@@ -89,33 +90,22 @@ class SpikeTest:
     ```
     """
 
-    def __init__(
-        self,
-        window: int = 50,
-        setback: float = 0.75,
-        chance: float = 1e-6,
-        high: float = 10.0,
-        dense: float = 0.5,
-        start: float | None = None,
-    ):
-        self.setback = setback
-        self.chance = chance
-        self.high = high
-        self.dense = dense
-        self._window: deque[float] = deque(maxlen=window)
+    window: int = 50
+    setback: float = 0.75
+    chance: float = 1e-6
+    high: float = 10.0
+    dense: float = 0.5
+    start: float = math.nan
+
+    def __post_init__(self) -> None:
+        self._knows_start = not math.isnan(self.start)
+        self._first: list[float] = []
+        self._window: deque[float] = deque(maxlen=self.window)
         self._sorted: list[float] = []
         # The losses since the first high one, and the high ones among them.
         self._row: list[float] = []
         self._high: list[float] = []
         self._since = 0
-        self._first: list[float] = []
-        self._start = math.nan if start is None else float(start)
-        self._knows_start = start is not None
-
-    @property
-    def start(self) -> float:
-        """The loss at the start of the run; NaN before its first loss."""
-        return self._start
 
     def reset(self) -> None:
         """Take the level from the next losses, as after a rollback; `start` stays."""
@@ -132,7 +122,7 @@ class SpikeTest:
         loss = math.inf if math.isnan(loss) else float(loss)
         if not self._knows_start and len(self._first) < _MIN_LOSSES:
             self._first.append(loss)
-            self._start = statistics.median(self._first)
+            self.start = statistics.median(self._first)
         if len(self._window) < _MIN_LOSSES:
             self._keep(loss)
             return None
@@ -173,11 +163,11 @@ class SpikeTest:
         """Return less than how far a high loss lies above the level: the deviation is not below the distance to the nearer quartile."""
         quarter = len(self._sorted) // 4
         below, above = level - self._sorted[quarter], self._sorted[-1 - quarter] - level
-        return max(self.setback * (self._start - level), min(_NOISE, self.high) * MAD_TO_SIGMA * min(below, above))
+        return max(self.setback * (self.start - level), min(_NOISE, self.high) * MAD_TO_SIGMA * min(below, above))
 
     def _measure(self, level: float) -> tuple[float, float]:
         """Return how far a high loss lies above the level, and the run's progress, 0 if it has made none."""
-        progress = self._start - level
+        progress = self.start - level
         if not math.isfinite(progress):
             return math.inf, 0.0
         sigma = MAD_TO_SIGMA * statistics.median([abs(loss - level) for loss in self._window])
