@@ -11,8 +11,9 @@ lowest loss falls by the same power of `T`. For SGD on a convex loss both are 1/
 
 LRs are compared in octaves, `log2(lr)`. The search has two stages. Short probes take steps of two octaves until the lowest
 loss has a higher one on both sides. Long probes begin at the LR that the short ones predict for them, and take steps of one
-octave. The bottom of each valley is that of a parabola. Each valley predicts the best LR of the whole run by the power law,
-and the estimate is the mean of the predictions, weighed by their errors.
+octave. While no probe has learned anything, steps are of two octaves, to both sides in turn. The bottom of each valley is
+that of a parabola. Each valley predicts the best LR of the whole run by the power law, and the estimate is the mean of the
+predictions, weighed by their errors.
 """
 
 import math
@@ -30,7 +31,7 @@ SHARES = (1 / 16, 1 / 4)
 MIN_UPDATES = 6
 #: Octaves between the LRs of the short and of the long probes.
 STEPS = (2.0, 1.0)
-#: The short probes use at most this share of the budget.
+#: The short probes use at most this share of the budget; half of it while none has learned anything.
 SHORT_SHARE = 0.5
 #: The exponent is the mean of this one and of that of the lowest losses; its error. See docs/find_lr.md.
 EXPONENT, EXPONENT_STD = 0.5, 0.25
@@ -171,11 +172,13 @@ def next_probe(points: Sequence[Point], plan: Plan) -> tuple[float, int] | None:
     short, long = plan.horizons[0], plan.horizons[-1]
     for updates, step in zip((short, long), STEPS, strict=True):
         here = [point for point in points if point.updates == updates]
-        is_enough = updates < long and len(here) >= 3 and spent + updates > SHORT_SHARE * budget
+        has_learned = _has_learned(points, plan.start_loss)
+        share = SHORT_SHARE if has_learned else SHORT_SHARE / 2  # long probes learn more
+        is_enough = updates < long and len(here) >= 3 and spent + updates > share * budget
         if is_enough or spent + updates > budget:
             continue
         if here:
-            lr = _next_lr(here, step, plan)
+            lr = _next_lr(here, step if has_learned else STEPS[0], plan)
         elif not points:
             lr = plan.start
         elif any(math.isfinite(point.loss) for point in points):
@@ -272,7 +275,9 @@ def estimate(points: Sequence[Point], plan: Plan, updates: int | None = None) ->
     exponent = estimate_exponent(by_horizon)
     distances = np.log2([total / valley.updates for valley in valleys])
     octaves = np.log2([valley.lr for valley in valleys]) - exponent * distances
-    precisions = 1 / (np.array([valley.std for valley in valleys]) ** 2 + (EXPONENT_STD * distances) ** 2)
+    learned = [_has_learned(group, plan.start_loss) for group in by_horizon]  # the others say nothing
+    stds = np.where(learned, [valley.std for valley in valleys], UNLEARNED_STD)
+    precisions = 1 / (stds**2 + (EXPONENT_STD * distances) ** 2)
     octave, std = float(np.average(octaves, weights=precisions)), float(precisions.sum() ** -0.5)
     if total == plan.total and not _has_learned(points, plan.start_loss):
         octave, std = math.log2(plan.start), UNLEARNED_STD
@@ -310,7 +315,7 @@ def estimate_exponent(by_horizon: Sequence[Sequence[Point]]) -> float:
 
 def _has_learned(points: Iterable[Point], start_loss: float) -> bool:
     """Whether some probe lowered the loss from before training, where that is known."""
-    lowest = min(point.loss for point in points if math.isfinite(point.loss))
+    lowest = min((point.loss for point in points if math.isfinite(point.loss)), default=math.inf)
     return not math.isfinite(start_loss) or start_loss - lowest >= MIN_GAIN * abs(start_loss)
 
 

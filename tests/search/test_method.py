@@ -163,7 +163,7 @@ def test_probes_that_learned_nothing():
     assert estimate(points, unknown).lr != pytest.approx(5e-4, rel=0.1)  # nothing is known of that then
 
 
-@pytest.mark.parametrize("start", [3e-6, 0.1])
+@pytest.mark.parametrize("start", [1.5e-5, 2.5e-2])
 def test_first_lr_far_away_where_nothing_is_learned(start):
     """Low LRs have learned nothing yet and high ones have collapsed, so both say little about where the valley is."""
 
@@ -176,6 +176,15 @@ def test_first_lr_far_away_where_nothing_is_learned(start):
     found = estimate(points, plan)
     assert sum(point.updates for point in points) <= plan.total
     assert 4e-4 / 2 < found.lr < 4e-4 * 2
+
+
+def test_short_probes_that_learned_nothing_hardly_count():
+    """A model from scratch: its short probes rank LRs by noise, its long ones learn."""
+    plan = Plan(1600, (100, 400), 5e-4, start_loss=4.34)
+    short = [Point(lr, 100, loss) for lr, loss in [(5e-4, 4.335), (2e-3, 4.336), (1.25e-4, 4.33), (3e-5, 4.339)]]
+    long = [Point(lr, 400, loss) for lr, loss in [(5e-4, 3.95), (1e-3, 3.72), (2e-3, 3.80)]]
+    found = estimate([*short, *long], plan)
+    assert found.lr == pytest.approx(estimate(long, plan).lr * 4 ** (0.5 - found.exponent), rel=0.2)
 
 
 def test_one_horizon_is_refined():
