@@ -163,11 +163,12 @@ def check_mapping(content: Any, path: Path) -> dict[str, Any]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all, in place of an earlier one. Several processes may do so at once.
+    """Write a file completely or not at all, in place of an earlier one. Several processes may do so at once. A link is followed.
 
     What a process left that was killed while it wrote is removed by a later call. It is judged by its age: the process may run on
     another machine, where its number means nothing here.
     """
+    path = path.resolve()
     for left in path.parent.glob(f".*-{glob.escape(path.name)}"):
         with contextlib.suppress(OSError):  # another process has removed it
             if left.name[1:].partition("-")[0].isdecimal() and time.time() - left.stat().st_mtime > _MAX_SECONDS:

@@ -126,6 +126,16 @@ def test_replaced_file_is_complete_and_what_dead_processes_left_is_removed(tmp_p
     assert set(tmp_path.iterdir()) == {tmp_path / "a[1].json", new, other, mine}
 
 
+def test_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path):
+    (tmp_path / "plots").mkdir()
+    (tmp_path / "latest.png").symlink_to("plots/run.png")
+    for content in (b"one", b"two"):
+        replace_file(tmp_path / "latest.png", content)
+        assert (tmp_path / "plots" / "run.png").read_bytes() == content
+    assert (tmp_path / "latest.png").is_symlink()
+    assert list((tmp_path / "plots").iterdir()) == [tmp_path / "plots" / "run.png"]
+
+
 def test_file_that_cannot_be_replaced_leaves_nothing(tmp_path):
     (tmp_path / "a.json").mkdir()
     with pytest.raises(OSError):

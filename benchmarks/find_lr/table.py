@@ -24,7 +24,7 @@ def main() -> None:
         "`python benchmarks/find_lr/grid.py` made on one NVIDIA H100 80GB HBM3 (torch 2.11.0, transformers 5.17.0), but"
     )
     print(
-        "for the runs of banking77/scratch/adamw/3ep in 1/8, and two of Adafactor and five of SGD in full, which were"
+        "for the runs of banking77/scratch/adamw/3ep in 1/4 and 1/8, and two of Adafactor and five of SGD in full, which were"
     )
     print("made on a CPU.")
     print(
