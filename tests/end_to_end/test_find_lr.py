@@ -14,11 +14,11 @@ SCRIPT = Path(__file__).with_name("find_lr_run.py")
 
 @pytest.mark.slow
 def test_processes_agree_and_the_run_is_that_of_a_run_with_the_lr_given(tmp_path):
-    searched = launched(SCRIPT, str(tmp_path / "searched"), {}, processes=3)
+    searched = launched(SCRIPT, str(tmp_path / "searched"), {}, processes=4)
     assert isinstance(searched, list), searched[-3000:]
-    assert all(each["processes"] == 3 and each["is_left_alone"] for each in searched)
+    assert all(each["processes"] == 4 and each["is_left_alone"] for each in searched)
     assert all(each == searched[0] for each in searched)
-    given = launched(SCRIPT, str(tmp_path / "given"), {"learning_rate": searched[0]["learning_rate"]}, processes=3)
+    given = launched(SCRIPT, str(tmp_path / "given"), {"learning_rate": searched[0]["learning_rate"]}, processes=4)
     assert [each["weights"] for each in given] == [each["weights"] for each in searched]
 
 
