@@ -201,8 +201,6 @@ The version before was made on one half of these settings and measured on the ot
 points, its worst 11.70, its cost 0.70; on all 1.63, 11.70 and 0.65. Its estimate, with probes that are chosen as they are
 now, is among the methods below. It had long probes of 1/8, and an exponent that the two valleys show, held near 0.4 ± 0.25.
 
-Banking77 from scratch has no runs of a quarter: those of an eighth stand for them.
-
 Full runs are missing for {missing}. The range tests, Prodigy and D-Adaptation are in `find_lr_live.md`.
 """
 
