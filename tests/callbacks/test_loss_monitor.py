@@ -114,7 +114,7 @@ def test_nan_is_reported_at_once_although_the_log_hides_it(make_trainer, cls):
 def test_findings_are_in_the_log_the_record_and_the_report(make_trainer, tmp_path, caplog):
     trainer = make_run(make_trainer, [0.7, math.inf, 0.5, 0.4, 0.3, 0.2])
     trainer.train()
-    assert "[hf_lrsched] update 2: not_finite: the training loss is inf. Look at the batch; with" in caplog.text
+    assert "[hf_lrsched] update 2: not_finite: the training loss is inf. Look at the batch. With" in caplog.text
     [row] = read_run(tmp_path / "out").events
     assert (row["kind"], row["step"], row["since"]) == ("not_finite", 2, 2)
     assert row["cause"] == "the training loss is inf" and row["advice"]
