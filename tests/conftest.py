@@ -4,7 +4,9 @@ import os
 import signal
 import warnings
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # several workers share the cores; read when NumPy and torch are imported
+# Read when NumPy, torch and huggingface_hub are imported. Several workers share the cores; no test waits for the Hub.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores Ctrl-C for what it starts in the background, and the processes of the tests would inherit that.

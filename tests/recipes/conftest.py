@@ -1,6 +1,5 @@
 """A tiny BERT and tiny data for the recipe."""
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,6 @@ import pytest
 
 from tests.recipe_runs import RECIPES, WORDS, as_flags, reviews, write_rows
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported
 for library in ("datasets", "evaluate", "seqeval", "sklearn"):
     pytest.importorskip(library)
 sys.path.insert(0, str(RECIPES))
