@@ -218,6 +218,8 @@ def print_table(path: Path) -> None:
         "full runs. The last column has the best of the grid's eight LRs. A range test takes 100 updates, however short the run."
     )
     print("Prodigy and D-Adaptation run at LR 1 with their defaults and the same schedule.\n")
+    if any(row.get("is_before") for row in rows):
+        print("†: the version of find_lr before this one, whose long probes lasted 1/8 of the run.\n")
     print(f"| task / model / optimizer / epochs | {' | '.join(methods)} | best of the grid |")
     print(f"|---{'|---:' * (len(methods) + 1)}|")
     for setting in dict.fromkeys(str(each) for each in SETTINGS if any(row["setting"] == str(each) for row in rows)):
@@ -230,7 +232,8 @@ def print_table(path: Path) -> None:
                 cells.append("no suggestion")
             elif row["cost"] or method == DEFAULT:
                 cost = f", {row['cost']:.2f}" if row["cost"] else ""
-                cells.append(f"{100 * row['accuracy']:.1f} ({row['lr']:.2g}{cost})")
+                mark = " †" if row.get("is_before") else ""
+                cells.append(f"{100 * row['accuracy']:.1f} ({row['lr']:.2g}{cost}){mark}")
             else:
                 cells.append(f"{100 * row['accuracy']:.1f}")
         full = [row for row in grid_rows if (row["setting"], row["share"]) == (setting, 1.0)]
