@@ -27,6 +27,7 @@ import grid
 import numpy as np
 import torch
 from grid import BATCH, SCHEDULE, SETTINGS, Job, Setting, Worker, batches, make_optimizer
+from split import read_grid
 from transformers import TrainingArguments, set_seed
 
 from hf_lrsched import ScheduledTrainer, find_lr
@@ -200,7 +201,7 @@ def measure(
 def print_table(path: Path) -> None:
     """Print the accuracies by setting and method, with the best one of the grid."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    grid_rows = [json.loads(line) for line in Path(__file__).with_name("grid.jsonl").read_text("utf-8").splitlines()]
+    truth = read_grid()
     methods = [
         *("find_lr", DEFAULT, "range test, Lightning", "range test, fastai valley"),
         *("Prodigy", "D-Adaptation"),
@@ -214,9 +215,8 @@ def print_table(path: Path) -> None:
     print(
         "Accuracy in points of the whole run with what each method suggests; in brackets the LR, and what the search cost in"
     )
-    print(
-        "full runs. The last column has the best of the grid's eight LRs. A range test takes 100 updates, however short the run."
-    )
+    print("full runs. The last column has the best of the grid's eight LRs, by the mean of the seeds where")
+    print("there are several. A range test takes 100 updates, however short the run.")
     print("Prodigy and D-Adaptation run at LR 1 with their defaults and the same schedule.\n")
     if any(row.get("is_before") for row in rows):
         print("†: the version of find_lr before this one, whose long probes lasted 1/8 of the run.\n")
@@ -236,9 +236,9 @@ def print_table(path: Path) -> None:
                 cells.append(f"{100 * row['accuracy']:.1f} ({row['lr']:.2g}{cost}){mark}")
             else:
                 cells.append(f"{100 * row['accuracy']:.1f}")
-        full = [row for row in grid_rows if (row["setting"], row["share"]) == (setting, 1.0)]
-        best = max(full, key=lambda row: row["accuracy"], default=None)
-        cells.append("–" if best is None else f"{100 * best['accuracy']:.1f} ({best['lr']:.2g})")
+        full = [run for run in truth.get(setting, []) if run.share == 1.0]
+        best = max(full, key=lambda run: run.accuracy, default=None)
+        cells.append("–" if best is None else f"{100 * best.accuracy:.1f} ({best.lr:.2g})")
         print(f"| {setting} | {' | '.join(cells)} |")
 
 
