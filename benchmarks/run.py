@@ -41,8 +41,8 @@ def run(page: str, command: str) -> bool:
     print(f"\n{'=' * 20} {command} {'=' * 20}", flush=True)
     start = time.perf_counter()
     script, *options = command.split()
-    output = ["--output", str(FOLDER / "results" / page)]
-    ended = subprocess.run([sys.executable, str(FOLDER / script), *options, *output], check=False)
+    output = ["--output", f"benchmarks/results/{page}"]  # as the page names it
+    ended = subprocess.run([sys.executable, f"benchmarks/{script}", *options, *output], cwd=FOLDER.parent, check=False)
     print(f"{command}: {time.perf_counter() - start:.0f} s", flush=True)
     return ended.returncode == 0
 
