@@ -151,7 +151,7 @@ def count_entities(tags):
     return found
 
 
-def test_metrics_equal_counted_entities_in_200_random_cases():
+def test_metrics_equal_counted_entities_in_1000_random_cases():
     from common.metrics import entity_metrics
 
     source = np.random.default_rng(0)
@@ -164,7 +164,7 @@ def test_metrics_equal_counted_entities_in_200_random_cases():
         return tags[1:]
 
     metrics = entity_metrics()
-    for _ in range(200):
+    for _ in range(1000):
         true = [make_tags() for _ in range(3)]
         said = [make_tags() for _ in range(3)]
         said = [(mine + ["O"] * len(other))[: len(other)] for mine, other in zip(said, true, strict=True)]
