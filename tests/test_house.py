@@ -66,6 +66,13 @@ def read_default(text):
         return text
 
 
+def test_phases_are_functions_so_that_editors_show_their_arguments_and_docstrings():
+    phases = [each for name, each in vars(hf_lrsched.schedules).items() if name in hf_lrsched.schedules.registry.NAMES]
+    assert len(phases) > 30
+    for each in phases:
+        assert inspect.isfunction(inspect.unwrap(each)), each.__name__
+
+
 def test_each_module_has_a_test_file_at_its_place():
     tests = Path(__file__).parent
     modules = [path.relative_to(ROOT) for path in ROOT.rglob("*.py") if not path.name.startswith("_")]

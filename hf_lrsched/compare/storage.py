@@ -124,7 +124,7 @@ def _open_storage(url: str, heartbeat: int) -> Any:
         parsed.get_dialect()
     except (ArgumentError, ValueError):  # NoSuchModuleError is an ArgumentError
         raise ScheduleError(
-            "--storage must be a URL such as sqlite:///runs/compare.db or postgresql://user@host/database; the given text is none."
+            "--storage must be a URL such as sqlite:///runs/compare.db or postgresql://user@host/database; the given text is not one."
         ) from None
     is_sqlite = parsed.get_backend_name() == "sqlite"
     if is_sqlite and parsed.database in (None, "", ":memory:"):

@@ -219,7 +219,7 @@ _DEFINITIONS: dict[str, _Definition] = {}
 NAMES: dict[str, Callable[..., Schedule]] = {}
 
 
-def phase(function: Callable[P, Shape], name: str | None = None) -> Callable[P, Phase]:
+def phase(function: Callable[P, Shape]) -> Callable[P, Phase]:
     """Make a phase of the language from a function that takes arguments and returns a shape.
 
     The annotations of the arguments say how they are read ([`LengthArgument`], [`FactorArgument`], …). The argument `over` is
@@ -228,9 +228,7 @@ def phase(function: Callable[P, Shape], name: str | None = None) -> Callable[P, 
 
     Args:
         function (`Callable`): It returns a shape: a function of the phase's [`Span`], its place in the run, that returns the
-            factor as a function of the updates since the phase's start. It may be a dataclass of the arguments that is
-            called with the span.
-        name (`str`, *optional*): The name. Defaults to the function's.
+            factor as a function of the updates since the phase's start.
 
     Returns:
         `Callable`: A function with the same arguments that returns a phase.
@@ -250,9 +248,9 @@ def phase(function: Callable[P, Shape], name: str | None = None) -> Callable[P, 
 
     ```
     """
-    definition = _Definition(function, name)
+    definition = _Definition(function)
 
-    @functools.wraps(function, updated=())
+    @functools.wraps(function)
     def construct(*args: P.args, **kwargs: P.kwargs) -> Phase:
         values = definition.bind(args, kwargs)
         definition.function(**values)
@@ -260,9 +258,6 @@ def phase(function: Callable[P, Shape], name: str | None = None) -> Callable[P, 
         given = tuple((name, each) for name, each in values.items() if name not in defaults or each != defaults[name])
         return within_limits(Phase(definition.name, given))
 
-    if name is not None:  # of a dataclass, whose own signature says that it returns None
-        construct.__name__ = construct.__qualname__ = name
-        construct.__signature__ = inspect.signature(function).replace(return_annotation=Phase)  # type: ignore[attr-defined]
     add_name(definition.name, construct)
     _DEFINITIONS[definition.name] = definition
     return construct

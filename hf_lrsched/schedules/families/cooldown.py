@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -13,12 +13,37 @@ from ..arguments import DurationArgument, FactorArgument, LengthArgument, Option
 from ..curve import Curve, ReactivePart, ReactiveShape, Span
 from ..errors import ScheduleError
 from ..registry import phase
+from ..schedule import Shape
 from ..shapes import Function
+from ..units import Duration
 from .ends import get_end_level
 
 
 @dataclass(frozen=True)
 class Cooldown(ReactiveShape):
+    """The shape of `cooldown()`, with what begins it."""
+
+    shape: str
+    to: float
+    to_lr: float | None
+    on: tuple[str, ...]
+    time_limit: Duration | None
+
+    def __call__(self, span: Span) -> Function:
+        end = get_end_level(span, self.to, self.to_lr)
+        return lambda u: end + (span.level - end) * shapes.BY_NAME[self.shape](u / span.size)
+
+
+@phase
+def cooldown(
+    over: LengthArgument,
+    *,
+    shape: Annotated[str, one_of(*shapes.BY_NAME)] = "one_minus_sqrt",
+    to: FactorArgument = 0.0,
+    to_lr: OptionalLR = None,
+    on: Annotated[Any, subset_of("early_stopping", "sigterm")] = ("early_stopping", "sigterm"),
+    time_limit: DurationArgument | None = None,
+) -> Shape:
     """Anneal at the end of the run, also when the run ends early: it then begins at once.
 
     With D updates, from the factor h where it begins: `factor(u) = to + (h - to) * shape(u / D)`, the shape being
@@ -54,21 +79,7 @@ class Cooldown(ReactiveShape):
 
     ```
     """
-
-    over: LengthArgument
-    _: KW_ONLY
-    shape: Annotated[str, one_of(*shapes.BY_NAME)] = "one_minus_sqrt"
-    to: FactorArgument = 0.0
-    to_lr: OptionalLR = None
-    on: Annotated[Any, subset_of("early_stopping", "sigterm")] = ("early_stopping", "sigterm")
-    time_limit: DurationArgument | None = None
-
-    def __call__(self, span: Span) -> Function:
-        end = get_end_level(span, self.to, self.to_lr)
-        return lambda u: end + (span.level - end) * shapes.BY_NAME[self.shape](u / span.size)
-
-
-cooldown = phase(Cooldown, "cooldown")
+    return Cooldown(shape, to, to_lr, on, time_limit)
 
 
 def find_cooldown(curve: Curve) -> ReactivePart | None:

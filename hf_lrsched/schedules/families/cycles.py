@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Annotated
 
@@ -22,16 +22,27 @@ from ..arguments import (
 from ..curve import Piece, Span, join
 from ..errors import ScheduleError
 from ..registry import phase
-from ..schedule import Shape
+from ..schedule import Schedule, Shape
 from ..shapes import Array, Function
-from ..units import Horizon
+from ..units import Horizon, Length
 from .ends import get_lowest_level
 
 _MAX_CYCLES = 10_000
 
 
-@dataclass(frozen=True)
-class Repeat:
+@phase
+def repeat(
+    schedule: ScheduleArgument,
+    *,
+    cycles: CountArgument | None = None,
+    first: OptionalLength = None,
+    growth: PositiveArgument = 1.0,
+    decay: DecayFactorArgument = 1.0,
+    peak_decay: DecayFactorArgument = 1.0,
+    floor: FactorArgument = 0.0,
+    floor_lr: OptionalLR = None,
+    over: OptionalLength = None,
+) -> Shape:
     """Repeat a schedule: warm restarts of any shape.
 
     Cycle i = 0, 1, … lasts `first * growth ** i` and is `floor + (schedule - floor) * decay ** i`. A decay starts each cycle at the
@@ -72,17 +83,21 @@ class Repeat:
 
     ```
     """
+    return _Repeat(schedule, cycles, first, growth, decay, peak_decay, floor, floor_lr)
 
-    schedule: ScheduleArgument
-    _: KW_ONLY
-    cycles: CountArgument | None = None
-    first: OptionalLength = None
-    growth: PositiveArgument = 1.0
-    decay: DecayFactorArgument = 1.0
-    peak_decay: DecayFactorArgument = 1.0
-    floor: FactorArgument = 0.0
-    floor_lr: OptionalLR = None
-    over: OptionalLength = None
+
+@dataclass(frozen=True)
+class _Repeat:
+    """The shape of `repeat()`."""
+
+    schedule: Schedule
+    cycles: int | None
+    first: Length | None
+    growth: float
+    decay: float
+    peak_decay: float
+    floor: float
+    floor_lr: float | None
 
     def __post_init__(self) -> None:
         if self.cycles is not None and self.cycles > _MAX_CYCLES:
@@ -94,13 +109,12 @@ class Repeat:
         return None if first is None or self.cycles is None else first * self._ends(self.cycles)[-1]
 
     def _first(self, horizon: Horizon) -> Fraction | None:
-        own: Fraction | None = self.schedule.length(horizon)
+        own = self.schedule.length(horizon)
         if own is not None and (self.first is not None or self.growth != 1):
             raise ScheduleError(
                 f"a cycle of repeat({self.schedule}) has a length of its own. Leave it out, or leave out first= and growth=."
             )
-        first: Fraction | None = own if self.first is None else self.first.updates(horizon)
-        return first
+        return self.first.updates(horizon) if self.first else own
 
     def _ends(self, cycles: int, enough: Fraction | None = None) -> list[Fraction]:
         """Return the ends of the cycles, in units of the first one, up to the first that reaches `enough`."""
@@ -159,9 +173,6 @@ class Repeat:
         if ends[-1] < total:
             raise ScheduleError(f"more than {_MAX_CYCLES:,} cycles in {float(total):,.0f} updates; make them longer.")
         return ends
-
-
-repeat = phase(Repeat, "repeat")
 
 
 def _scale(piece: Piece, scale: float, floor: float) -> Piece:

@@ -10,6 +10,7 @@ from ..arguments import FactorArgument
 from ..curve import Curve, ReactiveShape, Span
 from ..errors import ScheduleError
 from ..registry import phase
+from ..schedule import Shape
 from ..shapes import Array, Function
 
 # The lowest factors of a long curve are looked for at so many updates.
@@ -18,6 +19,19 @@ _MAX_SAMPLES = 1_000_001
 
 @dataclass(frozen=True)
 class Momentum(ReactiveShape):
+    """The shape of `momentum()`, which is 1 throughout, and the momentum beside it."""
+
+    high: float
+    low: float
+
+    only_scales = True
+
+    def __call__(self, span: Span) -> Function:
+        return lambda u: np.full_like(u, span.level)
+
+
+@phase
+def momentum(high: FactorArgument = 0.95, low: FactorArgument = 0.85) -> Shape:
     """Cycle the optimizer's momentum against the LR: `momentum(t) = high - (high - low) * (f(t) - b) / (1 - b)`.
 
     f(t) is the factor of the schedule that stands beside it: `one_cycle() * momentum()`. While that rises, b is the lowest
@@ -47,23 +61,9 @@ class Momentum(ReactiveShape):
 
     ```
     """
-
-    high: FactorArgument = 0.95
-    low: FactorArgument = 0.85
-
-    only_scales = True
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.high < 1:
-            raise ScheduleError(
-                f"momentum() must fall from high, below 1, to low, got high={self.high:g} and low={self.low:g}."
-            )
-
-    def __call__(self, span: Span) -> Function:
-        return lambda u: np.full_like(u, span.level)
-
-
-momentum = phase(Momentum, "momentum")
+    if not low <= high < 1:
+        raise ScheduleError(f"momentum() must fall from high, below 1, to low, got high={high:g} and low={low:g}.")
+    return Momentum(high, low)
 
 
 def get_momentum(curve: Curve) -> Function | None:

@@ -14,6 +14,7 @@ from ..errors import ScheduleError, nearest
 from ..metric_names import get_metric_direction, resolve_direction
 from ..numbers import is_number
 from ..registry import phase
+from ..schedule import Shape
 from ..shapes import Function
 
 # As torch's `eps`: the scale never becomes 0.
@@ -31,62 +32,20 @@ class PlateauState(TypedDict):
     scale: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Plateau(ReactiveShape):
-    """Multiply the LR by `factor` when a metric has stopped improving: `factor(t) = scale`, 1 at first.
+    """The shape of `plateau()`, which is 1 before the run, and its rule."""
 
-    Multiply a whole schedule by it, `(warmup(10%) >> linear()) * plateau(...)`, or one phase,
-    `warmup(10%) >> linear() * plateau(...)`. It then counts the evaluations within that phase; the scale stays for the rest
-    of the run. After `patience` evaluations in a row without an improvement, the next one without lowers the scale. Each
-    evaluation counts once, with any number of evaluation sets. An evaluation before the first update, or one called by
-    hand, does not count.
-
-    Args:
-        metric (`str`, defaults to `eval_loss`): As in the evaluation's record; `eval_` may be left out.
-        factor (above 0, below 1, defaults to 0.1): What the scale is multiplied by.
-        patience (`int`, defaults to 10): Evaluations without improvement that are ignored.
-        threshold (`float`, defaults to 1e-4): An improvement is a gain of more than this.
-        threshold_mode (`str`, defaults to `rel`): The threshold is a share of the best value's size (`rel`: 1 % better
-            with `threshold=1%`), or has the metric's units (`abs`).
-        cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
-        to (factor, defaults to 0): The scale never falls below this, nor below 1e-8.
-        mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the direction
-            that your `greater_is_better` gives this metric, else the one that its name shows.
-
-    Raises:
-        ScheduleError: `factor` is 1; the direction is not known; there are no evaluations, or they lack the metric.
-
-    When: long runs with frequent evaluations on a validation set that is large enough to be stable. When not: short
-    fine-tuning, where a drop comes too late to help, and noisy metrics.
-
-    Source: torch's `ReduceLROnPlateau`, with its counting and its defaults. One difference: of a metric below 0 torch
-    takes a relative threshold on the wrong side, so that a value like the best counts as an improvement; here it does not.
-
-    Example:
-    ```python
-    >>> from hf_lrsched.schedules import linear, warmup
-    >>> print((warmup("10%") >> linear()) * plateau(metric="loss", factor=0.5, patience=2))
-    (warmup(10%) >> linear()) * plateau(factor=0.5, patience=2)
-
-    ```
-    """
-
-    metric: Annotated[Any, as_metric] = "eval_loss"
-    factor: DecayFactorArgument = 0.1
-    patience: Annotated[Any, as_whole] = 10
-    threshold: Annotated[Any, as_not_negative] = 1e-4
-    threshold_mode: Annotated[str, one_of("rel", "abs")] = "rel"
-    cooldown: Annotated[Any, as_whole] = 0
-    to: FactorArgument = 0.0
-    mode: Annotated[str, one_of("auto", "min", "max")] = "auto"
+    metric: str
+    mode: str
+    factor: float
+    patience: int
+    threshold: float
+    threshold_mode: str
+    cooldown: int
+    to: float
 
     only_scales = True
-
-    def __post_init__(self) -> None:
-        if self.factor >= 1:
-            raise ScheduleError(f"factor of plateau() must be below 1, got {self.factor:g}: 1 changes nothing.")
-        if self.to > 1:
-            raise ScheduleError(f"to of plateau() must be at most 1, where the scale starts, got {self.to:g}.")
 
     def __call__(self, span: Span) -> Function:
         return lambda u: np.full_like(u, span.level)
@@ -187,4 +146,57 @@ def _as_python(value: Any) -> Any:
     return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
-plateau = phase(Plateau, "plateau")
+@phase
+def plateau(
+    *,
+    metric: Annotated[Any, as_metric] = "eval_loss",
+    factor: DecayFactorArgument = 0.1,
+    patience: Annotated[Any, as_whole] = 10,
+    threshold: Annotated[Any, as_not_negative] = 1e-4,
+    threshold_mode: Annotated[str, one_of("rel", "abs")] = "rel",
+    cooldown: Annotated[Any, as_whole] = 0,
+    to: FactorArgument = 0.0,
+    mode: Annotated[str, one_of("auto", "min", "max")] = "auto",
+) -> Shape:
+    """Multiply the LR by `factor` when a metric has stopped improving: `factor(t) = scale`, 1 at first.
+
+    Multiply a whole schedule by it, `(warmup(10%) >> linear()) * plateau(...)`, or one phase,
+    `warmup(10%) >> linear() * plateau(...)`. It then counts the evaluations within that phase; the scale stays for the rest
+    of the run. After `patience` evaluations in a row without an improvement, the next one without lowers the scale. Each
+    evaluation counts once, with any number of evaluation sets. An evaluation before the first update, or one called by
+    hand, does not count.
+
+    Args:
+        metric (`str`, defaults to `eval_loss`): As in the evaluation's record; `eval_` may be left out.
+        factor (above 0, below 1, defaults to 0.1): What the scale is multiplied by.
+        patience (`int`, defaults to 10): Evaluations without improvement that are ignored.
+        threshold (`float`, defaults to 1e-4): An improvement is a gain of more than this.
+        threshold_mode (`str`, defaults to `rel`): The threshold is a share of the best value's size (`rel`: 1 % better
+            with `threshold=1%`), or has the metric's units (`abs`).
+        cooldown (`int`, defaults to 0): Evaluations after a drop that do not count.
+        to (factor, defaults to 0): The scale never falls below this, nor below 1e-8.
+        mode (`str`, defaults to `auto`): `min` if less is better, `max` if more is. `auto` takes the direction
+            that your `greater_is_better` gives this metric, else the one that its name shows.
+
+    Raises:
+        ScheduleError: `factor` is 1; the direction is not known; there are no evaluations, or they lack the metric.
+
+    When: long runs with frequent evaluations on a validation set that is large enough to be stable. When not: short
+    fine-tuning, where a drop comes too late to help, and noisy metrics.
+
+    Source: torch's `ReduceLROnPlateau`, with its counting and its defaults. One difference: of a metric below 0 torch
+    takes a relative threshold on the wrong side, so that a value like the best counts as an improvement; here it does not.
+
+    Example:
+    ```python
+    >>> from hf_lrsched.schedules import linear, warmup
+    >>> print((warmup("10%") >> linear()) * plateau(metric="loss", factor=0.5, patience=2))
+    (warmup(10%) >> linear()) * plateau(factor=0.5, patience=2)
+
+    ```
+    """
+    if factor >= 1:
+        raise ScheduleError(f"factor of plateau() must be below 1, got {factor:g}: 1 changes nothing.")
+    if to > 1:
+        raise ScheduleError(f"to of plateau() must be at most 1, where the scale starts, got {to:g}.")
+    return Plateau(metric, mode, factor, patience, threshold, threshold_mode, cooldown, to)
